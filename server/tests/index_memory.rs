@@ -5,10 +5,10 @@ mod support;
 use reqwest::{Method, StatusCode};
 use support::{Client, TestServer, header};
 
-/// MiB for all indexes; one user may hold a quarter.
+/// MiB for all indexes; one user may use a quarter.
 const BUDGET_MB: u64 = 1;
-/// Bytes that one user's indexes may hold: with many uploads, a little more than their share, as an index is never
-/// nothing.
+/// Bytes that one user's indexes may use. With many uploads this exceeds the share slightly, as each index has a
+/// minimum size.
 const MOST: u64 = (BUDGET_MB << 18) + (64 << 10);
 
 fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
@@ -25,7 +25,7 @@ fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(format!("{folder}{name}")).expect("a fixture")
 }
 
-/// Kind, start and end of each box on the top level.
+/// Type, start and end of each top-level box.
 fn boxes(file: &[u8]) -> Vec<([u8; 4], usize, usize)> {
     let (mut at, mut found) = (0, Vec::new());
     while at < file.len() {
@@ -61,7 +61,7 @@ fn long_recording(name: &str, times: usize) -> Vec<u8> {
         let moved = long.len() - head;
         let from = long.len();
         long.extend(&stream[head..end]);
-        // Absolute offsets move along.
+        // Moves absolute offsets along.
         let mut at = from;
         while let Some(found) = long[at..].windows(4).position(|at| at == b"tfhd") {
             at += found + 4;
@@ -75,7 +75,7 @@ fn long_recording(name: &str, times: usize) -> Vec<u8> {
     long
 }
 
-/// A fragment with as much to remember for each of its bytes as there can be.
+/// A fragment with the maximum of index data for its size.
 fn hostile_fragment(samples: u32) -> Vec<u8> {
     let each = (0..samples).flat_map(|n| words(&[n % 7 + 1, n % 3, (n % 2) << 16, n % 11]));
     let data_offset = 0;
@@ -140,7 +140,7 @@ async fn server() -> TestServer {
     .await
 }
 
-/// Takes all the memory that a user can have for indexes.
+/// Uses all index memory that a user may have.
 async fn exhaust(client: &Client) -> Vec<(String, Vec<u8>)> {
     let head = {
         let stream = fixture("chromium-avc1-mp4.mp4");
@@ -168,14 +168,14 @@ async fn indexes_of_hostile_mp4s_stay_within_their_memory() {
     let used = index_memory(&mallory).await;
     assert!((BUDGET_MB << 17..=MOST).contains(&used), "{used} bytes");
 
-    // Neither more uploads nor more in the same ones take more.
+    // Neither further uploads nor further bytes of the same uploads increase it.
     for (upload, stream) in &uploads {
         let more = hostile_fragment(20_000);
         send(&mallory, upload, stream.len(), more).await;
         let used = index_memory(&mallory).await;
         assert!(used <= MOST, "{used} bytes");
     }
-    // Another user's recording has its index.
+    // Another user's recording still has an index.
     let ann = server.user("ann").await;
     let stream = long_recording("chromium-mp4.mp4", 20);
     let upload = open(&ann).await;
@@ -230,14 +230,14 @@ async fn recording_without_memory_for_its_index_plays() {
         let (recording, file) = finish(&ann, upload, stream.len()).await;
         assert_eq!(&recording["duration_seconds"], duration);
         let found = kinds(&file);
-        // Samples in front of the first fragment need an index of ours, made when the recording ends.
+        // Samples before the first fragment need an index that the server appends at the end.
         if upload == &growing[2].0 {
             assert!(found == [*b"ftyp", *b"mdat", *b"moov"]);
             continue;
         }
         assert!(found[..3] == [*b"ftyp", *b"moov", *b"free"]);
         assert!(found.iter().filter(|kind| *kind == b"moof").count() > 100);
-        // Fragments that count from the beginning of the file were told their new place.
+        // Absolute fragment offsets match the new position.
         let last = boxes(&file).into_iter().rfind(|(kind, ..)| kind == b"moof");
         let (_, moof, _) = last.expect("a moof");
         let fragment = &file[moof..];
@@ -250,7 +250,7 @@ async fn recording_without_memory_for_its_index_plays() {
             assert!(file.ends_with(&stream[stream.len() / 2..]));
         }
     }
-    // After a restart, too, the indexes that are made again stay within their memory.
+    // After a restart, the rebuilt indexes keep within their memory limit, too.
     server.restart().await;
     let ann = server.sign_in("ann", "a good password").await;
     for (upload, _) in &held {

@@ -1,4 +1,4 @@
-//! Traces, as a collector gets them: a real receiver of OTLP over HTTP, and the real program.
+//! Traces as a collector receives them: a real OTLP/HTTP receiver and the real program.
 #![cfg(feature = "otel")]
 
 mod support;
@@ -18,16 +18,16 @@ use prost::Message;
 use support::process::Process;
 use support::{Client, chromium_webm};
 
-/// The trace that a caller is in, and its span there (W3C Trace Context, section 3.2).
+/// Trace and span of the caller (W3C Trace Context, section 3.2).
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const TRACE: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
 const PARENT: u64 = 0x00f0_67aa_0ba9_02b7;
 
-/// What has arrived.
+/// Received export requests.
 #[derive(Clone, Default)]
 struct Received(Arc<Mutex<Vec<ExportTraceServiceRequest>>>);
 
-/// A collector; gives its address.
+/// Starts a collector; returns its URL.
 async fn collector(received: Received) -> String {
     async fn take(State(received): State<Received>, headers: HeaderMap, body: Bytes) -> StatusCode {
         assert_eq!(headers["content-type"], "application/x-protobuf");
@@ -60,7 +60,7 @@ fn start(collector: &str) -> Process {
     Process::start(&mut command, Some(folder))
 }
 
-/// Asks it to stop, as systemd and Kubernetes do, and waits until it has.
+/// Stops the program with SIGTERM, like systemd and Kubernetes, and waits for its exit.
 fn stop(mut process: Process) -> Duration {
     let id = i32::try_from(process.child.id()).expect("small");
     let id = rustix::process::Pid::from_raw(id).expect("an id");
@@ -108,7 +108,7 @@ async fn a_collector_gets_the_whole_story_of_a_request() {
         .await;
     assert_eq!(lost.expect("an answer").status(), 400);
     client.get("/healthz").send().await.expect("an answer");
-    // Everything is sent before it ends.
+    // The program exports all spans before it exits.
     tokio::task::spawn_blocking(|| stop(server))
         .await
         .expect("no panic");
@@ -148,7 +148,7 @@ async fn a_collector_gets_the_whole_story_of_a_request() {
             "{key}"
         );
     }
-    // What was done for it, in the same trace.
+    // Work done for the request belongs to the same trace.
     for name in ["storage append", "storage sync", "finish", "storage finish"] {
         assert_eq!(named(name).trace_id, TRACE.to_be_bytes(), "{name}");
     }
@@ -158,7 +158,7 @@ async fn a_collector_gets_the_whole_story_of_a_request() {
         attribute(&finish.attributes, "sortie.recording"),
         text(&id).as_ref()
     );
-    // A caller's mistake is no error of ours, and a query is nobody's business.
+    // A client error does not mark the span as failed; the query string is not recorded.
     let lost = named("GET /api/recordings/{id}");
     assert!(
         lost.status
@@ -172,7 +172,7 @@ async fn a_collector_gets_the_whole_story_of_a_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_away_costs_nothing() {
-    // Takes connections and never answers; the worst that a network can do.
+    // Accepts connections and never answers.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");

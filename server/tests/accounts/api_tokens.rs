@@ -49,7 +49,7 @@ async fn a_token_is_shown_once_and_listed_without_itself() {
         json!([with_owner])
     );
     assert_eq!(json_of(admin.get("/api/tokens"), 200).await, json!([]));
-    // What is kept is a hash.
+    // The database stores a hash only.
     let kept: String = sqlx::query_scalar("SELECT token_hash FROM api_tokens")
         .fetch_one(&database(&server).await)
         .await
@@ -89,7 +89,7 @@ async fn a_token_expires() {
     let robot = with(&ann, created["token"].as_str().unwrap());
     server.clock.advance(DAY - Duration::from_millis(1));
     json_of(robot.get("/api/recordings"), 200).await;
-    // Remembered as good, and yet.
+    // The token may be in the auth cache.
     server.clock.advance(Duration::from_millis(1));
     problem(robot.get("/api/recordings"), 401, "unauthenticated").await;
 }
@@ -107,7 +107,7 @@ async fn the_last_use_is_written_down_once_a_minute() {
     for (seconds, expected) in [
         (0, "2026-11-21T09:30:00.000Z"),
         (59, "2026-11-21T09:30:00.000Z"),
-        // A token that was found good is not looked at again for five seconds.
+        // The auth cache serves a verified token for five seconds.
         (6, "2026-11-21T09:31:05.000Z"),
     ] {
         server.clock.advance(Duration::from_secs(seconds));
@@ -127,7 +127,7 @@ async fn a_token_is_worth_what_its_owner_is() {
     let body = json!({ "name": "x", "scopes": ["admin"] });
     problem(ann.post("/api/tokens").json(&body), 403, "forbidden").await;
 
-    // An administrator's token without the scope sees no more than a user.
+    // An administrator's token without the `admin` scope has a user's rights.
     let recording = ann.record(&support::chromium_webm()).await;
     let path = format!("/api/recordings/{recording}");
     let (_, reader) = new_token(&admin, json!(["read"])).await;
@@ -138,7 +138,7 @@ async fn a_token_is_worth_what_its_owner_is() {
     json_of(robot.get(&path), 200).await;
     json_of(robot.get("/api/admin/users"), 200).await;
 
-    // Demoted, disabled: so is the token, at once.
+    // Demoting or disabling the owner takes effect immediately.
     let id = create(&admin, "cleo", json!(["user", "admin"])).await;
     let cleo = server.sign_in("cleo", "a good password").await;
     let (_, robot) = new_token(&cleo, json!(["admin"])).await;

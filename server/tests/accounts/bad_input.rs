@@ -1,8 +1,8 @@
-//! Every field missing, of a wrong type, too long, with control characters: a 4xx and a sentence.
+//! Malformed fields: missing, of a wrong type, too long or with control characters. Each returns a 4xx with a sentence.
 
 use crate::*;
 
-/// What a field of text cannot be, whatever it means.
+/// Values that no text field accepts.
 fn nonsense() -> Vec<Value> {
     vec![
         Value::Null,
@@ -65,7 +65,7 @@ async fn no_field_makes_the_server_fail() {
     ];
     for (method, path, body, required) in bodies {
         let send = async |body: &Value| {
-            // Wrong passwords would have to wait.
+            // Outlasts the delay after wrong passwords.
             server.clock.advance(DAY / 48);
             let client = server.admin().await;
             let request = client.request(method.clone(), path).json(body);

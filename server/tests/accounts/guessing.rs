@@ -1,4 +1,4 @@
-//! Guessing passwords: slowed down, and no way to lock another user out.
+//! Password guessing: it is slowed down and cannot lock out other users.
 
 use crate::support::problem;
 use crate::*;
@@ -45,7 +45,7 @@ async fn strangers_do_not_lock_out_the_administrator() {
     let again = |address| from(login(&server, "admin", ADMIN_PASSWORD), address);
     problem(again("198.51.100.1"), 429, "too_many_requests").await;
     json_of(again("203.0.113.1"), 200).await;
-    // A sign-in under way goes on, and may prove its password.
+    // A sign-in in progress stays valid and may verify its password.
     let change = json!({ "current_password": ADMIN_PASSWORD, "new_password": "another one" });
     let change = server
         .nobody()
@@ -83,7 +83,7 @@ async fn known_device_signs_in_behind_the_address_of_a_guesser() {
         problem(guess, 401, "wrong_credentials").await;
     }
     let forged = format!("{}.{}", known.split('.').next().unwrap_or_default(), "x");
-    // Another user's device is a stranger here, and so is one that is made up.
+    // Device cookies of another user and forged ones count as unknown devices.
     for cookie in [
         None,
         Some(anns.as_str()),
@@ -95,7 +95,7 @@ async fn known_device_signs_in_behind_the_address_of_a_guesser() {
         problem(request, 429, "too_many_requests").await;
     }
     json_of(page("admin", ADMIN_PASSWORD, Some(&known)), 200).await;
-    // It has guesses of its own, and as many.
+    // A known device has a separate, equal budget of guesses.
     for _ in 0..5 {
         let guess = page("admin", "wrong password", Some(&known));
         problem(guess, 401, "wrong_credentials").await;
@@ -117,7 +117,7 @@ async fn thief_of_a_sign_in_cannot_guess_the_password_without_end() {
         problem(guess(), 403, "forbidden").await;
     }
     problem(guess(), 429, "too_many_requests").await;
-    // The user is not locked out by it.
+    // The user is not locked out.
     Pair::sign_in(&server).await;
 }
 
@@ -132,7 +132,7 @@ async fn guessing_does_not_fill_the_audit_log() {
     }
     let refused = "/api/admin/audit?action=sign_in&result=denied&limit=500";
     let log = json_of(admin.get(refused), 200).await;
-    // One for each address: unknown names are not written.
+    // One row for each address: guesses of unknown names are not logged individually.
     assert_eq!(log.as_array().map(Vec::len), Some(4), "{log}");
     server.clock.advance(MINUTE);
     let guess = from(login(&server, "admin", "wrong"), "198.51.100.9");

@@ -1,4 +1,4 @@
-//! Accounts: signing in and out, people, tokens of ours and of others, over a real socket.
+//! Accounts: sign-in and sign-out, users, our tokens and foreign tokens, over a real socket.
 
 mod api_tokens;
 mod bad_input;
@@ -34,7 +34,7 @@ fn login(server: &TestServer, username: &str, password: &str) -> RequestBuilder 
     server.nobody().post("/api/auth/login").json(&body)
 }
 
-/// A sign-in as programs see it.
+/// Token pair of a sign-in, as API clients receive it.
 struct Pair {
     access: String,
     refresh: String,
@@ -57,7 +57,7 @@ impl Pair {
         Self::of(&json_of(refresh(server, &self.refresh), 200).await)
     }
 
-    /// Whether the access token and the refresh token are worth anything; spends the latter.
+    /// Whether the access token and the refresh token are valid; spends the refresh token.
     async fn is_alive(&self, server: &TestServer) -> (bool, bool) {
         let ok = async |request: RequestBuilder| {
             request.send().await.expect("an answer").status() == 200
@@ -86,7 +86,7 @@ fn cookies(answer: &Response) -> Vec<String> {
         .collect()
 }
 
-/// The server's database, from another process as it were.
+/// Opens the server's database on a separate connection.
 async fn database(server: &TestServer) -> sqlx::AnyPool {
     server.database().await
 }

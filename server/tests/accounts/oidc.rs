@@ -11,7 +11,7 @@ const ROLES: [(&str, &str); 2] = [
     ("SORTIE_OIDC_ADMIN_VALUES", "operator, Domain Admins"),
 ];
 
-/// The user of a browser with these cookies.
+/// The user signed in by these cookies.
 async fn who(server: &TestServer, cookies: &str) -> Value {
     let request = server
         .nobody()
@@ -20,7 +20,7 @@ async fn who(server: &TestServer, cookies: &str) -> Value {
     json_of(request, 200).await
 }
 
-/// Signs in and answers with the user.
+/// Signs in and returns the user.
 async fn user(provider: &Provider, server: &TestServer, subject: &str) -> Value {
     let answer = provider.sign_in(server, subject).await;
     assert_eq!(
@@ -81,7 +81,7 @@ async fn roles_are_read_from_the_shapes_that_providers_use() {
             true => json!(["user", "admin"]),
             false => json!(["user"]),
         };
-        // In the ID token, and in the user info.
+        // Roles from the ID token, then from the user info.
         provider.set().id_token = claims.clone();
         assert_eq!(
             user(&provider, &server, "ann").await["roles"],
@@ -108,7 +108,7 @@ async fn a_valid_id_token_is_enough_when_user_info_fails() {
         let ann = user(&provider, &server, "ann").await;
         assert_eq!(ann["roles"], json!(["user", "admin"]), "{status}");
     }
-    // Claims about another subject, and what is no user info, are not used.
+    // User info about another subject, or malformed user info, is ignored.
     provider.set().user_info_status = 200;
     provider.set().id_token = json!({});
     for other in [
@@ -177,7 +177,7 @@ async fn only_users_with_a_required_value_are_admitted() {
     let users = json_of(admin.get("/api/admin/users"), 200).await;
     assert_eq!(users.as_array().map(Vec::len), Some(2), "{users}");
     let denied = audit(&server, "action=sign_in&result=denied").await;
-    // The same refusal again says nothing new.
+    // The same refusal again is not logged again.
     assert_eq!(denied.len(), 1);
     assert!(
         denied[0]["detail"]
@@ -186,7 +186,7 @@ async fn only_users_with_a_required_value_are_admitted() {
             .contains("REQUIRED_CLAIM")
     );
 
-    // The claim is in the user info, which is out of reach: try again, not "no access".
+    // The required claim is in the user info, which is unreachable: the answer is "try again", not "no access".
     provider.set().id_token = json!({});
     provider.set().user_info = json!({ "groups": ["staff"] });
     user(&provider, &server, "bob").await;
@@ -236,7 +236,7 @@ async fn only_users_with_a_verified_address_in_a_required_domain_are_admitted() 
         let expected = if admitted { 303 } else { 403 };
         assert_eq!(status, expected, "{email} {verified}");
     }
-    // The verification of another source may be about another address.
+    // `email_verified` of another source may refer to another address.
     let verified = json!({ "email": "mallory@evil.example", "email_verified": true });
     for (id_token, user_info) in [
         (json!({ "email": "ann@example.org" }), verified.clone()),
@@ -270,7 +270,7 @@ async fn elevation_and_demotion_by_a_claim_are_in_the_audit_log() {
         assert!(detail.contains(&provider.issuer), "{detail}");
     }
     assert_eq!(audit(&server, &path).await.len(), 2);
-    // So are the roles that a new user has from the start.
+    // Initial roles of a new user are logged, too.
     provider.set().id_token = json!({ "roles": ["operator"] });
     let boss = user(&provider, &server, "boss").await;
     let path = format!(
@@ -338,7 +338,7 @@ async fn an_id_token_that_is_not_right_in_every_way_signs_nobody_in() {
         let answer = provider.sign_in(&server, "ann").await;
         assert_eq!(answer.status(), 401, "{why}");
         assert!(!cookies_of(&answer).contains("sortie_access"), "{why}");
-        // Only failures of a minute count.
+        // Only failures of the last minute count.
         server.clock.advance(MINUTE);
     }
     provider.set().header = typed("JWT");
@@ -371,13 +371,13 @@ async fn fifty_requests_cause_one_call_of_the_provider() {
     server.clock.advance(Duration::from_secs(5));
     assert_eq!(fifty().await, [303; 50]);
     assert_eq!(provider.calls("discovery"), 2);
-    // An hour later it is out of reach: what it said still counts, and it is not asked for each request.
+    // Discovery fails an hour later: the cached document stays in use and is not fetched for each request.
     server.clock.advance(Duration::from_secs(3600));
     provider.set().discovery_status = 503;
     assert_eq!(fifty().await, [303; 50]);
     assert_eq!(provider.calls("discovery"), 3);
 
-    // One answer of the provider, sent fifty times.
+    // One provider callback, replayed fifty times.
     let (cookie, code, state) = provider.way_back(&server, "ann").await;
     let requests = (0..50).map(|_| callback(&server, &cookie, &code, &state));
     let answers = futures_util::future::join_all(requests).await;
@@ -385,7 +385,7 @@ async fn fifty_requests_cause_one_call_of_the_provider() {
     assert_eq!(signed_in, 1);
     assert_eq!(provider.calls("token"), 1);
 
-    // Made-up codes from one address: a few are tried.
+    // Forged codes from one address: only a few reach the provider.
     server.clock.advance(MINUTE);
     let mut attempts = Vec::new();
     for _ in 0..50 {
@@ -427,7 +427,7 @@ async fn a_token_endpoint_that_fails_is_left_alone_for_a_moment() {
     provider.set().token_status = 200;
     server.clock.advance(MINUTE);
     user(&provider, &server, "ann").await;
-    // Keys that cannot be fetched are asked for once as well, whatever tokens come.
+    // Failing key requests are shared as well, whatever tokens arrive.
     let provider = Provider::start().await;
     let server = provider.server(&[]).await;
     provider.set().keys_status = 500;
@@ -474,13 +474,13 @@ async fn half_of_a_requirement_stops_the_start() {
     }
 }
 
-/// A change of the provider's behaviour.
+/// Changes the provider's behaviour.
 type Change = fn(&Provider);
 
 const CHECK_AGAIN: Duration = Duration::from_secs(61);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Signs in and answers with the pair of tokens that the browser has got.
+/// Signs in and returns the browser's token pair.
 async fn pair(provider: &Provider, server: &TestServer, subject: &str) -> Pair {
     let answer = provider.sign_in(server, subject).await;
     assert_eq!(
@@ -527,10 +527,10 @@ async fn roles_are_evaluated_again_at_each_refresh() {
             let calls = provider.calls("token");
             let before = tokens.access.clone();
             tokens = tokens.refreshed(&server).await;
-            // The access token from before has the new roles, too.
+            // Access tokens issued earlier have the new roles, too.
             assert_eq!(status_of(users(&tokens.access)).await, status);
             assert_eq!(status_of(users(&before)).await, status);
-            // A confirmation of a moment ago still holds.
+            // A recent confirmation is still valid.
             tokens = tokens.refreshed(&server).await;
             assert_eq!(provider.calls("token"), calls + 1);
             let rows = audit(&server, "action=user.change").await;
@@ -596,7 +596,7 @@ async fn a_sign_in_outlives_an_unreachable_provider_for_a_bounded_time() {
             |it| it.set().token_status = 503,
             |it| it.set().token_status = 200,
         ),
-        // A refusal of our own credentials says nothing about the user.
+        // A refusal of our client credentials says nothing about the user.
         (
             |it| it.set().token_status = 401,
             |it| it.set().token_status = 200,
@@ -643,7 +643,7 @@ async fn without_refresh_tokens_the_user_info_is_asked() {
     tokens = tokens.refreshed(&server).await;
     let user = json_of(me(&server, &tokens.access), 200).await;
     assert_eq!(user["roles"], json!(["user"]));
-    // The access token there has expired, so nothing is known: for a day.
+    // The provider's access token has expired, so the user's state is unknown: tolerated for a day.
     provider.set().user_info_status = 401;
     server.clock.advance(HOUR);
     tokens = tokens.refreshed(&server).await;
@@ -652,14 +652,14 @@ async fn without_refresh_tokens_the_user_info_is_asked() {
     server.clock.advance(HOUR * 2);
     assert_eq!(status_of(refresh(&server, &tokens.refresh)).await, 401);
 
-    // It has not expired, and is refused: the user may not stay.
+    // The provider refuses an unexpired access token: the sign-in ends.
     provider.set().user_info_status = 200;
     let tokens = pair(&provider, &server, "ann").await;
     provider.set().user_info_status = 401;
     server.clock.advance(CHECK_AGAIN);
     assert_eq!(status_of(refresh(&server, &tokens.refresh)).await, 401);
 
-    // Roles that are in the ID token only cannot be evaluated again: kept for a day, not taken for none.
+    // Roles from the ID token only cannot be evaluated again: they stay for a day.
     provider.set().user_info_status = 200;
     provider.set().id_token = json!({ "roles": ["operator"] });
     let tokens = pair(&provider, &server, "bob").await;
@@ -683,7 +683,7 @@ async fn tabs_that_refresh_together_exchange_the_providers_token_once() {
     assert!(audit(&server, "action=sign_in.end").await.is_empty());
     let again = pair(&provider, &server, "ann").await;
     server.clock.advance(CHECK_AGAIN);
-    // The provider has replaced its refresh token, and each is good once there.
+    // The provider rotates its refresh token; each is valid once.
     let again = again.refreshed(&server).await;
     server.clock.advance(CHECK_AGAIN);
     again.refreshed(&server).await;
@@ -709,7 +709,7 @@ async fn the_providers_tokens_are_stored_sealed_and_go_with_the_sign_in() {
     assert_eq!(status_of(logout.json(&body)).await, 204);
     assert!(stored().await.is_empty());
 
-    // A sign-in of which nothing is stored cannot be confirmed, and ends.
+    // A sign-in without stored provider tokens cannot be confirmed and ends.
     let tokens = pair(&provider, &server, "ann").await;
     sqlx::query("DELETE FROM oidc_sign_ins")
         .execute(&pool)
@@ -767,7 +767,7 @@ async fn the_provider_ends_sign_ins_of_a_session_or_a_subject() {
     assert_eq!(header(&answer, "cache-control"), "no-store");
     assert_eq!(phone.is_alive(&server).await, (false, false));
     assert!(is_in(&laptop).await && is_in(&bob).await);
-    // A token that names both ends no session of another subject.
+    // A token with both `sub` and `sid` ends no session of another subject.
     let mut claims = logout_claims(&provider, "2");
     claims["sid"] = json!("s-3");
     claims["sub"] = json!("ann");
@@ -790,7 +790,7 @@ async fn the_provider_ends_sign_ins_of_a_session_or_a_subject() {
             .contains("logout at the OpenID provider")
     );
 
-    // Each is good once.
+    // Each logout token is valid once.
     let again = signed_in("ann", "s-1").await;
     for token in [&by_session, &by_subject] {
         assert_eq!(status_of(logout(&server, token)).await, 400);
@@ -870,7 +870,7 @@ async fn a_logout_token_that_is_not_right_in_every_way_ends_nothing() {
         let request = server.nobody().post("/api/auth/oidc/backchannel-logout");
         support::problem(request.body(body), 400, "bad_request").await;
     }
-    // It was none of that which a wrong one has used up.
+    // Rejected tokens did not consume the `jti` of the valid one.
     let good = provider.logout_token(&logout_header(), &good);
     assert_eq!(status_of(logout(&server, &good)).await, 200);
     assert_eq!(status_of(me(&server, &ann.access)).await, 401);

@@ -1,4 +1,4 @@
-//! An OpenID provider over a real socket, and a browser's way through a sign-in.
+//! An OpenID provider over a real socket, and a browser's steps through a sign-in.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,32 +19,32 @@ use crate::support::{START_MS, TestServer};
 pub(crate) const CLIENT: &str = "sortie";
 const NOW: i64 = START_MS / 1000;
 
-/// State and behaviour of the provider, which tests change.
+/// State and behaviour of the provider; tests change it.
 pub(crate) struct Behaviour {
     /// Claims of the ID token besides the registered ones.
     pub(crate) id_token: Value,
     /// Claims of the user info besides `sub`.
     pub(crate) user_info: Value,
-    /// Registered claims of the ID token that are to be otherwise; `null` removes one.
+    /// Overrides of registered ID token claims; `null` removes one.
     pub(crate) altered: Value,
-    /// Header of the ID token.
+    /// JOSE header of the ID token.
     pub(crate) header: Header,
     pub(crate) discovery_status: u16,
     pub(crate) token_status: u16,
     pub(crate) user_info_status: u16,
     pub(crate) keys_status: u16,
-    /// Error code of refused refreshes; they are accepted without one.
+    /// Error code of refused refreshes; `None` accepts them.
     pub(crate) refresh_error: Option<&'static str>,
     pub(crate) gives_refresh_tokens: bool,
-    /// Whether a refresh brings an ID token.
+    /// Whether a refresh returns an ID token.
     pub(crate) refreshes_id_token: bool,
-    /// Requests by path.
+    /// Number of requests by path.
     pub(crate) calls: HashMap<String, usize>,
     /// Challenge, nonce and subject by code.
     codes: HashMap<String, (String, String, String)>,
     /// Subject by access token.
     access: HashMap<String, String>,
-    /// Subject by refresh token; each is good once.
+    /// Subject by refresh token; each token is valid once.
     refresh: HashMap<String, String>,
     number: usize,
 }
@@ -111,7 +111,7 @@ impl Provider {
         self.set().calls.get(path).copied().unwrap_or_default()
     }
 
-    /// A server that trusts this provider.
+    /// Starts a server that trusts this provider.
     pub(crate) async fn server(&self, more: &[(&str, &str)]) -> TestServer {
         let mut variables = vec![
             ("SORTIE_OIDC_ISSUER", self.issuer.as_str()),
@@ -126,7 +126,7 @@ impl Provider {
         TestServer::with(&variables).await
     }
 
-    /// A code for an address that the server has sent a browser to.
+    /// Issues a code for the authorization URL that the server redirected a browser to.
     fn authorize(&self, location: &str, subject: &str) -> (String, String) {
         let url = reqwest::Url::parse(location).expect("a URL");
         let query: HashMap<_, _> = url.query_pairs().into_owned().collect();
@@ -144,14 +144,14 @@ impl Provider {
         (code, query["state"].clone())
     }
 
-    /// Signs in as `subject`; the server's answer to the browser that comes back.
+    /// Signs in as `subject`; returns the server's answer to the callback.
     pub(crate) async fn sign_in(&self, server: &TestServer, subject: &str) -> reqwest::Response {
         let (cookie, location) = begin(server).await;
         let (code, state) = self.authorize(&location, subject);
         callback(server, &cookie, &code, &state).await
     }
 
-    /// The path of a callback with a real code, and the cookie that belongs to it.
+    /// Path of a callback with a valid code, and the matching cookie.
     pub(crate) async fn way_back(
         &self,
         server: &TestServer,
@@ -178,14 +178,14 @@ fn browser() -> reqwest::Client {
         .expect("a client")
 }
 
-/// Cookies of an answer, as a browser sends them back.
+/// `Cookie` header for the cookies that an answer sets.
 pub(crate) fn cookies_of(answer: &reqwest::Response) -> String {
     let lines = answer.headers().get_all("set-cookie").iter();
     let pairs = lines.filter_map(|line| line.to_str().ok()?.split(';').next().map(str::to_owned));
     pairs.collect::<Vec<_>>().join("; ")
 }
 
-/// Begins a sign-in: the browser's cookie, and where it is sent to.
+/// Begins a sign-in: returns the login cookie and the authorization URL.
 pub(crate) async fn begin(server: &TestServer) -> (String, String) {
     let url = format!("{}/api/auth/oidc/login", server.url);
     let answer = browser().get(url).send().await.expect("an answer");

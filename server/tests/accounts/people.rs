@@ -1,4 +1,4 @@
-//! People and who administers them.
+//! Users and their administration.
 
 use std::sync::Arc;
 
@@ -120,7 +120,7 @@ async fn values_that_cannot_be_are_refused_with_a_sentence() {
             problem(change(&admin, &id, &json!({ field: value })), status, code).await;
         }
     }
-    // A misspelt field would otherwise look as if it had been changed.
+    // Without this refusal, a misspelt field would look as if it had been changed.
     problem(
         change(&admin, &id, &json!({ "role": ["admin"] })),
         400,
@@ -214,7 +214,7 @@ async fn who_is_locked_out_is_out_everywhere_at_once() {
                 )
                 .await;
                 json_of(change(&admin, &id, &json!({ "disabled": false })), 200).await;
-                // Enabled again is not signed in again.
+                // Enabling the user again does not restore sign-ins.
                 assert_eq!(pair.is_alive(&server).await, (false, false));
                 json_of(login(&server, &name, "a good password"), 200).await;
             }
@@ -230,14 +230,14 @@ async fn the_last_enabled_administrator_stays() {
     let admin = server.admin().await;
     let other = create(&admin, "other", json!(["admin"])).await;
     json_of(change(&admin, &other, &json!({ "disabled": true })), 200).await;
-    // A disabled administrator is nobody's rescue.
+    // A disabled administrator does not count as another administrator.
     for patch in [json!({ "disabled": true }), json!({ "roles": ["user"] })] {
         problem(change(&admin, &admin.user_id, &patch), 409, "conflict").await;
     }
     problem(admin.delete(&user_path(&admin.user_id)), 409, "conflict").await;
     let kept = json_of(admin.get("/api/auth/me"), 200).await;
     assert_eq!(kept["roles"], json!(["user", "admin"]));
-    // What does not touch that is free.
+    // Changes of other fields are allowed.
     json_of(
         change(
             &admin,
@@ -300,7 +300,7 @@ async fn the_first_administrator_gets_a_password_that_is_shown_once() {
 async fn people_come_in_pages_and_are_found() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
-    // Whoever is before and after "admin", in both cases, and a sign that means something to LIKE.
+    // Names before and after "admin" in both cases, and a character with a meaning in LIKE.
     for name in ["ann", "Bob", "äsop", "per_cent", "percent", "Zoë"] {
         create(&admin, name, json!(["user"])).await;
     }

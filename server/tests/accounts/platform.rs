@@ -65,7 +65,7 @@ async fn whom_the_platform_vouches_for_is_somebody_here() {
             &json!(["user"])
         )
     );
-    // Known by who they are, not by what they are called.
+    // The subject identifies a user, not the name.
     let renamed = hs256(&with("preferred_username", json!("anna")));
     assert_eq!(json_of(me(&server, &renamed), 200).await["id"], ann["id"]);
     let other = json_of(me(&server, &hs256(&with("sub", json!("u-18")))), 200).await;
@@ -78,20 +78,20 @@ async fn whom_the_platform_vouches_for_is_somebody_here() {
     .await;
     assert_eq!(admin["roles"], json!(["user"]));
 
-    // Roles are this token's, and those of the next token are its.
+    // Roles come from each token and last only for its request.
     let boss = hs256(&with("roles", json!("Domain Admins")));
     let users = |token: &str| server.nobody().get("/api/admin/users").bearer_auth(token);
     json_of(users(&boss), 200).await;
     problem(users(&hs256(&claims())), 403, "forbidden").await;
     json_of(users(&boss), 200).await;
 
-    // They record like anybody, and what is theirs stays theirs.
+    // Platform users record like local users and own their recordings.
     let session = server.nobody().post("/api/sessions");
     let session = session.bearer_auth(hs256(&claims()));
     let session = json_of(session.json(&json!({ "app_id": "x" })), 201).await;
     assert_eq!(session["user_id"], ann["id"]);
 
-    // Locked out here is locked out, and a token makes nothing that outlasts it.
+    // A user disabled here is refused, and a platform token cannot create a longer-lived token.
     let token = json!({ "name": "x", "scopes": ["read"] });
     let request = server.nobody().post("/api/tokens");
     let request = request.bearer_auth(hs256(&claims())).json(&token);
@@ -100,7 +100,7 @@ async fn whom_the_platform_vouches_for_is_somebody_here() {
     let id = ann["id"].as_str().unwrap();
     json_of(change(&root, id, &json!({ "disabled": true })), 200).await;
     problem(me(&server, &hs256(&claims())), 401, "unauthenticated").await;
-    // There is no password to guess.
+    // The user has no password to guess.
     problem(login(&server, "ann", ""), 401, "wrong_credentials").await;
 }
 
@@ -138,7 +138,7 @@ async fn a_role_claim_is_compared_as_a_whole() {
     ] {
         problem(users(roles), 403, "forbidden").await;
     }
-    // Nor does a text claim name several tenants.
+    // A text claim never names several tenants.
     for tenant in [
         json!("lab other"),
         json!("Lab"),
@@ -165,7 +165,7 @@ async fn a_token_with_critical_extensions_or_repeated_claims_is_refused() {
         let token = signed(&header, &claims(), &key);
         problem(me(&server, &token), 401, "unauthenticated").await;
     }
-    // Signed right, but with a claim that readers could understand differently.
+    // Valid signature, but with a claim that parsers read differently.
     use base64::Engine as _;
     let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
     let json = claims().to_string();
@@ -283,15 +283,15 @@ async fn a_token_that_is_not_right_in_every_way_is_worth_nothing() {
         assert_eq!(answer.status(), 401, "{why}");
         problem(me(&server, &token), 401, "unauthenticated").await;
     }
-    // Clocks may differ a little.
+    // Clock skew below one minute is tolerated.
     json_of(me(&server, &hs256(&with("exp", json!(NOW - 59)))), 200).await;
-    // In a cookie it is nothing: only our own tokens live there.
+    // Cookies carry our own tokens only.
     let cookie = format!("sortie_access={good}");
     let request = server.nobody().get("/api/auth/me").header("cookie", cookie);
     problem(request, 401, "unauthenticated").await;
 }
 
-/// A server with keys behind `/keys`, as a test changes them.
+/// Server of `/keys`; tests change the keys.
 #[derive(Clone, Default)]
 struct KeyServer {
     keys: Arc<Mutex<Vec<Value>>>,
@@ -325,7 +325,7 @@ impl KeyServer {
     }
 }
 
-/// A key of the platform's.
+/// Signing key of the platform.
 struct Pair {
     id: &'static str,
     algorithm: Algorithm,
@@ -376,7 +376,7 @@ async fn trusting(url: &str) -> TestServer {
     .await
 }
 
-/// Good for a month: these tests are about keys.
+/// Claims valid for a month: these tests are about keys.
 fn lasting() -> Value {
     with("exp", json!(NOW + 30 * 86_400))
 }
@@ -393,7 +393,7 @@ async fn keys_are_fetched_once_and_again_when_an_unknown_one_turns_up() {
     }
     assert_eq!(asked(), 1);
 
-    // Rotated. At most one look in half a minute, whatever turns up.
+    // Keys are rotated. At most one fetch in 30 seconds, whatever tokens arrive.
     published.publish(&[&two, &rsa]);
     for _ in 0..3 {
         problem(me(&server, &two.sign(&lasting())), 401, "unauthenticated").await;
@@ -403,7 +403,7 @@ async fn keys_are_fetched_once_and_again_when_an_unknown_one_turns_up() {
     json_of(me(&server, &two.sign(&lasting())), 200).await;
     json_of(me(&server, &rsa.sign(&lasting())), 200).await;
     assert_eq!(asked(), 2);
-    // The withdrawn one is gone.
+    // The withdrawn key is no longer accepted.
     problem(me(&server, &one.sign(&lasting())), 401, "unauthenticated").await;
 }
 
@@ -414,7 +414,7 @@ async fn keys_outlive_their_server_for_a_day() {
     published.publish(&[&one]);
     published.is_down.store(true, Ordering::SeqCst);
     let server = trusting(&published.clone().start().await).await;
-    // Nobody can tell yet: worth another try, unlike a token that is wrong.
+    // Keys are unavailable, so the answer is retryable (503), unlike that to a malformed token.
     problem(me(&server, &one.sign(&lasting())), 503, "unavailable").await;
     problem(me(&server, "a.b.c"), 401, "unauthenticated").await;
     published.is_down.store(false, Ordering::SeqCst);
@@ -445,13 +445,13 @@ async fn a_public_key_is_no_shared_secret() {
         let token = signed(&header, &claims(), &EncodingKey::from_secret(public));
         problem(me(&server, &token), 401, "unauthenticated").await;
     }
-    // Another key under a known name, and keys that a token brings itself.
+    // Another key under a known `kid`, and a key embedded in the token.
     let mut header = Header::new(Algorithm::ES256);
     header.kid = Some("one".to_owned());
     header.jwk = Some(serde_json::from_value(two.published()).unwrap());
     let token = signed(&header, &claims(), &two.private);
     problem(me(&server, &token), 401, "unauthenticated").await;
-    // A name for two keys of different kinds is no name; without one there must be no choice.
+    // A token without `kid` is accepted only if exactly one key fits its algorithm.
     header.kid = None;
     header.jwk = None;
     json_of(me(&server, &signed(&header, &claims(), &one.private)), 200).await;

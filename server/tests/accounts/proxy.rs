@@ -1,4 +1,4 @@
-//! A trusted proxy's word, and nobody else's.
+//! User names and addresses asserted by a trusted proxy, and only by that.
 
 use crate::support::problem;
 use crate::*;
@@ -29,15 +29,15 @@ async fn whom_the_proxy_names_is_signed_in_and_gets_an_account() {
         (&json!("ann"), &json!("proxy"), &json!(["user"]))
     );
     assert_eq!(json_of(says(&server, "ann"), 200).await["id"], ann["id"]);
-    // Whatever the proxy calls somebody, an account of ours is not taken over.
+    // An asserted name never takes over a local account.
     let admin = json_of(says(&server, "admin"), 200).await;
     assert_eq!(admin["roles"], json!(["user"]));
     assert_ne!(admin["username"], "admin");
-    // A program with a token of its own is who the token says.
+    // An API token takes precedence over the asserted name.
     let own = server.admin().await.get("/api/auth/me");
     let own = json_of(own.header("x-forwarded-user", "ann"), 200).await;
     assert_eq!(own["username"], "admin");
-    // The proxy adds its header to what a foreign page sends as well.
+    // The proxy adds its header to cross-site requests, too.
     let post = || {
         let request = server.nobody().post("/api/sessions");
         request
@@ -53,7 +53,7 @@ async fn whom_the_proxy_names_is_signed_in_and_gets_an_account() {
     for nobody in ["\t", &"x".repeat(300)] {
         problem(says(&server, nobody), 401, "unauthenticated").await;
     }
-    // Locked out here is locked out.
+    // A user disabled here is refused.
     let admin = server.admin().await;
     let id = ann["id"].as_str().unwrap();
     json_of(change(&admin, id, &json!({ "disabled": true })), 200).await;
@@ -73,7 +73,7 @@ async fn from_anybody_else_the_header_is_nothing() {
 #[tokio::test]
 async fn nobody_else_writes_addresses_either() {
     let server = behind_proxy("192.0.2.1").await;
-    // Twenty guesses from what claims to be twenty addresses are twenty from one.
+    // Twenty guesses with forged forwarding headers count for one address.
     for number in 0..20 {
         let guess = login(&server, &format!("name{number}"), "password");
         let guess = guess.header("x-forwarded-for", format!("198.51.100.{number}"));

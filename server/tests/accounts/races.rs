@@ -1,5 +1,5 @@
-//! Password changes, resets, lock-outs and deletions while sign-ins, refreshes and token creations are under way:
-//! whatever was verified before is worth nothing after.
+//! Password changes, resets, disabling and deletion concurrent with sign-ins, refreshes and token creation:
+//! a credential verified before the change is not accepted after it.
 
 use argon2::password_hash::PasswordHasher;
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -11,7 +11,7 @@ const OLD: &str = "a good password";
 const NEW: &str = "another good one";
 const ROUNDS: usize = 4;
 
-/// Ways to end every sign-in of a user.
+/// Actions that end every sign-in of a user.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Reset,
@@ -25,7 +25,7 @@ async fn status(request: RequestBuilder) -> u16 {
     request.send().await.expect("an answer").status().as_u16()
 }
 
-/// Signs in so many times at once; returns the pairs of those that succeeded.
+/// Signs in `count` times concurrently; returns the pairs of the successful ones.
 async fn sign_ins(server: &TestServer, name: &str, times: usize) -> Vec<Pair> {
     let attempts = (0..times).map(async |_| {
         let answer = login(server, name, OLD).send().await.expect("an answer");
@@ -53,7 +53,7 @@ async fn sign_ins_under_way_end_with_all_others() {
         for round in 0..ROUNDS {
             let name = format!("{end:?}{round}").to_lowercase();
             let id = create(&admin, &name, json!(["user"])).await;
-            // Sign-ins of earlier rounds that came too late count as guesses of this address.
+            // Late sign-ins of earlier rounds count as guesses of this address.
             let own = loop {
                 let answer = login(&server, &name, OLD).send().await.expect("an answer");
                 if answer.status() == StatusCode::TOO_MANY_REQUESTS {
@@ -64,7 +64,7 @@ async fn sign_ins_under_way_end_with_all_others() {
                 break Pair::of(&answer.json().await.expect("JSON"));
             };
             let ending = async {
-                // Somewhere in the middle of the first verifications.
+                // Ends the sign-ins while the first verifications run.
                 tokio::time::sleep(Duration::from_millis(15 * round as u64)).await;
                 let request = match end {
                     End::Reset => change(&admin, &id, &json!({ "password": NEW })),
@@ -82,7 +82,7 @@ async fn sign_ins_under_way_end_with_all_others() {
             let (pairs, ended) = tokio::join!(sign_ins(&server, &name, 4), ending);
             assert!((200..300).contains(&ended), "{end:?}: {ended}");
             if matches!(end, End::ByAdministrator) {
-                // Sign-ins that began later are good: as many as are listed.
+                // Sign-ins that began later are valid, and only those are listed.
                 let list = json_of(admin.get(&format!("{}/sign-ins", user_path(&id))), 200).await;
                 let listed = list.as_array().map_or(0, Vec::len);
                 let mut alive = 0;
@@ -93,7 +93,7 @@ async fn sign_ins_under_way_end_with_all_others() {
                 continue;
             }
             if matches!(end, End::Disable) {
-                // Enabled again is not signed in again.
+                // Enabling the user again does not restore sign-ins.
                 json_of(change(&admin, &id, &json!({ "disabled": false })), 200).await;
             }
             for pair in pairs {
@@ -118,7 +118,7 @@ async fn renewed_hash_does_not_bring_an_old_password_back() {
     .expect("a hash")
     .to_string();
     for round in 0..2 * ROUNDS {
-        // The wrong passwords of the round before are forgotten, and its sign-ins have expired.
+        // By then wrong passwords of the previous round are forgotten and its sign-ins have expired.
         server.clock.advance(60 * MINUTE);
         let admin = server.admin().await;
         let name = format!("ann{round}");
@@ -129,7 +129,7 @@ async fn renewed_hash_does_not_bring_an_old_password_back() {
             .execute(&database)
             .await
             .expect("a statement");
-        // The reset hashes for as long as the sign-in does: which is first differs from round to round.
+        // The reset hashes for as long as the sign-in does; the delay varies which is first.
         let reset = json!({ "password": NEW });
         let delay = Duration::from_millis(5 * round as u64);
         let signing_in = async {
@@ -197,7 +197,7 @@ async fn api_tokens_that_are_made_meanwhile_are_revoked_too() {
         let own = Pair::of(&json_of(login(&server, &name, OLD), 200).await);
         let making = async {
             let mut tokens = Vec::new();
-            // A token has at most so many of a user: until the sign-in has ended, or there are enough.
+            // A user has a limited number of tokens: stops at the end of the sign-in, or below the limit.
             while tokens.len() < 90 {
                 let body = json!({ "name": "t", "scopes": ["read"] });
                 let request = server.nobody().post("/api/tokens");

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::support::{self, header, problem};
 use crate::*;
 
-/// A client with a recording token that `owner` has asked for.
+/// A client with a recording token that `owner` created.
 async fn recorder(owner: &Client, session: &str) -> Client {
     let path = format!("/api/sessions/{session}/token");
     let made = json_of(owner.post(&path), 200).await;
@@ -40,7 +40,7 @@ async fn recording_token_records_in_its_session() {
     let answer = answer.send().await.unwrap();
     assert_eq!(header(&answer, "cache-control"), "no-store");
 
-    // Start, append, ask for the offset, stop.
+    // Start, append, read the offset, stop.
     let start = page.post(&format!("/api/sessions/{session}/recording/start"));
     let started = json_of(start, 201).await;
     let id = started["recording_id"].as_str().unwrap();
@@ -55,7 +55,7 @@ async fn recording_token_records_in_its_session() {
     let stop = page.post(&format!("/api/sessions/{session}/recording/stop"));
     json_of(stop.json(&json!({ "recording_id": id })), 200).await;
 
-    // By tus alone: the session is the token's, named or not, and the recording is its owner's.
+    // By tus alone: session and owner come from the token, whether metadata names the session or not.
     for named in [&*session, ""] {
         let values = metadata(&[("session_id", named)]);
         let created = page
@@ -76,7 +76,7 @@ async fn recording_token_is_refused_outside_its_session() {
     let (ann, admin) = (server.user("ann").await, server.admin().await);
     let (recording, other) = ann.start_recording().await;
     let session = ann.session().await;
-    // Neither does it matter that an administrator has asked for it.
+    // A token created by an administrator is refused, too.
     for page in [
         recorder(&ann, &session).await,
         recorder(&admin, &session).await,
@@ -84,7 +84,7 @@ async fn recording_token_is_refused_outside_its_session() {
         let upload = format!("/api/uploads/{recording}");
         let appended = page.patch(&upload, 0, "x");
         problem(appended, 403, "forbidden").await;
-        // Also when the upload is known to grow for this user.
+        // Even after the owner's request has opened the upload entry.
         assert_eq!(
             ann.patch(&upload, ann.offset(&recording).await, "x")
                 .send()
@@ -116,7 +116,7 @@ async fn recording_token_is_refused_outside_its_session() {
             .header("Upload-Length", "1")
             .header("Upload-Concat", "partial");
         problem(partial, 403, "forbidden").await;
-        // Nothing but recording, not even in its own session.
+        // The token only records, even in its own session.
         let mine = page.post(&format!("/api/sessions/{session}/recording/start"));
         let mine = json_of(mine, 201).await["recording_id"].clone();
         let mine = mine.as_str().unwrap();
@@ -141,7 +141,7 @@ async fn recording_token_is_refused_outside_its_session() {
             .tus(Method::POST, &format!("/api/uploads/{mine}"))
             .header("x-http-method-override", "DELETE");
         problem(overridden, 403, "forbidden").await;
-        // In a cookie it is nothing.
+        // The token is not accepted as a cookie.
         let cookie = format!("sortie_access={}", page.token.as_deref().unwrap());
         let request = server
             .nobody()
@@ -168,7 +168,7 @@ async fn recording_token_with_the_idempotency_key_of_another_session_is_refused(
     assert_eq!(status(create(&ann, &other)).await, 201);
     let page = recorder(&ann, &session).await;
     problem(create(&page, &session), 403, "forbidden").await;
-    // The session of a token is never taken for one that was opened for an upload.
+    // An upload without a session opens a new one, never the session of a token.
     json_of(ann.get(&format!("/api/sessions/{session}")), 200).await;
 }
 
@@ -186,7 +186,7 @@ async fn recording_token_ends_with_its_hour_its_session_and_its_user() {
     server.clock.advance(Duration::from_secs(1));
     problem(start(&page, &session), 401, "unauthenticated").await;
 
-    // It outlives the access tokens of its owner.
+    // The token outlives its owner's access tokens.
     let ann = server.sign_in("ann", "a good password").await;
     let admin = server.admin().await;
     let page = recorder(&ann, &session).await;

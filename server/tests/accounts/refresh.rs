@@ -9,7 +9,7 @@ use crate::*;
 async fn each_refresh_token_buys_the_next_pair() {
     let server = TestServer::start().await;
     let mut pair = Pair::sign_in(&server).await;
-    // Longer than one refresh token lives: a sign-in in use lasts up to its absolute lifetime.
+    // Longer than the lifetime of a refresh token: a used sign-in lasts up to its absolute lifetime.
     for _ in 0..4 {
         server.clock.advance(6 * DAY);
         let next = pair.refreshed(&server).await;
@@ -87,7 +87,7 @@ async fn a_logout_ends_the_sign_in_at_once() {
         );
         assert_eq!(pair.is_alive(&server).await, (false, false), "{how}");
     }
-    // Nobody is signed out already.
+    // Signing out again succeeds.
     for request in [
         logout(),
         logout().json(&json!({ "refresh_token": "unknown" })),
@@ -166,7 +166,7 @@ async fn long_forgotten_refresh_token_ends_its_sign_in() {
     let server = TestServer::start().await;
     let stolen = Pair::sign_in(&server).await;
     let next = stolen.refreshed(&server).await;
-    // As the hourly clean-up does.
+    // Like the hourly cleanup.
     sqlx::query("DELETE FROM refresh_tokens WHERE spent_ms IS NOT NULL")
         .execute(&database(&server).await)
         .await

@@ -1,4 +1,4 @@
-//! Signing in, cookies and what an access token says.
+//! Sign-in, cookies and the claims of access tokens.
 
 use jsonwebtoken::{DecodingKey, Validation};
 use reqwest::StatusCode;
@@ -87,7 +87,7 @@ async fn a_sign_in_that_cannot_be_understood_is_refused() {
             400,
             "invalid_field",
         ),
-        // What a foreign page's form can send without asking first.
+        // Content types that a cross-site form can send without a preflight.
         (
             "text/plain",
             r#"{"username":"admin","password":"correct horse"}"#,
@@ -141,12 +141,12 @@ async fn what_is_not_our_token_is_nobody() {
         nobody().bearer_auth(format!("{head}.")),
         nobody().bearer_auth(&pair.refresh),
         nobody().basic_auth("admin", Some(ADMIN_PASSWORD)),
-        // A wrong token is not saved by a right cookie: the program would not notice whose name it acts in.
+        // A valid cookie does not replace an invalid token: the program would act as another user unnoticed.
         nobody().bearer_auth("nonsense").header("cookie", &cookie),
     ] {
         problem(request, 401, "unauthenticated").await;
     }
-    // Other schemes are none of our business: they may be a proxy's.
+    // Other authorization schemes are ignored: they may belong to a proxy.
     json_of(
         nobody()
             .basic_auth("proxy", Some("x"))
@@ -192,7 +192,7 @@ async fn only_our_own_pages_act_with_cookies() {
             }
             request
         };
-        // Reading is harmless: the foreign page cannot see the answer.
+        // Cross-site reads are allowed: the foreign page cannot see the answer.
         json_of(send(Method::GET, "/api/auth/me", None), 200).await;
         let session = send(
             Method::POST,
@@ -228,7 +228,7 @@ async fn whoever_guesses_has_to_wait() {
         )
         .await;
     }
-    // Now even the right password waits, under whatever spelling.
+    // Now even the right password must wait, in every spelling of the name.
     let detail = problem(
         login(&server, "ADMIN", ADMIN_PASSWORD),
         429,
@@ -254,11 +254,11 @@ async fn whoever_guesses_has_to_wait() {
         ),
         (429, "2")
     );
-    // Others are not disturbed, and neither is who is signed in.
+    // Other users and existing sign-ins are not affected.
     problem(login(&server, "nobody", "x"), 401, "wrong_credentials").await;
     server.clock.advance(Duration::from_secs(2));
     Pair::sign_in(&server).await;
-    // The right password has cleared the name.
+    // The right password has reset the counter of this name.
     for _ in 0..4 {
         problem(
             login(&server, "admin", "wrong password"),
@@ -290,7 +290,7 @@ async fn the_configured_secret_signs_what_a_token_says() {
     let server = TestServer::with(&[("SORTIE_JWT_SECRET", secret)]).await;
     let tokens = json_of(login(&server, "admin", ADMIN_PASSWORD), 200).await;
     let mut validation = Validation::new(jsonwebtoken::Algorithm::HS256);
-    // The server's clock stands still, the machine's does not.
+    // The server's clock is manual; the validator uses the machine's.
     validation.validate_exp = false;
     let read = |secret: &str| {
         let key = DecodingKey::from_secret(secret.as_bytes());
@@ -314,7 +314,7 @@ async fn the_log_says_how_somebody_signed_in_and_the_page_offers_what_can_work()
     assert_eq!(rows[0]["via"], "password", "{rows}");
     let methods = json_of(server.nobody().get("/api/auth/methods"), 200).await;
     assert_eq!(methods["password"], true);
-    // Nobody has one any more, as where everybody comes from a provider.
+    // No user has a password, as in an installation with an OpenID provider only.
     let database = database(&server).await;
     sqlx::query("UPDATE users SET password_hash = ''")
         .execute(&database)

@@ -36,7 +36,7 @@ async fn sign_in_ends_after_its_idle_and_after_its_absolute_lifetime() {
         pair = pair.refreshed(&server).await;
         json_of(me(&server, &pair.access), 200).await;
     }
-    // The 30th day: the access token ends with the sign-in, not a quarter of an hour later.
+    // On day 30 the access token ends with the sign-in instead of 15 minutes later.
     server.clock.advance(2 * DAY + 3 * MINUTE);
     pair = pair.refreshed(&server).await;
     server.clock.advance(MINUTE);
@@ -85,7 +85,7 @@ async fn list_shows_own_sign_ins_and_ending_one_leaves_the_others() {
     let path = "/api/auth/sign-ins";
     let list = json_of(by(&server, Method::GET, path, &one.access), 200).await;
     let list = list.as_array().expect("a list");
-    // The first is of `user()`.
+    // The first one comes from `user()`.
     assert_eq!(list.len(), 3, "{list:?}");
     let mine: Vec<_> = list.iter().filter(|it| it["current"] == true).collect();
     let [mine] = mine[..] else {
@@ -94,11 +94,11 @@ async fn list_shows_own_sign_ins_and_ending_one_leaves_the_others() {
     assert_eq!(mine["user_agent"], "Browser/1");
     assert_eq!(mine["address"], "127.0.0.1");
     assert_eq!(mine["created_at"], "2026-11-21T09:30:00.000Z");
-    // Used just now.
+    // Used just now, one minute after the start.
     assert_eq!(mine["last_used_at"], "2026-11-21T09:31:00.000Z");
     assert_eq!(mine["expires_at"], "2026-11-28T09:31:00.000Z");
 
-    // Neither another user nor a token can end it.
+    // Neither another user nor an API token can end it.
     let id = mine["id"].as_str().expect("an id");
     let own = format!("{path}/{id}");
     let bob = server.user("bob").await;
@@ -128,12 +128,12 @@ async fn list_shows_own_sign_ins_and_ending_one_leaves_the_others() {
         .await;
     }
 
-    // All others.
+    // Ends all other sign-ins.
     assert_eq!(ids(&server, &two.access).await.len(), 2);
     ended(by(&server, Method::DELETE, path, &two.access)).await;
     assert_eq!(ids(&server, &two.access).await.len(), 1);
     problem(user.get("/api/auth/me"), 401, "unauthenticated").await;
-    // API tokens are no sign-ins.
+    // API tokens are not sign-ins.
     json_of(me(&server, token), 200).await;
     assert_eq!(two.is_alive(&server).await, (true, true));
 }
@@ -173,7 +173,7 @@ async fn logout_is_in_the_audit_log() {
     let body = json!({ "refresh_token": pair.refresh });
     let logout = || server.nobody().post("/api/auth/logout").json(&body);
     ended(logout()).await;
-    // It has ended already.
+    // The sign-in has already ended.
     ended(logout()).await;
     let log = json_of(admin.get("/api/admin/audit?action=sign_in.end"), 200).await;
     assert_eq!(log.as_array().map(Vec::len), Some(1), "{log}");
@@ -213,7 +213,7 @@ async fn password_change_ends_other_sign_ins_and_api_tokens_if_asked_to() {
     .await;
     assert_eq!(log[0]["detail"], "API tokens revoked: 1", "{log}");
 
-    // An administrator who resets a password can do the same.
+    // An administrator's password reset accepts the same option.
     let token = json!({ "name": "t", "scopes": ["read"] });
     let token = by(&server, Method::POST, "/api/tokens", &pair.access).json(&token);
     let token = json_of(token, 201).await;
@@ -233,10 +233,10 @@ async fn spent_refresh_token_does_not_fork_a_sign_in() {
         first.refreshed(&server).await,
         first.refreshed(&server).await,
     );
-    // One chain, however often the spent token is sent.
+    // Reuse within the grace time returns the same successor.
     assert_eq!(one.refresh, two.refresh);
     let next = one.refreshed(&server).await;
-    // Within the ten seconds, but its successor is used: one of the two is a thief.
+    // Within the ten seconds, but the successor was used: the token was stolen.
     problem(refresh(&server, &first.refresh), 401, "unauthenticated").await;
     assert_eq!(next.is_alive(&server).await, (false, false));
 }
@@ -263,7 +263,7 @@ async fn pages_get_their_tokens_in_cookies_only() {
     assert_eq!(tokens["user"]["username"], "admin");
     assert_eq!(tokens["expires_in"], 900);
 
-    // A script that sends the request does not learn the new pair either.
+    // A cross-site script does not see the new pair either.
     let cookie = format!("sortie_refresh={}", value(&set, "sortie_refresh"));
     let answer = server
         .nobody()
@@ -299,7 +299,7 @@ async fn access_token_of_another_user_than_its_sign_in_is_refused() {
         jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key).expect("a token")
     };
     json_of(me(&server, &signed(&claims)), 200).await;
-    // With the sign-in in the cache, and without it.
+    // First with the sign-in in the auth cache, then without.
     claims["sub"] = json!(ann.user_id);
     problem(me(&server, &signed(&claims)), 401, "unauthenticated").await;
     server.clock.advance(Duration::from_secs(6));

@@ -1,4 +1,4 @@
-//! A recorder on board: its routes, its settings, and its files as recordings.
+//! Recorder of an appliance: its routes, its settings, and the import of its files.
 
 use std::sync::Arc;
 
@@ -138,7 +138,7 @@ async fn a_finished_file_is_a_recording_under_its_own_name() {
         interrupted: true,
         failure: None,
     };
-    // The recorder's own way in is beside the server that runs.
+    // The importer writes beside the running server.
     let beside = Server::open(server.config(), server.clock.clone())
         .await
         .unwrap();
@@ -169,7 +169,7 @@ async fn a_finished_file_is_a_recording_under_its_own_name() {
     assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
     assert_eq!(part.bytes().await.unwrap(), &bytes[3..=10]);
 
-    // A restart takes it for what it is, not for an upload without a sender.
+    // A restart does not take the file for an abandoned upload.
     server.restart().await;
     let admin = server.admin().await;
     let path = format!("/api/recordings/{id}");
@@ -208,12 +208,12 @@ async fn recording_that_waits_for_the_central_server_is_not_deleted() {
     let run = json_of(admin.post("/api/admin/retention/run"), 200).await;
     assert_eq!(run["deleted"], 1, "{run}");
     assert!(server.file("waits.mp4").exists() && !server.file("free.mp4").exists());
-    // Confirmed: it may go.
+    // Confirmed files may be deleted.
     assert!(importer.confirm_forwarded("waits.mp4").await.unwrap());
     assert!(!importer.confirm_forwarded("unknown.mp4").await.unwrap());
     let run = json_of(admin.post("/api/admin/retention/run"), 200).await;
     assert_eq!(run["deleted"], 1, "{run}");
-    // Forwarding that is turned on holds all that is there.
+    // No file is reported that still waits for forwarding.
     let files = importer.files().await.unwrap();
     assert_eq!(files, []);
 }

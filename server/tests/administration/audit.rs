@@ -10,7 +10,7 @@ async fn verified(admin: &Client) -> Value {
     json_of(admin.get("/api/admin/audit/verify"), 200).await
 }
 
-/// Whoever may write to the database's file.
+/// Connection of an attacker with write access to the database.
 async fn intruder(server: &TestServer) -> AnyConnection {
     sqlx::any::install_default_drivers();
     let connection = AnyConnection::connect(&server.database_address()).await;
@@ -228,7 +228,7 @@ async fn the_command_line_says_whether_the_chain_is_whole() {
     let (code, text) = verify(server.program());
     assert_eq!(code, Some(3));
     assert!(text.contains("broken at row 2"), "{text}");
-    // One that is not there is not made.
+    // A missing database is not created.
     let other = server.database_file().with_file_name("other.db");
     let mut program = server.program();
     program
@@ -261,16 +261,16 @@ async fn whatever_is_done_to_the_rows_shows() {
         ("DELETE FROM audit WHERE seq = 3", 3),
         ("DELETE FROM audit WHERE seq = 1", 1),
         ("UPDATE audit SET seq = -1 WHERE seq = 3", 1),
-        // The tail, while the head row remembers it.
+        // Deletes the last rows; the head row remembers them.
         ("DELETE FROM audit WHERE seq > 3", 4),
         ("DELETE FROM audit", 1),
-        // Two rows change places.
+        // Swaps two rows.
         (
             "UPDATE audit SET seq = CASE seq WHEN 3 THEN 1004 ELSE 1003 END WHERE seq IN (3, 4); \
           UPDATE audit SET seq = seq - 1000 WHERE seq > 1000",
             3,
         ),
-        // The head goes back, and the rows behind it do not.
+        // Moves the head back without the rows behind it.
         (
             "UPDATE audit_head SET seq = 3, hash = (SELECT hash FROM audit WHERE seq = 3)",
             4,

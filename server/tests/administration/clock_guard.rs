@@ -1,4 +1,4 @@
-//! A wrong clock deletes nothing: jumps while the server runs, and a clock that is wrong at the start.
+//! A wrong clock deletes nothing: jumps of a running server, and a server that starts with a wrong clock.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn audit(client: &Client, action: &str) -> Vec<Value> {
     log.as_array().expect("a list").clone()
 }
 
-/// Waits until the server has noticed a doubt or its end, and written that down.
+/// Waits until the server has logged that doubt began or ended.
 async fn noticed(client: &Client, action: &str, rows: usize) {
     until(action, async || audit(client, action).await.len() == rows).await;
 }
@@ -52,7 +52,7 @@ async fn jump_of_400_days_deletes_nothing_until_confirmed() {
     let id = client.record(&chromium_webm()).await;
     noticed(&client, "clock.hold", 0).await;
     server.clock.jump(400 * DAY_MS);
-    // Retention is due, by the time that passes.
+    // The elapsed time makes the recordings due for deletion.
     server.clock.advance(2 * HOUR);
     let client = server.admin().await;
     noticed(&client, "clock.hold", 1).await;
@@ -120,7 +120,7 @@ async fn start_with_a_wrong_clock_deletes_nothing() {
         let client = server.admin().await;
         assert_eq!(preview(&client).await["hold"]["doubt"], doubt);
         problem(client.post("/api/admin/retention/run"), 409, "conflict").await;
-        // Audit rows that the wrong clock wrote are no evidence for it.
+        // Audit rows written under the wrong clock do not confirm it.
         server.restart().await;
         let client = server.admin().await;
         assert_eq!(preview(&client).await["hold"]["doubt"], doubt);

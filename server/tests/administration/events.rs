@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, PATIENCE, TestServer, chromium_webm, header, json_of, problem};
 
-/// A reader of server-sent events (WHATWG HTML, 9.2).
+/// Reader of server-sent events (WHATWG HTML, 9.2).
 struct Reader {
     answer: reqwest::Response,
     text: String,
@@ -45,7 +45,7 @@ impl Reader {
         }
     }
 
-    /// The next event of this name that fits.
+    /// Returns the next event of this name that satisfies the condition.
     async fn expect(&mut self, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
         loop {
             let (got, data) = self.next().await.expect("the stream goes on");
@@ -75,7 +75,7 @@ async fn a_page_hears_of_the_setting_and_of_its_session_and_of_nobody_elses() {
         ("session", &json!(false))
     );
 
-    // What is bob's comes before, in the order of the log; ann hears only what follows.
+    // Bob's events come first in the log; ann receives only the later ones.
     bob.session().await;
     admin.set_auto_record(true).await;
     let settings = json!({ "recording_auto_record": true });
@@ -120,7 +120,7 @@ async fn a_page_hears_of_the_setting_and_of_its_session_and_of_nobody_elses() {
 
     let deleted = ann.delete(&format!("/api/recordings/{id}")).send().await;
     assert_eq!(deleted.expect("an answer").status(), 204);
-    // A stream of one's own has it; that of one session does not know which session it was.
+    // A user's stream has the event; a session's stream does not, as a deleted recording no longer names its session.
     assert_eq!(
         ann.delete(&format!("/api/sessions/{session}"))
             .send()
@@ -207,7 +207,7 @@ async fn streams_are_limited_and_end_with_the_server() {
     })
     .await;
     server.restart().await;
-    // It has ended in good order: what holds the server up is cut off with an error when its grace is over.
+    // The stream ended cleanly: one that blocked the shutdown would be cut off with an error after the grace time.
     let mut rest = last.answer;
     while rest.chunk().await.expect("a good end").is_some() {}
 }
@@ -261,14 +261,14 @@ async fn stream_ends_with_its_credential() {
             "token" => Reader::open(&token, "").await,
             _ => Reader::open(&ann, "").await,
         };
-        // Of another credential of the same user; it goes on where only one credential ends.
+        // Uses another credential of the same user; stays open where a single credential ends.
         let mut going_on = Reader::open(&other, "").await;
         let request = match how {
             "logout" => ann.post("/api/auth/logout"),
             "own list" => other.delete(&format!("/api/auth/sign-ins/{sign_in}")),
             "others" => other.delete("/api/auth/sign-ins"),
             "administrator" => admin.delete(&format!("{user}/sign-ins")),
-            // An unknown token of a known sign-in is one that was spent long ago.
+            // An unknown token of a known sign-in counts as one that was spent long ago.
             "reuse" => server
                 .nobody()
                 .post("/api/auth/refresh")
@@ -323,7 +323,7 @@ async fn appliance_events_reach_administrators_only() {
     for reader in &mut whole {
         reader.expect("appliance", |_| true).await;
     }
-    // A later event arrives in these streams, and the appliance's has not.
+    // A later event arrives in these streams without the appliance's event before it.
     let session = admin.session().await;
     for reader in &mut limited {
         loop {

@@ -1,5 +1,5 @@
-//! Real processes whose wall clock is set while they run, and which are stopped: no recording ends, nothing is deleted,
-//! and users can sign in.
+//! Real processes whose wall clock jumps and which are stopped: no recording ends, nothing is deleted, and users can
+//! sign in.
 
 use std::process::Command;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const JUMPS: [(&str, &str); 4] = [
     ("-400d", "behind"),
 ];
 
-/// A server with a threshold that every disk is over: what is ready goes as soon as retention may act.
+/// Starts a server with a threshold that every disk exceeds: retention deletes ready recordings as soon as it runs.
 fn start(clock: &FakeClock, folder: TempDir, variables: &[(&str, &str)]) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sortie-server"));
     command
@@ -42,7 +42,7 @@ fn folder() -> TempDir {
 }
 
 fn anybody(url: &str) -> Client {
-    // A server in this process would have chosen it.
+    // A server in this process would have installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client {
         http: reqwest::Client::new(),
@@ -100,7 +100,7 @@ async fn clock_jumps_of_a_running_server_delete_and_end_nothing() {
 
     for (round, (offset, doubt)) in JUMPS.into_iter().enumerate() {
         clock.set(offset);
-        // Sign-in does not depend on what was issued before.
+        // Sign-in does not depend on tokens issued earlier.
         let (there, new_tokens) = sign_in(&server.url).await;
         assert_eq!(hold(&there).await, doubt, "{offset}");
         problem(there.post("/api/admin/retention/run"), 409, "conflict").await;
@@ -120,14 +120,14 @@ async fn clock_jumps_of_a_running_server_delete_and_end_nothing() {
             rows(&back, "clock.resume").await == round + 1
         })
         .await;
-        // Earlier tokens are valid again; those of a clock ahead last no longer than their lifetime.
+        // Earlier tokens are valid again; tokens issued by a fast clock do not outlive their lifetime.
         assert_eq!(me(&client).await, 200, "{offset}");
         if doubt == "ahead" {
             assert_eq!(me(&there).await, 401, "{offset}");
         }
         let refresh = json!({ "refresh_token": new_tokens["refresh_token"] });
         let refreshed = back.post("/api/auth/refresh").json(&refresh).send().await;
-        // Of 400 days ago, it has expired.
+        // Issued 400 days ago, it has expired.
         let expected = if offset == "-400d" { 401 } else { 200 };
         let refreshed = refreshed.expect("an answer").status();
         assert_eq!(refreshed, expected, "{offset}");
@@ -145,7 +145,7 @@ async fn clock_jumps_of_a_running_server_delete_and_end_nothing() {
         .header("Upload-Length", bytes.len());
     assert_eq!(last.send().await.expect("an answer").status(), 204);
     assert_eq!(client.recording(&growing).await["status"], "ready");
-    // It was the clock that held retention back.
+    // Only the clock held retention back.
     let run = json_of(client.post("/api/admin/retention/run"), 200).await;
     assert_eq!(run["deleted"], 2);
 }
@@ -179,7 +179,7 @@ async fn server_that_starts_with_a_wrong_clock_deletes_nothing_until_confirmed()
             .await;
         assert_eq!(confirmed.expect("an answer").status(), 204);
         assert_eq!(hold(&client).await, Value::Null);
-        // Dated by the clock before, it is a recording of the future now.
+        // Dated by the earlier clock, the recording is now in the future.
         let deleted = u64::from(doubt == "ahead");
         let run = json_of(client.post("/api/admin/retention/run"), 200).await;
         assert_eq!(run["deleted"], deleted);
@@ -201,7 +201,7 @@ async fn stopped_process_ends_no_recording() {
         .send()
         .await;
     assert_eq!(sent.expect("an answer").status(), 204);
-    // Its session has ended: it is finished at a tick.
+    // Its session has ended: the reaper finishes it.
     let (other, session) = client.start_recording().await;
     json_of(client.post(&format!("/api/sessions/{session}/stop")), 200).await;
 
@@ -211,7 +211,7 @@ async fn stopped_process_ends_no_recording() {
     rustix::process::kill_process(process, rustix::process::Signal::CONT).expect("it is there");
 
     until("the reaper ticks", async || {
-        // The sender is back, paused.
+        // The sender has resumed, paused.
         let head = client.tus(Method::HEAD, &upload).send().await;
         assert_eq!(head.expect("an answer").status(), 200);
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -254,7 +254,7 @@ async fn replica_with_a_wrong_clock_holds_back_and_the_other_acts() {
         let run = json_of(client.post("/api/admin/retention/run"), 200).await;
         assert_eq!(run["deleted"], 1, "{offset}");
     }
-    // A lease that was taken under one clock does not bind replicas under another.
+    // A lease taken under one clock does not bind replicas under another.
     wrong.set("+0");
     let (back, _) = sign_in(&second.url).await;
     until("the other trusts its clock again", async || {

@@ -1,4 +1,4 @@
-//! What administrators and embedding platforms decide: settings, sessions, events, retention, the audit log.
+//! Administration and platform API: settings, sessions, events, retention, the audit log.
 
 mod appliance;
 mod audit;

@@ -3,7 +3,7 @@
 use crate::support::{TestServer, json_of, problem};
 use reqwest::StatusCode;
 
-/// The value of a series, by its beginning.
+/// Value of the first series that begins with this text.
 #[track_caller]
 fn value(text: &str, series: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(series));
@@ -49,7 +49,7 @@ async fn a_server_without_its_storage_says_so_and_no_more() {
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     let text = answer.text().await.expect("text");
     assert!(text.contains("Storage: "), "{text}");
-    // Where it is and what the system said is for the log.
+    // The path and the system's error are for the log only.
     let path = server.recordings().display().to_string();
     assert!(
         !text.contains(&path) && !text.contains("os error"),
@@ -92,7 +92,7 @@ async fn unknown_query_parameter_returns_400_and_names_the_known_ones() {
         assert!(sentence.contains(expected), "{path}: {sentence}");
         assert!(!sentence.contains("secret"), "{path}: {sentence}");
     }
-    // Nothing is said about a route's parameters to strangers.
+    // The parameters of a route are not disclosed to unauthenticated callers.
     let anonymous = server.nobody().get("/api/recordings?stauts=ready");
     problem(anonymous, 401, "unauthenticated").await;
     json_of(admin.get("/api/recordings?"), 200).await;
@@ -117,7 +117,7 @@ async fn the_description_is_of_this_server() {
     );
     assert!(page.text().await.expect("text").contains("/api/recordings"));
 
-    // Without recording its routes do not exist, and are not described.
+    // Without the feature, its routes are neither served nor described.
     let server = TestServer::with(&[("SORTIE_VIDEO_RECORDING_ENABLED", "false")]).await;
     let document = json_of(server.nobody().get("/api/openapi.json"), 200).await;
     assert!(document["paths"]["/api/sessions"].is_object());
@@ -166,7 +166,7 @@ async fn what_happens_is_counted() {
     let patch =
         "sortie_http_answers_total{method=\"PATCH\",route=\"/api/uploads/{id}\",status=\"204\"}";
     assert_eq!(value(&text, patch), 1.0);
-    // Made-up paths make no series of their own.
+    // Unknown paths create no series.
     assert!(!text.contains("made"), "{text}");
     assert!(text.ends_with("# EOF\n"));
 }
@@ -182,7 +182,7 @@ async fn the_database_is_asked_at_most_twice_a_minute() {
     assert_eq!(value(&scrape(&admin).await, "sortie_uploads_open"), 1.0);
 }
 
-/// Through the program: this process shares its umask with other tests.
+/// Runs the program: this process shares its umask with other tests.
 #[cfg(unix)]
 #[tokio::test]
 async fn files_are_private_whatever_the_umask() {
@@ -193,7 +193,7 @@ async fn files_are_private_whatever_the_umask() {
         folder.path().join("sortie.db"),
         folder.path().join("recordings"),
     );
-    // One that an earlier version has made.
+    // A database created by an earlier version.
     std::fs::write(&database, b"").expect("writable");
     let open = std::fs::Permissions::from_mode(0o644);
     std::fs::set_permissions(&database, open).expect("ours");
@@ -230,7 +230,7 @@ async fn files_are_private_whatever_the_umask() {
             let mode = metadata.permissions().mode();
             let name = entry.file_name().to_string_lossy().into_owned();
             assert_eq!(mode & 0o007, 0, "{name}: {mode:o}");
-            // An existing database keeps the rights of its group.
+            // An existing database keeps its group permissions.
             if !name.starts_with("sortie.db") {
                 assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
             }

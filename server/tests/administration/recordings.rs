@@ -13,7 +13,7 @@ async fn an_owner_protects_and_renames_and_that_is_written_down() {
     let changed = json_of(ann.change(&path, &body), 200).await;
     assert_eq!(changed["protected"], true);
     assert_eq!(changed["filename"], "=the talk.webm");
-    // The same again is no change; a partial one leaves the rest.
+    // An equal value changes nothing; a partial update keeps the other fields.
     json_of(ann.change(&path, &body), 200).await;
     let freed = json_of(admin.change(&path, &json!({ "protected": false })), 200).await;
     assert_eq!(freed["filename"], "=the talk.webm");

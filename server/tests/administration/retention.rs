@@ -100,7 +100,7 @@ async fn it_runs_by_itself_a_minute_after_the_start_and_then_every_hour() {
 
 #[tokio::test]
 async fn a_full_disk_loses_its_oldest_recordings() {
-    // Every disk is fuller than one per cent, and stays so whatever is deleted here.
+    // Every disk is more than one per cent full, whatever is deleted here.
     let marks = [
         ("SORTIE_RECORDING_DISK_HIGH_PERCENT", "1"),
         ("SORTIE_RECORDING_DISK_LOW_PERCENT", "0"),
@@ -123,7 +123,7 @@ async fn a_full_disk_loses_its_oldest_recordings() {
     assert_eq!(preview["high_percent"], 1);
     assert_eq!(ids(&preview["next"]), [first.as_str(), third.as_str()]);
     assert_eq!(preview["reasons"][0]["reason"], "room");
-    // By itself, at the next look at the disk.
+    // Retention runs at the next check of the disk.
     server.clock.advance(MINUTE);
     until("the threshold acts", || is_gone(&ann, &third)).await;
     assert!(is_gone(&ann, &first).await);
@@ -143,7 +143,7 @@ async fn threshold_takes_from_the_user_with_the_most_bytes_first() {
     .await;
     let admin = server.admin().await;
     let (ann, bob) = (server.user("ann").await, server.user("bob").await);
-    // Ann's one recording is the oldest of all. Bob protects all that he can.
+    // Ann's one recording is the oldest. Bob protects as many of his as his quota allows.
     let anns = ann.record(&chromium_webm()).await;
     let mut bobs = Vec::new();
     for number in 0..4 {
@@ -156,7 +156,7 @@ async fn threshold_takes_from_the_user_with_the_most_bytes_first() {
     let preview = json_of(admin.get("/api/admin/retention"), 200).await;
     let next = ids(&preview["next"]);
     assert_eq!(next, [bobs[2].as_str(), bobs[3].as_str(), anns.as_str()]);
-    // A run takes the same ones.
+    // A run deletes the previewed recordings.
     let run = json_of(admin.post("/api/admin/retention/run"), 200).await;
     assert_eq!(run["deleted"], 3, "{run}");
     assert!(!is_gone(&bob, &bobs[0]).await);
@@ -169,7 +169,7 @@ async fn one_that_cannot_be_deleted_is_shown_and_tried_again_and_holds_nobody_up
     let stuck = ann.record(&chromium_webm()).await;
     server.clock.advance(Duration::from_secs(1));
     let next = ann.record(&chromium_webm()).await;
-    // A folder in the place of the file: the storage cannot remove it.
+    // The storage cannot remove a directory in place of the file.
     let file = server.file(&format!("{stuck}.webm"));
     std::fs::remove_file(&file).expect("the recording's file");
     std::fs::create_dir(&file).expect("a folder");

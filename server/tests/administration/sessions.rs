@@ -23,14 +23,14 @@ async fn a_users_stop_sticks_in_its_session_and_in_no_other() {
     stop_recording(&ann, &session, &recording).await;
     let declined = ann.session_row(&session).await;
     assert_eq!(declined["auto_record"], false);
-    // The setting itself is as it was.
+    // The setting is unchanged.
     assert_eq!(declined["recording_policy"], "auto");
     assert_eq!(ann.session_row(&other).await["auto_record"], true);
 
     server.restart().await;
     let ann = server.sign_in("ann", "a good password").await;
     assert_eq!(ann.session_row(&session).await["auto_record"], false);
-    // Turned off and on again it still sticks; starting by hand is always possible.
+    // Toggling the setting does not undo the stop; recording can still be started by hand.
     let admin = server.admin().await;
     admin.set_auto_record(false).await;
     admin.set_auto_record(true).await;
@@ -118,7 +118,7 @@ async fn with_its_session_a_recording_ends_even_if_its_page_never_says_a_word() 
             "uploading",
             "{end}"
         );
-        // Its last bytes have some seconds; that is far from the ten minutes of other silence.
+        // Last bytes have a grace time of seconds, instead of the ten minutes of other silence.
         server.clock.advance(Duration::from_secs(11));
         until("the recording is finished", async || {
             ann.recording(&recording).await["status"] == "ready"
@@ -153,7 +153,7 @@ async fn a_sender_that_goes_on_after_its_session_has_its_time_and_no_more() {
     let sent = ann.patch(&upload, 0, webm[..5000].to_vec()).send().await;
     assert_eq!(sent.expect("an answer").status(), 204);
     server.clock.advance(MINUTE);
-    // Never silent: a byte at a time, for as long as it is taken.
+    // Sends a byte at a time until the server refuses.
     let next = std::cell::Cell::new(5000);
     until("the server ends it", async || {
         let offset = next.replace(next.get() + 1);
@@ -199,7 +199,7 @@ async fn next_answer_tells_a_sender_that_its_recording_was_stopped() {
             stop_recording(&ann, &session, &recording).await;
         }
         assert_eq!(told(&ann, 1000).await, ["1", "1"], "{case}");
-        // A server that was restarted meanwhile tells it, too.
+        // A restarted server reports it, too.
         server.restart().await;
         let ann = server.sign_in("ann", "a good password").await;
         assert_eq!(told(&ann, 2000).await, ["1", "1"], "{case}");

@@ -19,7 +19,7 @@ async fn auto_record_is_in_force_at_once_survives_a_restart_and_is_audited() {
     let after = ann.session_row(&session).await;
     assert_eq!(after["recording_policy"], "auto");
     assert_eq!(after["auto_record"], true);
-    // The same again changes nothing, so there is nothing to write down.
+    // An equal value is not logged.
     admin.set_auto_record(true).await;
     let log = admin.audit("action=settings.change").await;
     assert_eq!(log.len(), 1);

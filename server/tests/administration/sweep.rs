@@ -1,5 +1,5 @@
-//! `sortie-server sweep`: what belongs to no recording goes, what does stays, and whatever looks like a wrong
-//! database or a disk that is not mounted stops it.
+//! `sortie-server sweep`: removes orphans, keeps referenced objects, and stops if the database looks wrong or a disk
+//! seems not to be mounted.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 
 const STRAY: &str = "019aa5b2-0000-7000-8000-00000000000a";
 
-/// Runs the program on a server's data, with what is old made so first.
+/// Runs the program on a server's data.
 fn sweep(server: &TestServer, arguments: &[&str]) -> Output {
     let mut program = server.program();
     program
@@ -29,14 +29,14 @@ fn said(output: &Output, code: i32) -> String {
     text
 }
 
-/// A file that was last changed so long ago.
+/// Writes a file that was last modified `age` ago.
 fn lay(path: &Path, bytes: &[u8], age: Duration) {
     std::fs::write(path, bytes).expect("a file");
     set_age(path, age);
 }
 
 fn set_age(path: &Path, age: Duration) {
-    // The program under test is another process: it goes by the machine's clock.
+    // The program under test uses the machine's clock.
     let written = std::fs::metadata(path).and_then(|metadata| metadata.modified());
     let then = written.unwrap_or(SystemTime::UNIX_EPOCH) - age;
     let file = File::options().write(true).open(path).expect("a file");
@@ -68,7 +68,7 @@ async fn orphans_go_and_recordings_stay() {
     assert_eq!(sent.expect("an answer").status(), StatusCode::NO_CONTENT);
     let partial = partial.rsplit('/').next().expect("an id").to_owned();
 
-    // Age alone makes nothing an orphan.
+    // Age alone does not make an orphan.
     let kept = [
         format!("{ready}.webm"),
         format!("{growing}.part"),
@@ -128,7 +128,7 @@ async fn orphans_go_and_recordings_stay() {
     }
     said(&sweep(&server, &["--dry-run"]), 0);
 
-    // The recording that was growing all the while is none the worse for it.
+    // The recording that grew meanwhile is intact.
     assert_eq!(client.offset(&growing).await, 5000);
     let rest = client
         .patch(

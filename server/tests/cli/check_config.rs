@@ -1,4 +1,4 @@
-//! `--help`, `check-config` and a start with wrong values, as somebody at a terminal sees them.
+//! `--help`, `check-config` and a start with wrong values: output and exit status.
 
 use std::process::{Command, Output};
 

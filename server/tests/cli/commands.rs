@@ -1,4 +1,4 @@
-//! `sortie-server repair` and `inspect`, through the real binary; the results as ffprobe and mkvinfo see them.
+//! `sortie-server repair` and `inspect` through the real binary, checked with ffprobe and mkvinfo.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -42,7 +42,7 @@ fn run(arguments: &[&str], file: &Path) -> Output {
         .expect("the binary runs")
 }
 
-/// Runs a command that must succeed, without a word on standard error: nobody looks at a progress bar here.
+/// Runs a command that must succeed with an empty standard error: without a terminal, no progress bar is printed.
 #[track_caller]
 fn told(arguments: &[&str], file: &Path) -> String {
     let output = run(arguments, file);
@@ -54,7 +54,7 @@ fn told(arguments: &[&str], file: &Path) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Runs a command that must fail with a code, one sentence and nothing else.
+/// Runs a command that must fail with this exit status and print one sentence only.
 #[track_caller]
 fn refused(arguments: &[&str], file: &Path, code: i32, word: &str) {
     let output = run(arguments, file);
@@ -90,7 +90,7 @@ fn tool(tool: &str, package: &str, arguments: &[&str], file: &Path) -> String {
     text
 }
 
-/// Milliseconds and video packets, of a file that ffprobe has nothing to say against.
+/// Duration in ms and number of video packets; ffprobe must report no error.
 #[track_caller]
 fn probed(file: &Path) -> (u64, u64) {
     let arguments = [
@@ -107,7 +107,7 @@ fn probed(file: &Path) -> (u64, u64) {
     let facts: Value =
         serde_json::from_str(&tool("ffprobe", "ffmpeg", &arguments, file)).expect("JSON");
     let seconds = facts["format"]["duration"].as_str().expect("a duration");
-    // Six digits behind the point.
+    // ffprobe prints six decimals.
     let micros: u64 = seconds.replace('.', "").parse().expect("a number");
     let packets = facts["streams"][0]["nb_read_packets"].as_str();
     (
@@ -116,16 +116,16 @@ fn probed(file: &Path) -> (u64, u64) {
     )
 }
 
-/// A damaged file, what it is called afterwards, and what must be found in it.
+/// A damaged file, its name after the repair, and the expected content.
 struct Case {
     name: &'static str,
     repaired: &'static str,
     bytes: Vec<u8>,
-    /// What `inspect` calls it.
+    /// State reported by `inspect`.
     state: &'static str,
-    /// Part of what `repair` says.
+    /// Part of the output of `repair`.
     says: &'static str,
-    /// Video frames at least: fewer would mean that more was lost than had to be.
+    /// Minimum of video frames; fewer mean that `repair` dropped intact ones.
     frames: u64,
 }
 
@@ -202,7 +202,7 @@ fn cases() -> Vec<Case> {
             spoilt(&mp4, middle - 4..middle + 30),
             "damaged",
             "Now it has its duration",
-            // With what lies in front of the damage: bytes may be missing there.
+            // Includes the fragment before the damage, which may lack bytes.
             34,
         ),
         case(
@@ -275,14 +275,14 @@ fn what_is_repaired_plays() {
                 "{info}"
             );
         }
-        // A second time there is nothing to do.
+        // A second repair changes nothing.
         let words = told(&["repair"], &repaired);
         assert!(words.contains("finished already"), "{words}");
         assert_eq!(names(&folder).len(), 2);
     }
 }
 
-/// A recording as the server stores it, at the moment it is killed.
+/// A recording as the server stores it at the moment it is killed.
 fn part(stream: &[u8]) -> Vec<u8> {
     let mut stored = vec![0; usize::try_from(HEAD_ROOM).expect("small")];
     let mut indexer = Indexer::new();
@@ -317,7 +317,7 @@ fn a_part_of_ours_is_patched_in_place() {
             (before, vec!["0198.part".to_owned()])
         );
         let now = std::fs::read(&file).expect("readable");
-        // Of the media nothing moved; the sizes of clusters are the only change.
+        // The media stays in place; only cluster sizes change.
         let changed = now[4096..18_000].iter().zip(&stored[4096..18_000]);
         assert!(changed.filter(|(now, before)| now != before).count() < 100);
         assert_eq!(inspected(&file)["state"], "finished", "{name}");
@@ -422,9 +422,9 @@ fn what_may_not_be_read() {
     };
     mode(&file, 0o000);
     mode(folder.path(), 0o755);
-    // To root nothing is forbidden: somebody else must ask, who can reach the binary.
+    // Root may read any file, so the command runs as another user, who must be able to reach the binary.
     let binary = folder.path().join("sortie-server");
-    // By another process: a file this one has just written to may still be open in a child of another test.
+    // Copied by another process: a file just written by this one may still be open in a child of another test.
     let copied = Command::new("cp").arg(BINARY).arg(&binary).status();
     assert!(copied.expect("cp runs").success());
     let root =
@@ -473,7 +473,7 @@ fn what_inspect_says() {
     assert_eq!(facts["keyframes"], 3);
 }
 
-/// Received bytes are in the stored file or in a range that is left out.
+/// Received bytes, and those of them that the stored file leaves out.
 #[track_caller]
 fn accounts(facts: &Value) -> (u64, u64, usize) {
     let number = |value: &Value| value.as_u64().expect("a number");
@@ -512,11 +512,11 @@ fn every_byte_is_accounted_for_in_json() {
         let after = inspected(&file);
         let (received, missing, hidden) = accounts(&after);
         assert_eq!((received, missing), (size, 0), "{after}");
-        // In an MP4 nothing tells it from the rest of the data.
+        // Other containers mark the hidden ranges; an MP4 does not.
         if after["container"] != "mp4" {
             assert_eq!(hidden, accounts(&before).2, "{after}");
         }
-        // A second time there is nothing to do.
+        // A second repair changes nothing.
         let text = told(&["repair", "--json"], &file);
         let again: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(
@@ -577,7 +577,7 @@ fn repair_in_place_writes_through_a_link() {
             (vec![name.to_owned()], vec!["link.webm".to_owned()])
         );
 
-        // The same for a link as output, and a link to nothing is refused.
+        // A symbolic link as output is followed; a dangling link is refused.
         let (_other, other) = folder_with("other.webm", &fixture("chromium-vp8.webm"));
         let output = link.to_str().expect("UTF-8");
         told(&["repair", "--force", "-o", output], &other);

@@ -1,4 +1,4 @@
-//! Variables and routes that users of Sortie rely on. A row that the product no longer keeps fails here.
+//! Variables and routes that users rely on. A row that the product no longer honours fails here.
 
 mod routes;
 #[path = "../support/mod.rs"]

@@ -1,4 +1,4 @@
-//! REST routes: statuses, names of fields, arrays, paging. Who may ask is the business of `access.rs`.
+//! REST routes: statuses, field names, arrays, paging. `access.rs` tests permissions.
 
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder};
@@ -28,8 +28,8 @@ const RECORDING: [&str; 11] = [
     "created_at",
 ];
 
-/// Every route of the contract, and what it answers when all is well: what the server says of itself. The tests below
-/// ask for that and for the refusals.
+/// Every route of the contract and its success statuses as the OpenAPI document lists them. The tests below request
+/// them and the refusals.
 #[rustfmt::skip]
 const ROUTES: [(&str, &str, &[&str]); 26] = [
     ("post", "/api/auth/login", &["200"]),
@@ -54,7 +54,7 @@ const ROUTES: [(&str, &str, &[&str]); 26] = [
     ("get", "/api/admin/recordings", &["200"]),
     ("get", "/api/admin/settings", &["200"]),
     ("put", "/api/admin/settings", &["204"]),
-    // What they need beside them.
+    // Supporting routes.
     ("get", "/api/recordings/{id}", &["200"]),
     ("post", "/api/uploads", &["201"]),
     ("head", "/api/uploads/{id}", &["200"]),
@@ -90,7 +90,7 @@ async fn status(request: RequestBuilder) -> u16 {
     request.send().await.expect("an answer").status().as_u16()
 }
 
-/// A whole file, as clients send it that do not speak tus.
+/// Uploads a whole file in a single request, as clients without tus do.
 fn whole_file(client: &Client, session: &str, id: &str, bytes: Vec<u8>) -> RequestBuilder {
     let form = Form::new()
         .text("recording_id", id.to_owned())
@@ -247,7 +247,7 @@ async fn recordings() {
         let ready = all.iter().filter(|row| row["status"] == "ready");
         assert!(ready.clone().all(|row| row["completed_at"].is_string()));
         assert_eq!(ready.count(), 3);
-        // RFC 8288.
+        // `Link` header (RFC 8288).
         let page = client.get(&format!("{list}?limit=3")).send().await;
         let link = header(&page.expect("an answer"), "link");
         let (next, end) = link.split_once('>').expect("a link");

@@ -1,23 +1,23 @@
-//! Environment variables: name, type, default, and what a wrong value is told.
+//! Environment variables: name, type, default, and the error message of a wrong value.
 
 use sortie_server::{Config, ConfigError, StorageConfig, VARIABLES};
 
-/// What a variable takes.
+/// Values that a variable accepts.
 enum Type {
-    /// Only true and false.
+    /// `true` or `false`.
     Bool,
-    /// Only whole numbers.
+    /// Integers.
     Int,
-    /// A text of which these values are wrong.
+    /// Text, and values of it that are refused.
     String(&'static [&'static str]),
 }
 
 struct Row {
     name: &'static str,
     kind: Type,
-    /// Empty: none, or made by the server.
+    /// Empty if there is none or if the server generates it.
     default: &'static str,
-    /// Some value that is right, and what else has to be set for the variable to count.
+    /// A valid value, and the variables it requires to take effect.
     example: (&'static str, &'static [(&'static str, &'static str)]),
 }
 
@@ -79,7 +79,7 @@ const ROWS: [Row; 24] = [
     row("SORTIE_ADMIN_USERNAME", Type::String(&[" ann"]), "admin", "root"),
     row("SORTIE_ADMIN_PASSWORD", Type::String(&["short"]), "", "a good password"),
     row("SORTIE_JWT_SECRET", Type::String(&["short"]), "", "0123456789abcdef0123456789abcdef"),
-    // The AWS chain begins in the environment.
+    // The AWS credential chain reads the environment first.
     with(AWS,
         row("AWS_ACCESS_KEY_ID", Type::String(&[]), "", "key")),
 ];
@@ -116,7 +116,7 @@ fn every_variable_is_there_with_its_default() {
             .filter(|text| !text.starts_with('('))
             .unwrap_or_default();
         assert_eq!(default, row.default, "{}", row.name);
-        // What is said of it is in force, or a test of the variables themselves fails.
+        // The example is accepted.
         let read = read(&set(row, row.example.0));
         assert!(read.is_ok(), "{}: {read:?}", row.name);
     }
@@ -183,7 +183,7 @@ fn the_values_do_what_they_say() {
             && s3.endpoint.is_none()
             && s3.common.prefix == "recordings/"
     ));
-    // The connection string wins over its parts.
+    // The connection string takes precedence over its parts.
     let mut both = POSTGRES.to_vec();
     both.push(("SORTIE_DB_DSN", "postgres://ann@other.example.com/videos"));
     let config = read(&both).expect("both are right");

@@ -1,5 +1,5 @@
-//! Walks every route of `docs/access.md` as every kind of caller against a real server. The page is the table of
-//! `server/src/http/routes.rs`; a unit test sees to that.
+//! Requests every route of `docs/access.md` as every kind of caller from a real server. A unit test compares that page
+//! with the table of `server/src/http/routes.rs`.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use serde_json::json;
 
 const SECRET: &str = "the platform's secret of 32 bytes or more";
 
-/// The scope of a recording token, as the page has it.
+/// Scope of a recording token, as the page spells it.
 const RECORDING_TOKEN: &str = "recording token";
 
-/// A line of the page.
+/// A row of the page.
 struct Row {
     method: Method,
     path: String,
@@ -45,15 +45,15 @@ fn table() -> Vec<Row> {
 struct Kind {
     name: &'static str,
     client: Client,
-    /// Whether they are anybody at all.
+    /// Whether the caller is authenticated.
     is_known: bool,
-    /// Whether what the paths name is theirs.
+    /// Whether the caller owns the objects in the paths.
     is_owner: bool,
-    /// Whether they administer the server, with this credential.
+    /// Whether this credential has administrator rights.
     is_admin: bool,
-    /// What an API token is limited to.
+    /// Scope that limits an API token.
     scope: Option<&'static str>,
-    /// Whether they have signed in, rather than brought a token.
+    /// Whether the caller signed in instead of presenting a token.
     has_signed_in: bool,
 }
 
@@ -68,7 +68,7 @@ impl Kind {
         let by_role = match row.who.as_str() {
             "user" => true,
             "owner" => self.is_owner || self.is_admin,
-            // The metrics are not public unless they are made so.
+            // Metrics are private unless configured otherwise.
             "admin" | "scraper" => self.is_admin,
             other => panic!("{other} is nobody that this test knows"),
         };
@@ -94,7 +94,7 @@ fn with_token(client: &Client, token: impl Into<String>) -> Client {
     }
 }
 
-/// Another sign-in of the owner.
+/// Signs in the owner once more.
 async fn sign_in_again(owner: &Client) -> Client {
     let body = json!({ "username": "owner", "password": "a good password" });
     let tokens = json_of(owner.post("/api/auth/login").json(&body), 200).await;
@@ -113,7 +113,7 @@ async fn recording_token(owner: &Client, session: &str) -> Client {
     with_token(owner, made["token"].as_str().unwrap_or_default())
 }
 
-/// Every kind of caller; the third is the owner of what the paths name.
+/// Every kind of caller; the third owns the objects in the paths.
 async fn kinds(server: &TestServer) -> Vec<Kind> {
     let (admin, owner) = (server.admin().await, server.user("owner").await);
     let disabled = server.user("disabled").await;
@@ -191,7 +191,7 @@ async fn kinds(server: &TestServer) -> Vec<Kind> {
             false,
             true,
         ),
-        // The walk makes a token of the session that the path leads to.
+        // Replaced by a token of the session in the path.
         scoped(
             "recording token",
             RECORDING_TOKEN,
@@ -222,8 +222,8 @@ async fn kinds(server: &TestServer) -> Vec<Kind> {
     ]
 }
 
-/// The path with something of the owner's in it, made anew: the last caller may have deleted it. The second part
-/// is the recording behind it, if it is one, and its session.
+/// Fills the path with a new object of the owner: an earlier caller may have deleted the last one. Also returns the
+/// recording and its session, if the path has one.
 async fn filled(
     path: &str,
     owner: &Client,
@@ -245,7 +245,7 @@ async fn filled(
         let (recording, session) = owner.start_recording().await;
         (recording.clone(), Some((recording, session)))
     } else if path.starts_with("/api/auth/sign-ins/") {
-        // The last used one of its user; with another one it would be the one that asks.
+        // The most recently used other sign-in; the current one would sign out the caller.
         let owner = sign_in_again(owner).await;
         let list = json_of(owner.get("/api/auth/sign-ins"), 200).await;
         let mut list = list.as_array().into_iter().flatten();
@@ -268,7 +268,7 @@ async fn filled(
     (path.replace("{id}", &id), recording)
 }
 
-/// A request that gets as far as asking whose the thing is: some routes look at the form of the request first.
+/// Shapes a request that passes the validation some routes perform before the ownership check.
 fn shaped(request: RequestBuilder, row: &Row, recording: Option<String>) -> RequestBuilder {
     let request = request.header("tus-resumable", "1.0.0");
     let recording = recording.unwrap_or_default();
@@ -298,11 +298,11 @@ async fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
         ("SORTIE_AUTH_JWT_TENANT_CLAIM", "tenant"),
         ("SORTIE_AUTH_JWT_TENANT", "ours"),
     ];
-    // Else it would not have all routes.
+    // Without an appliance, its routes would be missing.
     let appliance = Arc::new(FakeRecorder::new());
     let server = TestServer::with_appliance(&variables, Some(appliance)).await;
     let kinds = kinds(&server).await;
-    // Of their own, so that a walk over `/api/auth/logout` signs nobody out who is still needed.
+    // Separate sign-ins, so that requests of `/api/auth/logout` do not end a sign-in still in use.
     let owner = server.sign_in("owner", "a good password").await;
     let admin = server.admin().await;
     let rows = table();
@@ -310,7 +310,7 @@ async fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
     let mut wrong = Vec::new();
     let mut asked = 0;
     for row in rows {
-        // The caller would sign out users that this test still needs.
+        // The request would sign out users that this test still needs.
         let ends_others = row.method == Method::DELETE && row.path == "/api/auth/sign-ins";
         if row.path == "/api/auth/logout" || ends_others {
             continue;
@@ -329,7 +329,7 @@ async fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
             let status = request.send().await.expect("an answer").status().as_u16();
             asked += 1;
             let is_right = if row.who == "public" {
-                // Who asks makes no difference, whatever the answer is.
+                // Public routes answer every caller alike.
                 *of_nobody.get_or_insert(status) == status
             } else if !kind.is_known {
                 status == 401

@@ -1,4 +1,4 @@
-//! The pages, over a real socket. Holds with and without a build of the pages in the binary.
+//! The pages over a real socket, with and without a build of the pages in the binary.
 
 use std::io::Read as _;
 
@@ -20,7 +20,7 @@ async fn entry_page(server: &TestServer) -> String {
     get(server, "/", &[]).await.text().await.expect("text")
 }
 
-/// Addresses of the page's files, relative to its `<base>`.
+/// URLs of the page's files, relative to its `<base>`.
 fn references(page: &str) -> Vec<&str> {
     page.split(['"', '\'', '=', '>'])
         .filter_map(|word| word.strip_prefix("./"))
@@ -88,7 +88,7 @@ async fn a_page_allows_itself_and_nothing_else() {
     }
     let policy = header(&answer, "content-security-policy");
     let page = answer.text().await.unwrap();
-    // Trunk writes plain lower-case tags, so plain text search finds what the build script's reader found.
+    // Trunk writes plain lower-case tags, so a text search finds what the build script's parser finds.
     let hashes: String = page
         .split("<script")
         .skip(1)
@@ -242,7 +242,7 @@ async fn entry_page_has_the_base_of_the_public_url() {
         let (address, _) = rest.split_once('>').expect("the end of the tag");
         assert_eq!(address.trim_matches('"'), base);
         assert_eq!(page.matches("<base").count(), 1);
-        // The proxy may remove the path or leave it.
+        // A proxy may strip the path or keep it.
         for path in ["/x/y", "/x/y/", "/x/y/recordings", "/recordings"] {
             let answer = get(&server, path, &[]).await;
             assert_eq!(answer.text().await.unwrap(), page, "{path}");

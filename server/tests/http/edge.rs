@@ -1,4 +1,4 @@
-//! The HTTP edge over real sockets: hostile and unusual forms, connections, proxies, and the addresses of answers.
+//! HTTP edge cases over real sockets: hostile and unusual forms, connections, proxies, and URLs in answers.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Far more than anything here takes.
+/// Upper bound of any wait; reaching it fails the test.
 const FOREVER: Duration = Duration::from_secs(90);
 
 async fn connect(server: &TestServer) -> TcpStream {
@@ -17,7 +17,7 @@ async fn connect(server: &TestServer) -> TcpStream {
     TcpStream::connect(address).await.expect("a connection")
 }
 
-/// Reads until `end` has come.
+/// Reads until `end` arrives.
 async fn until(stream: &mut TcpStream, end: &str) -> String {
     let mut text = String::new();
     let mut piece = [0; 4096];
@@ -30,7 +30,7 @@ async fn until(stream: &mut TcpStream, end: &str) -> String {
     text
 }
 
-/// Reads what comes until the server closes the connection.
+/// Reads until the server closes the connection.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let _ = tokio::time::timeout(FOREVER, stream.read_to_end(&mut bytes))
@@ -92,7 +92,7 @@ async fn form_with_file_before_id_becomes_a_recording_with_the_files_name() {
     assert_eq!(early["size_bytes"], late["size_bytes"]);
     assert_eq!(download(&ann, &id).await, download(&ann, &first).await);
 
-    // A name that was given before stays.
+    // An existing name is kept.
     let (id, session) = ann.start_recording().await;
     let change = ann.request(Method::PATCH, &format!("/api/recordings/{id}"));
     json_of(change.json(&json!({ "filename": "mine" })), 200).await;
@@ -127,7 +127,7 @@ async fn form_for_a_foreign_session_is_refused_before_its_body() {
     let (ann, bob) = (server.user("ann").await, server.user("bob").await);
     let (_, session) = ann.start_recording().await;
     let mut stream = connect(&server).await;
-    // Not a byte of the body is sent, and none is asked for.
+    // The server refuses before the client sends the body.
     let head = form_head(&bob, &session, 1 << 30, "Expect: 100-continue\r\n");
     stream.write_all(head.as_bytes()).await.expect("sent");
     let answer = until(&mut stream, "\r\n\r\n").await;
@@ -141,7 +141,7 @@ async fn preamble_and_part_headers_beyond_their_bounds_are_refused() {
     let (id, session) = ann.start_recording().await;
     for begin in ["", "--b\r\nA: "] {
         let mut stream = connect(&server).await;
-        // Far more than is sent: the answer does not wait for it.
+        // Larger than the body sent: the server answers without waiting for it.
         let head = form_head(&ann, &session, 1 << 30, "");
         let body = [head.as_bytes(), begin.as_bytes(), &[b'p'; 64 << 10]].concat();
         let _ = stream.write_all(&body).await;
@@ -152,7 +152,7 @@ async fn preamble_and_part_headers_beyond_their_bounds_are_refused() {
     assert_eq!(ann.offset(&id).await, 0);
 }
 
-/// Sends a form three times in part, and then whole after a restart.
+/// Sends an incomplete form three times, then a whole one after a restart.
 async fn check_form_after_cuts(mut server: TestServer) {
     let ann = server.user("ann").await;
     let (id, session) = ann.start_recording().await;
@@ -167,10 +167,10 @@ async fn check_form_after_cuts(mut server: TestServer) {
         let cut = &bytes[..bytes.len() * 2 / 3];
         let body = [head.as_bytes(), fields.as_bytes(), cut].concat();
         stream.write_all(&body).await.expect("sent");
-        // The sender has fallen silent.
+        // The sender is silent; the server times out.
         let answer = until(&mut stream, "\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{attempt}: {answer}");
-        // The first attempt's bytes stay until a whole file replaces them.
+        // Bytes of the first attempt stay until a whole file replaces them.
         assert!(ann.offset(&id).await > 0);
     }
     server.restart().await;
@@ -258,7 +258,7 @@ async fn readiness_checks_at_once_do_not_disturb_one_another() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// Fails to sign in as these headers describe the client; returns the address in the audit log.
+/// Fails to sign in with these forwarding headers; returns the address in the audit log.
 async fn written_address(server: &TestServer, headers: &[(&str, &str)]) -> Value {
     let admin = server.admin().await;
     let mut guess = server.nobody().post("/api/auth/login");
@@ -276,7 +276,7 @@ async fn written_address(server: &TestServer, headers: &[(&str, &str)]) -> Value
 #[tokio::test]
 async fn client_address_comes_from_trusted_proxies_only() {
     let server = TestServer::start().await;
-    // Proxies on this machine are trusted until others are named.
+    // By default, proxies on the loopback interface are trusted.
     for (given, expected) in [
         ("203.0.113.7:5678", "203.0.113.7"),
         ("1.1.1.1, [2001:db8::7]:443", "2001:db8::7"),
@@ -360,7 +360,7 @@ async fn server_below_a_path_answers_with_and_without_it() {
         "{cookies:?}"
     );
     let admin = server.admin().await;
-    // A proxy that removes the path, and one that leaves it.
+    // A proxy that strips the path, and one that keeps it.
     for prefix in ["", "/tools/recordings"] {
         let created = admin.tus(Method::POST, &format!("{prefix}/api/uploads"));
         let created = created
@@ -457,7 +457,7 @@ async fn whole_downloads_are_audited_however_they_are_asked_for() {
         StatusCode::OK
     );
     assert_eq!(rows("download", &id).await, ranges.len() + 1);
-    // Pieces of it: once an hour, and for every person.
+    // Partial requests are logged once an hour for each user.
     let id = admin.record(&chromium_webm()).await;
     for (part, action) in [("download", "download"), ("stream", "view")] {
         let path = format!("/api/recordings/{id}/{part}");
@@ -484,7 +484,7 @@ async fn whole_downloads_are_audited_however_they_are_asked_for() {
         .await
         .expect("an answer");
     assert_eq!(rows("view", &id).await, 2);
-    // Without bytes there is nothing to write down.
+    // A HEAD request is not logged.
     let (_, session) = admin.start_recording().await;
     let _ = session;
     let head = admin
@@ -506,7 +506,7 @@ async fn hash_of_a_recording_is_computed_once() {
     };
     let first = header(&ask().await.expect("an answer"), "repr-digest");
     assert!(first.starts_with("sha-256=:"), "{first}");
-    // It cannot be read again.
+    // The answer comes from the stored hash, as the file is gone.
     std::fs::remove_file(server.file(&format!("{id}.webm"))).expect("the file");
     assert_eq!(
         header(&ask().await.expect("an answer"), "repr-digest"),
@@ -576,7 +576,7 @@ async fn name_of_a_recording_keeps_the_ending_of_its_format() {
     ] {
         problem(rename(name), 400, "invalid_field").await;
     }
-    // Uploads with such a name come without the marks.
+    // Uploads with such a name are stored without the marks.
     let metadata = "filename YQrigK5sbXRoLmV4ZQ==";
     let upload = ann
         .create_upload(&[("Upload-Length", "9"), ("Upload-Metadata", metadata)])
@@ -650,7 +650,7 @@ async fn idle_connections_make_way_for_new_callers() {
     for _ in 0..3 {
         idle.push(connect(&server).await);
     }
-    // One has begun a head, which does not keep its seat.
+    // An incomplete head does not protect the connection.
     idle[1]
         .write_all(b"GET / HTTP/1.1\r\nX: ")
         .await
@@ -684,7 +684,7 @@ async fn connections_beyond_the_limit_of_an_address_are_refused_unless_one_is_id
             .expect("sent");
         until(stream, "\r\n\r\n").await
     };
-    // Idle ones make way.
+    // Idle connections are closed in favour of new ones.
     for _ in 0..5 {
         let answer = ask(&mut connect(&server).await).await;
         assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
@@ -799,7 +799,7 @@ async fn refusal_before_the_body_announces_that_the_connection_closes() {
     assert!(answer.starts_with("http/1.1 401"), "{answer}");
     assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
 
-    // A body that was read does not end the connection.
+    // A body that was read to its end keeps the connection open.
     let mut stream = connect(&server).await;
     let body = r#"{"username":"a","password":"wrong password"}"#;
     let request = format!(

@@ -1,4 +1,4 @@
-//! Who holds a connection without need, over raw sockets.
+//! Slow, idle and excess connections, over raw sockets.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::support::TestServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Far more than anything here takes; a test that waits so long has failed.
+/// Upper bound of any wait; reaching it fails the test.
 const FOREVER: Duration = Duration::from_secs(60);
 
 async fn connect(server: &TestServer) -> TcpStream {
@@ -14,17 +14,17 @@ async fn connect(server: &TestServer) -> TcpStream {
     TcpStream::connect(address).await.expect("a connection")
 }
 
-/// What comes until the server closes the connection.
+/// Reads until the server closes the connection.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    // A reset is an end, too.
+    // A reset also ends the reading.
     let _ = tokio::time::timeout(FOREVER, stream.read_to_end(&mut bytes))
         .await
         .expect("the connection is closed");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Reads until `end` has come.
+/// Reads until `end` arrives.
 async fn until(stream: &mut TcpStream, end: &str) -> String {
     let mut text = String::new();
     let mut piece = [0; 4096];
@@ -49,7 +49,7 @@ async fn slow_heads_are_cut_and_others_served_meanwhile() {
             .expect("sent");
         slow.push(stream);
     }
-    // Said by trickling on: it is the whole head that has its time, not each byte of it.
+    // The time limit applies to the whole head, so sending a byte at a time does not extend it.
     let trickle = async {
         for number in 0.. {
             for stream in &mut slow {
@@ -83,7 +83,7 @@ async fn an_idle_connection_is_closed() {
         .expect("sent");
     let answer = rest(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
-    // It was kept open for a next request.
+    // The connection was kept open for a next request.
     assert!(
         !answer.to_lowercase().contains("connection: close"),
         "{answer}"
@@ -103,10 +103,10 @@ async fn a_head_that_is_too_large_is_refused() {
             "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Large: {}\r\n\r\n",
             "a".repeat(bytes)
         );
-        // The refusal may come before all of it is sent.
+        // The refusal may arrive before the whole head is sent.
         let _ = stream.write_all(head.as_bytes()).await;
         let answer = rest(&mut stream).await;
-        // A reset takes the answer away when much was left unread.
+        // A reset discards the answer if much of the request was unread.
         assert!(
             answer.starts_with(status) || (bytes == 1_000_000 && answer.is_empty()),
             "{bytes}: {answer}"
@@ -125,7 +125,7 @@ async fn an_upload_that_falls_silent_keeps_what_it_brought() {
         "PATCH {upload} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nTus-Resumable: 1.0.0\r\n\
          Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\nContent-Length: 1000000\r\n\r\n"
     );
-    // At once, so that there is no silence between them.
+    // Sent in one write, so that no silence occurs in between.
     let request = [head.as_bytes(), &[7; 1000]].concat();
     stream.write_all(&request).await.expect("sent");
     let answer = until(&mut stream, "\r\n\r\n").await;
@@ -150,7 +150,7 @@ async fn an_upload_that_moves_slowly_goes_on() {
          Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\nContent-Length: 12\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.expect("sent");
-    // Half as long again as the silence that is allowed, and each pause far shorter than that.
+    // Takes 1.5 times the silence limit, with pauses far below it.
     for byte in 0..12_u8 {
         tokio::time::sleep(Duration::from_millis(500)).await;
         stream.write_all(&[byte]).await.expect("sent");
@@ -181,7 +181,7 @@ async fn more_connections_than_allowed_wait_their_turn() {
         ("SORTIE_HEADER_SECONDS", "1"),
     ])
     .await;
-    // Both seats are taken by connections that say nothing.
+    // Two silent connections use both permits.
     let _first = connect(&server).await;
     let _second = connect(&server).await;
     let mut third = connect(&server).await;
@@ -189,7 +189,7 @@ async fn more_connections_than_allowed_wait_their_turn() {
         .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         .await
         .expect("sent");
-    // Served once one of the silent ones is cut.
+    // Served after a silent connection is closed.
     let answer = until(&mut third, "\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
 }
@@ -208,10 +208,10 @@ async fn a_stop_lets_the_request_in_flight_end() {
          Expect: 100-continue\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.expect("sent");
-    // The server is at the body now.
+    // The server is reading the body.
     until(&mut stream, "100 Continue\r\n\r\n").await;
     let sending = async {
-        // Cut at once: it is at nothing.
+        // The idle connection is closed immediately.
         assert_eq!(rest(&mut idle).await, "");
         stream.write_all(b"abcd").await.expect("sent");
         rest(&mut stream).await

@@ -1,4 +1,4 @@
-//! What browsers are told about other sites, over a real socket.
+//! Security headers and cross-origin access, over a real socket.
 
 use crate::support::{TestServer, header};
 use reqwest::{Method, StatusCode};
@@ -61,7 +61,7 @@ async fn a_recording_can_be_opened_by_itself() {
     let request = admin.get(&format!("/api/recordings/{id}/stream"));
     let answer = request.send().await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::OK);
-    // A browser applies it to the document that it makes of a video, which would then not play.
+    // A browser applies `sandbox` to the document it creates for a video, which would then not play.
     assert_eq!(header(&answer, "content-security-policy"), "");
     assert_eq!(
         header(&answer, "cross-origin-resource-policy"),
@@ -149,7 +149,7 @@ async fn a_named_site_may_call_with_a_token_and_read_what_tus_says() {
         assert!(allowed.contains(name), "{allowed}");
     }
     assert!(header(&answer, "access-control-allow-methods").contains("PATCH"));
-    // With a cookie nobody may call from elsewhere.
+    // Cross-origin requests with cookies are not allowed.
     assert_eq!(header(&answer, "access-control-allow-credentials"), "");
     assert!(header(&answer, "vary").contains("Origin"));
 
@@ -174,7 +174,7 @@ async fn a_named_site_may_call_with_a_token_and_read_what_tus_says() {
     let stranger = stranger.expect("an answer");
     assert_eq!(header(&stranger, "access-control-allow-origin"), "");
     assert_eq!(header(&stranger, "vary"), "Origin");
-    // A tus client's own `OPTIONS` is not a preflight.
+    // An `OPTIONS` request of a tus client is not a preflight.
     let announced = nobody.request(Method::OPTIONS, "/api/uploads");
     let announced = announced
         .header("Origin", SITE)

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::{Method, StatusCode};
 use sha2::{Digest as _, Sha256};
 
-/// A finished recording and what is known of it.
+/// A finished recording and its validators.
 struct Recording {
     client: Client,
     path: String,
@@ -15,14 +15,14 @@ struct Recording {
     modified: String,
 }
 
-/// What comes back: the status, and the ranges with their bytes; one from 0 for a whole file.
+/// Status and ranges of an answer; a whole file is one range from 0.
 type Answer = (u16, Vec<(usize, Vec<u8>)>);
 
 impl Recording {
     async fn new(server: &TestServer) -> Self {
         let client = server.admin().await;
         let id = client.record(&chromium_webm()).await;
-        // Not `download`: a store may be asked for that directly.
+        // `download` may redirect to the store.
         let path = format!("/api/recordings/{id}/stream");
         let whole = client.get(&path).send().await.expect("an answer");
         assert_eq!(whole.status(), StatusCode::OK);
@@ -41,7 +41,7 @@ impl Recording {
         }
     }
 
-    /// Sends these fields; `{etag}`, `{modified}` and `{size}` in them are filled in.
+    /// Sends these fields with `{etag}`, `{modified}` and `{size}` replaced.
     async fn ask(&self, method: Method, fields: &[(&str, &str)]) -> reqwest::Response {
         let mut request = self.client.request(method, &self.path);
         for (name, value) in fields {
@@ -54,7 +54,7 @@ impl Recording {
         request.send().await.expect("an answer")
     }
 
-    /// Reads an answer to a GET; its lengths must be true, and its ranges those of the file.
+    /// Reads an answer to a GET; its lengths must be right, and its ranges must match the file.
     async fn answer(&self, fields: &[(&str, &str)]) -> Answer {
         let answer = self.ask(Method::GET, fields).await;
         let status = answer.status();
@@ -90,7 +90,7 @@ impl Recording {
         (status.as_u16(), parts)
     }
 
-    /// Of `bytes first-last/size`; the length is checked unless it is 0.
+    /// Parses `bytes first-last/size`; checks the length unless it is 0.
     fn first_byte(&self, range: &str, length: usize) -> usize {
         let range = range.strip_prefix("bytes ").expect("the unit");
         let (range, size) = range.split_once('/').expect("a size");
@@ -105,7 +105,7 @@ impl Recording {
     }
 }
 
-/// What is expected of a request: the fields, the status, and the ranges (first byte, length).
+/// A request's fields with the expected status and ranges (first byte, length).
 type Row<'a> = (Fields<'a>, u16, Vec<(usize, usize)>);
 
 type Fields<'a> = Vec<(&'a str, &'a str)>;
@@ -205,7 +205,7 @@ async fn everything(recording: &Recording) {
         let parts: Vec<_> = parts.iter().map(|(at, bytes)| (*at, bytes.len())).collect();
         assert_eq!((got, parts), (status, ranges), "{fields:?}");
     }
-    // HEAD is asked about the file, not about a range of it (section 14.2).
+    // HEAD ignores ranges (section 14.2).
     for (fields, status) in [
         (vec![], 200),
         (range("bytes=0-9"), 200),
@@ -229,7 +229,7 @@ async fn everything(recording: &Recording) {
     }
 }
 
-/// Whoever wants to know it is told what all of the recording hashes to (RFC 9530); others do not pay for it.
+/// `Want-Repr-Digest` returns the hash of the whole recording (RFC 9530); other requests do not compute it.
 async fn digest(recording: &Recording) {
     let wanted = [("Want-Repr-Digest", "sha-512=3, sha-256=10")];
     let head = recording.ask(Method::HEAD, &wanted).await;
@@ -246,7 +246,7 @@ async fn ranges_and_conditions_from_a_folder() {
     let recording = Recording::new(&server).await;
     everything(&recording).await;
     digest(&recording).await;
-    // A problem says what to do.
+    // The problem's text says what to do.
     let get = || recording.client.get(&recording.path);
     problem(
         get().header("If-Match", "\"x\""),
@@ -278,13 +278,13 @@ async fn ranges_and_conditions_from_s3() {
     digest(&recording).await;
 }
 
-/// A recording with so many bytes of nothing in front of its first frame.
+/// A recording with this many padding bytes before its first frame.
 fn padded_webm(padding: usize) -> Vec<u8> {
     const CLUSTER: [u8; 4] = [0x1F, 0x43, 0xB6, 0x75];
     let mut bytes = chromium_webm();
     let first = bytes.windows(4).position(|four| four == CLUSTER);
     let length = (padding as u64) | 1 << 56;
-    // A `Void` (RFC 8794, section 11.3.2) whose content can be told apart.
+    // A `Void` element (RFC 8794, section 11.3.2) with distinguishable content.
     let mut void = vec![0xEC];
     void.extend(length.to_be_bytes());
     void.extend((0..padding).map(|at| (at / 1000).to_le_bytes()[at % 2]));
@@ -305,7 +305,7 @@ async fn what_is_longer_than_a_piece_arrives_whole() {
         etag: String::new(),
         modified: String::new(),
     };
-    // Pieces are of 256 KiB.
+    // The server reads the file in blocks of 256 KiB.
     for (range, lengths) in [
         ("bytes=0-", vec![recording.bytes.len()]),
         ("bytes=1-", vec![recording.bytes.len() - 1]),
@@ -316,12 +316,12 @@ async fn what_is_longer_than_a_piece_arrives_whole() {
         let got: Vec<_> = parts.iter().map(|(_, bytes)| bytes.len()).collect();
         assert_eq!((status, got), (206, lengths), "{range}");
     }
-    // A file that has become shorter behind our back ends the connection: it is not taken for whole.
+    // A file truncated externally ends the connection, so that the client does not take the download for complete.
     let shorter = std::fs::File::options().write(true).open(&file);
     shorter
         .and_then(|file| file.set_len(300_000))
         .expect("a file");
-    // How much of it had left the server by then is a race, from nothing to all that there was.
+    // The number of bytes sent before the truncation varies.
     if let Ok(cut) = recording.client.get(&recording.path).send().await {
         assert_eq!(cut.status(), StatusCode::OK);
         assert!(cut.bytes().await.is_err());

@@ -1,4 +1,4 @@
-//! Lists of recordings over HTTP: filters, order, pages, and what the storage report counts.
+//! Lists of recordings over HTTP: filters, order, pages, and the storage report.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::support::{Client, TestServer, chromium_webm, header, json_of, problem
 use serde_json::Value;
 use sqlx::Row as _;
 
-/// Follows the pages of a list to its end; gives every recording's id, and how many pages there were.
+/// Follows the pages of a list to its end; returns every recording's ID and the number of pages.
 async fn all(client: &Client, path: &str) -> (Vec<String>, usize) {
     let (mut ids, mut pages, mut next) = (Vec::new(), 0, Some(path.to_owned()));
     while let Some(path) = next {
@@ -85,7 +85,7 @@ async fn a_list_is_filtered_ordered_and_paged() {
     );
     assert_eq!(mine("protected=true").await, [""; 0]);
     assert_eq!(mine("protected=false").await, newest_first);
-    // An empty field of a form restricts nothing.
+    // An empty form field is no filter.
     assert_eq!(
         mine("q=&status=&from=&sort=&protected=").await,
         newest_first
@@ -135,7 +135,7 @@ async fn a_page_stays_in_place_while_recordings_come_and_go() {
         .split('>')
         .next()
         .unwrap_or_default();
-    // The last row of the page is deleted, and a newer one comes.
+    // The last row of the page is deleted, and a newer one is added.
     let answer = client
         .delete(&format!("/api/recordings/{}", made[2]))
         .send()
@@ -251,7 +251,7 @@ async fn the_storage_report_counts_what_is_there() {
         ])
     );
 
-    // It is counted anew after some seconds, not for every request.
+    // The report is cached for some seconds.
     ann.delete(&format!("/api/recordings/{recording}"))
         .send()
         .await
@@ -266,7 +266,7 @@ async fn the_storage_report_counts_what_is_there() {
     );
 }
 
-/// The answer to a request of a browser, which takes compressed answers.
+/// Requests like a browser, which accepts compressed answers.
 async fn browser_answer(client: &Client, path: &str) -> reqwest::Response {
     let request = client
         .get(path)
@@ -305,7 +305,7 @@ async fn json_lists_are_compressed_and_nothing_else_is() {
     let rows = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).expect("JSON");
     assert_eq!(rows(&unpacked), rows(&plain));
 
-    // Neither a recording nor an event stream, nor an answer that may have a secret in it (BREACH).
+    // Recordings, event streams and answers that may contain a secret (BREACH) are not compressed.
     for path in [
         format!("/api/recordings/{ready}/stream"),
         format!("/api/recordings/{ready}/download"),
@@ -332,7 +332,7 @@ async fn page_ends_before_its_recordings_have_too_many_parts() {
     for _ in 0..4 {
         first.push(client.record(&chromium_webm()).await);
     }
-    // 900 further parts each, as a sender could make them one after the other.
+    // 900 further parts of each recording, as a sender could create them in sequence.
     let pool = server.database().await;
     let row = sqlx::query("SELECT * FROM recordings LIMIT 1").fetch_one(&pool);
     let row = row.await.expect("a row");

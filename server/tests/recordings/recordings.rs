@@ -1,4 +1,4 @@
-//! Sessions and recordings: start, stop, list, play, download, delete, and who may.
+//! Sessions and recordings: start, stop, list, play, download, delete, and permissions.
 
 use crate::support::{TestServer, chromium_webm, header, json_of, problem};
 use reqwest::{Method, StatusCode};
@@ -52,7 +52,7 @@ async fn start_and_stop_as_the_contract_says() {
         json_of(client.post(&stop).json(&body), 200).await["status"],
         "uploading"
     );
-    // Saying it twice does no harm.
+    // Stopping is idempotent.
     assert_eq!(
         json_of(client.post(&stop).json(&body), 200).await["status"],
         "uploading"
@@ -128,7 +128,7 @@ async fn nobody_reaches_what_is_not_theirs() {
             "{method} {path}: {sentence}"
         );
     }
-    // Nothing happened to it, and its owner sees only their own.
+    // The recording is unchanged, and lists show a user's own recordings only.
     assert_eq!(ann.recording(&open).await["size_bytes"], 0);
     assert_eq!(
         json_of(ann.get("/api/recordings"), 200)
@@ -138,7 +138,7 @@ async fn nobody_reaches_what_is_not_theirs() {
         Some(2)
     );
     assert_eq!(json_of(bob.get("/api/recordings"), 200).await, json!([]));
-    // An administrator may.
+    // An administrator may read and delete it.
     assert_eq!(admin.recording(&ready).await["username"], "ann");
     let deleted = admin
         .delete(&format!("/api/recordings/{ready}"))
@@ -314,7 +314,7 @@ async fn the_whole_file_way_in() {
         .post(&path)
         .multipart(form().part("file", file(chromium_webm())));
     problem(again, 409, "conflict").await;
-    // Text is accepted, and ends as failed.
+    // Text is accepted; the recording fails.
     let (id, session) = client.start_recording().await;
     let form = reqwest::multipart::Form::new()
         .text("recording_id", id.clone())
@@ -400,7 +400,7 @@ async fn bad_json_gets_a_sentence() {
     problem(large, 413, "too_large").await;
 }
 
-/// The lines of an NDJSON answer.
+/// Lines of an NDJSON answer.
 async fn lines_of(request: reqwest::RequestBuilder) -> Vec<Value> {
     let answer = request.send().await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::OK);
@@ -422,7 +422,7 @@ async fn bulk_delete_answers_one_line_for_each_recording() {
     );
     let (running, _) = ann.start_recording().await;
     let foreign = bob.record(&chromium_webm()).await;
-    // A recording that is named twice is deleted once.
+    // A recording named twice is deleted once.
     let ids = [&first, &foreign, "unknown", &second, &running, &first];
     let lines = lines_of(
         ann.post("/api/recordings/delete")
@@ -532,9 +532,9 @@ async fn bulk_delete_stops_when_the_client_disconnects() {
         assert!(read > 0, "{}", String::from_utf8_lossy(&told));
     }
     stream.shutdown().await.expect("the end of the request");
-    // The server closes the connection as well: from then on nothing takes the next line.
+    // The closed connection cannot receive the next line.
     stream.read_to_end(&mut told).await.expect("the rest");
-    // The deletion under way is completed.
+    // The running deletion is completed.
     let mut counts = Vec::new();
     crate::support::until("the deletion rests", async || {
         let left = json_of(ann.get("/api/recordings"), 200).await;
@@ -551,7 +551,7 @@ async fn bulk_delete_stops_when_the_client_disconnects() {
     assert!((1..30).contains(&left), "{left} of 30 are left");
 }
 
-/// Asserts that what was received is in the file or named; returns the row.
+/// Asserts that every received byte is in the file or in a reported range; returns the row.
 async fn accounted(client: &crate::support::Client, id: &str, received: usize) -> Value {
     let row = client.recording(id).await;
     let number = |value: &Value| value.as_u64().unwrap_or(0);
@@ -565,7 +565,7 @@ async fn accounted(client: &crate::support::Client, id: &str, received: usize) -
         .await
         .expect("an answer");
     let file = file.bytes().await.expect("a body");
-    // Our head is 4096 bytes; an index of this length is in it.
+    // The server's head is 4096 bytes; an index of this length is stored in it.
     assert_eq!(file.len() as u64, 4096 + received as u64 - missing, "{row}");
     row
 }
@@ -605,7 +605,7 @@ async fn recording_with_data_left_out_is_ready_and_has_a_note() {
         "{row}"
     );
 
-    // Lists have the note, and no ranges.
+    // Lists contain the note, but no ranges.
     let list = json_of(client.get("/api/recordings"), 200).await;
     let rows = list.as_array().expect("a list");
     let noted: Vec<_> = rows.iter().map(|row| row["note"].is_string()).collect();
@@ -622,7 +622,7 @@ async fn failed_recording_is_downloaded_as_it_arrived() {
     let client = server.admin().await;
     let webm = chromium_webm();
     let mp4 = include_bytes!("../../../media/tests/data/chromium-mp4.mp4");
-    // A head, a cluster whose frames cannot be read, and no recording at all.
+    // A head, a cluster with unreadable frames, and bytes that are not a recording.
     let cluster = webm
         .windows(4)
         .position(|four| four == [0x1F, 0x43, 0xB6, 0x75]);

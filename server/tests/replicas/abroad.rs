@@ -1,4 +1,4 @@
-//! What is decided at one server and holds at every other.
+//! Decisions at one server take effect at every other server.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use serde_json::json;
 use crate::Installation;
 use crate::support::{Client, PATIENCE, chromium_webm, json_of, problem};
 
-/// How long another server may remember that a credential was good.
+/// Lifetime of an entry in another server's auth cache.
 const GOOD_FOR: Duration = Duration::from_secs(5);
 
-/// Reads events until one has this in it.
+/// Reads events until one contains this text.
 async fn event_with(client: &Client, what: &str, act: impl Future<Output = ()>) {
     let answer = client.get("/api/events").send().await;
     let mut answer = answer.expect("an answer");
     assert_eq!(answer.status(), StatusCode::OK);
     let mut seen = String::new();
-    // Something comes at once: from then on nothing is missed.
+    // The first event arrives immediately; later events are not missed.
     let first = answer.chunk().await.expect("bytes").expect("an event");
     seen.push_str(&String::from_utf8_lossy(&first));
     act.await;
@@ -120,7 +120,7 @@ async fn retention_runs_at_one_server_at_a_time() {
             let answer = admin.post("/api/admin/retention/run").send().await;
             let answer = answer.expect("an answer");
             let (status, text) = (answer.status(), answer.text().await.unwrap_or_default());
-            // Busy with it already: that is an answer too, as long as the other one did it.
+            // A conflict is valid, too: another server is already running retention.
             assert!([200, 409].contains(&status.as_u16()), "{status}: {text}");
         }));
     }

@@ -1,4 +1,4 @@
-//! Real processes that are killed: whatever one of them has answered, the others know.
+//! Real processes that are killed: the others know every acknowledged byte.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::support::streams::{download, finished, large_webm};
 use crate::support::{Client, header};
 
 const MIB: u64 = 1024 * 1024;
-/// However slow the machine.
+/// Upper bound of any wait, generous for slow machines.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A server in a process of its own, with a disk of its own.
+/// A server in a separate process with a separate disk.
 fn start(installation: &Installation) -> Process {
     let disk = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(env!("CARGO_BIN_EXE_sortie-server"));
@@ -41,7 +41,7 @@ async fn started(installation: &Arc<Installation>) -> Process {
     started.await.expect("no panic")
 }
 
-/// The same dice every time.
+/// Deterministic random numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -53,7 +53,7 @@ impl Dice {
     }
 }
 
-/// The servers by number; whoever uses one may find it dead.
+/// The servers by number; a caller may find one killed.
 struct Servers(RwLock<Vec<Process>>);
 
 impl Servers {
@@ -64,8 +64,8 @@ impl Servers {
     }
 }
 
-/// Sends a stream in pieces, each to any server; after anything but a yes the offset is asked, and must not be
-/// behind what was answered before.
+/// Sends a stream in pieces, each to a random server. After a failure it reads the offset, which must not be below an
+/// acknowledged one.
 async fn upload(
     servers: &Servers,
     client: &Client,
@@ -98,7 +98,7 @@ async fn upload(
                 Ok(answer) if answer.status() == StatusCode::OK => {
                     break header(&answer, "upload-offset").parse().expect("a number");
                 }
-                // Nobody is there, or not yet; never an answer that would make a sender give up.
+                // Killed or restarting servers; never an answer that makes a sender stop retrying.
                 Ok(answer) => assert!(
                     matches!(answer.status().as_u16(), 423 | 503),
                     "{}",
@@ -159,7 +159,7 @@ async fn any_of_three_may_be_killed_at_any_time() {
         });
         uploads.push((id, task));
     }
-    // By how much has been answered, so that a slow machine meets the same number.
+    // Kills depend on acknowledged bytes, so that a slow machine has as many.
     let total = STREAMS * stream.len() as u64;
     let mut dice = Dice(0x2545_F491);
     for kill in 1..=KILLS {

@@ -13,7 +13,7 @@ use support::TestServer;
 use support::postgres::cluster;
 use support::seaweedfs::{ADMIN, BUCKET, seaweedfs};
 
-/// What all servers of one installation are told.
+/// Configuration shared by all servers of one installation.
 struct Installation {
     variables: Vec<(&'static str, String)>,
 }
@@ -41,7 +41,7 @@ impl Installation {
         }
     }
 
-    /// Another server, with a disk of its own.
+    /// Starts another server with a separate disk.
     async fn server(&self) -> TestServer {
         let variables: Vec<_> = self
             .variables

@@ -1,4 +1,4 @@
-//! What only PostgreSQL can do to a server: refuse it, and go away in the middle of an upload.
+//! PostgreSQL failures: refused connections, and an outage during an upload.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::support::{START_MS, TestServer, chromium_webm, header, json_of, probl
 use reqwest::StatusCode;
 use sortie_server::{Config, DatabaseConfig, ManualClock, PostgresConfig, Server, copy_database};
 
-/// Why a server does not start with this connection string.
+/// Error message of a server that fails to start with this connection string.
 async fn refusal(dsn: &str) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().display().to_string();
@@ -106,7 +106,7 @@ async fn an_upload_outlives_the_database() {
         cluster
     });
     let mut cluster = cluster.await.unwrap();
-    // Whatever needs the database is told to come again; nothing else happens to it.
+    // Requests that need the database receive a retryable error and change nothing.
     let answer = client.get("/api/recordings").send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(header(&answer, "retry-after"), "2");
@@ -143,7 +143,7 @@ async fn an_upload_outlives_the_database() {
     assert_eq!(client.recording(&id).await["status"], "ready");
 }
 
-/// A server on a copy of another one's database.
+/// Starts a server on a copy of another server's database.
 async fn copied(from: &DatabaseConfig, to: &DatabaseConfig) -> u64 {
     let mut told = Vec::new();
     let copied = copy_database(from, to, &mut |table, done, all| {

@@ -1,5 +1,5 @@
-//! The end of a recording in S3, killed at each request to the store: before the store heard of it, and after it did
-//! it. The server goes on by itself after a restart, and not a byte is another.
+//! Finish of a recording in S3, killed at each request to the store: before the store receives it, and after it
+//! processed it. The server resumes after a restart, and the stored bytes are the same.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,23 +13,23 @@ use crate::support::{TestServer, chromium_webm};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
-/// More than one part of 8 MiB: the first is held back, the second is a rest.
+/// More than one part of 8 MiB: the first is held back, the second is the incomplete last one.
 const SIZE: usize = 9 * 1024 * 1024;
-/// How many bytes come with the end.
+/// Number of bytes sent with the end.
 const REST: usize = 1000;
-/// More requests than a finish of so few parts takes.
+/// Upper bound of requests for a finish of this few parts.
 const MOST: u64 = 20;
 
-/// Starts the real program on what `server` has, which is stopped, and has `server`'s clients talk to it.
+/// Starts the real program on the data of `server`, which is stopped, and redirects `server`'s clients to it.
 fn start(server: &mut TestServer) -> Process {
     let process = Process::start(server.program().stderr(Stdio::null()), None);
     server.url.clone_from(&process.url);
     process
 }
 
-/// A recording of this size: real, with a rest in it that a player passes over.
+/// A real recording, padded to this size by an element that players skip.
 fn recording() -> Vec<u8> {
-    /// A Void element of a size in eight bytes, in the last cluster.
+    /// Void element with an eight-byte size, in the last cluster.
     const VOID: [u8; 2] = [0xEC, 0x01];
     let mut bytes = chromium_webm();
     let payload = SIZE - bytes.len() - 9;
@@ -43,7 +43,7 @@ fn recording() -> Vec<u8> {
     bytes
 }
 
-/// Kills the server at the `n`th request of a finish. `false`: there are not so many.
+/// Kills the server at the `n`th request of a finish. Returns `false` if the finish has fewer requests.
 async fn killed(n: u64, fault: Fault, stream: &[u8]) -> bool {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
     let mut server = s3_server(&proxy.endpoint, &[]).await;
@@ -60,7 +60,7 @@ async fn killed(n: u64, fault: Fault, stream: &[u8]) -> bool {
     let mut count = 0;
     proxy.plan(move |_, _| {
         count += 1;
-        // What the store has done is done when its answer is missed, and asked for again.
+        // With the answer lost, the retry shows that the store processed the request.
         if count == n + u64::from(fault == Fault::CutAfter) {
             let _ = reached.send(());
         }
@@ -75,7 +75,7 @@ async fn killed(n: u64, fault: Fault, stream: &[u8]) -> bool {
         .header("Upload-Length", stream.len())
         .send();
     let met = tokio::select! {
-        // First: on a slow machine the failure may be answered, too, before anybody looks.
+        // Checked first: on a slow machine the failed request may also be answered.
         biased;
         _ = reaching.recv() => true,
         answer = last => {
@@ -95,7 +95,7 @@ async fn killed(n: u64, fault: Fault, stream: &[u8]) -> bool {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
         row = client.recording(&id).await;
-        // Killed before anybody knew that this was the end, it grows; its sender sends the end again.
+        // Killed before the end was stored, the recording still grows; its sender sends the end again.
         if row["status"] == "recording" || row["status"] == "uploading" {
             let at = client.offset(&id).await;
             let rest = stream[usize::try_from(at).expect("small")..].to_vec();

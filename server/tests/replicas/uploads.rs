@@ -1,4 +1,4 @@
-//! An upload whose requests come to now this server, now that.
+//! Uploads whose requests alternate between servers.
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -22,7 +22,7 @@ async fn every_server_goes_on_with_an_upload() {
     let stream = large_webm(19 * MIB);
     let (id, _) = ada.start_recording().await;
     let mut at = 0usize;
-    // Parts fill and go to the store from one server after the other; now and then one has two requests in a row.
+    // Parts are sent to the store by alternating servers, some of which receive two requests in a row.
     for (n, size) in [
         1,
         2 * MIB,
@@ -63,17 +63,17 @@ async fn a_server_that_lost_an_upload_takes_no_byte_of_it() {
     let there = here.at(&other.url);
     let (id, _) = here.start_recording().await;
     send(&here, &id, &stream, 0, 10_000, 5_000).await;
-    // A body that hangs half-way at the first server, while the sender goes on at the second.
+    // A body stalls at the first server while the sender resumes at the second.
     let mut hanging = Hanging::open(&here, &id, 10_000, 5_000).await;
     hanging.send(&[0xEE; 4_000]).await;
     assert_eq!(there.offset(&id).await, 10_000);
     send(&there, &id, &stream, 10_000, 20_000, 5_000).await;
-    // It ends, with other bytes than those that were taken.
+    // It ends with different bytes than the second server received.
     hanging.send(&[0xEE; 1_000]).await;
     let told = hanging.told().await;
     assert!(told.starts_with("HTTP/1.1 423"), "{told}");
     assert_eq!(there.offset(&id).await, 20_000);
-    // Deleted at one server, it is gone at the other, whatever that one remembers.
+    // An upload deleted at one server is gone at the other, despite its cache.
     let (gone, _) = here.start_recording().await;
     send(&here, &gone, &stream, 0, 10_000, 5_000).await;
     let deleted = there
@@ -101,7 +101,7 @@ async fn a_recording_that_one_server_finished_is_closed_at_the_other() {
     let (id, _) = here.start_recording().await;
     send(&here, &id, &stream, 0, 10_000, 5_000).await;
     send(&there, &id, &stream, 10_000, stream.len(), 50_000).await;
-    // The first one still remembers it as growing.
+    // The first server's cache still says that the recording grows.
     let upload = format!("/api/uploads/{id}");
     let late = here.patch(&upload, 10_000, stream[10_000..].to_vec());
     problem(late, 409, "offset_mismatch").await;
@@ -109,7 +109,7 @@ async fn a_recording_that_one_server_finished_is_closed_at_the_other() {
     assert!(download(&here, &id).await == finished(&stream));
 }
 
-/// A list has its size where it does not grow, too: a few seconds later.
+/// A list shows the current size at servers that do not receive the upload, with a few seconds' delay.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_growing_recording_has_its_size_at_every_server() {
     let installation = Installation::new(&[]);
@@ -128,7 +128,7 @@ async fn a_growing_recording_has_its_size_at_every_server() {
     for field in ["duration_seconds", "format", "status"] {
         assert_eq!(shown(&there).await[field], shown(&here).await[field]);
     }
-    // It goes on there, and what the first one remembers is not the last word.
+    // The recording grows at the other server; the first server's cached size is outdated.
     send(&there, &id, &stream, 10_000, 20_000, 5_000).await;
     until("the first server knows its size", async || {
         shown(&here).await["size_bytes"] == 20_000

@@ -1,4 +1,4 @@
-//! The whole server with recordings in Azure Blob Storage, and a network that has bad days.
+//! The whole server with recordings in Azure Blob Storage, behind an unreliable network.
 
 use crate::support::TestServer;
 use crate::support::azurite::{ACCOUNT, CONTAINER, KEY, azurite};
@@ -9,7 +9,7 @@ use crate::support::store::{
 };
 use crate::support::streams::{large_webm, send};
 
-/// A server that keeps recordings at this endpoint, under a prefix of its own.
+/// Starts a server that stores recordings at this endpoint, under a unique prefix.
 async fn server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
     let prefix = uuid::Uuid::new_v4().simple().to_string();
     let variables = [
@@ -20,11 +20,11 @@ async fn server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
         ("AZURE_STORAGE_ACCOUNT_KEY", KEY),
         ("AZURE_STORAGE_ENDPOINT", endpoint),
     ];
-    // The first of a name counts.
+    // The first value of a name takes precedence.
     TestServer::with(&[more, &variables].concat()).await
 }
 
-/// A proxy before Azurite, and the endpoint that it makes.
+/// A proxy in front of Azurite, and its endpoint.
 async fn proxy() -> (FaultProxy, String) {
     let proxy = FaultProxy::start(&azurite().origin(), |_, _| Fault::None).await;
     let endpoint = format!("{}/{ACCOUNT}", proxy.endpoint);
@@ -54,7 +54,7 @@ async fn a_bad_day_costs_no_byte() {
     check_bad_day(&proxy, &server).await;
 }
 
-/// The store did it, and nobody heard. Its blocks are in a blob now, and another attempt does not find them.
+/// The commit succeeds and its answer is lost. A retry no longer finds the blocks, as they belong to a blob.
 #[tokio::test]
 async fn a_completion_whose_answer_is_lost() {
     let (proxy, endpoint) = proxy().await;
@@ -63,7 +63,7 @@ async fn a_completion_whose_answer_is_lost() {
     check_lost_completion(&proxy, &server, completes).await;
 }
 
-/// Blocks that are gone: the recording fails, says so, and can be deleted.
+/// Lost blocks: the recording fails with a reason and can be deleted.
 #[tokio::test]
 async fn blocks_that_the_store_does_not_know_any_more() {
     let (proxy, endpoint) = proxy().await;

@@ -1,4 +1,4 @@
-//! The whole server with recordings in S3: a real store, and a network that has bad days.
+//! The whole server with recordings in S3: a real store behind an unreliable network.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use sortie_server::{
     Clock, ManualClock, Sweep, SweepFinding, SweepKind, SweepOptions, SystemClock,
 };
 
-/// The only server, which stages what the store does not have on its own disk.
+/// A single server, which stages unconfirmed bytes on its own disk.
 async fn lone_server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
     let sqlite = [("SORTIE_DB_TYPE", "sqlite")];
     s3_server(endpoint, &[more, &sqlite].concat()).await
@@ -46,7 +46,7 @@ async fn a_bad_day_costs_no_byte() {
     check_bad_day(&proxy, &server).await;
 }
 
-/// The store did it, and nobody heard: neither an error nor a second object.
+/// The completion succeeds and its answer is lost: no error and no second object.
 #[tokio::test]
 async fn a_completion_whose_answer_is_lost() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
@@ -55,7 +55,7 @@ async fn a_completion_whose_answer_is_lost() {
     check_lost_completion(&proxy, &server, completes).await;
 }
 
-/// A store that is down does not stop a recording: what arrives is staged.
+/// A store outage does not stop a recording: received bytes are staged.
 #[tokio::test]
 async fn the_store_may_be_away_while_a_recording_grows() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
@@ -90,7 +90,7 @@ async fn an_upload_that_the_store_does_not_know_any_more() {
     send(&client, &id, &stream, 19 * MIB, stream.len(), 4 * MIB).await;
     check_failed(&client, &id).await;
 
-    // What is left stays, whatever happens, until the recording is deleted.
+    // The remaining bytes are kept until the recording is deleted.
     server.restart().await;
     let client = server.admin().await;
     check_failed(&client, &id).await;
@@ -101,7 +101,7 @@ async fn an_upload_that_the_store_does_not_know_any_more() {
     assert!(!kept.exists());
 }
 
-/// Two servers with one prefix, which must not be: what each has made is an orphan to the other.
+/// Two servers misconfigured with one prefix: each takes the other's objects for orphans.
 #[tokio::test]
 async fn a_sweep_of_the_store() {
     let prefix = uuid::Uuid::new_v4().simple().to_string();
@@ -119,7 +119,7 @@ async fn a_sweep_of_the_store() {
     let (began, _) = others.start_recording().await;
 
     let sweep = async |server: &TestServer, days: u64, dry_run: bool| {
-        // The store goes by its own clock.
+        // Object times come from the store's clock.
         let clock = ManualClock::new(SystemClock.now_ms());
         clock.advance(Duration::from_secs(days * 86_400));
         let opened = Sweep::open(&server.config(), Arc::new(clock)).await;
@@ -174,7 +174,7 @@ async fn bytes_that_are_no_recording_are_kept_as_they_came() {
     check_deletion(&client, &id).await;
 }
 
-/// What waits in a staging folder; where several servers may share one, each has a folder of its own in it.
+/// Files of a staging folder. On a shared database, each server has a subfolder.
 fn staged(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).expect("a folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());
@@ -190,7 +190,7 @@ fn staged(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Pieces are objects of their own, some of many parts; joined they are one, and gone.
+/// Partial uploads are separate objects, some of several parts; joining them creates one and removes them.
 #[tokio::test]
 async fn partial_uploads_are_joined_in_the_store() {
     let server = s3_server(&seaweedfs().endpoint, &[]).await;
@@ -251,7 +251,7 @@ async fn a_download_may_be_sent_to_the_store() {
     assert!(header(&object, "content-disposition").starts_with("attachment; filename="));
     assert!(object.bytes().await.expect("a body") == finished(&stream));
 
-    // An address is signed for GET; and the player's page loads media from its own origin only.
+    // The URL is signed for GET only, and the player's page loads media from its own origin only.
     let answer = ask(Method::HEAD, &path).await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::OK);
     let played = path.replace("/download", "/stream");
@@ -260,7 +260,7 @@ async fn a_download_may_be_sent_to_the_store() {
     let _ = json_of(client.get("/api/recordings"), 200).await;
 }
 
-/// What the program says that is told of the store, and of credentials this.
+/// Output of the program with these store settings and credentials.
 fn started_with(credentials: &[(&str, &str)]) -> String {
     let variables = [
         ("SORTIE_RECORDING_STORAGE_BACKEND", "s3"),

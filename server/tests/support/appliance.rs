@@ -1,4 +1,4 @@
-//! A recorder on board that records nothing.
+//! An appliance's recorder that records nothing.
 
 use std::sync::Mutex;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 use sortie_api::{Appliance as State, RecorderState, SignalState};
 use sortie_server::Appliance;
 
-/// Does what it is told, at once.
+/// Applies every command immediately.
 pub(crate) struct FakeRecorder(Mutex<State>);
 
 impl FakeRecorder {

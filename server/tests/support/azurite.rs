@@ -1,5 +1,4 @@
-//! A real Azure Blob Storage for tests, as far as there is one for a single machine: Azurite, one per test program,
-//! on a free port and in a temporary folder.
+//! Azurite, the emulator of Azure Blob Storage: one per test program, on a free port and in a temporary folder.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::io::{BufRead, BufReader};
@@ -14,9 +13,9 @@ pub(crate) const KEY: &str = "c29ydGllLXJlY29yZGluZy10ZXN0cy1vZi1henVyZQ==";
 pub(crate) const CONTAINER: &str = "sortie";
 
 pub(crate) struct Azurite {
-    /// With the account in its path, as Azurite has it.
+    /// Includes the account in the path, as Azurite expects.
     pub(crate) endpoint: String,
-    /// Azurite, and with it the pipe that ends it.
+    /// Process of Azurite; closing its standard input stops it.
     _process: Child,
 }
 
@@ -63,7 +62,7 @@ impl Azurite {
     }
 }
 
-/// The folder of its npm package, in which `scripts/setup.sh test` has installed it.
+/// Folder of the npm package that `scripts/setup.sh test` installs.
 fn package() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()

@@ -1,17 +1,17 @@
-//! A wall clock of a process of its own, which a test sets while the process runs: libfaketime.
+//! Wall clock of a child process, which a test sets while the process runs (libfaketime).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
-/// The wall clock of the processes that were given it.
+/// The wall clock of the processes started with it.
 pub(crate) struct FakeClock {
     folder: TempDir,
 }
 
 impl FakeClock {
-    /// Shows the right time.
+    /// Starts at the right time.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Self { folder };
@@ -19,9 +19,9 @@ impl FakeClock {
         clock
     }
 
-    /// Sets it so far from the right time: `+1h`, `-400d`, `+0`.
+    /// Sets the offset from the right time: `+1h`, `-400d`, `+0`.
     pub(crate) fn set(&self, offset: &str) {
-        // The processes read it at every call: they must not find half of it.
+        // Replaces the file atomically, as the processes read it at every call.
         let new = self.folder.path().join("new");
         std::fs::write(&new, offset).expect("a file");
         std::fs::rename(new, self.file()).expect("a file");
@@ -31,7 +31,7 @@ impl FakeClock {
         self.folder.path().join("offset")
     }
 
-    /// Gives a process this wall clock. Its monotonic clocks stay the machine's.
+    /// Runs a process with this wall clock. Its monotonic clocks are the machine's.
     pub(crate) fn give(&self, command: &mut Command) {
         command
             .env("LD_PRELOAD", library())

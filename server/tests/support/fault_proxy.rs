@@ -1,4 +1,4 @@
-//! A network between the server and the store that does what networks and stores do on bad days.
+//! A proxy between the server and the store that injects network and store faults.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::net::SocketAddr;
@@ -10,26 +10,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
-/// What happens to one request.
+/// Fault of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Nothing: it goes through.
+    /// The request is forwarded.
     None,
-    /// It is answered with this status, and the store never hears of it.
+    /// Answers with this status; the request does not reach the store.
     Status(u16),
-    /// It is answered with 400 and this code, and the store never hears of it.
+    /// Answers with 400 and this code; the request does not reach the store.
     Refused(&'static str),
-    /// The connection is cut before the store hears of it.
+    /// Closes the connection before the request reaches the store.
     CutBefore,
-    /// The store has done it, and the answer is lost.
+    /// Forwards the request and drops the answer.
     CutAfter,
-    /// It goes through, late.
+    /// Forwards the request after a delay.
     Delay(Duration),
 }
 
 type Plan = Box<dyn FnMut(u64, &str) -> Fault + Send>;
 
-/// One request per connection, so that each has its own fate.
+/// A proxy with one request per connection, so that each has its own fault.
 pub(crate) struct FaultProxy {
     pub(crate) endpoint: String,
     shared: Arc<Shared>,
@@ -44,8 +44,8 @@ struct Shared {
 }
 
 impl FaultProxy {
-    /// Stands before `upstream` (`http://host:port`). The plan gets each request's number, from 1, and its
-    /// first line, such as `PUT /bucket/key?partNumber=2&uploadId=… HTTP/1.1`.
+    /// Proxies `upstream` (`http://host:port`). The plan receives each request's number, from 1, and its first line,
+    /// such as `PUT /bucket/key?partNumber=2&uploadId=… HTTP/1.1`.
     pub(crate) async fn start(
         upstream: &str,
         plan: impl FnMut(u64, &str) -> Fault + Send + 'static,
@@ -63,7 +63,7 @@ impl FaultProxy {
             async move {
                 while let Ok((client, _)) = listener.accept().await {
                     let shared = Arc::clone(&shared);
-                    // Cut connections end in errors; that is what they are for.
+                    // Injected faults end connections with errors.
                     tokio::spawn(async move { shared.serve(client).await });
                 }
             }
@@ -75,12 +75,12 @@ impl FaultProxy {
         }
     }
 
-    /// From now on.
+    /// Replaces the plan.
     pub(crate) fn plan(&self, plan: impl FnMut(u64, &str) -> Fault + Send + 'static) {
         *locked(&self.shared.plan) = Box::new(plan);
     }
 
-    /// First lines so far, and what became of each.
+    /// Request lines so far with their faults.
     pub(crate) fn log(&self) -> Vec<(String, Fault)> {
         locked(&self.shared.log).clone()
     }
@@ -125,7 +125,7 @@ impl Shared {
             Fault::None | Fault::CutAfter => {}
         }
         let mut store = TcpStream::connect(&self.upstream).await?;
-        // The host is signed and stays as it is. A token is Google's, and this store another.
+        // The signature covers the host, so it is unchanged. A bearer token is for Google, which this store is not.
         for line in text.split_inclusive("\r\n").filter(|line| *line != "\r\n") {
             if !line
                 .to_ascii_lowercase()

@@ -1,5 +1,5 @@
-//! A connection that hangs, as a phone leaves it behind that has changed networks: what comes through it comes as a
-//! test wants it, and without one it never closes.
+//! A stalled connection, as a phone leaves behind after changing networks: it sends what the test says and stays open
+//! otherwise.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,8 +11,8 @@ use super::{Client, PATIENCE};
 pub(crate) struct Hanging(TcpStream);
 
 impl Hanging {
-    /// Bytes for an upload from `offset` on. The server has taken the upload for this request, and nothing of the body
-    /// is sent yet.
+    /// Opens a request with bytes from `offset` on. Returns once the server has locked the upload; the body is not sent
+    /// yet.
     pub(crate) async fn open(client: &Client, id: &str, offset: u64, length: u64) -> Self {
         let address = client.url.trim_start_matches("http://");
         let mut stream = TcpStream::connect(address).await.expect("it listens");
@@ -29,12 +29,12 @@ impl Hanging {
         hanging
     }
 
-    /// More of the body.
+    /// Sends more of the body.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.expect("it reads");
     }
 
-    /// What the server says in the end: a status line and headers.
+    /// Reads the status line and headers of the next answer.
     pub(crate) async fn told(mut self) -> String {
         self.next_head().await
     }

@@ -1,5 +1,5 @@
-//! A real server for a test: a real socket, a real SQLite file and real recordings in a temporary folder. With
-//! `SORTIE_TEST_DB=postgres` a real PostgreSQL database instead of the file.
+//! A real server for tests: a real socket, and a SQLite file and recordings in a temporary folder. With
+//! `SORTIE_TEST_DB=postgres`, a PostgreSQL database replaces the file.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub(crate) mod appliance;
@@ -36,10 +36,10 @@ use tokio::task::JoinHandle;
 /// 2026-11-21T09:30:00Z.
 pub(crate) const START_MS: i64 = 1_795_253_400_000;
 pub(crate) const ADMIN_PASSWORD: &str = "correct horse";
-/// How long a test waits for what must happen: long enough for any machine, and shorter than the two minutes after which
-/// the server itself ends what hangs.
+/// Upper bound of a wait: enough for slow machines, and below the two minutes after which the server ends stalled
+/// requests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
-/// How often it looks.
+/// Polling interval.
 const PAUSE: Duration = Duration::from_millis(10);
 
 pub(crate) struct TestServer {
@@ -56,12 +56,12 @@ impl TestServer {
         Self::with(&[]).await
     }
 
-    /// Starts with some variables set otherwise.
+    /// Starts with these variables overridden.
     pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
         Self::with_appliance(variables, None).await
     }
 
-    /// Starts with a recorder on board, too.
+    /// Starts with an appliance's recorder, too.
     pub(crate) async fn with_appliance(
         variables: &[(&str, &str)],
         appliance: Option<Arc<dyn Appliance>>,
@@ -82,7 +82,7 @@ impl TestServer {
         server
     }
 
-    /// With PostgreSQL, a database of its own, unless the test has chosen one.
+    /// With PostgreSQL, creates a database unless the test has chosen one.
     fn own_database(&mut self) {
         #[cfg(feature = "postgres")]
         if postgres::wanted() && self.variable("SORTIE_DB_TYPE").is_none() {
@@ -98,7 +98,7 @@ impl TestServer {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The server's database, past the server.
+    /// Connects to the server's database directly.
     pub(crate) async fn database(&self) -> sqlx::AnyPool {
         sqlx::any::install_default_drivers();
         sqlx::AnyPool::connect(&self.database_address())
@@ -106,14 +106,14 @@ impl TestServer {
             .expect("the database")
     }
 
-    /// Where the server's database is.
+    /// Database URL of the server.
     pub(crate) fn database_address(&self) -> String {
         let file = || format!("sqlite://{}", self.database_file().display());
         self.variable("SORTIE_DB_DSN")
             .map_or_else(file, str::to_owned)
     }
 
-    /// The server's program, as somebody runs it who has the server's database and recordings.
+    /// The server's program, configured with this server's database and recordings.
     pub(crate) fn program(&self) -> std::process::Command {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sortie-server"));
         command
@@ -166,13 +166,13 @@ impl TestServer {
         self.running = Some((stop, task));
     }
 
-    /// Stops in good order and starts again on the same data (and another port).
+    /// Shuts down gracefully and starts again on the same data and another port.
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
         self.launch().await;
     }
 
-    /// Stops in good order.
+    /// Shuts down gracefully.
     pub(crate) async fn stop(&mut self) {
         if let Some((stop, task)) = self.running.take() {
             let _ = stop.send(());
@@ -182,12 +182,12 @@ impl TestServer {
         }
     }
 
-    /// Where the SQLite database is.
+    /// Path of the SQLite database.
     pub(crate) fn database_file(&self) -> PathBuf {
         self.folder.path().join("sortie.db")
     }
 
-    /// Where recordings are kept.
+    /// Folder of the recordings.
     pub(crate) fn recordings(&self) -> PathBuf {
         self.folder.path().join("recordings")
     }
@@ -217,7 +217,7 @@ impl TestServer {
         self.sign_in("admin", ADMIN_PASSWORD).await
     }
 
-    /// Somebody new without any special rights.
+    /// Creates a user without special rights and signs in.
     pub(crate) async fn user(&self, username: &str) -> Client {
         let admin = self.admin().await;
         let created = admin
@@ -242,7 +242,7 @@ impl TestServer {
     }
 }
 
-/// Somebody who sends requests.
+/// A user's HTTP client.
 pub(crate) struct Client {
     pub(crate) http: reqwest::Client,
     pub(crate) url: String,
@@ -251,10 +251,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// The administrator of a server in a process of its own.
+    /// The administrator of a server in another process.
     #[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
     pub(crate) async fn admin_at(url: &str) -> Self {
-        // A server in this process would have chosen it.
+        // A server in this process would have installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let nobody = Self {
             http: reqwest::Client::new(),
@@ -271,7 +271,7 @@ impl Client {
         }
     }
 
-    /// The same person at another server on the same database.
+    /// The same user at another server on the same database.
     pub(crate) fn at(&self, url: &str) -> Self {
         Self {
             http: self.http.clone(),
@@ -317,7 +317,7 @@ impl Client {
             .body(bytes)
     }
 
-    /// Creates an upload with these headers; gives its path.
+    /// Creates an upload with these headers; returns its path.
     pub(crate) async fn create_upload(&self, headers: &[(&'static str, &str)]) -> String {
         let mut request = self.tus(Method::POST, "/api/uploads");
         for (name, value) in headers {
@@ -331,7 +331,7 @@ impl Client {
         location
     }
 
-    /// A running session.
+    /// Opens a session.
     pub(crate) async fn session(&self) -> String {
         let session = json_of(
             self.post("/api/sessions")
@@ -342,7 +342,7 @@ impl Client {
         session["id"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// A recording that has just been started, and its session.
+    /// Starts a recording; returns its ID and its session.
     pub(crate) async fn start_recording(&self) -> (String, String) {
         let session = self.session().await;
         let started = json_of(
@@ -360,7 +360,7 @@ impl Client {
         )
     }
 
-    /// A finished recording made of these bytes.
+    /// Creates a finished recording of these bytes.
     pub(crate) async fn record(&self, bytes: &[u8]) -> String {
         let (id, _) = self.start_recording().await;
         let upload = format!("/api/uploads/{id}");
@@ -394,7 +394,7 @@ impl Client {
     }
 }
 
-/// The JSON of an answer that must have this status.
+/// Returns the JSON of an answer that must have this status.
 #[track_caller]
 pub(crate) fn json_of(request: RequestBuilder, status: u16) -> impl Future<Output = Value> {
     let caller = std::panic::Location::caller();
@@ -407,7 +407,7 @@ pub(crate) fn json_of(request: RequestBuilder, status: u16) -> impl Future<Outpu
     }
 }
 
-/// Checks that an answer is this problem, with a sentence for a person; gives the sentence.
+/// Checks that an answer is this problem with a sentence; returns the sentence.
 #[track_caller]
 pub(crate) fn problem(
     request: RequestBuilder,
@@ -446,7 +446,7 @@ pub(crate) fn header(answer: &reqwest::Response, name: &str) -> String {
         .to_owned()
 }
 
-/// Waits until it is so.
+/// Waits until the condition is true.
 #[track_caller]
 pub(crate) fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();
@@ -461,7 +461,7 @@ pub(crate) fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> impl Fu
     }
 }
 
-/// A real recording from Chromium.
+/// A real recording by Chromium.
 pub(crate) fn chromium_webm() -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../media/tests/data/chromium-vp8.webm");
     std::fs::read(path).expect("the fixture of the media crate")

@@ -1,12 +1,12 @@
-//! Ports for programs that must be told which.
+//! Free ports for programs that need a port number.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
 
-/// Holds a port that nobody listens on, as long as this lives.
+/// Reserves a port that no process listens on until the value is dropped.
 ///
-/// It is none that the system gives to whoever wants any, 32768 and above: several programs of tests run at a time, and
-/// between now and its use another one would get it now and then.
+/// It is below the range that the system assigns, 32768 and above. Several test programs run concurrently, and the
+/// system could assign such a port before its use.
 pub(crate) fn hold() -> TcpListener {
     loop {
         let dice = RandomState::new().hash_one(());

@@ -1,4 +1,4 @@
-//! A real PostgreSQL for tests: a cluster of its own in a temporary folder, and a database for each test.
+//! A real PostgreSQL for tests: a cluster in a temporary folder, and a database for each test.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::fs;
@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-/// The superuser, and a password that must be percent-encoded in an address.
+/// The superuser, with a password that must be percent-encoded in a URL.
 pub(crate) const USER: &str = "sortie";
 pub(crate) const PASSWORD: &str = "p@ss/w?rd #1";
 
-/// Waits so long for a start: a minute, on a machine that does other things too.
+/// Time limit of a start, generous for a busy machine.
 const ATTEMPTS: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Ends PostgreSQL and removes its folder when the test program is gone, however it went: then this shell reads
+/// Stops PostgreSQL and removes its folder at the end of the test program, even after a crash: this shell then reads
 /// the end of its input.
 const KEEPER: &str = r#"exec 2>/dev/null; "$@" >>"$DIR/log" 2>&1 & server=$!; read -r _; kill -QUIT $server; wait $server; rm -rf "$DIR""#;
 
@@ -27,7 +27,7 @@ pub(crate) struct Cluster {
     folder: PathBuf,
     programs: PathBuf,
     port: u16,
-    /// The shell, and with it the pipe that ends it.
+    /// The supervising shell; closing its standard input stops the server.
     keeper: Option<Child>,
     databases: AtomicU32,
 }
@@ -38,13 +38,13 @@ pub(crate) fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(Cluster::new)
 }
 
-/// Whether the tests are to run against PostgreSQL: `SORTIE_TEST_DB=postgres`.
+/// Whether the tests run against PostgreSQL: `SORTIE_TEST_DB=postgres`.
 pub(crate) fn wanted() -> bool {
     std::env::var("SORTIE_TEST_DB").is_ok_and(|kind| kind == "postgres")
 }
 
 impl Cluster {
-    /// Makes and starts one.
+    /// Creates and starts a cluster.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().map(TempDir::keep).expect("a folder");
         let programs = programs();
@@ -86,7 +86,7 @@ impl Cluster {
         cluster
     }
 
-    /// Starts it (again), with everything committed before.
+    /// Starts the server (again) with all committed data.
     pub(crate) fn start(&mut self) {
         let server = unprivileged(&self.programs.join("postgres"));
         let mut keeper = Command::new("sh");
@@ -101,7 +101,7 @@ impl Cluster {
             .arg(&self.folder)
             .arg("-p")
             .arg(self.port.to_string())
-            // What these tests lose in a power cut is nobody's.
+            // Test data need not survive a power failure.
             .args(["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"])
             .stdin(Stdio::piped());
         self.keeper = Some(keeper.spawn().expect("a shell"));
@@ -115,7 +115,7 @@ impl Cluster {
         panic!("PostgreSQL does not start: {}", log.unwrap_or_default());
     }
 
-    /// Stops it at once, as `pg_ctl stop -m fast` does.
+    /// Stops the server immediately, like `pg_ctl stop -m fast`.
     pub(crate) fn stop(&mut self) {
         let stopped = unprivileged(&self.programs.join("pg_ctl"))
             .args(["stop", "-m", "fast", "-D"])
@@ -123,14 +123,14 @@ impl Cluster {
             .output()
             .expect("pg_ctl");
         assert!(stopped.status.success(), "{stopped:?}");
-        // The shell must not remove the folder.
+        // Keeps the shell from removing the folder.
         if let Some(mut keeper) = self.keeper.take() {
             let _ = keeper.kill();
             let _ = keeper.wait();
         }
     }
 
-    /// A new, empty database; gives a connection string.
+    /// Creates an empty database; returns a connection string.
     pub(crate) fn database(&self) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.psql("postgres", &format!("CREATE DATABASE {name}"))
@@ -138,7 +138,7 @@ impl Cluster {
         self.dsn(&name)
     }
 
-    /// How to reach a database, quickly: through a socket and without a password.
+    /// Connection string through the socket, without a password.
     pub(crate) fn dsn(&self, database: &str) -> String {
         format!(
             "postgres://{USER}@localhost:{}/{database}?host={}",
@@ -147,7 +147,7 @@ impl Cluster {
         )
     }
 
-    /// How to reach a database as this user with this password.
+    /// Connection string over TCP for this user and password.
     pub(crate) fn network_dsn(&self, user: &str, password: &str, database: &str) -> String {
         let password = password.replace('\\', "\\\\").replace('\'', "\\'");
         format!(
@@ -156,7 +156,7 @@ impl Cluster {
         )
     }
 
-    /// Runs a statement as the superuser; gives what `psql` prints.
+    /// Runs a statement as the superuser; returns the output of `psql`.
     pub(crate) fn psql(&self, database: &str, statement: &str) -> Result<String, String> {
         let done = unprivileged(&self.programs.join("psql"))
             .args([
@@ -192,7 +192,7 @@ fn unprivileged(program: &Path) -> Command {
     } else {
         Command::new(program)
     };
-    // Not the folder of the tests, which `nobody` may not enter.
+    // Not the test's folder, which the user `nobody` cannot enter.
     command.current_dir("/");
     command
 }
@@ -202,7 +202,7 @@ fn is_root() -> bool {
     id.is_ok_and(|id| id.stdout == b"0\n")
 }
 
-/// Debian keeps them off the PATH, a folder for each version.
+/// Debian installs these programs outside the PATH, in a folder per version.
 fn programs() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let newest = versions

@@ -1,4 +1,4 @@
-//! The real program in a process of its own, which can be killed.
+//! The real program in a separate process that can be killed.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -14,8 +14,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it as `command` says, with recording on and on a port of its own, and waits until it listens. `folder` goes
-    /// with it.
+    /// Starts `command` with recording on and on a free port, and waits until it listens. Keeps `folder` as long as the
+    /// process.
     pub(crate) fn start(command: &mut Command, folder: Option<TempDir>) -> Self {
         let mut child = command
             .env("SORTIE_VIDEO_RECORDING_ENABLED", "true")
@@ -30,7 +30,7 @@ impl Process {
         let url = lines
             .find_map(|line| Some(line.split_once("listens on ")?.1.to_owned()))
             .expect("it listens");
-        // It must not be stopped by a full pipe.
+        // Drains standard error, as a full pipe would block the process.
         std::thread::spawn(move || lines.for_each(drop));
         Self {
             child,
@@ -41,7 +41,7 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// Without a warning: SIGKILL.
+    /// Kills the process with SIGKILL.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

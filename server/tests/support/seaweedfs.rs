@@ -11,24 +11,24 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 pub(crate) const BUCKET: &str = "sortie";
-/// A bucket in which anybody may do anything.
+/// A bucket without access control.
 pub(crate) const OPEN_BUCKET: &str = "open";
-/// An access key and its secret: may do everything.
+/// Access key and secret with all rights.
 pub(crate) const ADMIN: (&str, &str) = ("admin-key", "admin-secret");
-/// May only read and list.
+/// Access key with the rights to read and list.
 pub(crate) const READER: (&str, &str) = ("reader-key", "reader-secret");
 
-/// Waits so long for a start: a minute, on a machine that does other things too.
+/// Time limit of a start, generous for a busy machine.
 const ATTEMPTS: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Ends SeaweedFS and removes its folder when the test program is gone, however it went: then this shell reads
+/// Stops SeaweedFS and removes its folder at the end of the test program, even after a crash: this shell then reads
 /// the end of its input.
 const KEEPER: &str = r#"exec 2>/dev/null; "$@" >"$DIR/log" 2>&1 & weed=$!; read -r _; kill -9 $weed; wait $weed; rm -rf "$DIR""#;
 
 pub(crate) struct SeaweedFs {
     pub(crate) endpoint: String,
-    /// The shell, and with it the pipe that ends it.
+    /// The supervising shell; closing its standard input stops the server.
     _keeper: Option<Child>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn seaweedfs() -> &'static SeaweedFs {
 
 impl SeaweedFs {
     fn start() -> Self {
-        // Another S3 server, which has the bucket and takes the keys; docs/storage.md says what is known of it.
+        // An external S3 server with this bucket and these keys; see docs/storage.md.
         if let Ok(endpoint) = std::env::var("SORTIE_TEST_S3_ENDPOINT") {
             return Self {
                 endpoint,
@@ -92,12 +92,12 @@ impl SeaweedFs {
             .arg(format!("-filer.port.grpc={filer_grpc}"))
             .arg(format!("-s3.port={s3}"))
             .arg(format!("-s3.port.grpc={s3_grpc}"))
-            // These would listen on ports of their own choice, of which a second server gets none.
+            // These services would listen on fixed ports, which a second server cannot share.
             .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
             .stdin(Stdio::piped())
             .spawn()
             .expect("a shell");
-        // With a bucket of its own the server is ready when the bucket is.
+        // Once the bucket exists, the server is ready.
         for _ in 0..ATTEMPTS {
             if make_bucket(filer, BUCKET)
                 && make_bucket(filer, OPEN_BUCKET)
@@ -117,16 +117,16 @@ impl SeaweedFs {
     }
 }
 
-/// Buckets are folders of the filer.
+/// Creates a bucket, which is a folder of the filer.
 fn make_bucket(filer: u16, bucket: &str) -> bool {
     matches!(
         status(filer, &format!("POST /buckets/{bucket}/")),
-        // The second: it is there already.
+        // 409: the bucket exists already.
         Some(200..=299 | 409)
     )
 }
 
-/// The status of an answer to a request without a body.
+/// Status of the answer to a request without a body.
 fn status(port: u16, request: &str) -> Option<u16> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
@@ -140,7 +140,7 @@ fn status(port: u16, request: &str) -> Option<u16> {
     std::str::from_utf8(&answer[9..]).ok()?.parse().ok()
 }
 
-/// Ports that nobody listened on a moment ago.
+/// Ports that no process listened on a moment ago.
 fn free_ports<const N: usize>() -> [u16; N] {
     let listeners = [(); N].map(|()| super::ports::hold());
     listeners.map(|listener| listener.local_addr().expect("an address").port())
@@ -148,7 +148,7 @@ fn free_ports<const N: usize>() -> [u16; N] {
 
 /// The program that `scripts/seaweedfs.sh` installs.
 fn weed() -> PathBuf {
-    // More than one crate of the workspace includes this file.
+    // Several crates of the workspace include this file.
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .find_map(|folder| std::fs::read_to_string(folder.join("scripts/seaweedfs.sh")).ok())

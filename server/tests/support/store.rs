@@ -1,4 +1,4 @@
-//! What the whole server promises of recordings in a store, whichever that is.
+//! Checks of the whole server that hold for every object store.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::io::{BufRead, BufReader, Read};
@@ -14,7 +14,7 @@ use super::{Client, TestServer, chromium_webm, until};
 
 pub(crate) const MIB: usize = 1024 * 1024;
 
-/// A server that keeps recordings at this S3 endpoint, under a prefix of its own.
+/// Starts a server that stores recordings at this S3 endpoint, under a unique prefix.
 pub(crate) async fn s3_server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
     let prefix = uuid::Uuid::new_v4().simple().to_string();
     let variables = [
@@ -25,12 +25,12 @@ pub(crate) async fn s3_server(endpoint: &str, more: &[(&str, &str)]) -> TestServ
         ("AWS_ACCESS_KEY_ID", ADMIN.0),
         ("AWS_SECRET_ACCESS_KEY", ADMIN.1),
     ];
-    // The first of a name counts.
+    // The first value of a name takes precedence.
     TestServer::with(&[more, &variables].concat()).await
 }
 
-/// Starts the program with nothing but these variables, as an operator does; gives what it says on both streams, until
-/// it listens or ends.
+/// Starts the program with these variables only, like an operator; returns both output streams until it listens or
+/// exits.
 pub(crate) fn started(variables: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let mut program = Command::new(env!("CARGO_BIN_EXE_sortie-server"))
@@ -66,7 +66,7 @@ pub(crate) async fn confirmed(server: &TestServer, id: &str, part: u64) {
     until("the store has the part", async || !part.exists()).await;
 }
 
-/// Made, played in part, downloaded and deleted.
+/// Creates, plays in part, downloads and deletes a recording.
 pub(crate) async fn check_life(server: &TestServer, back_end: &str) {
     let client = server.user("ada").await;
     let stream = chromium_webm();
@@ -92,7 +92,7 @@ pub(crate) async fn check_deletion(client: &Client, id: &str) {
     assert_eq!(deleted.expect("an answer").status(), StatusCode::NO_CONTENT);
 }
 
-/// The server is restarted again and again while a recording grows. Gives the recording's id.
+/// Restarts the server repeatedly while a recording grows. Returns the recording's ID.
 pub(crate) async fn check_restarts(server: &mut TestServer) -> String {
     let stream = large_webm(37 * MIB);
     let (id, _) = server.admin().await.start_recording().await;
@@ -118,7 +118,7 @@ pub(crate) async fn check_restarts(server: &mut TestServer) -> String {
     id
 }
 
-/// Half of all requests meet with something, and not a byte is another.
+/// Half of all requests fail; the stored bytes are unchanged.
 pub(crate) async fn check_bad_day(proxy: &FaultProxy, server: &TestServer) {
     let client = server.admin().await;
     proxy.plan(|number, line| match number % 8 {
@@ -141,7 +141,7 @@ pub(crate) async fn check_bad_day(proxy: &FaultProxy, server: &TestServer) {
     }
 }
 
-/// The store makes one object of all parts, and the answer is lost.
+/// The store completes the object, and the answer is lost.
 pub(crate) async fn check_lost_completion(
     proxy: &FaultProxy,
     server: &TestServer,
@@ -170,7 +170,7 @@ fn check_met(proxy: &FaultProxy, fault: Fault) {
     assert!(log.iter().any(|(_, met)| *met == fault), "{fault:?}");
 }
 
-/// Parts are gone from the store: the recording has failed, says so, and is not tried for ever.
+/// Parts are lost from the store: the recording fails with a reason and is not retried forever.
 pub(crate) async fn check_failed(client: &Client, id: &str) {
     let recording = client.recording(id).await;
     assert_eq!(recording["status"], "failed", "{recording}");

@@ -1,4 +1,4 @@
-//! Long recordings for tests of stores: made, sent and fetched.
+//! Creates, sends and fetches long recordings for storage tests.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use reqwest::StatusCode;
@@ -6,7 +6,7 @@ use sortie_media::{HEAD_ROOM, Indexer, Options};
 
 use super::{Client, chromium_webm};
 
-/// A recording of about this size: a real head, and clusters of large frames behind it.
+/// A recording of about this size: a real head followed by clusters of large frames.
 pub(crate) fn large_webm(size: usize) -> Vec<u8> {
     const CLUSTER: [u8; 4] = [0x1F, 0x43, 0xB6, 0x75];
     let mut bytes = chromium_webm();
@@ -15,7 +15,7 @@ pub(crate) fn large_webm(size: usize) -> Vec<u8> {
     let (mut seconds, mut state) = (0u64, 1u32);
     while bytes.len() < size {
         bytes.extend(CLUSTER);
-        // Of unknown size, as recorders write them.
+        // Unknown size, as recorders write it.
         bytes.extend([0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
         bytes.extend([0xE7, 0x88]);
         bytes.extend((seconds * 1000).to_be_bytes());
@@ -37,7 +37,7 @@ pub(crate) fn large_webm(size: usize) -> Vec<u8> {
     bytes
 }
 
-/// What must become of a stream, byte for byte.
+/// The stored file of a stream, byte for byte.
 pub(crate) fn finished(stream: &[u8]) -> Vec<u8> {
     let mut indexer = Indexer::with(Options::default().patch_clusters(false));
     let mut file = vec![0; usize::try_from(HEAD_ROOM).expect("small")];
@@ -54,7 +54,7 @@ pub(crate) fn finished(stream: &[u8]) -> Vec<u8> {
     file
 }
 
-/// Sends the stream from `from` on to `to` in requests of this size.
+/// Sends the bytes from `from` to `to` in requests of this size.
 pub(crate) async fn send(
     client: &Client,
     id: &str,

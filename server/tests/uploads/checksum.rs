@@ -1,4 +1,4 @@
-//! Bodies with a checksum: all of one or nothing of it.
+//! Bodies with a checksum: stored completely or not at all.
 
 use crate::support::{Client, PATIENCE, TestServer, chromium_webm, header, problem};
 use base64::Engine;
@@ -27,7 +27,7 @@ async fn checked(client: &Client, upload: &str, offset: u64, bytes: &[u8], sum: 
 async fn a_right_checksum_lets_a_body_in_and_a_wrong_one_keeps_all_of_it_out() {
     let server = TestServer::start().await;
     let client = server.admin().await;
-    // The small one waits in memory, the large one in a file.
+    // A small body is buffered in memory, a large one in a file.
     let large: Vec<u8> = (0..3_000_000_u32).map(|at| (at % 251) as u8).collect();
     for algorithm in ["sha1", "sha256", "crc32c"] {
         for body in [b"hello world".as_slice(), large.as_slice()] {
@@ -72,7 +72,7 @@ async fn a_checksum_that_cannot_be_checked_is_refused_before_a_byte_is_taken() {
             .header("Upload-Checksum", wrong);
         problem(patch, 400, "bad_request").await;
     }
-    // The offset is wrong and the checksum too: the offset is what the client can do something about.
+    // Wrong offset and wrong checksum: the answer names the offset, which the client can correct.
     let sum = checksum("sha1", b"other");
     let patch = client
         .patch(&upload, 7, "x")
@@ -117,7 +117,7 @@ async fn a_creation_with_bytes_and_a_checksum() {
     let wrong = creation(checksum("sha256", b"something else")).send().await;
     let wrong = wrong.expect("an answer");
     assert_eq!(wrong.status().as_u16(), 460);
-    // The upload was made; only its bytes were refused.
+    // The upload exists; only its bytes were refused.
     let id = header(&wrong, "location");
     let id = id.rsplit('/').next().unwrap_or_default();
     assert_eq!(client.offset(id).await, 0);
@@ -148,7 +148,7 @@ async fn too_much_is_refused_and_nothing_of_it_is_kept() {
         .header("Upload-Checksum", sum);
     problem(patch, 413, "too_large").await;
     assert_eq!(client.offset(&id).await, 0);
-    // One that fits goes in although nobody said how long it is.
+    // A body within the limit is accepted without a declared length.
     let sum = checksum("crc32c", &vec![7; 1_000_000]);
     let patch = client
         .patch(&upload, 0, pieces(10))
@@ -186,7 +186,7 @@ async fn a_body_that_is_cut_off_leaves_nothing() {
             .await
             .expect("it listens");
     }
-    // Asking for the offset takes over from it; what it has brought cannot be checked any more.
+    // HEAD preempts it; its incomplete body cannot be verified.
     let asked = tokio::time::timeout(PATIENCE, client.offset(&id)).await;
     assert_eq!(asked.expect("an answer"), 4);
     sending.abort();

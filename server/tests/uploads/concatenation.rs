@@ -1,10 +1,10 @@
-//! Partial uploads and what becomes of them.
+//! Partial uploads and their concatenation.
 
 use crate::support::{Client, TestServer, chromium_webm, header, json_of, problem, until};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-/// A complete partial upload of these bytes.
+/// Creates a complete partial upload of these bytes.
 async fn part(client: &Client, bytes: &[u8]) -> String {
     let length = bytes.len().to_string();
     let headers = [
@@ -76,7 +76,7 @@ async fn parts_become_the_same_recording_as_the_whole_and_are_gone() {
     assert_eq!(header(&answer, "upload-concat"), "partial");
     assert_eq!(header(&answer, "upload-offset"), "7001");
 
-    // By path and by absolute address, in this order.
+    // Parts by path and by absolute URL, in this order.
     let parts = format!("{one} {}{two} {three}", server.url);
     let answer = joining(&client, &parts)
         .header("Upload-Metadata", "filename dGFsay53ZWJt,note aGk=")
@@ -107,7 +107,7 @@ async fn parts_become_the_same_recording_as_the_whole_and_are_gone() {
         "filename dGFsay53ZWJt,note aGk="
     );
     assert_eq!(head(&client, &one).await.status(), 404);
-    // A final upload takes no bytes, not even none.
+    // A final upload accepts no bytes, not even an empty body.
     for body in ["", "x"] {
         problem(
             client.patch(&upload, bytes.len() as u64, body),
@@ -116,7 +116,7 @@ async fn parts_become_the_same_recording_as_the_whole_and_are_gone() {
         )
         .await;
     }
-    // Sent again because the answer was lost, it is the same recording.
+    // A retry after a lost answer returns the same recording.
     assert_eq!(joined(&client, &parts).await, upload);
     let list = json_of(client.get("/api/recordings"), 200).await;
     assert_eq!(list.as_array().map(Vec::len), Some(2));
@@ -181,7 +181,7 @@ async fn only_complete_partial_uploads_of_ones_own_can_be_joined() {
         .body("bytes");
     problem(with_body, 403, "forbidden").await;
 
-    // None of it has harmed the part; an administrator may join somebody's own.
+    // The part is unchanged; an administrator may join another user's part.
     let answer = head(&client, &mine).await;
     assert_eq!(header(&answer, "upload-offset"), "4");
     joined(&client, &mine).await;
@@ -226,7 +226,7 @@ async fn part_is_either_joined_or_deleted() {
         let deleted = deleted.expect("an answer").status().as_u16();
         match joined.status().as_u16() {
             201 => {
-                // 204: it was joined and deleted already.
+                // 204: it was already joined and deleted.
                 assert!([204, 404, 409].contains(&deleted), "{deleted}");
                 let id = header(&joined, "location").replace("/api/uploads/", "");
                 assert_eq!(client.recording(&id).await["status"], "ready");
@@ -248,7 +248,7 @@ async fn the_same_final_upload_twice_at_once_is_one_recording() {
         )
         .await;
         let statuses = [a, b].map(|answer| answer.expect("an answer").status().as_u16());
-        // One may have pre-empted the other, which sends it again.
+        // One may have preempted the other; its sender retries.
         assert!(
             statuses.iter().all(|status| [201, 423].contains(status)) && statuses.contains(&201),
             "{statuses:?}"
@@ -287,7 +287,7 @@ async fn a_partial_upload_goes_on_after_a_restart() {
     assert_eq!(client.recording(id(&upload)).await["status"], "ready");
 }
 
-/// Runs a statement behind the server's back.
+/// Runs a statement on the database directly.
 async fn sql(server: &TestServer, statement: &'static str, values: &[&str]) {
     let pool = server.database().await;
     let mut query = sqlx::query(statement);
@@ -298,7 +298,7 @@ async fn sql(server: &TestServer, statement: &'static str, values: &[&str]) {
     pool.close().await;
 }
 
-/// What a kill in the middle of joining leaves behind, at every kind of place.
+/// State after a kill during concatenation, at each stage.
 #[tokio::test]
 async fn a_join_that_was_cut_off_goes_on_after_a_restart_by_itself() {
     let bytes = chromium_webm();
@@ -333,9 +333,9 @@ async fn a_join_that_was_cut_off_goes_on_after_a_restart_by_itself() {
         .await;
         let growing = [vec![0; 4096], bytes[..copied].to_vec()].concat();
         std::fs::write(server.file(&format!("{name}.part")), growing).expect("room");
-        // Parts of a final upload are its own.
+        // Parts of a final upload belong to it alone.
         problem(client.tus(Method::DELETE, &one), 409, "conflict").await;
-        // Before it is joined it has a length but no offset.
+        // Before it is joined, it has a length but no offset.
         let upload = format!("/api/uploads/{name}");
         let answer = head(&client, &upload).await;
         assert_eq!(header(&answer, "upload-length"), length);

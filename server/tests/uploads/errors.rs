@@ -1,5 +1,5 @@
-//! Every error case of the tus specification (1.0.0), as a table: what is sent, what the answer is, and that nothing
-//! came of it.
+//! Every error case of the tus specification (1.0.0) as a table: the request, its answer, and that the request changed
+//! nothing.
 
 use crate::support::{Client, TestServer, header, problem};
 use reqwest::{Method, RequestBuilder};
@@ -8,13 +8,13 @@ use reqwest::{Method, RequestBuilder};
 const MAX_SIZE: &str = "1048576";
 const OCTETS: (&str, &str) = ("Content-Type", "application/offset+octet-stream");
 const VERSION: (&str, &str) = ("Tus-Resumable", "1.0.0");
-/// SHA-1 of nothing, for bodies that are something.
+/// SHA-1 of the empty body, sent with other bodies.
 const WRONG_SUM: &str = "sha1 2jmj7l5rSw0yVb/vlWAYkK/YBwk=";
 
 /// One request and its refusal. `{deferred}` in a path or a header is an upload of unknown length that has 3 bytes,
 /// `{known}` one with 3 of 10, and so on; see [`uploads`].
 struct Case {
-    /// The section of the specification, and what is wrong.
+    /// Section of the specification, and the violation.
     what: &'static str,
     method: Method,
     path: &'static str,
@@ -134,7 +134,7 @@ static CASES: &[Case] = &[
     patch("a length beyond Tus-Max-Size", "{deferred}", &[VERSION, OCTETS, ("Upload-Offset", "3"), ("Upload-Length", "1048577")], "x", TOO_LARGE),
     patch("more than the length it declares", "{deferred}", &[VERSION, OCTETS, ("Upload-Offset", "3"), ("Upload-Length", "4")], "xyz", TOO_LARGE),
 
-    // Creation With Upload: the body must say what it is.
+    // Creation With Upload: the body needs its content type.
     post("a body without a media type", &[VERSION, ("Upload-Length", "5")], "hello", WRONG_TYPE),
     post("a body of another media type", &[VERSION, ("Upload-Length", "5"), ("Content-Type", "text/plain")], "hello", WRONG_TYPE),
 
@@ -164,7 +164,7 @@ static CASES: &[Case] = &[
     patch("PATCH to the end of a final upload", "{final}", &[VERSION, OCTETS, ("Upload-Offset", "4")], "x", FORBIDDEN),
 ];
 
-/// The uploads that are asked for in vain, by the names that the table has for them.
+/// Creates the uploads of the table by placeholder.
 async fn uploads(client: &Client) -> Vec<(&'static str, String)> {
     let sent = async |upload: &str, bytes: &'static str| {
         let answer = client.patch(upload, 0, bytes).send().await;
@@ -206,7 +206,7 @@ async fn whole_part(client: &Client, bytes: &'static str) -> String {
     upload
 }
 
-/// Where an upload is and how long it will be, as it says itself.
+/// Offset and length of an upload, as HEAD reports them.
 async fn position(client: &Client, upload: &str) -> [String; 3] {
     let head = client.tus(Method::HEAD, upload).send().await;
     let head = head.expect("an answer");
@@ -270,7 +270,7 @@ async fn check(case: &Case, request: RequestBuilder) {
     assert_eq!(header(&answer, "tus-resumable"), "1.0.0", "{}", case.what);
     let versions = if case.status == 412 { "1.0.0" } else { "" };
     assert_eq!(header(&answer, "tus-version"), versions, "{}", case.what);
-    // An answer to HEAD has no body to look into.
+    // An answer to HEAD has no body.
     if case.method != Method::HEAD {
         problem(request, case.status, case.code).await;
     }

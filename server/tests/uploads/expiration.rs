@@ -1,4 +1,4 @@
-//! Until when an upload that is not complete is kept, and what its sender is told.
+//! Expiration of incomplete uploads, and the answers their senders receive.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn every_sign_of_life_moves_the_date_and_a_complete_upload_has_none() {
     let upload = header(&created, "location");
     assert_eq!(expires(&client, &upload).await, IN_A_MINUTE);
     server.clock.advance(Duration::from_secs(59));
-    // What is refused is no sign of progress, but the sender is there.
+    // A refused request is no progress, but counts as activity of the sender.
     let patched = client
         .patch(&upload, 0, bytes[..1000].to_vec())
         .send()
@@ -70,7 +70,7 @@ async fn after_the_date_the_recording_is_finished_and_its_sender_is_told() {
     .await;
     assert_eq!(client.recording(id).await["interrupted"], true);
 
-    // Not 200 with an offset: a sender must not take what was cut off for complete.
+    // Not 200 with an offset: the sender must not take a truncated upload for complete.
     let head = client
         .tus(Method::HEAD, &upload)
         .send()
@@ -115,7 +115,7 @@ async fn partial_uploads_expire_without_a_trace() {
             head.expect("an answer").status().as_u16()
         }
     };
-    // A complete one waits longer for the others.
+    // A complete partial upload waits longer for its siblings.
     until("one of them goes", async || {
         let files = std::fs::read_dir(server.recordings()).expect("the folder");
         files.count() == 1

@@ -1,6 +1,6 @@
-//! Random requests, one after the other and at once, against a small model of what an upload is.
+//! Random requests, sequential and concurrent, checked against a small model of an upload.
 //!
-//! `PROPTEST_CASES=500 cargo test -p sortie-server --test interleavings` looks longer than the 12 of every run.
+//! `PROPTEST_CASES=500 cargo test -p sortie-server --test uploads interleavings` runs more than the usual 12 cases.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::json;
 use sortie_media::{HEAD_ROOM, Indexer};
 
-/// Uploads at the same time.
+/// Number of concurrent uploads.
 const SLOTS: usize = 3;
 
-/// What an upload's bytes are.
+/// Content of an upload.
 #[derive(Clone, Copy, Debug)]
 enum Form {
-    /// A recording.
+    /// A valid recording.
     Webm,
-    /// No container: it is kept as it came.
+    /// No known container: stored raw.
     Pattern(u8),
-    /// A piece of something.
+    /// A partial upload.
     Partial(u8),
 }
 
@@ -33,20 +33,20 @@ enum Op {
         form: Form,
         declared: bool,
     },
-    /// `off`: how far from the right place. `last`: the length is declared once everything is there.
+    /// `off`: distance from the right offset. `last`: declares the length with the last byte.
     Patch {
         slot: usize,
         size: usize,
         off: i64,
         last: bool,
     },
-    /// The sender goes away after so many milliseconds, whatever of the body is on its way.
+    /// The sender disconnects after `after_ms`, in the middle of the body.
     Vanish {
         slot: usize,
         size: usize,
         after_ms: u64,
     },
-    /// A `PATCH` and something else at once.
+    /// A `PATCH` and another request concurrently.
     Race {
         slot: usize,
         size: usize,
@@ -58,7 +58,7 @@ enum Op {
     Delete {
         slot: usize,
     },
-    /// Of every partial upload that is complete.
+    /// Concatenates all complete partial uploads.
     Join,
     Restart,
 }
@@ -99,15 +99,15 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What must be true of an upload.
+/// Expected state of an upload.
 struct Upload {
     id: String,
-    /// Of those that were started in a session.
+    /// Session of a recording that was started in one.
     session: Option<String>,
     form: Form,
     source: Vec<u8>,
     offset: usize,
-    /// A request that nobody waits for any more may bring it up to here.
+    /// Highest offset that an abandoned request may still reach.
     at_most: usize,
     declared: bool,
     stopped: bool,
@@ -144,7 +144,7 @@ fn source(form: Form) -> Vec<u8> {
     }
 }
 
-/// What becomes of a stream: the extension and the bytes of its file.
+/// Extension and bytes of the finished file of a stream.
 fn finished(stream: &[u8]) -> (&'static str, Vec<u8>) {
     let mut file = vec![0; usize::try_from(HEAD_ROOM).expect("small")];
     file.extend(stream);
@@ -158,7 +158,7 @@ fn finished(stream: &[u8]) -> (&'static str, Vec<u8>) {
     file.extend(&finish.append);
     for patch in live.iter().chain(&finish.patches) {
         let at = usize::try_from(patch.position).expect("small");
-        // What lies behind the end was cut off.
+        // Patches behind the end were truncated.
         if let Some(room) = file.get_mut(at..at + patch.bytes.len()) {
             room.copy_from_slice(&patch.bytes);
         }
@@ -166,7 +166,7 @@ fn finished(stream: &[u8]) -> (&'static str, Vec<u8>) {
     (finish.container.extension(), file)
 }
 
-/// Another request was first, or later.
+/// Another request preempted this one or holds the upload.
 fn is_refused(status: StatusCode) -> bool {
     matches!(status, StatusCode::CONFLICT | StatusCode::LOCKED)
 }
@@ -175,7 +175,7 @@ struct World {
     server: TestServer,
     client: Client,
     slots: [Option<Upload>; SLOTS],
-    /// Recordings that are complete, and what they are made of.
+    /// Complete recordings and the bytes they were made of.
     done: Vec<(String, Vec<u8>)>,
 }
 
@@ -284,7 +284,7 @@ impl World {
             assert_eq!(status, StatusCode::CONFLICT);
             return;
         }
-        // Somebody who has gone away may have brought it further first, or comes only now and takes it over.
+        // An abandoned request may have advanced the offset, or preempts this one late.
         if upload.at_most > upload.offset && is_refused(status) {
             upload.at_most = upload.at_most.max(end);
             return;
@@ -304,7 +304,7 @@ impl World {
         let Some(upload) = self.slots[slot].as_mut().filter(|it| !it.is_complete()) else {
             return;
         };
-        // Not all of it: what is complete is finished, and a model of that moment would be a second server.
+        // One byte less than the rest: the moment of an abandoned last byte's finish is not part of the model.
         let left = upload.source.len() - upload.offset;
         let size = size.min(left.saturating_sub(1));
         let bytes = Bytes::copy_from_slice(&upload.source[upload.offset..][..size]);
@@ -318,7 +318,7 @@ impl World {
             .client
             .patch(&upload.path(), upload.offset as u64, body)
             .send();
-        // It never ends, unless somebody else who has gone away was there first.
+        // The body never ends, so only an earlier abandoned request causes an answer.
         if let Ok(answer) = tokio::time::timeout(Duration::from_millis(after_ms), sending).await {
             let status = answer.expect("an answer").status();
             assert!(
@@ -334,7 +334,7 @@ impl World {
             return;
         };
         let (left, path) = (upload.source.len() - upload.offset, upload.path());
-        // A race of requests that bring nothing has no winner.
+        // Without a known offset and bytes to send, the race has no winner.
         if left == 0 || upload.at_most > upload.offset {
             return;
         }
@@ -408,7 +408,7 @@ impl World {
         self.gone(slot).await;
     }
 
-    /// It was deleted: nobody finds it, and no file is left.
+    /// Checks that a deleted upload is not found and has no file.
     async fn gone(&mut self, slot: usize) {
         let Some(upload) = self.slots[slot].take() else {
             return;
@@ -443,7 +443,7 @@ impl World {
         self.done.push((id, whole));
     }
 
-    /// Holds the server and its disk against the model.
+    /// Compares the server and its disk with the model.
     async fn look(&mut self, slot: usize) {
         let Some(upload) = &mut self.slots[slot] else {
             return;
@@ -480,7 +480,7 @@ impl World {
                 "{offset} bytes acknowledged, {} there",
                 stream.len()
             );
-            // In a recording sizes are patched.
+            // Sizes inside a recording are patched.
             if !matches!(upload.form, Form::Webm) {
                 assert!(
                     upload.source.starts_with(stream),
@@ -504,7 +504,7 @@ impl World {
         }
     }
 
-    /// Everything that is complete is there, byte for byte, and nothing else is.
+    /// Checks that the complete recordings, byte for byte, are the only files.
     fn end(self) {
         let mut expected: Vec<_> = Vec::new();
         for (id, stream) in &self.done {

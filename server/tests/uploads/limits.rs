@@ -35,7 +35,7 @@ async fn no_more_than_so_many_at_once_for_each_person() {
     };
     assert_eq!(files(), 3);
 
-    // By whatever way in, and nothing is left behind.
+    // Every upload method is refused and leaves no rows or files.
     let start = format!("/api/sessions/{session}/recording/start");
     for refused in [
         creation(&ann, ""),
@@ -49,10 +49,10 @@ async fn no_more_than_so_many_at_once_for_each_person() {
     assert_eq!(header(&refused, "retry-after"), "30");
     assert_eq!(header(&refused, "tus-resumable"), "1.0.0");
     assert_eq!(files(), 3);
-    // Nobody else is concerned, and what is open goes on.
+    // Other users and open uploads are not affected.
     created(creation(&bob, "")).await;
 
-    // Room comes from what is deleted, and from what is complete.
+    // Deleting or completing an upload frees a permit.
     let gone = ann
         .tus(Method::DELETE, &first)
         .send()
@@ -71,7 +71,7 @@ async fn no_more_than_so_many_at_once_for_each_person() {
     );
     created(creation(&ann, "")).await;
 
-    // A complete part still takes room; joining it is always possible.
+    // A complete partial upload still counts; joining it is always possible.
     let whole = ann.patch(&part, 0, "text").send().await.expect("an answer");
     assert_eq!(whole.status(), StatusCode::NO_CONTENT);
     problem(creation(&ann, ""), 429, "too_many_requests").await;
@@ -113,7 +113,7 @@ async fn with_api_token(owner: &Client) -> Client {
 async fn uploads_of_a_service_token_count_for_each_session() {
     let server = TestServer::with(&[("SORTIE_UPLOADS_PER_USER", "2")]).await;
     let service = with_api_token(&server.user("platform").await).await;
-    // Sixteen times as many as one user may have open, but no more of one session.
+    // Sixteen times a user's limit in total, with the usual limit per session.
     let mut sessions = Vec::new();
     for _ in 0..16 {
         let session = service.session().await;
@@ -128,7 +128,7 @@ async fn uploads_of_a_service_token_count_for_each_session() {
     let start = format!("/api/sessions/{session}/recording/start");
     let sentence = problem(service.post(&start), 429, "too_many_requests").await;
     assert!(sentence.starts_with("32 uploads are open"), "{sentence}");
-    // The page of one session, with its own token, has the session's limit too.
+    // The page of one session, with a recording token, has the session's limit, too.
     let token = format!("/api/sessions/{}/token", sessions[0]);
     let token = json_of(service.post(&token), 200).await;
     let page = Client {
@@ -147,7 +147,7 @@ const MIB: usize = 1024 * 1024;
 async fn upload_beyond_quota_returns_413_and_keeps_what_fits() {
     let server = TestServer::with(&[("SORTIE_QUOTA_MB_PER_USER", "2")]).await;
     let (ann, bob) = (server.user("ann").await, server.user("bob").await);
-    // Declared too long: refused before anything is created.
+    // A declared length beyond the quota: refused before the upload is created.
     let declared = ann
         .tus(Method::POST, "/api/uploads")
         .header("Upload-Length", 3 * MIB);
@@ -158,7 +158,7 @@ async fn upload_beyond_quota_returns_413_and_keeps_what_fits() {
         0,
         "nothing is left behind"
     );
-    // Grows beyond it: what fits is kept.
+    // The upload grows beyond the quota: the bytes within it are kept.
     let (id, _) = ann.start_recording().await;
     let upload = format!("/api/uploads/{id}");
     let mut bytes = chromium_webm();
@@ -173,7 +173,7 @@ async fn upload_beyond_quota_returns_413_and_keeps_what_fits() {
     assert_eq!(usage["bytes"], 2 * MIB, "{usage}");
     assert_eq!(usage["quota_bytes"], 2 * MIB);
     assert_eq!(usage["open_uploads"], 1);
-    // No other upload begins, by any way in; a user beside is not concerned.
+    // All upload methods refuse further uploads; other users are not affected.
     let session = ann.session().await;
     let start = format!("/api/sessions/{session}/recording/start");
     for refused in [
@@ -184,7 +184,7 @@ async fn upload_beyond_quota_returns_413_and_keeps_what_fits() {
         problem(refused, 413, "quota_exceeded").await;
     }
     bob.record(&chromium_webm()).await;
-    // Deleting makes space at once.
+    // Deleting frees quota immediately.
     let gone = ann.tus(Method::DELETE, &upload).send().await.unwrap();
     assert_eq!(gone.status(), StatusCode::NO_CONTENT);
     server.clock.advance(std::time::Duration::from_secs(31));
@@ -223,7 +223,7 @@ async fn parallel_uploads_share_one_quota() {
 async fn protection_beyond_quota_returns_413() {
     let server = TestServer::with(&[("SORTIE_QUOTA_PROTECTED_MB_PER_USER", "1")]).await;
     let (admin, ann) = (server.admin().await, server.user("ann").await);
-    // Half a MiB, filled with an EBML Void element.
+    // Half a MiB, padded with an EBML Void element.
     let mut bytes = chromium_webm();
     let filler = MIB / 2 - bytes.len() - 9;
     bytes.extend([0xec, 0x01]);
@@ -241,14 +241,14 @@ async fn protection_beyond_quota_returns_413() {
             .json(&json!({ "protected": true }))
     };
     json_of(protect(&ann, &ids[0]), 200).await;
-    // One that grows counts with the size that it may reach.
+    // A growing upload counts with its declared maximum.
     let (growing, _) = ann.start_recording().await;
     let sentence = problem(protect(&ann, &growing), 413, "quota_exceeded").await;
     assert!(
         sentence.contains("SORTIE_QUOTA_PROTECTED_MB_PER_USER"),
         "{sentence}"
     );
-    // Concurrent protections do not get past it.
+    // Concurrent requests cannot exceed the quota.
     let answers =
         futures_util::future::join_all(ids[1..].iter().map(|id| protect(&ann, id).send())).await;
     let statuses: Vec<_> = answers
@@ -260,7 +260,7 @@ async fn protection_beyond_quota_returns_413() {
     assert!(protected <= MIB as u64, "{usage} {statuses:?}");
     assert!(statuses.contains(&413), "{statuses:?}");
     assert_eq!(usage["quota_protected_bytes"], MIB);
-    // An administrator may go beyond.
+    // Administrators may exceed it.
     json_of(protect(&admin, &ids[1]), 200).await;
     json_of(protect(&admin, &ids[2]), 200).await;
 }
@@ -278,7 +278,7 @@ async fn further_part_of_a_protected_recording_counts_in_the_quota() {
         ann.request(Method::PATCH, &format!("/api/recordings/{id}"))
             .json(&json!({ "protected": true }))
     };
-    // It may grow beyond the quota.
+    // The recording may grow beyond the quota.
     problem(protect(&first), 413, "quota_exceeded").await;
     let bytes = chromium_webm();
     let sent = ann

@@ -1,4 +1,4 @@
-//! Recordings in several parts: a recorder that was away for too long continues in a further part.
+//! Recordings in several parts: a recorder that was offline for too long resumes in a further part.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 const SILENCE: (&str, &str) = ("SORTIE_RECORDING_SILENCE_SECONDS", "60");
 
-/// Starts the next part; returns its id.
+/// Starts the next part; returns its ID.
 async fn start_next(client: &Client, session: &str, continues: &str) -> String {
     let start = client
         .post(&format!("/api/sessions/{session}/recording/start"))
@@ -17,7 +17,7 @@ async fn start_next(client: &Client, session: &str, continues: &str) -> String {
     started["recording_id"].as_str().expect("an id").to_owned()
 }
 
-/// Sends a whole recording to an upload that is at its beginning.
+/// Sends a whole recording to an empty upload.
 async fn send_all(client: &Client, id: &str, bytes: &[u8]) {
     let answer = client
         .patch(&format!("/api/uploads/{id}"), 0, bytes.to_vec())
@@ -70,7 +70,7 @@ async fn recorder_continues_after_410_in_a_further_part() {
 
     let second = start_next(&client, &session, &first).await;
     send_all(&client, &second, &bytes).await;
-    // A sender may name the part it continues as well as the first.
+    // A sender may name the part it continues instead of the first one.
     let third = start_next(&client, &session, &second).await;
 
     let recordings = listed(&client, "/api/recordings").await;
@@ -123,7 +123,7 @@ async fn tus_creation_continues_a_recording_and_tells_the_silence() {
             .header("Upload-Defer-Length", "1")
             .header("Upload-Metadata", metadata)
     };
-    // With and without the session's id.
+    // With and without the session's ID.
     for (number, pairs) in [
         (2, vec![("continues", first.as_str())]),
         (
@@ -318,7 +318,7 @@ async fn retention_deletes_all_parts_or_none() {
     send_all(&client, &whole, &bytes).await;
     let whole_2 = start_next(&client, &session, &whole).await;
     send_all(&client, &whole_2, &bytes).await;
-    // Nothing arrived in the first part: it failed, but the recording has a part to keep.
+    // The first part received nothing and failed; the recording is kept for its other part.
     let (empty, session) = client.start_recording().await;
     send_all(&client, &empty, b"no video").await;
     let empty_2 = start_next(&client, &session, &empty).await;

@@ -1,4 +1,4 @@
-//! Uploads as a tus client sees them, against a real server with a real disk and a real database.
+//! Uploads as a tus client sees them, with a real server, disk and database.
 
 use std::time::Duration;
 
@@ -58,14 +58,14 @@ async fn whoever_asks_again_with_the_same_key_gets_the_upload_there_is() {
     assert_eq!(answer.expect("an answer").status(), StatusCode::NO_CONTENT);
     assert_eq!(create(&ann, None, key).await, first);
     assert_eq!(create(&ann, Some(10), key).await, first);
-    // Another key, none, and another person's.
+    // Another key, no key, and another user's key.
     let others = [
         create(&ann, None, "idempotency_key dHdv").await,
         create(&ann, None, "filename YS53ZWJt").await,
         create(&admin, None, key).await,
     ];
     assert!(others.iter().all(|other| *other != first));
-    // One that is gone, or complete, is not had again.
+    // A deleted or complete upload is not returned.
     let gone = ann.tus(Method::DELETE, &first).send().await;
     assert_eq!(gone.expect("an answer").status(), StatusCode::NO_CONTENT);
     let second = create(&ann, Some(4), key).await;
@@ -82,7 +82,7 @@ async fn whoever_asks_again_with_the_same_key_gets_the_upload_there_is() {
 async fn a_key_makes_another_upload_when_its_first_one_has_expired() {
     let server = TestServer::with(&[("SORTIE_RECORDING_SILENCE_SECONDS", "60")]).await;
     let ann = server.user("ann").await;
-    // Longer than what a database takes into an index, and with what PostgreSQL takes into no text.
+    // Longer than a database indexes, with a character that PostgreSQL refuses in text.
     let key = format!("idempotency_key {}", STANDARD.encode("\0k".repeat(2_500)));
     let first = create(&ann, None, &key).await;
     assert_eq!(create(&ann, None, &key).await, first);
@@ -107,7 +107,7 @@ async fn creations_at_once_with_the_same_key_make_one_upload() {
         let creations = (0..4).map(|_| create(&ann, None, &key));
         let uploads = futures_util::future::join_all(creations).await;
         assert!(uploads.iter().all(|it| *it == uploads[0]), "{uploads:?}");
-        // Whoever was told of it may write at once.
+        // Each client may write immediately.
         let answer = ann.patch(&uploads[0], 0, b"\x1aE\xdf\xa3".to_vec());
         let answer = answer.send().await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
@@ -116,7 +116,7 @@ async fn creations_at_once_with_the_same_key_make_one_upload() {
     }
     let recordings = json_of(ann.get("/api/recordings"), 200).await;
     assert_eq!(recordings.as_array().map(Vec::len), Some(5));
-    // Those that came too late have opened no session of their own.
+    // Late requests opened no session.
     let sessions = json_of(ann.get("/api/sessions"), 200).await;
     assert_eq!(sessions.as_array().map(Vec::len), Some(5), "{sessions}");
 }
@@ -163,7 +163,7 @@ async fn a_recording_arrives_in_chunks_and_is_on_the_disk_before_each_answer() {
     );
     assert_eq!(header(&answer, "cache-control"), "no-store");
 
-    // The end: nothing more to say but how long it was.
+    // Only the length is missing.
     let answer = client
         .patch(&upload, offset, "")
         .header("Upload-Length", offset)
@@ -182,7 +182,7 @@ async fn a_recording_arrives_in_chunks_and_is_on_the_disk_before_each_answer() {
     );
     let file = std::fs::metadata(server.file(&format!("{id}.webm"))).expect("the finished file");
     assert_eq!(row["size_bytes"], file.len());
-    // Asked again, the upload is complete and stays so.
+    // A repeated request finds the upload complete.
     let answer = client
         .tus(Method::HEAD, &upload)
         .send()
@@ -266,7 +266,7 @@ async fn a_body_over_the_limit_is_refused_and_what_was_there_stays() {
         .send()
         .await
         .expect("an answer");
-    // Announced by Content-Length: not a byte is taken.
+    // Announced by Content-Length: refused before the body.
     problem(
         client.patch(&upload, 1000, vec![2; 1024 * 1024]),
         413,
@@ -274,7 +274,7 @@ async fn a_body_over_the_limit_is_refused_and_what_was_there_stays() {
     )
     .await;
     assert_eq!(client.offset(&id).await, 1000);
-    // Not announced: taken up to the limit, and no further.
+    // Not announced: accepted up to the limit.
     let pieces = (0..20).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![3; 100_000])));
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
     problem(client.patch(&upload, 1000, body), 413, "too_large").await;
@@ -284,7 +284,7 @@ async fn a_body_over_the_limit_is_refused_and_what_was_there_stays() {
         .patch(&upload, 1024 * 1024, "")
         .header("Upload-Length", 9 * 1024 * 1024);
     problem(declared, 413, "too_large").await;
-    // The whole-file way in has the same limit.
+    // The single-request upload has the same limit.
     let (id, _) = {
         let started = json_of(
             client.post(&format!("/api/sessions/{session}/recording/start")),
@@ -355,7 +355,7 @@ async fn a_newer_request_takes_over_from_one_that_hangs_and_keeps_its_bytes() {
     let mut hanging = Hanging::open(&client, &id, 0, 100_000_000).await;
     hanging.send(&vec![7; 2 * 1024 * 1024]).await;
     let file = server.file(&format!("{id}.part"));
-    // More than one batch: it reaches the file while the request still hangs.
+    // More than one batch: it reaches the file while the request is open.
     until("a batch is in the file", async || {
         std::fs::metadata(&file).is_ok_and(|file| file.len() > 4096 + 1024 * 1024)
     })
@@ -365,7 +365,7 @@ async fn a_newer_request_takes_over_from_one_that_hangs_and_keeps_its_bytes() {
     assert!(offset > 1024 * 1024, "{offset}");
     let told = hanging.told().await;
     assert!(told.starts_with("HTTP/1.1 423"), "{told}");
-    // A new sender goes on where the old one was stopped.
+    // A new sender resumes at the preempted sender's offset.
     let answer = client
         .patch(&upload, offset, "more")
         .send()
@@ -414,7 +414,7 @@ async fn a_sender_that_vanishes_in_mid_body_loses_nothing_that_had_arrived() {
     let mut sending = Hanging::open(&client, &id, 0, 100_000_000).await;
     sending.send(&vec![7; 300_000]).await;
     drop(sending);
-    // Asking for the offset would take over, and what is still on its way be lost.
+    // HEAD would preempt the request and drop the bytes in transit.
     until("it is all there", async || {
         client.recording(&id).await["size_bytes"] == 300_000
     })
@@ -478,7 +478,7 @@ async fn an_upload_that_was_all_there_at_a_crash_is_finished_after_it() {
         .send()
         .await
         .expect("an answer");
-    // What a kill between the last byte and the finish leaves behind.
+    // State after a kill between the last byte and the finish.
     let file = std::fs::OpenOptions::new()
         .append(true)
         .open(server.file(&format!("{id}.part")));
@@ -515,7 +515,7 @@ async fn a_silent_sender_leaves_a_playable_recording_marked_interrupted() {
         row["duration_seconds"].as_f64().unwrap_or_default() > 0.3,
         "{row}"
     );
-    // Its sender comes back and is told.
+    // The returning sender receives 410.
     let sentence = problem(
         client.patch(&upload, bytes.len() as u64 - 3000, "x"),
         410,
@@ -555,7 +555,7 @@ async fn another_method_in_a_header_and_termination() {
     let head = meant("HEAD").send().await.expect("an answer");
     assert_eq!(head.status(), StatusCode::OK);
     assert_eq!(header(&head, "upload-offset"), "5");
-    // Only a POST means something else: what looks harmless is harmless.
+    // Only POST may override the method: GET and HEAD stay safe.
     let get = client
         .tus(Method::GET, &upload)
         .header("X-HTTP-Method-Override", "DELETE");

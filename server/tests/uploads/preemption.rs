@@ -1,20 +1,20 @@
-//! A connection that hangs. Whoever asks next is answered before it ends, and what had arrived stays.
+//! A stalled connection: a newer request is answered before it ends, and received bytes are kept.
 
 use crate::support::hanging::Hanging;
 use crate::support::{Client, PATIENCE, TestServer, until};
 use reqwest::{Method, StatusCode};
 
-/// More than is batched before it reaches the file.
+/// More than one batch, so that bytes reach the file.
 const SENT: usize = 1024 * 1024 + 200_000;
 
-/// A `PATCH` of which only the beginning ever comes.
+/// A `PATCH` that sends only the beginning of its body.
 async fn hanging(client: &Client, id: &str) -> Hanging {
     let mut hanging = Hanging::open(client, id, 0, 100_000_000).await;
     hanging.send(&vec![7; SENT]).await;
     hanging
 }
 
-/// Waits until at least a batch of it is in the file.
+/// Waits until at least one batch is in the file.
 async fn has_arrived(server: &TestServer, id: &str) {
     let file = server.file(&format!("{id}.part"));
     until("the beginning of the body arrives", async || {
@@ -23,13 +23,13 @@ async fn has_arrived(server: &TestServer, id: &str) {
     .await;
 }
 
-/// While the other request hangs: without being answered first, this would hang, too.
+/// Sends a request while the other one is stalled; without preemption this would time out.
 async fn at_once<T>(work: impl Future<Output = T>) -> T {
     let answer = tokio::time::timeout(PATIENCE, work).await;
     answer.expect("an answer")
 }
 
-/// The request was taken over from.
+/// Checks that the request was preempted.
 async fn check_locked(hanging: Hanging) {
     let told = hanging.told().await;
     assert!(told.starts_with("HTTP/1.1 423"), "{told}");
@@ -58,7 +58,7 @@ async fn a_body_for_another_place_is_refused_at_once_and_disturbs_nobody() {
     has_arrived(&server, &id).await;
     let answer = at_once(client.patch(&upload, 0, "again").send()).await;
     assert_eq!(answer.expect("an answer").status(), StatusCode::CONFLICT);
-    // The older one may still go on.
+    // The older request may continue.
     stream.send(&vec![7; SENT]).await;
     drop(stream);
     let file = server.file(&format!("{id}.part"));
@@ -76,7 +76,7 @@ async fn a_body_that_continues_takes_over_at_once_and_the_bytes_stay() {
     let upload = format!("/api/uploads/{id}");
     let stream = hanging(&client, &id).await;
     has_arrived(&server, &id).await;
-    // All of it has been received; some of it may still be in a batch.
+    // All bytes were received; some may still be buffered.
     until("it is not refused", async || {
         let patch = client.patch(&upload, SENT as u64, "more").send();
         match at_once(patch).await.expect("an answer").status() {
@@ -125,7 +125,7 @@ async fn fifty_at_once() {
     for (id, _) in &uploads {
         has_arrived(&server, id).await;
     }
-    // Every third is asked for, deleted, or sent to.
+    // Reads the offset, deletes, or sends to every third upload in turn.
     let answers = uploads.iter().enumerate().map(|(number, (id, _))| {
         let upload = format!("/api/uploads/{id}");
         let client = &client;

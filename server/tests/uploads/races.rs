@@ -1,4 +1,4 @@
-//! Two at once: whatever the order, what must hold does.
+//! Pairs of concurrent requests: the invariants hold in either order.
 
 use crate::support::{Client, TestServer, chromium_webm, json_of, problem};
 use reqwest::Method;
@@ -33,7 +33,7 @@ async fn administrators_who_demote_each_other_leave_one() {
             administrator(&server, &format!("ann{n}")).await,
             administrator(&server, &format!("bob{n}")).await,
         );
-        // The first administrator steps back for it: there are two.
+        // The first administrator demotes the other while there are two.
         let back = json!({ "roles": ["user"] });
         assert_eq!(status(&root, Method::PATCH, &user(&root), &back).await, 200);
         let (bobs, anns) = (user(&bob), user(&ann));
@@ -41,7 +41,7 @@ async fn administrators_who_demote_each_other_leave_one() {
             status(&ann, Method::PATCH, &bobs, body),
             status(&bob, Method::PATCH, &anns, body),
         );
-        // Whoever was second is no administrator any more, or may not take the last one away.
+        // The second request comes from a demoted user, or would remove the last administrator.
         assert!(
             matches!(
                 (one, other),
@@ -123,7 +123,7 @@ async fn what_has_ended_stays_ended() {
                 .request(Method::PATCH, &path)
                 .json(&json!({ "status": other }));
             if other == end {
-                // The same again is no change.
+                // An equal value changes nothing.
                 assert_eq!(json_of(change, 200).await["status"], end);
             } else {
                 problem(change, 409, "conflict").await;
@@ -133,7 +133,7 @@ async fn what_has_ended_stays_ended() {
     }
 }
 
-/// Whoever goes on sending after the session was deleted has their last moments, then it is over.
+/// The sender of a deleted session has a grace time; then it is refused.
 #[tokio::test]
 async fn the_sender_of_a_deleted_session_is_cut_off() {
     let server = TestServer::with(&[("SORTIE_RECORDING_SILENCE_SECONDS", "60")]).await;
@@ -154,7 +154,7 @@ async fn the_sender_of_a_deleted_session_is_cut_off() {
     let mut at = 10_000;
     let ended = async {
         loop {
-            // Time passes, and chunks come all the time: small ones, for it must not reach its end before it is noticed.
+            // Sends small chunks while time passes, as the stream must not end before the server notices.
             server.clock.advance(std::time::Duration::from_millis(100));
             let end = (at + 1).min(bytes.len());
             let patch = client.patch(&upload, at as u64, bytes[at..end].to_vec());

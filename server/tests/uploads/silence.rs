@@ -1,4 +1,4 @@
-//! Silence of a sender: what counts as silence, and what does not.
+//! Silence of a sender: which requests count as activity.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const SILENCE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
-/// For the last bytes of a recording whose session has ended.
+/// Grace time for the last bytes of a recording whose session has ended.
 const GRACE: Duration = Duration::from_secs(10);
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -19,8 +19,8 @@ async fn status(client: &Client, id: &str) -> Value {
     client.recording(id).await["status"].clone()
 }
 
-/// Waits for a tick of the reaper after `meanwhile`: it finishes a recording whose session has ended, after some seconds
-/// of grace.
+/// Waits for a tick of the reaper after `meanwhile`: it finishes a recording whose session has ended, after a grace
+/// time.
 async fn tick(server: &TestServer, meanwhile: impl FnOnce()) {
     let client = server.admin().await;
     let (id, session) = client.start_recording().await;
@@ -110,7 +110,7 @@ async fn clock_jump_after_the_end_of_a_session_cuts_no_last_bytes() {
     let cut = bytes.len() - 3000;
     let first = client.patch(&upload, 0, bytes[..cut].to_vec()).send().await;
     assert_eq!(first.expect("an answer").status(), 204);
-    // A tick without grace for this one.
+    // A tick within the grace time of this recording.
     let (other, session) = client.start_recording().await;
     json_of(client.post(&format!("/api/sessions/{session}/stop")), 200).await;
     server.clock.advance(GRACE - SECOND);
