@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a Debian package of a built capture agent: package.sh BINARY [FOLDER]
-# leaves sortie-capture-agent_VERSION_ARCH.deb in FOLDER (default: here).
+# Packages a built capture agent for Debian: package.sh BINARY [FOLDER]
+# Writes sortie-capture-agent_VERSION_ARCH.deb to FOLDER (default: the current folder).
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,7 +19,7 @@ install -Dm755 "$here/postinst" "$root/DEBIAN/postinst"
 install -Dm755 "$here/prerm" "$root/DEBIAN/prerm"
 echo /etc/sortie/capture-agent.toml >"$root/DEBIAN/conffiles"
 
-# What the program is linked with; the plugins it looks for while it runs are named below.
+# Linked libraries. GStreamer plugins are loaded at run time and listed below.
 libraries=$(cd "$root" && mkdir -p debian && : >debian/control \
     && dpkg-shlibdeps -O usr/bin/sortie-capture-agent 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
 rm -rf "$root/debian"
@@ -33,9 +33,9 @@ Priority: optional
 Installed-Size: $(du -sk "$root/usr" | cut -f1)
 Depends: adduser, gstreamer1.0-plugins-base, gstreamer1.0-plugins-good, gstreamer1.0-plugins-bad, ${libraries:-libc6}
 Recommends: gstreamer1.0-plugins-ugly
-Description: records an HDMI input so that a power cut costs no more than a second
- Records HDMI receivers and USB grabbers as H.264 in MP4, by itself when there
- is a signal or from its web page, and keeps the disk in bounds.
+Description: HDMI recorder that loses at most one second in a power cut
+ Records HDMI receivers and USB grabbers as H.264 in MP4, automatically when
+ there is a signal or from its web page, and limits its use of the disk.
 CONTROL
 
 dpkg-deb --root-owner-group --build "$root" "$to" | sed 's/^dpkg-deb: //'

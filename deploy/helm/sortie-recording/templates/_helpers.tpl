@@ -40,7 +40,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* The address as browsers reach it, or nothing. */}}
+{{/* Address at which browsers reach the server; empty if unknown. */}}
 {{- define "sortie.publicUrl" -}}
 {{- if .Values.publicUrl -}}
 {{- .Values.publicUrl -}}
@@ -49,14 +49,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* Which volumes there are: "true" or nothing. */}}
+{{/* Whether each volume exists: "true" or empty. */}}
 {{- define "sortie.keepsRecordings" -}}
 {{- if and .Values.recording.enabled (eq .Values.recording.storageBackend "local") -}}true{{- end -}}
 {{- end -}}
 {{- define "sortie.keepsState" -}}
 {{- if eq .Values.database.type "sqlite" -}}true{{- end -}}
 {{- end -}}
-{{/* Whether several pods may run side by side: "true" or nothing. */}}
+{{/* Whether several pods can run at the same time: "true" or empty. */}}
 {{- define "sortie.scales" -}}
 {{- if not (or (include "sortie.keepsState" .) (include "sortie.keepsRecordings" .)) -}}true{{- end -}}
 {{- end -}}
