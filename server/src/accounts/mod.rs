@@ -11,14 +11,16 @@ mod api_tokens;
 mod auth_cache;
 mod backoff;
 mod claims;
+mod error;
 mod external;
+mod first_admin;
+mod guess_limiter;
 mod identity;
 #[cfg(feature = "sso")]
 mod jwks;
+mod lifetimes;
 #[cfg(feature = "sso")]
 pub(crate) mod oidc;
-#[cfg(feature = "sso")]
-mod oidc_sign_ins;
 mod passwords;
 mod platform;
 mod random;
@@ -28,13 +30,12 @@ mod sealing;
 mod tokens;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sortie_api::{Role, UserSource};
 use subtle::ConstantTimeEq;
-use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -42,9 +43,13 @@ use crate::config::Config;
 use crate::db::{Database, DatabaseError, RefreshTokenRow, Rotation, SignInRow, UserRow};
 pub(crate) use api_tokens::{MOST as MOST_API_TOKENS, TokenCreationError};
 use auth_cache::AuthCache;
-use backoff::{Admission, Backoff, GuessKey, Guesser, Outcome};
+use backoff::{Guesser, Outcome};
+pub(crate) use error::{IssueError, RefreshError, SignInError, TokenError};
 pub(crate) use external::is_plausible_email;
+pub use first_admin::FirstAdmin;
+use guess_limiter::GuessLimiter;
 pub(crate) use identity::Credential;
+use lifetimes::Lifetimes;
 pub(crate) use passwords::PasswordError;
 use passwords::{Passwords, Verdict};
 use platform::Platform;
@@ -68,31 +73,6 @@ const SPENT_KEPT_MS: i64 = 60 * 60 * 1000;
 /// Verifications of a password for one request when its user changes meanwhile.
 const ATTEMPTS: u32 = 3;
 
-/// Largest number of sign-ins that wait for the outcome of others.
-const WAITING_MAX: usize = 64;
-
-/// The administrator created in an empty database.
-#[derive(Clone)]
-pub struct FirstAdmin {
-    /// User name.
-    pub username: String,
-    /// Generated password, shown once and stored nowhere; `None` if it was given in `SORTIE_ADMIN_PASSWORD`.
-    pub generated_password: Option<String>,
-}
-
-impl FirstAdmin {
-    /// Returns instructions for the first sign-in. `variable`: the variable for the password.
-    pub fn greeting(&self, variable: &str) -> String {
-        let username = &self.username;
-        match &self.generated_password {
-            Some(password) => format!(
-                "First sign-in (shown only now):\n  user name  {username}\n  password   {password}\n"
-            ),
-            None => format!("First sign-in: {username} with the password of {variable}\n"),
-        }
-    }
-}
-
 /// Result of a sign-in or a refresh.
 pub(crate) struct SignedIn {
     /// Valid for [`ACCESS_LIFE`].
@@ -115,82 +95,6 @@ pub(crate) struct SignInSource {
     pub(crate) device: Option<String>,
 }
 
-/// Reason why a sign-in was refused.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SignInError {
-    /// The name does not exist, or the password is wrong.
-    #[error("the user name or the password is wrong")]
-    WrongCredentials {
-        /// Id of the user with that name.
-        user_id: Option<String>,
-    },
-    /// The password is right, but the account is disabled.
-    #[error("the account is disabled")]
-    Disabled { user_id: String },
-    /// Too many wrong passwords.
-    #[error("too many wrong passwords; wait {0:?}")]
-    Wait(Duration),
-    #[error(transparent)]
-    Password(#[from] PasswordError),
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    #[error(transparent)]
-    Issue(#[from] IssueError),
-}
-
-/// Reason why a token was refused.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum TokenError {
-    /// The token or its sign-in has ended.
-    #[error("the sign-in has expired")]
-    Expired,
-    /// Issued neither by this server nor by a trusted party.
-    #[error("the token is not valid")]
-    Invalid,
-    /// The user is disabled.
-    #[error("the account is disabled")]
-    Disabled,
-    /// The session of a recording token has ended or was deleted.
-    #[error("the session of the token has ended")]
-    SessionEnded,
-    /// The issuer cannot be reached.
-    #[error("the keys that the token was signed with cannot be had")]
-    #[cfg_attr(
-        not(feature = "sso"),
-        expect(dead_code, reason = "only others' keys can be")
-    )]
-    Unavailable,
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    #[error(transparent)]
-    Issue(#[from] IssueError),
-}
-
-/// Reason why a refresh was refused.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RefreshError {
-    /// The token was spent before; its sign-in has ended.
-    #[error("a spent refresh token came again")]
-    Reused { user_id: String },
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    #[error(transparent)]
-    Issue(#[from] IssueError),
-}
-
-/// Reason why a pair of tokens could not be issued.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum IssueError {
-    /// The refresh token could not be stored.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// Randomness or signing failed.
-    #[error("a token cannot be made")]
-    Token(#[source] anyhow::Error),
-}
-
 /// Account service. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Accounts {
@@ -207,11 +111,7 @@ struct Inner {
     lifetimes: Lifetimes,
     /// Monotonic time in ms of the next removal of expired sign-ins.
     next_clean_up_ms: AtomicI64,
-    guesses: Mutex<Backoff>,
-    /// Notified when an attempt has its outcome.
-    guess_settled: Notify,
-    /// Permit for each attempt that waits for the outcome of others.
-    guesses_waiting: Semaphore,
+    guesses: GuessLimiter,
     platform: Option<Platform>,
     #[cfg(feature = "sso")]
     oidc: Option<Arc<oidc::Oidc>>,
@@ -246,16 +146,14 @@ impl Accounts {
                 #[cfg(feature = "sso")]
                 oidc,
                 database,
-                clock,
+                clock: Arc::clone(&clock),
                 passwords: Passwords::new().await?,
                 access: AccessTokens::new(secret.as_bytes()),
                 recording: RecordingTokens::new(secret.as_bytes()),
                 auth_cache: AuthCache::default(),
                 lifetimes: Lifetimes::new(config),
                 next_clean_up_ms: AtomicI64::new(0),
-                guesses: Mutex::default(),
-                guess_settled: Notify::new(),
-                guesses_waiting: Semaphore::new(WAITING_MAX),
+                guesses: GuessLimiter::new(clock),
             }),
         };
         let first = accounts.create_first_admin(config).await?;
@@ -321,7 +219,7 @@ impl Accounts {
         let address = source.address;
         let mut user = database.user_by_name(username).await?;
         let guesser = self.guesser(user.as_ref(), source);
-        let attempt = self.attempt(username, guesser).await?;
+        let attempt = self.inner.guesses.attempt(username, guesser).await?;
         for _ in 0..ATTEMPTS {
             let (user_id, stored) = user
                 .as_ref()
@@ -384,7 +282,7 @@ impl Accounts {
             Some(sign_in) => Guesser::SignIn(sign_in.to_owned()),
             None => Guesser::Address(address),
         };
-        let attempt = self.attempt(user_id, guesser).await?;
+        let attempt = self.inner.guesses.attempt(user_id, guesser).await?;
         let mut replacement = None;
         for _ in 0..ATTEMPTS {
             let stored = database.user(user_id).await?.map(|user| user.password_hash);
@@ -770,101 +668,10 @@ impl Accounts {
             None => Guesser::Address(source.address),
         }
     }
-
-    /// Counts an attempt before its password is verified. While as many attempts are in progress as may fail, further ones wait for
-    /// their outcome.
-    async fn attempt(&self, account: &str, guesser: Guesser) -> Result<Attempt<'_>, SignInError> {
-        let Inner {
-            guesses,
-            guess_settled,
-            guesses_waiting,
-            clock,
-            ..
-        } = &*self.inner;
-        let key = GuessKey::new(account, guesser);
-        loop {
-            let settled = guess_settled.notified();
-            tokio::pin!(settled);
-            settled.as_mut().enable();
-            let admission = guesses
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .begin(&key, clock.monotonic_ms());
-            match admission {
-                Admission::Go => {
-                    return Ok(Attempt {
-                        accounts: self,
-                        key,
-                        settled: false,
-                    });
-                }
-                Admission::Wait(wait) => return Err(SignInError::Wait(wait)),
-                Admission::Queue => {}
-            }
-            let place = guesses_waiting.try_acquire();
-            let _place = place.map_err(|_| PasswordError::Busy)?;
-            settled.await;
-        }
-    }
 }
 
 /// Refresh token with its row.
 struct RefreshToken {
     token: String,
     row: RefreshTokenRow,
-}
-
-/// Counted attempt to guess a password. Dropped without an outcome, because its client has disconnected, it counts as wrong.
-struct Attempt<'a> {
-    accounts: &'a Accounts,
-    key: GuessKey,
-    settled: bool,
-}
-
-impl Attempt<'_> {
-    fn settle(mut self, outcome: Outcome) {
-        self.end(outcome);
-    }
-
-    fn end(&mut self, outcome: Outcome) {
-        if std::mem::replace(&mut self.settled, true) {
-            return;
-        }
-        let inner = &*self.accounts.inner;
-        inner
-            .guesses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .end(&self.key, outcome, inner.clock.monotonic_ms());
-        inner.guess_settled.notify_waiters();
-    }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        self.end(Outcome::Wrong);
-    }
-}
-
-/// Lifetimes of sign-ins.
-#[derive(Clone, Copy, Debug)]
-struct Lifetimes {
-    absolute_ms: i64,
-    idle_ms: i64,
-}
-
-impl Lifetimes {
-    fn new(config: &Config) -> Self {
-        let ms = |life: Duration| i64::try_from(life.as_millis()).unwrap_or(i64::MAX);
-        Self {
-            absolute_ms: ms(config.sign_in_lifetime),
-            idle_ms: ms(config.sign_in_idle),
-        }
-    }
-
-    /// Unix time in ms at which a sign-in expires unless it is used before.
-    fn expires_ms(self, row: &SignInRow) -> i64 {
-        let absolute = row.created_ms.saturating_add(self.absolute_ms);
-        absolute.min(row.last_used_ms.saturating_add(self.idle_ms))
-    }
 }

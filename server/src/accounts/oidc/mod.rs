@@ -3,28 +3,35 @@
 //! Own code: keys, claims and the HTTP client exist for the platform's tokens already, and two requests remain. The crate
 //! `openidconnect` would bring a second JWT implementation.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sortie_api::{OidcMethod, UserSource};
+use sortie_api::UserSource;
 use subtle::ConstantTimeEq;
+
+mod confirmation;
+mod error;
+mod messages;
+mod sign_in;
+mod state;
 
 use super::claims::{Claims, Expected};
 use super::external::{External, Profile};
-use super::jwks::{Jwks, KeyError, Refusal, body_of, client};
+use super::jwks::{Jwks, Refusal, body_of, client};
 use super::sealing::Sealing;
-use super::{Accounts, IssueError, SignInSource, SignedIn, random, tokens};
+use super::{IssueError, random};
 use crate::clock::Clock;
 use crate::config::OidcConfig;
-use crate::db::{DatabaseError, OidcSignInRow};
+use crate::db::OidcSignInRow;
+pub(crate) use error::OidcError;
+pub(crate) use messages::Answer;
+use messages::{Grant, LoginState, Metadata, Outcome, TokenAnswer, UserInfo};
+use state::{Failure, State};
 
 /// Longest time that a user may spend at the provider.
 pub(crate) const ATTEMPT_SECONDS: i64 = 10 * 60;
@@ -34,82 +41,8 @@ const LEEWAY_SECONDS: i64 = 60;
 const FRESH_MS: i64 = 60 * 60 * 1000;
 /// Time after a failure in which the provider is not asked again.
 const RETRY_MS: i64 = 5_000;
-/// Failed sign-ins of one address allowed within [`PERIOD_MS`].
-const FAILURES_PER_ADDRESS: u32 = 10;
-const PERIOD_MS: i64 = 60_000;
-/// Largest number of remembered addresses and of remembered redeemed attempts.
-const CAPACITY: usize = 10_000;
 /// Issuer of [`LoginState`]s, so that no other token of this server passes for one.
 const ATTEMPT_ISSUER: &str = "sortie-oidc";
-
-/// Reason why a sign-in failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum OidcError {
-    /// OpenID Connect is not configured.
-    #[error("no OpenID provider is configured")]
-    Off,
-    /// The answer belongs to no attempt of this browser, or to an expired one.
-    #[error("the answer belongs to no sign-in that was begun here")]
-    NoAttempt,
-    /// The provider refused.
-    #[error("the provider refuses: {0}")]
-    Refused(String),
-    /// The provider's answer is invalid.
-    #[error("the provider's answer cannot be believed: {0}")]
-    Unbelievable(String),
-    /// The provider is unavailable.
-    #[error("the provider cannot be reached")]
-    Unavailable(#[source] anyhow::Error),
-    /// The claims do not fulfil `SORTIE_OIDC_REQUIRED_…`.
-    #[error("not admitted: {0}")]
-    NotAdmitted(&'static str),
-    /// Too many failed sign-ins of this address.
-    #[error("too many failed sign-ins; wait {0:?}")]
-    Wait(Duration),
-    /// The user is disabled.
-    #[error("the account is disabled")]
-    Disabled { user_id: String },
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    #[error(transparent)]
-    Issue(#[from] IssueError),
-}
-
-/// Login state in a signed cookie while the user is at the provider.
-#[derive(Serialize, Deserialize)]
-struct LoginState {
-    iss: String,
-    /// Unix time in s.
-    exp: i64,
-    /// Returned with the answer; ties it to this browser.
-    state: String,
-    /// Returned in the ID token; ties it to this attempt.
-    nonce: String,
-    /// PKCE verifier: proves that the redeemer of the code has requested it.
-    verifier: String,
-    /// Path to return to.
-    return_to: String,
-}
-
-/// Parameters of the provider's redirect.
-#[derive(Default, Deserialize)]
-pub(crate) struct Answer {
-    code: Option<String>,
-    state: Option<String>,
-    iss: Option<String>,
-    error: Option<String>,
-}
-
-/// Metadata of the provider (OpenID Connect Discovery 1.0, section 3).
-#[derive(Deserialize)]
-struct Metadata {
-    issuer: String,
-    authorization_endpoint: String,
-    token_endpoint: String,
-    userinfo_endpoint: Option<String>,
-    jwks_uri: String,
-    token_endpoint_auth_methods_supported: Option<Vec<String>>,
-}
 
 struct Provider {
     metadata: Metadata,
@@ -120,53 +53,6 @@ struct Provider {
 const NOT_ID_TOKEN: [&str; 4] = ["at+jwt", "logout+jwt", "secevent+jwt", "dpop+jwt"];
 /// Refused types of logout tokens.
 const NOT_LOGOUT: [&str; 4] = ["at+jwt", "id+jwt", "secevent+jwt", "dpop+jwt"];
-
-/// Claims of the user info endpoint.
-#[derive(PartialEq)]
-enum UserInfo {
-    /// The provider has no such endpoint.
-    None,
-    /// The endpoint did not answer, or about another subject.
-    Missing,
-    Claims(Claims),
-}
-
-/// Answer of the token endpoint (RFC 6749, section 5.1).
-#[derive(Deserialize)]
-struct TokenAnswer {
-    id_token: Option<String>,
-    access_token: Option<String>,
-    refresh_token: Option<String>,
-    /// Seconds; some providers write them as text.
-    expires_in: Option<Value>,
-}
-
-/// Tokens and identifiers that the provider has granted with a sign-in.
-pub(super) struct Grant {
-    pub(super) subject: String,
-    /// Empty: none.
-    pub(super) provider_sid: String,
-    /// Empty: none.
-    refresh_token: String,
-    /// Empty: none.
-    access_token: String,
-    /// Unix time in ms; 0: unknown.
-    access_expires_ms: i64,
-    /// Whether roles or admission depend on claims that only the ID token has.
-    pub(super) needs_id_token: bool,
-}
-
-/// Answer of the provider about an earlier sign-in.
-pub(super) enum Outcome {
-    /// The user may stay, with these claims if there are any.
-    Confirmed(Option<External>),
-    /// The user may not stay.
-    Denied(String),
-    /// The provider does not answer.
-    Unreachable(String),
-    /// No token is left that the provider would accept.
-    Unknowable(&'static str),
-}
 
 /// Errors of a token endpoint that end a sign-in (RFC 6749, section 5.2; OpenID Connect Core, section 3.1.2.6).
 const DENIALS: [&str; 6] = [
@@ -179,7 +65,7 @@ const DENIALS: [&str; 6] = [
 ];
 
 /// The configured provider.
-pub(super) struct Oidc {
+pub(in crate::accounts) struct Oidc {
     config: OidcConfig,
     http: reqwest::Client,
     clock: Arc<dyn Clock>,
@@ -191,97 +77,14 @@ pub(super) struct Oidc {
     discovering: tokio::sync::Mutex<()>,
 }
 
-/// State shared by requests.
-#[derive(Default)]
-struct State {
-    /// Metadata with the Unix time in ms of the discovery.
-    provider: Option<(Arc<Provider>, i64)>,
-    discovery_failure: Option<Failure>,
-    /// Unix time in ms at which the token endpoint did not answer.
-    tokens_failed_ms: Option<i64>,
-    /// `state` of redeemed attempts, with the Unix time in s until which it could come again.
-    redeemed: HashMap<String, i64>,
-    /// Failed or current redemptions by address, with the Unix time in ms at which counting began.
-    failures: HashMap<IpAddr, (u32, i64)>,
-}
-
-/// Failed discovery.
-struct Failure {
-    at_ms: i64,
-    /// The answer was not that of a provider.
-    unbelievable: Option<String>,
-}
-
-impl Failure {
-    fn error(&self) -> OidcError {
-        match &self.unbelievable {
-            Some(why) => OidcError::Unbelievable(why.clone()),
-            None => OidcError::Unavailable(anyhow::anyhow!("it did not answer a moment ago")),
-        }
-    }
-}
-
-impl State {
-    /// Marks an attempt as redeemed; `false` if it was before.
-    fn redeem(&mut self, login: &LoginState, now: i64) -> bool {
-        if self.redeemed.len() >= CAPACITY {
-            self.redeemed.retain(|_, until| *until > now);
-            if self.redeemed.len() >= CAPACITY {
-                // The provider accepts a code once, too.
-                self.redeemed.clear();
-            }
-        }
-        let known = self.redeemed.insert(login.state.clone(), login.exp);
-        known.is_none()
-    }
-
-    /// Counts a redemption of an address as failed until [`State::succeeded`]. Returns the time to wait after too many failures.
-    fn begin(&mut self, address: IpAddr, now_ms: i64) -> Option<Duration> {
-        let is_over = |since_ms: i64| !(0..PERIOD_MS).contains(&now_ms.saturating_sub(since_ms));
-        if self.failures.len() >= CAPACITY {
-            self.failures.retain(|_, (_, since_ms)| !is_over(*since_ms));
-            if self.failures.len() >= CAPACITY {
-                self.failures.clear();
-            }
-        }
-        let (count, since_ms) = self.failures.entry(network(address)).or_insert((0, now_ms));
-        if is_over(*since_ms) {
-            (*count, *since_ms) = (0, now_ms);
-        }
-        if *count >= FAILURES_PER_ADDRESS {
-            let left_ms = since_ms.saturating_add(PERIOD_MS).saturating_sub(now_ms);
-            return Some(Duration::from_millis(left_ms.unsigned_abs()));
-        }
-        *count += 1;
-        None
-    }
-
-    fn succeeded(&mut self, address: IpAddr) {
-        if let Some((count, _)) = self.failures.get_mut(&network(address)) {
-            *count = count.saturating_sub(1);
-        }
-    }
-}
-
-/// Returns the address, or the /64 network of an IPv6 address: a host has all addresses of it.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(network.into())
-        }
-    }
-}
-
 /// Whether `at_ms` is less than `period_ms` ago. A clock that was set back ends every period.
-pub(super) fn is_recent(at_ms: i64, period_ms: i64, now_ms: i64) -> bool {
+pub(in crate::accounts) fn is_recent(at_ms: i64, period_ms: i64, now_ms: i64) -> bool {
     (0..period_ms).contains(&now_ms.saturating_sub(at_ms))
 }
 
 impl Oidc {
     /// Makes no request: a provider that is unavailable must not prevent the start.
-    pub(super) fn new(
+    pub(in crate::accounts) fn new(
         config: OidcConfig,
         secret: &[u8],
         clock: &Arc<dyn Clock>,
@@ -427,7 +230,7 @@ impl Oidc {
         Ok((url.into(), cookie))
     }
 
-    pub(super) fn now(&self) -> i64 {
+    pub(in crate::accounts) fn now(&self) -> i64 {
         self.clock.now_ms().div_euclid(1000)
     }
 
@@ -534,17 +337,21 @@ impl Oidc {
     }
 
     /// The configured issuer.
-    pub(super) fn issuer(&self) -> &str {
+    pub(in crate::accounts) fn issuer(&self) -> &str {
         &self.config.issuer
     }
 
     /// Time in ms for which a sign-in continues while the provider does not confirm it.
-    pub(super) fn unconfirmed_ms(&self) -> i64 {
+    pub(in crate::accounts) fn unconfirmed_ms(&self) -> i64 {
         i64::try_from(self.config.unconfirmed.as_millis()).unwrap_or(i64::MAX)
     }
 
     /// Puts the tokens of a grant into a row, sealed. A grant without a refresh token keeps the stored one (RFC 6749, section 6).
-    pub(super) fn seal(&self, row: &mut OidcSignInRow, grant: &Grant) -> Result<(), OidcError> {
+    pub(in crate::accounts) fn seal(
+        &self,
+        row: &mut OidcSignInRow,
+        grant: &Grant,
+    ) -> Result<(), OidcError> {
         let seal = |text: &str| {
             let sealed = self.sealing_tokens.seal(text, &row.id);
             sealed.map_err(IssueError::Token)
@@ -565,7 +372,7 @@ impl Oidc {
     }
 
     /// Asks the provider whether a sign-in is still valid. A new grant replaces the stored one, whatever the outcome.
-    pub(super) async fn confirm(
+    pub(in crate::accounts) async fn confirm(
         self: &Arc<Self>,
         row: &OidcSignInRow,
         now_ms: i64,
@@ -699,7 +506,10 @@ impl Oidc {
     }
 
     /// Returns the claims of a logout token, whose signature, issuer and audience are right.
-    pub(super) async fn logout_claims(self: &Arc<Self>, token: &str) -> Result<Claims, OidcError> {
+    pub(in crate::accounts) async fn logout_claims(
+        self: &Arc<Self>,
+        token: &str,
+    ) -> Result<Claims, OidcError> {
         let provider = self.provider().await?;
         let claims = provider.keys.signed_as(token, &NOT_LOGOUT).await;
         let claims = claims.map_err(OidcError::from)?;
@@ -920,25 +730,6 @@ fn has_domain(claims: &Claims, domains: &[String]) -> bool {
     is_verified && domain.is_some_and(|domain| domains.contains(&domain))
 }
 
-impl From<KeyError> for OidcError {
-    fn from(error: KeyError) -> Self {
-        match error {
-            KeyError::Unavailable => Self::Unavailable(anyhow::anyhow!("it gives no keys")),
-            KeyError::Claims(error) => Self::Unbelievable(error.to_string()),
-        }
-    }
-}
-
-impl OidcError {
-    /// The error with its causes, for the log.
-    fn source_text(&self) -> String {
-        match self {
-            Self::Unavailable(source) => format!("{self}: {source:#}"),
-            _ => self.to_string(),
-        }
-    }
-}
-
 fn form_encoded(text: &str) -> String {
     // Encodes a URL's query like a form.
     let Ok(mut url) = reqwest::Url::parse("form:") else {
@@ -946,54 +737,6 @@ fn form_encoded(text: &str) -> String {
     };
     url.query_pairs_mut().append_key_only(text);
     url.query().unwrap_or_default().to_owned()
-}
-
-impl Accounts {
-    pub(super) fn oidc(&self) -> Result<&Arc<Oidc>, OidcError> {
-        self.inner.oidc.as_ref().ok_or(OidcError::Off)
-    }
-
-    /// Name of the provider on the sign-in page.
-    pub(crate) fn oidc_method(&self) -> Option<OidcMethod> {
-        self.inner.oidc.as_ref().map(|oidc| OidcMethod {
-            name: oidc.config.name.clone(),
-            url: "/api/auth/oidc/login".to_owned(),
-        })
-    }
-
-    /// Begins a sign-in: returns the address for the browser and its login state.
-    pub(crate) async fn begin_oidc(
-        &self,
-        return_to: String,
-    ) -> Result<(String, String), OidcError> {
-        self.oidc()?.begin(return_to).await
-    }
-
-    /// Completes a sign-in: returns the user and the path to return to.
-    pub(crate) async fn finish_oidc(
-        &self,
-        login_cookie: &str,
-        answer: Answer,
-        source: &SignInSource,
-    ) -> Result<(SignedIn, String), OidcError> {
-        let (external, grant, return_to) = self
-            .oidc()?
-            .redeem(login_cookie, answer, source.address)
-            .await?;
-        let user = self.provision(&external).await?;
-        if user.disabled {
-            return Err(OidcError::Disabled { user_id: user.id });
-        }
-        let user_id = user.id.clone();
-        let signed_in = self.begin_vouched(user, source).await?;
-        let signed_in = signed_in.ok_or(OidcError::Disabled { user_id })?;
-        let sign_in_id = tokens::family_of(&signed_in.refresh_token).unwrap_or_default();
-        self.keep_oidc_sign_in(sign_in_id, &signed_in.user.id, &grant)
-            .await?;
-        // The roles may have changed; the user's other credentials must follow.
-        self.user_changed(&signed_in.user.id);
-        Ok((signed_in, return_to))
-    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sortie_api::UserSource;
 
-use super::external::External;
-use super::oidc::{Grant, Oidc, OidcError, Outcome, is_recent};
-use super::{Accounts, TokenError, random};
+use super::super::external::External;
+use super::super::{Accounts, TokenError, random};
+use super::{Grant, Oidc, OidcError, Outcome, is_recent};
 use crate::db::{Action, Actor, AuditEvent, DatabaseError, LogoutScope, OidcSignInRow, UserRow};
 
 /// Validity of a confirmation in ms: tabs that wake together cause one request.
@@ -24,7 +24,7 @@ const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 impl Accounts {
     /// Stores the data of a sign-in that later checks need.
-    pub(super) async fn keep_oidc_sign_in(
+    pub(in crate::accounts) async fn keep_oidc_sign_in(
         &self,
         sign_in_id: &str,
         user_id: &str,
@@ -51,7 +51,7 @@ impl Accounts {
 
     /// Asks the provider whether a sign-in is still valid and which roles its user has, before the refresh token is exchanged. Users
     /// of other sources are returned unchanged.
-    pub(super) async fn recheck_oidc(
+    pub(in crate::accounts) async fn recheck_oidc(
         &self,
         sign_in_id: &str,
         user: UserRow,
@@ -216,7 +216,8 @@ impl Oidc {
     async fn logout(self: &Arc<Self>, token: &str) -> Result<Logout, OidcError> {
         let refused = |why: &str| OidcError::Unbelievable(why.to_owned());
         let claims = self.logout_claims(token).await?;
-        let wrong = |error: super::claims::ClaimError| OidcError::Unbelievable(error.to_string());
+        let wrong =
+            |error: super::super::claims::ClaimError| OidcError::Unbelievable(error.to_string());
         let now = self.now();
         let issued = claims.seconds("iat").map_err(wrong)?;
         let issued = issued.ok_or_else(|| refused("iat is missing"))?;
