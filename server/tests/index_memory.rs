@@ -161,7 +161,7 @@ async fn exhaust(client: &Client) -> Vec<(String, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn indexes_of_hostile_mp4s_stay_within_their_memory() {
+async fn hostile_mp4_indexes_stay_within_their_memory_limit() {
     let server = server().await;
     let mallory = server.user("mallory").await;
     let uploads = exhaust(&mallory).await;

@@ -89,7 +89,7 @@ fn text(value: &str) -> Option<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_gets_the_whole_story_of_a_request() {
+async fn collector_receives_the_complete_trace_of_a_request() {
     let received = Received::default();
     let collector = collector(received.clone()).await;
     let started = tokio::task::spawn_blocking(move || start(&collector)).await;
@@ -171,7 +171,7 @@ async fn a_collector_gets_the_whole_story_of_a_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_is_away_costs_nothing() {
+async fn unreachable_collector_does_not_delay_requests() {
     // Accepts connections and never answers.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await

@@ -22,7 +22,7 @@ fn with(owner: &Client, token: &str) -> Client {
 }
 
 #[tokio::test]
-async fn a_token_is_shown_once_and_listed_without_itself() {
+async fn token_is_shown_once_and_listed_without_its_secret() {
     let server = TestServer::start().await;
     let (admin, ann) = (server.admin().await, server.user("ann").await);
     let body = json!({ "name": "CI of the lab", "scopes": ["read", "record", "read"], "expires_in_days": 30 });
@@ -59,7 +59,7 @@ async fn a_token_is_shown_once_and_listed_without_itself() {
 }
 
 #[tokio::test]
-async fn a_token_speaks_for_its_owner_until_it_is_revoked() {
+async fn token_authenticates_its_owner_until_revoked() {
     let server = TestServer::start().await;
     let (admin, ann, bob) = (
         server.admin().await,
@@ -81,7 +81,7 @@ async fn a_token_speaks_for_its_owner_until_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn a_token_expires() {
+async fn expired_api_token_is_refused() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     let body = json!({ "name": "short", "scopes": ["read"], "expires_in_days": 1 });
@@ -95,7 +95,7 @@ async fn a_token_expires() {
 }
 
 #[tokio::test]
-async fn the_last_use_is_written_down_once_a_minute() {
+async fn last_use_of_a_token_is_stored_once_a_minute() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     let (_, robot) = new_token(&ann, json!(["read"])).await;
@@ -121,7 +121,7 @@ async fn robot_owner(server: &TestServer) -> Client {
 }
 
 #[tokio::test]
-async fn a_token_is_worth_what_its_owner_is() {
+async fn token_has_at_most_its_owners_rights() {
     let server = TestServer::start().await;
     let (admin, ann) = (server.admin().await, server.user("ann").await);
     let body = json!({ "name": "x", "scopes": ["admin"] });
@@ -151,7 +151,7 @@ async fn a_token_is_worth_what_its_owner_is() {
 }
 
 #[tokio::test]
-async fn tokens_come_in_pages_and_nobody_has_more_than_a_hundred() {
+async fn tokens_are_paged_and_limited_to_100_per_user() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let body = json!({ "name": "x", "scopes": ["read"] });

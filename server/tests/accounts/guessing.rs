@@ -10,7 +10,7 @@ fn from(request: RequestBuilder, address: &str) -> RequestBuilder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parallel_guesses_are_verified_no_more_often_than_sequential_ones() {
+async fn parallel_guesses_are_limited_like_sequential_ones() {
     let server = TestServer::start().await;
     let guesses = (0..40).map(async |_| {
         let answer = login(&server, "admin", "wrong password").send().await;
@@ -33,7 +33,7 @@ async fn parallel_sign_ins_with_the_right_password_all_succeed() {
 }
 
 #[tokio::test]
-async fn strangers_do_not_lock_out_the_administrator() {
+async fn guesses_from_other_addresses_do_not_lock_out_a_known_device() {
     let server = TestServer::with(PROXIED).await;
     let own = Pair::of(&json_of(login(&server, "admin", ADMIN_PASSWORD), 200).await);
     for number in 0..40 {
@@ -57,7 +57,7 @@ async fn strangers_do_not_lock_out_the_administrator() {
 }
 
 #[tokio::test]
-async fn known_device_signs_in_behind_the_address_of_a_guesser() {
+async fn known_device_signs_in_from_a_guessers_address() {
     let server = TestServer::start().await;
     server.user("ann").await;
     let page = |name: &str, password: &str, cookie: Option<&str>| {
@@ -105,7 +105,7 @@ async fn known_device_signs_in_behind_the_address_of_a_guesser() {
 }
 
 #[tokio::test]
-async fn thief_of_a_sign_in_cannot_guess_the_password_without_end() {
+async fn password_guesses_with_a_stolen_sign_in_are_limited() {
     let server = TestServer::start().await;
     let stolen = Pair::sign_in(&server).await;
     let guess = || {
@@ -122,7 +122,7 @@ async fn thief_of_a_sign_in_cannot_guess_the_password_without_end() {
 }
 
 #[tokio::test]
-async fn guessing_does_not_fill_the_audit_log() {
+async fn audit_rows_of_guesses_are_limited() {
     let server = TestServer::with(PROXIED).await;
     let admin = server.admin().await;
     for number in 0..60 {

@@ -39,7 +39,7 @@ async fn audit(server: &TestServer, query: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn roles_are_read_from_the_shapes_that_providers_use() {
+async fn roles_are_read_from_every_providers_claim_format() {
     for (claim, claims, is_admin) in [
         // Zitadel.
         (
@@ -99,7 +99,7 @@ async fn roles_are_read_from_the_shapes_that_providers_use() {
 }
 
 #[tokio::test]
-async fn a_valid_id_token_is_enough_when_user_info_fails() {
+async fn valid_id_token_suffices_when_user_info_fails() {
     let provider = Provider::start().await;
     let server = provider.server(&ROLES).await;
     provider.set().id_token = json!({ "roles": ["operator"], "name": "Ann" });
@@ -123,7 +123,7 @@ async fn a_valid_id_token_is_enough_when_user_info_fails() {
 }
 
 #[tokio::test]
-async fn an_id_token_with_many_groups_is_read() {
+async fn id_token_with_many_groups_is_accepted() {
     let provider = Provider::start().await;
     let variables = [("SORTIE_OIDC_ROLE_CLAIM", "groups"), ROLES[1]];
     let server = provider.server(&variables).await;
@@ -252,7 +252,7 @@ async fn only_users_with_a_verified_address_in_a_required_domain_are_admitted() 
 }
 
 #[tokio::test]
-async fn elevation_and_demotion_by_a_claim_are_in_the_audit_log() {
+async fn role_changes_by_a_claim_are_audited() {
     let provider = Provider::start().await;
     let server = provider.server(&ROLES).await;
     provider.set().id_token = json!({ "roles": ["guest"] });
@@ -283,7 +283,7 @@ async fn elevation_and_demotion_by_a_claim_are_in_the_audit_log() {
 }
 
 #[tokio::test]
-async fn an_id_token_that_is_not_right_in_every_way_signs_nobody_in() {
+async fn invalid_id_token_is_refused() {
     let provider = Provider::start().await;
     let server = provider.server(&[]).await;
     let crit = |names: &[&str]| {
@@ -348,7 +348,7 @@ async fn an_id_token_that_is_not_right_in_every_way_signs_nobody_in() {
 }
 
 #[tokio::test]
-async fn fifty_requests_cause_one_call_of_the_provider() {
+async fn concurrent_requests_share_one_provider_call() {
     let provider = Provider::start().await;
     let server = provider.server(&[]).await;
     let fifty = async || {
@@ -416,7 +416,7 @@ async fn fifty_requests_cause_one_call_of_the_provider() {
 }
 
 #[tokio::test]
-async fn a_token_endpoint_that_fails_is_left_alone_for_a_moment() {
+async fn failing_token_endpoint_is_not_retried_immediately() {
     let provider = Provider::start().await;
     let server = provider.server(&[]).await;
     provider.set().token_status = 502;
@@ -438,7 +438,7 @@ async fn a_token_endpoint_that_fails_is_left_alone_for_a_moment() {
 }
 
 #[tokio::test]
-async fn half_of_a_requirement_stops_the_start() {
+async fn incomplete_requirement_stops_the_start() {
     let read = |more: &[(&str, &str)]| {
         let mut variables = vec![
             ("SORTIE_OIDC_ISSUER", "https://id.example"),
@@ -505,7 +505,7 @@ async fn status_of(request: RequestBuilder) -> u16 {
 }
 
 #[tokio::test]
-async fn roles_are_evaluated_again_at_each_refresh() {
+async fn each_refresh_re_evaluates_roles() {
     for (refreshes_id_token, in_user_info) in [(true, false), (false, true), (true, true)] {
         let provider = Provider::start().await;
         let server = provider.server(&ROLES).await;
@@ -543,7 +543,7 @@ async fn roles_are_evaluated_again_at_each_refresh() {
 }
 
 #[tokio::test]
-async fn a_sign_in_ends_when_the_provider_says_no() {
+async fn provider_refusal_ends_the_sign_in() {
     let provider = Provider::start().await;
     let required = [
         ("SORTIE_OIDC_REQUIRED_CLAIM", "groups"),
@@ -586,7 +586,7 @@ async fn a_sign_in_ends_when_the_provider_says_no() {
 }
 
 #[tokio::test]
-async fn a_sign_in_outlives_an_unreachable_provider_for_a_bounded_time() {
+async fn sign_in_survives_provider_outage_for_a_day() {
     let provider = Provider::start().await;
     let server = provider
         .server(&[ROLES[0], ROLES[1], ("SORTIE_OIDC_UNCONFIRMED_HOURS", "10")])
@@ -632,7 +632,7 @@ async fn a_sign_in_outlives_an_unreachable_provider_for_a_bounded_time() {
 }
 
 #[tokio::test]
-async fn without_refresh_tokens_the_user_info_is_asked() {
+async fn sign_in_without_refresh_token_is_confirmed_by_user_info() {
     let provider = Provider::start().await;
     let server = provider.server(&ROLES).await;
     provider.set().gives_refresh_tokens = false;
@@ -672,7 +672,7 @@ async fn without_refresh_tokens_the_user_info_is_asked() {
 }
 
 #[tokio::test]
-async fn tabs_that_refresh_together_exchange_the_providers_token_once() {
+async fn concurrent_refreshes_exchange_the_provider_token_once() {
     let provider = Provider::start().await;
     let server = provider.server(&ROLES).await;
     let tokens = pair(&provider, &server, "ann").await;
@@ -690,7 +690,7 @@ async fn tabs_that_refresh_together_exchange_the_providers_token_once() {
 }
 
 #[tokio::test]
-async fn the_providers_tokens_are_stored_sealed_and_go_with_the_sign_in() {
+async fn provider_tokens_are_encrypted_and_deleted_with_the_sign_in() {
     let provider = Provider::start().await;
     let server = provider.server(&[]).await;
     let tokens = pair(&provider, &server, "ann").await;
@@ -746,7 +746,7 @@ fn logout_claims(provider: &Provider, jti: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_provider_ends_sign_ins_of_a_session_or_a_subject() {
+async fn logout_token_ends_sign_ins_of_a_session_or_subject() {
     let provider = Provider::start().await;
     let server = provider.server(&[]).await;
     let signed_in = async |subject: &str, sid: &str| {
@@ -799,7 +799,7 @@ async fn the_provider_ends_sign_ins_of_a_session_or_a_subject() {
 }
 
 #[tokio::test]
-async fn a_logout_token_that_is_not_right_in_every_way_ends_nothing() {
+async fn invalid_logout_token_ends_no_sign_in() {
     let provider = Provider::start().await;
     let server = provider.server(&[]).await;
     let ann = pair(&provider, &server, "ann").await;
@@ -877,7 +877,7 @@ async fn a_logout_token_that_is_not_right_in_every_way_ends_nothing() {
 }
 
 #[tokio::test]
-async fn without_a_provider_there_is_no_back_channel() {
+async fn server_without_provider_has_no_back_channel_logout() {
     let server = TestServer::start().await;
     assert_eq!(status_of(logout(&server, "a.b.c")).await, 404);
 }

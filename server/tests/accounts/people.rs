@@ -11,7 +11,7 @@ use crate::support::{START_MS, header, problem};
 use crate::*;
 
 #[tokio::test]
-async fn people_are_created_listed_changed_and_deleted() {
+async fn users_are_created_listed_changed_and_deleted() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let new = json!({
@@ -79,7 +79,7 @@ async fn people_are_created_listed_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn values_that_cannot_be_are_refused_with_a_sentence() {
+async fn invalid_user_fields_are_refused_with_a_sentence() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let id = create(&admin, "taken", json!(["user"])).await;
@@ -136,7 +136,7 @@ async fn values_that_cannot_be_are_refused_with_a_sentence() {
 }
 
 #[tokio::test]
-async fn people_are_the_administrators_business() {
+async fn only_administrators_manage_users() {
     let server = TestServer::start().await;
     let user = server.user("ann").await;
     let path = user_path(&user.user_id);
@@ -158,7 +158,7 @@ async fn people_are_the_administrators_business() {
 }
 
 #[tokio::test]
-async fn a_change_of_roles_is_in_force_at_once() {
+async fn role_change_takes_effect_immediately() {
     let server = TestServer::start().await;
     let (admin, user) = (server.admin().await, server.user("ann").await);
     problem(user.get("/api/admin/users"), 403, "forbidden").await;
@@ -177,7 +177,7 @@ async fn a_change_of_roles_is_in_force_at_once() {
 }
 
 #[tokio::test]
-async fn who_is_locked_out_is_out_everywhere_at_once() {
+async fn disabled_user_loses_every_credential_immediately() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     for how in ["disabled", "deleted", "new password"] {
@@ -225,7 +225,7 @@ async fn who_is_locked_out_is_out_everywhere_at_once() {
 }
 
 #[tokio::test]
-async fn the_last_enabled_administrator_stays() {
+async fn last_enabled_administrator_cannot_be_removed() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let other = create(&admin, "other", json!(["admin"])).await;
@@ -262,7 +262,7 @@ async fn the_last_enabled_administrator_stays() {
 }
 
 #[tokio::test]
-async fn the_first_administrator_gets_a_password_that_is_shown_once() {
+async fn first_administrators_password_is_shown_once() {
     let folder = tempfile::tempdir().unwrap();
     let config = || {
         let path = |name: &str| Some(folder.path().join(name).display().to_string());
@@ -297,7 +297,7 @@ async fn the_first_administrator_gets_a_password_that_is_shown_once() {
 }
 
 #[tokio::test]
-async fn people_come_in_pages_and_are_found() {
+async fn user_list_is_paged_and_searchable() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     // Names before and after "admin" in both cases, and a character with a meaning in LIKE.
@@ -372,7 +372,7 @@ async fn people_come_in_pages_and_are_found() {
 }
 
 #[tokio::test]
-async fn a_hash_with_old_parameters_is_renewed_at_sign_in() {
+async fn sign_in_renews_a_hash_with_old_parameters() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let old = Argon2::new(

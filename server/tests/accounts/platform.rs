@@ -48,7 +48,7 @@ async fn trusting_secret() -> TestServer {
 }
 
 #[tokio::test]
-async fn whom_the_platform_vouches_for_is_somebody_here() {
+async fn platform_token_creates_and_identifies_a_user() {
     let server = trusting_secret().await;
     let ann = json_of(me(&server, &hs256(&claims())), 200).await;
     assert_eq!(
@@ -105,7 +105,7 @@ async fn whom_the_platform_vouches_for_is_somebody_here() {
 }
 
 #[tokio::test]
-async fn a_role_claim_is_compared_as_a_whole() {
+async fn role_claim_must_match_completely() {
     let server = trusting_secret().await;
     let users = |roles: Value| {
         let token = hs256(&with("roles", roles));
@@ -156,7 +156,7 @@ async fn a_role_claim_is_compared_as_a_whole() {
 }
 
 #[tokio::test]
-async fn a_token_with_critical_extensions_or_repeated_claims_is_refused() {
+async fn token_with_critical_extensions_or_duplicate_claims_is_refused() {
     let server = trusting_secret().await;
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     for names in [&["exp"][..], &["b64"], &[]] {
@@ -187,7 +187,7 @@ async fn a_token_with_critical_extensions_or_repeated_claims_is_refused() {
 }
 
 #[tokio::test]
-async fn without_a_configured_audience_a_token_for_others_is_refused() {
+async fn token_with_an_audience_is_refused_if_none_is_configured() {
     let server = TestServer::with(&[("SORTIE_AUTH_JWT_SECRET", SECRET)]).await;
     let mut unaddressed = claims();
     unaddressed.as_object_mut().unwrap().remove("aud");
@@ -205,7 +205,7 @@ async fn without_a_configured_audience_a_token_for_others_is_refused() {
 }
 
 #[tokio::test]
-async fn names_from_elsewhere_do_not_look_like_those_here() {
+async fn platform_user_names_cannot_imitate_local_ones() {
     let server = trusting_secret().await;
     for (number, name) in [
         "admin",
@@ -233,7 +233,7 @@ async fn names_from_elsewhere_do_not_look_like_those_here() {
 }
 
 #[tokio::test]
-async fn administrators_elsewhere_are_no_rescue_for_the_last_one_here() {
+async fn platform_administrators_do_not_replace_the_last_local_one() {
     let server = trusting_secret().await;
     json_of(me(&server, &hs256(&with("roles", json!(["boss"])))), 200).await;
     let admin = server.admin().await;
@@ -242,7 +242,7 @@ async fn administrators_elsewhere_are_no_rescue_for_the_last_one_here() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_right_in_every_way_is_worth_nothing() {
+async fn invalid_platform_token_is_refused() {
     let server = trusting_secret().await;
     let wrong_key = EncodingKey::from_secret(b"another secret of thirty-two bytes");
     let right_key = EncodingKey::from_secret(SECRET.as_bytes());
@@ -382,7 +382,7 @@ fn lasting() -> Value {
 }
 
 #[tokio::test]
-async fn keys_are_fetched_once_and_again_when_an_unknown_one_turns_up() {
+async fn unknown_key_id_causes_one_key_fetch() {
     let published = KeyServer::default();
     let (one, two, rsa) = keys();
     published.publish(&[&one]);
@@ -408,7 +408,7 @@ async fn keys_are_fetched_once_and_again_when_an_unknown_one_turns_up() {
 }
 
 #[tokio::test]
-async fn keys_outlive_their_server_for_a_day() {
+async fn cached_keys_survive_a_key_server_outage_for_a_day() {
     let published = KeyServer::default();
     let (one, two, _) = keys();
     published.publish(&[&one]);
@@ -430,7 +430,7 @@ async fn keys_outlive_their_server_for_a_day() {
 }
 
 #[tokio::test]
-async fn a_public_key_is_no_shared_secret() {
+async fn public_key_is_not_accepted_as_a_shared_secret() {
     let published = KeyServer::default();
     let (one, two, rsa) = keys();
     published.publish(&[&one, &rsa]);

@@ -19,7 +19,7 @@ fn says(server: &TestServer, name: &str) -> RequestBuilder {
 }
 
 #[tokio::test]
-async fn whom_the_proxy_names_is_signed_in_and_gets_an_account() {
+async fn user_named_by_the_proxy_gets_an_account() {
     let server = behind_proxy("127.0.0.0/8").await;
     let methods = json_of(server.nobody().get("/api/auth/methods"), 200).await;
     assert_eq!(methods, json!({ "password": true, "proxy": true }));
@@ -61,7 +61,7 @@ async fn whom_the_proxy_names_is_signed_in_and_gets_an_account() {
 }
 
 #[tokio::test]
-async fn from_anybody_else_the_header_is_nothing() {
+async fn user_header_of_an_untrusted_address_is_ignored() {
     for server in [behind_proxy("192.0.2.1").await, TestServer::start().await] {
         problem(says(&server, "admin"), 401, "unauthenticated").await;
         let admin = server.admin().await;
@@ -71,7 +71,7 @@ async fn from_anybody_else_the_header_is_nothing() {
 }
 
 #[tokio::test]
-async fn nobody_else_writes_addresses_either() {
+async fn forwarding_header_of_an_untrusted_address_is_ignored() {
     let server = behind_proxy("192.0.2.1").await;
     // Twenty guesses with forged forwarding headers count for one address.
     for number in 0..20 {

@@ -40,7 +40,7 @@ async fn sign_ins(server: &TestServer, name: &str, times: usize) -> Vec<Pair> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sign_ins_under_way_end_with_all_others() {
+async fn concurrent_sign_ins_end_with_all_others() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     for end in [
@@ -106,7 +106,7 @@ async fn sign_ins_under_way_end_with_all_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn renewed_hash_does_not_bring_an_old_password_back() {
+async fn hash_renewal_does_not_restore_an_old_password() {
     let server = TestServer::start().await;
     let database = database(&server).await;
     let old = Argon2::new(
@@ -147,7 +147,7 @@ async fn renewed_hash_does_not_bring_an_old_password_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refreshes_under_way_end_with_their_sign_in() {
+async fn concurrent_refreshes_end_with_their_sign_in() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     for round in 0..3 * ROUNDS {
@@ -187,7 +187,7 @@ async fn refreshes_under_way_end_with_their_sign_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn api_tokens_that_are_made_meanwhile_are_revoked_too() {
+async fn concurrently_created_api_tokens_are_revoked() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     for round in 0..ROUNDS {
@@ -224,7 +224,7 @@ async fn api_tokens_that_are_made_meanwhile_are_revoked_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_changes_of_one_password_leave_one_that_both_agree_on() {
+async fn concurrent_password_changes_leave_one_password() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     for round in 0..ROUNDS {

@@ -173,7 +173,7 @@ async fn recording_token_with_the_idempotency_key_of_another_session_is_refused(
 }
 
 #[tokio::test]
-async fn recording_token_ends_with_its_hour_its_session_and_its_user() {
+async fn recording_token_expires_and_ends_with_its_session_or_user() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     let start = |page: &Client, session: &str| {
@@ -222,7 +222,7 @@ async fn recording_token_ends_with_its_hour_its_session_and_its_user() {
 }
 
 #[tokio::test]
-async fn recording_token_is_made_by_owner_administrator_and_record_scope_only() {
+async fn only_owner_administrator_and_record_scope_create_recording_tokens() {
     let server = TestServer::start().await;
     let (ann, bob, admin) = (
         server.user("ann").await,
@@ -262,7 +262,7 @@ async fn recording_token_is_made_by_owner_administrator_and_record_scope_only() 
 }
 
 #[tokio::test]
-async fn record_scope_creates_appends_and_stops_but_changes_and_deletes_nothing() {
+async fn record_scope_cannot_change_or_delete_recordings() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     let body = json!({ "name": "x", "scopes": ["record", "read"] });

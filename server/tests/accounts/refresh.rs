@@ -6,7 +6,7 @@ use crate::support::problem;
 use crate::*;
 
 #[tokio::test]
-async fn each_refresh_token_buys_the_next_pair() {
+async fn refresh_token_returns_the_next_pair() {
     let server = TestServer::start().await;
     let mut pair = Pair::sign_in(&server).await;
     // Longer than the lifetime of a refresh token: a used sign-in lasts up to its absolute lifetime.
@@ -25,7 +25,7 @@ async fn each_refresh_token_buys_the_next_pair() {
 }
 
 #[tokio::test]
-async fn a_spent_refresh_token_ends_the_sign_in_and_no_other() {
+async fn reused_refresh_token_ends_only_its_sign_in() {
     let server = TestServer::start().await;
     let (other, stolen) = (Pair::sign_in(&server).await, Pair::sign_in(&server).await);
     let next = stolen.refreshed(&server).await;
@@ -40,7 +40,7 @@ async fn a_spent_refresh_token_ends_the_sign_in_and_no_other() {
 }
 
 #[tokio::test]
-async fn two_tabs_that_refresh_together_both_stay_signed_in() {
+async fn concurrent_refreshes_of_two_tabs_both_stay_signed_in() {
     let server = TestServer::start().await;
     let pair = Pair::sign_in(&server).await;
     let (one, two) = tokio::join!(pair.refreshed(&server), pair.refreshed(&server));
@@ -52,7 +52,7 @@ async fn two_tabs_that_refresh_together_both_stay_signed_in() {
 }
 
 #[tokio::test]
-async fn a_logout_ends_the_sign_in_at_once() {
+async fn logout_ends_the_sign_in_immediately() {
     let server = TestServer::start().await;
     let logout = || server.nobody().post("/api/auth/logout");
     let origin = server.url.clone();
@@ -101,7 +101,7 @@ async fn a_logout_ends_the_sign_in_at_once() {
 }
 
 #[tokio::test]
-async fn a_refresh_without_a_token_is_refused() {
+async fn refresh_without_a_token_is_refused() {
     let server = TestServer::start().await;
     let ask = || server.nobody().post("/api/auth/refresh");
     for request in [
@@ -120,7 +120,7 @@ async fn a_refresh_without_a_token_is_refused() {
 }
 
 #[tokio::test]
-async fn a_logout_on_another_replica_is_noticed_within_five_seconds() {
+async fn logout_at_another_replica_takes_effect_within_five_seconds() {
     let server = TestServer::start().await;
     let pair = Pair::sign_in(&server).await;
     json_of(me(&server, &pair.access), 200).await;
@@ -136,7 +136,7 @@ async fn a_logout_on_another_replica_is_noticed_within_five_seconds() {
 }
 
 #[tokio::test]
-async fn a_sign_in_outlives_a_restart() {
+async fn sign_in_survives_a_restart() {
     let mut server = TestServer::start().await;
     let pair = Pair::sign_in(&server).await;
     server.restart().await;
@@ -162,7 +162,7 @@ async fn forged_refresh_token_ends_no_sign_in() {
 }
 
 #[tokio::test]
-async fn long_forgotten_refresh_token_ends_its_sign_in() {
+async fn purged_refresh_token_ends_its_sign_in() {
     let server = TestServer::start().await;
     let stolen = Pair::sign_in(&server).await;
     let next = stolen.refreshed(&server).await;

@@ -17,7 +17,7 @@ async fn recorder(server: &TestServer, name: &str) -> (Client, Vec<String>) {
 }
 
 #[tokio::test]
-async fn user_says_how_many_recordings_they_have() {
+async fn user_includes_the_number_of_recordings() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let (user, _) = recorder(&server, "ann").await;
@@ -26,7 +26,7 @@ async fn user_says_how_many_recordings_they_have() {
 }
 
 #[tokio::test]
-async fn removed_users_recordings_stay_unless_asked_otherwise() {
+async fn removed_users_recordings_are_kept_by_default() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     for (name, query) in [("ann", ""), ("bob", "?recordings=keep")] {
@@ -43,7 +43,7 @@ async fn removed_users_recordings_stay_unless_asked_otherwise() {
 }
 
 #[tokio::test]
-async fn removed_users_recordings_become_the_administrators() {
+async fn removed_users_recordings_are_transferred_to_the_administrator() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let (user, ids) = recorder(&server, "ann").await;

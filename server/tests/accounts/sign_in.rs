@@ -7,7 +7,7 @@ use crate::support::{START_MS, header, problem};
 use crate::*;
 
 #[tokio::test]
-async fn a_sign_in_gives_tokens_to_programs_and_cookies_to_pages() {
+async fn sign_in_returns_tokens_to_programs_and_cookies_to_pages() {
     let server = TestServer::start().await;
     for (https, name, value) in [
         (false, "x-nothing", ""),
@@ -52,7 +52,7 @@ async fn a_sign_in_gives_tokens_to_programs_and_cookies_to_pages() {
 }
 
 #[tokio::test]
-async fn a_wrong_name_and_a_wrong_password_are_answered_alike() {
+async fn wrong_name_and_wrong_password_have_the_same_answer() {
     let server = TestServer::start().await;
     for (username, password) in [
         ("admin", "wrong password"),
@@ -70,7 +70,7 @@ async fn a_wrong_name_and_a_wrong_password_are_answered_alike() {
 }
 
 #[tokio::test]
-async fn a_sign_in_that_cannot_be_understood_is_refused() {
+async fn malformed_sign_in_is_refused() {
     let server = TestServer::start().await;
     for (media_type, body, status, code) in [
         ("application/json", "{", 400, "bad_request"),
@@ -105,7 +105,7 @@ async fn a_sign_in_that_cannot_be_understood_is_refused() {
 }
 
 #[tokio::test]
-async fn an_access_token_is_good_for_a_quarter_of_an_hour() {
+async fn access_token_expires_after_15_minutes() {
     let server = TestServer::start().await;
     let pair = Pair::sign_in(&server).await;
     let by_cookie = || {
@@ -128,7 +128,7 @@ async fn an_access_token_is_good_for_a_quarter_of_an_hour() {
 }
 
 #[tokio::test]
-async fn what_is_not_our_token_is_nobody() {
+async fn foreign_or_malformed_token_returns_401() {
     let server = TestServer::start().await;
     let pair = Pair::sign_in(&server).await;
     let nobody = || server.nobody().get("/api/auth/me");
@@ -157,7 +157,7 @@ async fn what_is_not_our_token_is_nobody() {
 }
 
 #[tokio::test]
-async fn only_our_own_pages_act_with_cookies() {
+async fn cookies_require_a_same_origin_request() {
     let server = TestServer::start().await;
     let host = server.url.trim_start_matches("http://").to_owned();
     let same = format!("http://{host}");
@@ -218,7 +218,7 @@ async fn only_our_own_pages_act_with_cookies() {
 }
 
 #[tokio::test]
-async fn whoever_guesses_has_to_wait() {
+async fn wrong_passwords_delay_further_attempts() {
     let server = TestServer::start().await;
     for _ in 0..5 {
         problem(
@@ -271,7 +271,7 @@ async fn whoever_guesses_has_to_wait() {
 }
 
 #[tokio::test]
-async fn one_address_cannot_try_one_name_after_another() {
+async fn address_is_limited_over_all_names() {
     let server = TestServer::start().await;
     let guess = |number: u32, from: &str| {
         login(&server, &format!("name{number}"), "password")
@@ -285,7 +285,7 @@ async fn one_address_cannot_try_one_name_after_another() {
 }
 
 #[tokio::test]
-async fn the_configured_secret_signs_what_a_token_says() {
+async fn configured_secret_signs_access_tokens() {
     let secret = "0123456789abcdef0123456789abcdef";
     let server = TestServer::with(&[("SORTIE_JWT_SECRET", secret)]).await;
     let tokens = json_of(login(&server, "admin", ADMIN_PASSWORD), 200).await;
@@ -307,7 +307,7 @@ async fn the_configured_secret_signs_what_a_token_says() {
 }
 
 #[tokio::test]
-async fn the_log_says_how_somebody_signed_in_and_the_page_offers_what_can_work() {
+async fn audit_names_sign_in_method_and_unusable_methods_are_not_offered() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let rows = json_of(admin.get("/api/admin/audit?action=sign_in"), 200).await;

@@ -70,7 +70,7 @@ async fn lifetimes_are_configurable_and_the_cookie_ends_with_them() {
 }
 
 #[tokio::test]
-async fn list_shows_own_sign_ins_and_ending_one_leaves_the_others() {
+async fn list_shows_own_sign_ins_and_ending_one_keeps_the_others() {
     let server = TestServer::start().await;
     let user = server.user("ann").await;
     let one = json_of(
@@ -181,7 +181,7 @@ async fn logout_is_in_the_audit_log() {
 }
 
 #[tokio::test]
-async fn password_change_ends_other_sign_ins_and_api_tokens_if_asked_to() {
+async fn password_change_ends_other_sign_ins_and_optionally_api_tokens() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     let token = json!({ "name": "t", "scopes": ["read"] });
@@ -226,7 +226,7 @@ async fn password_change_ends_other_sign_ins_and_api_tokens_if_asked_to() {
 }
 
 #[tokio::test]
-async fn spent_refresh_token_does_not_fork_a_sign_in() {
+async fn reused_refresh_token_does_not_fork_a_sign_in() {
     let server = TestServer::start().await;
     let first = Pair::sign_in(&server).await;
     let (one, two) = (
@@ -242,7 +242,7 @@ async fn spent_refresh_token_does_not_fork_a_sign_in() {
 }
 
 #[tokio::test]
-async fn pages_get_their_tokens_in_cookies_only() {
+async fn pages_receive_tokens_in_cookies_only() {
     let server = TestServer::start().await;
     let body = json!({ "username": "admin", "password": ADMIN_PASSWORD, "cookies_only": true });
     let answer = server.nobody().post("/api/auth/login").json(&body).send();
@@ -284,7 +284,7 @@ async fn pages_get_their_tokens_in_cookies_only() {
 }
 
 #[tokio::test]
-async fn access_token_of_another_user_than_its_sign_in_is_refused() {
+async fn access_token_with_another_users_sign_in_is_refused() {
     let secret = "0123456789abcdef0123456789abcdef";
     let server = TestServer::with(&[("SORTIE_JWT_SECRET", secret)]).await;
     let ann = server.user("ann").await;

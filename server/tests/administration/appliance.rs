@@ -26,7 +26,7 @@ fn post(client: &Client, path: &str, body: &Value) -> RequestBuilder {
 }
 
 #[tokio::test]
-async fn without_a_recorder_on_board_there_is_nothing_of_it() {
+async fn server_without_appliance_has_no_appliance_routes() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let answer = admin.get("/api/appliance").send().await.unwrap();
@@ -39,7 +39,7 @@ async fn without_a_recorder_on_board_there_is_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn it_is_started_and_stopped_by_hand_and_that_is_written_down() {
+async fn manual_start_and_stop_of_the_appliance_are_audited() {
     let server = server().await;
     let admin = server.admin().await;
     assert_eq!(get(&admin, "/api/info").await["appliance"], true);
@@ -73,7 +73,7 @@ async fn it_is_started_and_stopped_by_hand_and_that_is_written_down() {
 }
 
 #[tokio::test]
-async fn settings_are_in_force_at_once_and_after_a_restart() {
+async fn appliance_settings_apply_immediately_and_survive_a_restart() {
     let mut server = server().await;
     let admin = server.admin().await;
     let settings = json!({"recording_auto_record": "true", "storage_threshold_percent": "73"});
@@ -97,7 +97,7 @@ async fn settings_are_in_force_at_once_and_after_a_restart() {
 }
 
 #[tokio::test]
-async fn what_it_does_is_told_to_whoever_listens() {
+async fn appliance_state_is_sent_to_event_streams() {
     let server = server().await;
     let admin = server.admin().await;
     let mut stream = admin.get("/api/events").send().await.unwrap();
@@ -122,7 +122,7 @@ async fn what_it_does_is_told_to_whoever_listens() {
 }
 
 #[tokio::test]
-async fn a_finished_file_is_a_recording_under_its_own_name() {
+async fn imported_file_is_a_recording_with_its_file_name() {
     let mut server = server().await;
     let admin = server.admin().await;
     let name = "recording_2026-11-21_10-30-00.mp4";
@@ -181,7 +181,7 @@ async fn a_finished_file_is_a_recording_under_its_own_name() {
 }
 
 #[tokio::test]
-async fn recording_that_waits_for_the_central_server_is_not_deleted() {
+async fn recording_waiting_for_forwarding_is_not_deleted() {
     let server = TestServer::with(&[("SORTIE_RECORDING_RETENTION_DAYS", "1")]).await;
     let beside = Server::open(server.config(), server.clock.clone())
         .await
@@ -219,7 +219,7 @@ async fn recording_that_waits_for_the_central_server_is_not_deleted() {
 }
 
 #[tokio::test]
-async fn unforwarded_recording_is_deleted_by_hand_only_when_the_request_says_so() {
+async fn unforwarded_recording_is_deleted_only_with_explicit_consent() {
     let server = server().await;
     let beside = Server::open(server.config(), server.clock.clone())
         .await

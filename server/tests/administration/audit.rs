@@ -23,7 +23,7 @@ async fn intruder(server: &TestServer) -> AnyConnection {
 }
 
 #[tokio::test]
-async fn what_is_done_to_a_recording_is_written_down_and_so_is_who_may_not() {
+async fn recording_actions_and_denials_are_audited() {
     let server = TestServer::start().await;
     let (admin, ann, bob) = (
         server.admin().await,
@@ -70,7 +70,7 @@ async fn what_is_done_to_a_recording_is_written_down_and_so_is_who_may_not() {
 }
 
 #[tokio::test]
-async fn the_log_is_filtered_and_paged_and_cannot_be_changed() {
+async fn audit_log_is_filtered_paged_and_read_only() {
     let server = TestServer::start().await;
     let (admin, ann) = (server.admin().await, server.user("ann").await);
     for _ in 0..5 {
@@ -138,7 +138,7 @@ async fn the_log_is_filtered_and_paged_and_cannot_be_changed() {
 }
 
 #[tokio::test]
-async fn the_whole_log_is_exported_and_no_cell_of_it_is_a_formula() {
+async fn audit_export_is_complete_and_contains_no_formula() {
     let server = TestServer::start().await;
     let (admin, mallory) = (server.admin().await, server.user("=HYPERLINK(\"x\")").await);
     // More than one batch.
@@ -204,7 +204,7 @@ fn uuid() -> String {
 }
 
 #[tokio::test]
-async fn the_command_line_says_whether_the_chain_is_whole() {
+async fn audit_verify_command_reports_the_state_of_the_chain() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     for _ in 0..3 {
@@ -239,7 +239,7 @@ async fn the_command_line_says_whether_the_chain_is_whole() {
 }
 
 #[tokio::test]
-async fn many_writers_at_once_make_one_chain() {
+async fn concurrent_writers_make_one_chain() {
     let server = TestServer::start().await;
     let (admin, ann) = (server.admin().await, server.user("ann").await);
     let writing = (0..40).map(|_| ann.session());
@@ -253,7 +253,7 @@ async fn many_writers_at_once_make_one_chain() {
 }
 
 #[tokio::test]
-async fn whatever_is_done_to_the_rows_shows() {
+async fn every_change_of_audit_rows_is_detected() {
     for (tampering, first_bad) in [
         ("UPDATE audit SET detail = 'x' WHERE seq = 3", 3),
         ("UPDATE audit SET at_ms = at_ms + 1 WHERE seq = 3", 3),
@@ -295,7 +295,7 @@ async fn whatever_is_done_to_the_rows_shows() {
 }
 
 #[tokio::test]
-async fn actor_filter_finds_a_user_and_another_who_is_named_like_their_id() {
+async fn actor_filter_matches_user_ids_and_names() {
     let server = TestServer::start().await;
     let (admin, ann) = (server.admin().await, server.user("ann").await);
     ann.session().await;

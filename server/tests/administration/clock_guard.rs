@@ -80,7 +80,7 @@ async fn jump_of_400_days_deletes_nothing_until_confirmed() {
 }
 
 #[tokio::test]
-async fn jump_that_is_taken_back_deletes_nothing_and_needs_no_confirmation() {
+async fn reverted_jump_deletes_nothing_and_needs_no_confirmation() {
     let server = server().await;
     let client = server.admin().await;
     let old = client.record(&chromium_webm()).await;
@@ -196,7 +196,7 @@ async fn recordings_of_1970_and_of_the_future_wait_for_a_confirmation() {
 }
 
 #[tokio::test]
-async fn complete_partial_uploads_do_not_expire_by_a_wrong_clock() {
+async fn wrong_clock_does_not_expire_complete_partial_uploads() {
     let server = server().await;
     let client = server.admin().await;
     let partial = [("Upload-Concat", "partial"), ("Upload-Length", "4")];

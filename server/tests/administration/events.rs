@@ -57,7 +57,7 @@ impl Reader {
 }
 
 #[tokio::test]
-async fn a_page_hears_of_the_setting_and_of_its_session_and_of_nobody_elses() {
+async fn session_stream_gets_settings_and_own_session_only() {
     let server = TestServer::start().await;
     let (admin, ann, bob) = (
         server.admin().await,
@@ -134,7 +134,7 @@ async fn a_page_hears_of_the_setting_and_of_its_session_and_of_nobody_elses() {
 }
 
 #[tokio::test]
-async fn a_list_hears_of_its_owners_recordings_and_an_administrators_of_everybodys() {
+async fn user_stream_gets_own_recordings_and_admin_stream_all() {
     let server = TestServer::start().await;
     let (admin, ann, bob) = (
         server.admin().await,
@@ -187,7 +187,7 @@ async fn a_list_hears_of_its_owners_recordings_and_an_administrators_of_everybod
 }
 
 #[tokio::test]
-async fn streams_are_limited_and_end_with_the_server() {
+async fn streams_are_limited_and_end_at_shutdown() {
     let mut server = TestServer::start().await;
     let ann = server.user("ann").await;
     let mut open = Vec::new();

@@ -229,7 +229,7 @@ async fn stopped_process_ends_no_recording() {
 
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread")]
-async fn replica_with_a_wrong_clock_holds_back_and_the_other_acts() {
+async fn only_the_replica_with_a_wrong_clock_holds_retention() {
     let dsn = crate::support::postgres::cluster().database();
     let recordings = folder();
     let path = recordings.path().to_str().expect("text");

@@ -20,7 +20,7 @@ async fn scrape(client: &crate::support::Client) -> String {
 }
 
 #[tokio::test]
-async fn a_server_that_works_is_healthy_and_ready() {
+async fn running_server_is_healthy_and_ready() {
     let server = TestServer::start().await;
     let health = server
         .nobody()
@@ -37,7 +37,7 @@ async fn a_server_that_works_is_healthy_and_ready() {
 }
 
 #[tokio::test]
-async fn a_server_without_its_storage_says_so_and_no_more() {
+async fn readiness_reports_missing_storage_without_details() {
     let server = TestServer::start().await;
     std::fs::remove_dir_all(server.recordings()).expect("the folder goes");
     let answer = server
@@ -65,7 +65,7 @@ async fn a_server_without_its_storage_says_so_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_query_that_cannot_be_read_is_a_problem_too() {
+async fn malformed_query_returns_a_problem() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let request = admin.get("/api/sessions?limit=1&limit=2");
@@ -99,7 +99,7 @@ async fn unknown_query_parameter_returns_400_and_names_the_known_ones() {
 }
 
 #[tokio::test]
-async fn the_description_is_of_this_server() {
+async fn openapi_document_describes_this_server() {
     let server = TestServer::start().await;
     let document = json_of(server.nobody().get("/api/openapi.json"), 200).await;
     assert_eq!(document["openapi"], "3.1.1");
@@ -125,7 +125,7 @@ async fn the_description_is_of_this_server() {
 }
 
 #[tokio::test]
-async fn metrics_are_for_administrators_until_they_are_made_public() {
+async fn metrics_require_an_administrator_unless_public() {
     let server = TestServer::start().await;
     problem(server.nobody().get("/metrics"), 401, "unauthenticated").await;
     let ann = server.user("ann").await;
@@ -137,7 +137,7 @@ async fn metrics_are_for_administrators_until_they_are_made_public() {
 }
 
 #[tokio::test]
-async fn what_happens_is_counted() {
+async fn metrics_count_requests_and_uploads() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let bytes = crate::support::chromium_webm();
@@ -172,7 +172,7 @@ async fn what_happens_is_counted() {
 }
 
 #[tokio::test]
-async fn the_database_is_asked_at_most_twice_a_minute() {
+async fn scrapes_query_the_database_at_most_twice_a_minute() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     assert_eq!(value(&scrape(&admin).await, "sortie_uploads_open"), 0.0);

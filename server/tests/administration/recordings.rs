@@ -4,7 +4,7 @@ use serde_json::json;
 use crate::support::{TestServer, chromium_webm, header, json_of, problem};
 
 #[tokio::test]
-async fn an_owner_protects_and_renames_and_that_is_written_down() {
+async fn owner_protects_and_renames_with_audit() {
     let server = TestServer::start().await;
     let (admin, ann) = (server.admin().await, server.user("ann").await);
     let id = ann.record(&chromium_webm()).await;
@@ -37,7 +37,7 @@ async fn an_owner_protects_and_renames_and_that_is_written_down() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_none_and_a_foreign_recording_are_refused() {
+async fn invalid_name_and_foreign_recording_are_refused() {
     let server = TestServer::start().await;
     let (ann, bob) = (server.user("ann").await, server.user("bob").await);
     let id = ann.record(&chromium_webm()).await;

@@ -18,7 +18,7 @@ async fn is_gone(client: &Client, id: &str) -> bool {
 }
 
 #[tokio::test]
-async fn what_is_ready_and_too_old_goes_and_the_preview_says_so_before() {
+async fn retention_deletes_previewed_recordings_beyond_their_age() {
     let server = TestServer::with(&[WEEK]).await;
     let ann = server.user("ann").await;
     let webm = chromium_webm();
@@ -72,7 +72,7 @@ async fn what_is_ready_and_too_old_goes_and_the_preview_says_so_before() {
 }
 
 #[tokio::test]
-async fn it_runs_by_itself_a_minute_after_the_start_and_then_every_hour() {
+async fn retention_runs_a_minute_after_start_and_then_hourly() {
     let mut server = TestServer::with(&[WEEK]).await;
     let ann = server.user("ann").await;
     let old = ann.record(&chromium_webm()).await;
@@ -99,7 +99,7 @@ async fn it_runs_by_itself_a_minute_after_the_start_and_then_every_hour() {
 }
 
 #[tokio::test]
-async fn a_full_disk_loses_its_oldest_recordings() {
+async fn full_disk_deletes_the_oldest_recordings() {
     // Every disk is more than one per cent full, whatever is deleted here.
     let marks = [
         ("SORTIE_RECORDING_DISK_HIGH_PERCENT", "1"),
@@ -163,7 +163,7 @@ async fn threshold_takes_from_the_user_with_the_most_bytes_first() {
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_deleted_is_shown_and_tried_again_and_holds_nobody_up() {
+async fn undeletable_recording_is_reported_retried_and_skipped() {
     let server = TestServer::with(&[WEEK]).await;
     let ann = server.user("ann").await;
     let stuck = ann.record(&chromium_webm()).await;

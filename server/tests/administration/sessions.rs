@@ -12,7 +12,7 @@ async fn stop_recording(client: &Client, session: &str, recording: &str) {
 }
 
 #[tokio::test]
-async fn a_users_stop_sticks_in_its_session_and_in_no_other() {
+async fn stop_by_user_disables_auto_record_in_that_session_only() {
     let mut server = TestServer::start().await;
     server.admin().await.set_auto_record(true).await;
     let ann = server.user("ann").await;
@@ -43,7 +43,7 @@ async fn a_users_stop_sticks_in_its_session_and_in_no_other() {
 }
 
 #[tokio::test]
-async fn a_platform_reports_where_a_session_is_and_nothing_leads_back() {
+async fn platform_moves_a_session_forward_only() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     let new = json!({ "app_id": "desktop", "status": "creating" });
@@ -96,7 +96,7 @@ async fn a_platform_reports_where_a_session_is_and_nothing_leads_back() {
 }
 
 #[tokio::test]
-async fn with_its_session_a_recording_ends_even_if_its_page_never_says_a_word() {
+async fn end_of_session_finishes_recording_of_a_silent_page() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     let webm = chromium_webm();
@@ -143,7 +143,7 @@ async fn with_its_session_a_recording_ends_even_if_its_page_never_says_a_word() 
 }
 
 #[tokio::test]
-async fn a_sender_that_goes_on_after_its_session_has_its_time_and_no_more() {
+async fn sender_is_refused_after_the_grace_time_of_its_ended_session() {
     let server = TestServer::with(&[("SORTIE_RECORDING_SILENCE_SECONDS", "60")]).await;
     let ann = server.user("ann").await;
     let webm = chromium_webm();
@@ -166,7 +166,7 @@ async fn a_sender_that_goes_on_after_its_session_has_its_time_and_no_more() {
 }
 
 #[tokio::test]
-async fn next_answer_tells_a_sender_that_its_recording_was_stopped() {
+async fn stopped_recording_is_reported_in_the_next_answer() {
     let mut server = TestServer::start().await;
     let webm = chromium_webm();
     for (case, by_session) in [("session ended", true), ("recording stopped", false)] {
@@ -207,7 +207,7 @@ async fn next_answer_tells_a_sender_that_its_recording_was_stopped() {
 }
 
 #[tokio::test]
-async fn sessions_are_listed_in_pages_and_by_status() {
+async fn session_list_is_paged_and_filtered_by_status() {
     let server = TestServer::start().await;
     let (admin, ann) = (server.admin().await, server.user("ann").await);
     let mut ids = Vec::new();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use crate::support::{TestServer, json_of, problem};
 
 #[tokio::test]
-async fn auto_record_is_in_force_at_once_survives_a_restart_and_is_audited() {
+async fn auto_record_applies_immediately_survives_a_restart_and_is_audited() {
     let mut server = TestServer::start().await;
     let admin = server.admin().await;
     let ann = server.user("ann").await;
@@ -36,7 +36,7 @@ async fn auto_record_is_in_force_at_once_survives_a_restart_and_is_audited() {
 }
 
 #[tokio::test]
-async fn what_is_no_setting_is_refused_by_name_and_nothing_is_changed() {
+async fn unknown_setting_is_refused_by_name_without_changes() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let put = |body: &Value| admin.request(Method::PUT, "/api/admin/settings").json(body);

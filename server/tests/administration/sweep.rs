@@ -46,7 +46,7 @@ fn set_age(path: &Path, age: Duration) {
 const OLD: Duration = Duration::from_secs(2 * 3600);
 
 #[tokio::test]
-async fn orphans_go_and_recordings_stay() {
+async fn sweep_removes_orphans_and_keeps_recordings() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let ready = client.record(&chromium_webm()).await;
@@ -145,7 +145,7 @@ async fn orphans_go_and_recordings_stay() {
 }
 
 #[tokio::test]
-async fn a_recording_whose_file_is_gone_fails_and_says_why() {
+async fn recording_without_its_file_fails_with_a_reason() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let lost = client.record(&chromium_webm()).await;
@@ -177,7 +177,7 @@ async fn a_recording_whose_file_is_gone_fails_and_says_why() {
 }
 
 #[tokio::test]
-async fn an_empty_side_is_a_wrong_one() {
+async fn empty_database_or_storage_stops_the_sweep() {
     let server = TestServer::start().await;
     let stray = server.file(&format!("{STRAY}.webm"));
     lay(&stray, b"precious", OLD);
@@ -199,7 +199,7 @@ async fn an_empty_side_is_a_wrong_one() {
 }
 
 #[tokio::test]
-async fn without_a_database_nothing_is_made_and_nothing_removed() {
+async fn missing_database_is_neither_created_nor_swept() {
     let folder = tempfile::tempdir().expect("a folder");
     let stray = folder.path().join(format!("{STRAY}.webm"));
     lay(&stray, b"precious", OLD);
@@ -217,7 +217,7 @@ async fn without_a_database_nothing_is_made_and_nothing_removed() {
 }
 
 #[tokio::test]
-async fn wrong_usage_is_2() {
+async fn wrong_usage_exits_with_2() {
     let server = TestServer::start().await;
     said(&sweep(&server, &["--min-age", "5"]), 2);
     let output = Command::new(env!("CARGO_BIN_EXE_sortie-server"))

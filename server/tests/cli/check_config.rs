@@ -28,7 +28,7 @@ fn help_lists_every_variable() {
 }
 
 #[test]
-fn check_config_says_where_each_value_comes_from_and_shows_no_secret() {
+fn check_config_prints_sources_and_no_secret() {
     let folder = tempfile::tempdir().expect("a folder");
     let (file, secret) = (folder.path().join("sortie.toml"), folder.path().join("jwt"));
     std::fs::write(&file, "SORTIE_PORT = 81\nSORTIE_HOST = \"::1\"\n").expect("a file");
@@ -67,7 +67,7 @@ fn check_config_says_where_each_value_comes_from_and_shows_no_secret() {
 }
 
 #[test]
-fn a_wrong_configuration_neither_checks_nor_starts() {
+fn wrong_configuration_fails_check_and_start() {
     let environment = [("SORTIE_PORT", "x"), ("SORTIE_CONFIG", "/no/such/file")];
     for arguments in [&["check-config"][..], &[][..]] {
         let output = run(arguments, &environment);

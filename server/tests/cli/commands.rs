@@ -237,7 +237,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn what_is_repaired_plays() {
+fn repaired_files_play() {
     for case in cases() {
         let (folder, file) = folder_with(case.name, &case.bytes);
         let before = inspected(&file);
@@ -298,7 +298,7 @@ fn part(stream: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_part_of_ours_is_patched_in_place() {
+fn server_part_is_repaired_in_place() {
     for (name, keep) in [
         ("chromium-vp9-opus.webm", 17_000),
         ("chromium-mp4.mp4", 15_000),
@@ -326,7 +326,7 @@ fn a_part_of_ours_is_patched_in_place() {
 }
 
 #[test]
-fn a_part_whose_head_was_never_written() {
+fn server_part_without_its_head_is_repaired() {
     let mut stored = part(&fixture("chromium-vp8.webm"));
     stored[..4096].fill(0);
     let (folder, file) = folder_with("0198.part", &stored);
@@ -340,7 +340,7 @@ fn a_part_whose_head_was_never_written() {
 }
 
 #[test]
-fn any_other_file_is_replaced_in_place() {
+fn other_files_are_replaced_atomically() {
     let (folder, file) = folder_with("talk.webm", &fixture("firefox-vp8.webm"));
     told(&["repair", "--in-place"], &file);
     assert_eq!(names(&folder), ["talk.webm"]);
@@ -349,7 +349,7 @@ fn any_other_file_is_replaced_in_place() {
 }
 
 #[test]
-fn nothing_is_overwritten_unasked() {
+fn existing_output_is_not_overwritten_without_force() {
     let (folder, file) = folder_with("talk.webm", &fixture("chromium-vp8.webm"));
     let other = folder.path().join("talk.repaired.webm");
     std::fs::write(&other, "precious").expect("writable");
@@ -375,7 +375,7 @@ fn nothing_is_overwritten_unasked() {
 }
 
 #[test]
-fn what_is_no_recording() {
+fn files_without_a_recording_are_refused() {
     let text = b"Dear diary, today I have learned what a container is. ";
     let half = fixture("ffmpeg-ordinary.mp4");
     for (bytes, code, word) in [
@@ -412,7 +412,7 @@ fn what_is_no_recording() {
 }
 
 #[test]
-fn what_may_not_be_read() {
+fn unreadable_file_is_reported() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     let (folder, file) = folder_with("talk.webm", &fixture("chromium-vp8.webm"));
@@ -443,7 +443,7 @@ fn what_may_not_be_read() {
 }
 
 #[test]
-fn what_inspect_says() {
+fn inspect_reports_the_state_of_files() {
     let (_folder, file) = folder_with("talk.webm", &fixture("chromium-vp9-opus.webm"));
     let words = told(&["inspect"], &file);
     for part in [
@@ -496,7 +496,7 @@ fn accounts(facts: &Value) -> (u64, u64, usize) {
 }
 
 #[test]
-fn every_byte_is_accounted_for_in_json() {
+fn json_accounts_for_every_byte() {
     let webm = fixture("chromium-vp8.webm");
     let junk = [&webm[..], b"and some words behind it"].concat();
     for case in cases().into_iter().map(|case| case.bytes).chain([junk]) {
@@ -528,7 +528,7 @@ fn every_byte_is_accounted_for_in_json() {
 }
 
 #[test]
-fn same_recording_twice_in_a_file_is_joined() {
+fn concatenated_recordings_are_joined() {
     for name in [
         "chromium-vp8.webm",
         "firefox-vp8-opus.webm",

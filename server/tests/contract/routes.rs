@@ -282,7 +282,7 @@ async fn recordings() {
 }
 
 #[tokio::test]
-async fn what_is_no_recording() {
+async fn invalid_recordings_fail_as_documented() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     let (id, session) = ann.start_recording().await;
@@ -311,7 +311,7 @@ async fn settings() {
 }
 
 #[tokio::test]
-async fn without_the_feature_its_routes_are_not_there() {
+async fn disabled_feature_has_no_routes() {
     let server = TestServer::with(&[("SORTIE_VIDEO_RECORDING_ENABLED", "false")]).await;
     let admin = server.admin().await;
     let session = admin.session().await;

@@ -108,7 +108,7 @@ impl Type {
 }
 
 #[test]
-fn every_variable_is_there_with_its_default() {
+fn every_variable_exists_with_its_default() {
     for row in &ROWS {
         let described = VARIABLES.iter().find(|known| known.name == row.name);
         let described = described.unwrap_or_else(|| panic!("{} is gone", row.name));
@@ -123,7 +123,7 @@ fn every_variable_is_there_with_its_default() {
 }
 
 #[test]
-fn a_wrong_value_is_named_with_what_is_allowed() {
+fn wrong_value_error_names_variable_and_allowed_values() {
     for row in &ROWS {
         for wrong in row.kind.wrong_values() {
             let errors = read(&set(row, wrong)).err().unwrap_or_default();
@@ -161,7 +161,7 @@ fn all_wrong_values_are_reported_together() {
 }
 
 #[test]
-fn the_values_do_what_they_say() {
+fn variables_take_effect() {
     let config = read(&[]).expect("nothing is required");
     assert!(!config.recording_enabled);
     assert_eq!(config.max_size_bytes, 500 * 1024 * 1024);

@@ -291,7 +291,7 @@ fn shaped(request: RequestBuilder, row: &Row, recording: Option<String>) -> Requ
 }
 
 #[tokio::test]
-async fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
+async fn every_route_admits_exactly_the_callers_of_the_table() {
     let variables = [
         ("SORTIE_AUTH_JWT_SECRET", SECRET),
         ("SORTIE_AUTH_JWT_ROLE_CLAIM", "role"),

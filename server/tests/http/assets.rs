@@ -29,7 +29,7 @@ fn references(page: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn every_address_of_the_application_is_its_entry_page() {
+async fn every_page_url_returns_the_entry_page() {
     let server = TestServer::start().await;
     let page = entry_page(&server).await;
     assert!(page.to_lowercase().starts_with("<!doctype html>"), "{page}");
@@ -49,7 +49,7 @@ async fn every_address_of_the_application_is_its_entry_page() {
 }
 
 #[tokio::test]
-async fn a_page_is_never_the_answer_to_a_program() {
+async fn api_routes_never_return_a_page() {
     let server = TestServer::start().await;
     for path in [
         "/api",
@@ -72,7 +72,7 @@ async fn a_page_is_never_the_answer_to_a_program() {
 }
 
 #[tokio::test]
-async fn a_page_allows_itself_and_nothing_else() {
+async fn page_policy_allows_its_own_files_only() {
     let server = TestServer::start().await;
     let answer = get(&server, "/recordings", &[]).await;
     for (name, value) in [
@@ -114,7 +114,7 @@ async fn a_page_allows_itself_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_body_comes_in_the_smallest_form_that_the_caller_takes() {
+async fn asset_is_sent_in_the_smallest_accepted_encoding() {
     let server = TestServer::start().await;
     let page = entry_page(&server).await;
     for (accept, coding) in [
@@ -147,7 +147,7 @@ async fn a_body_comes_in_the_smallest_form_that_the_caller_takes() {
 }
 
 #[tokio::test]
-async fn an_unchanged_page_is_not_sent_again() {
+async fn unchanged_page_returns_304() {
     let server = TestServer::start().await;
     let mut tags = Vec::new();
     for accept in ["br", "gzip", "identity"] {
@@ -177,7 +177,7 @@ async fn an_unchanged_page_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn head_says_what_get_would() {
+async fn head_of_a_page_equals_get_without_the_body() {
     let server = TestServer::start().await;
     let answer = server
         .nobody()
@@ -200,7 +200,7 @@ async fn head_says_what_get_would() {
 }
 
 #[tokio::test]
-async fn what_the_page_refers_to_is_there_and_cached_for_good() {
+async fn referenced_assets_exist_and_are_immutable() {
     let server = TestServer::start().await;
     let page = entry_page(&server).await;
     let references = references(&page);

@@ -135,7 +135,7 @@ async fn form_for_a_foreign_session_is_refused_before_its_body() {
 }
 
 #[tokio::test]
-async fn preamble_and_part_headers_beyond_their_bounds_are_refused() {
+async fn preamble_and_part_headers_beyond_limits_are_refused() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     let (id, session) = ann.start_recording().await;
@@ -185,20 +185,20 @@ async fn check_form_after_cuts(mut server: TestServer) {
 }
 
 #[tokio::test]
-async fn form_that_was_cut_can_be_sent_again() {
+async fn interrupted_form_can_be_sent_again() {
     check_form_after_cuts(TestServer::with(&[("SORTIE_BODY_SILENCE_SECONDS", "1")]).await).await;
 }
 
 #[cfg(feature = "s3")]
 #[tokio::test]
-async fn form_that_was_cut_can_be_sent_again_to_a_bucket() {
+async fn interrupted_form_to_a_bucket_can_be_sent_again() {
     let endpoint = &crate::support::seaweedfs::seaweedfs().endpoint;
     let more = [("SORTIE_BODY_SILENCE_SECONDS", "1")];
     check_form_after_cuts(crate::support::store::s3_server(endpoint, &more).await).await;
 }
 
 #[tokio::test]
-async fn held_back_patch_at_a_wrong_offset_is_refused_without_its_body() {
+async fn patch_at_wrong_offset_is_refused_before_its_body() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     let upload = ann.create_upload(&[("Upload-Length", "100")]).await;
@@ -225,7 +225,7 @@ async fn held_back_patch_at_a_wrong_offset_is_refused_without_its_body() {
 }
 
 #[tokio::test]
-async fn slash_at_the_end_of_an_api_path_does_not_count() {
+async fn trailing_slash_of_an_api_path_is_ignored() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     let created = ann
@@ -245,7 +245,7 @@ async fn slash_at_the_end_of_an_api_path_does_not_count() {
 }
 
 #[tokio::test]
-async fn readiness_checks_at_once_do_not_disturb_one_another() {
+async fn concurrent_readiness_checks_are_independent() {
     let server = TestServer::start().await;
     let client = server.nobody();
     let calls = (0..50).map(|_| client.get("/readyz").send());
@@ -320,7 +320,7 @@ async fn sign_in_cookies(server: &TestServer, headers: &[(&str, &str)]) -> Vec<S
 }
 
 #[tokio::test]
-async fn cookies_are_secure_as_trusted_proxies_or_the_public_address_say() {
+async fn cookies_are_secure_according_to_trusted_proxy_or_public_url() {
     let is_secure = |cookies: Vec<String>| {
         assert!(cookies.len() >= 2, "{cookies:?}");
         cookies.iter().all(|cookie| cookie.contains("Secure"))
@@ -342,7 +342,7 @@ async fn cookies_are_secure_as_trusted_proxies_or_the_public_address_say() {
 }
 
 #[tokio::test]
-async fn server_below_a_path_answers_with_and_without_it() {
+async fn server_below_a_path_answers_with_and_without_the_prefix() {
     let url = "https://a.example/tools/recordings/";
     let server = TestServer::with(&[("SORTIE_PUBLIC_URL", url)]).await;
     let cookies = sign_in_cookies(&server, &[]).await;
@@ -402,7 +402,7 @@ async fn server_below_a_path_answers_with_and_without_it() {
 }
 
 #[tokio::test]
-async fn request_id_of_a_client_is_plain_or_replaced() {
+async fn unsafe_request_id_of_a_client_is_replaced() {
     let server = TestServer::start().await;
     for (given, kept) in [
         ("a-1.b_C", true),
@@ -421,7 +421,7 @@ async fn request_id_of_a_client_is_plain_or_replaced() {
 }
 
 #[tokio::test]
-async fn whole_downloads_are_audited_however_they_are_asked_for() {
+async fn every_form_of_a_whole_download_is_audited() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let size = chromium_webm().len() * 2;
@@ -539,7 +539,7 @@ async fn partial_upload_named_twice_is_refused() {
 }
 
 #[tokio::test]
-async fn name_of_a_recording_keeps_the_ending_of_its_format() {
+async fn renamed_recording_keeps_its_file_extension() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     let id = ann.record(&chromium_webm()).await;
@@ -590,7 +590,7 @@ async fn name_of_a_recording_keeps_the_ending_of_its_format() {
 }
 
 #[tokio::test]
-async fn search_finds_any_case_and_normal_form() {
+async fn search_ignores_case_and_unicode_normal_form() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let mut ids = Vec::new();
@@ -640,7 +640,7 @@ async fn search_finds_any_case_and_normal_form() {
 }
 
 #[tokio::test]
-async fn idle_connections_make_way_for_new_callers() {
+async fn idle_connections_are_closed_for_new_ones() {
     let server = TestServer::with(&[
         ("SORTIE_MAX_CONNECTIONS", "3"),
         ("SORTIE_HEADER_SECONDS", "600"),
@@ -714,7 +714,7 @@ async fn connections_beyond_the_limit_of_an_address_are_refused_unless_one_is_id
 }
 
 #[tokio::test]
-async fn body_of_a_sign_in_that_trickles_is_ended() {
+async fn trickling_sign_in_body_is_cut_off() {
     let server = TestServer::start().await;
     let trickles = ["/api/auth/refresh", "/api/auth/logout", "/api/auth/login"].map(|path| {
         let server = &server;
@@ -815,7 +815,7 @@ async fn refusal_before_the_body_announces_that_the_connection_closes() {
 }
 
 #[tokio::test]
-async fn open_uploads_leave_descriptors_for_others() {
+async fn open_uploads_leave_file_descriptors_for_other_requests() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = std::process::Command::new("prlimit");
     command

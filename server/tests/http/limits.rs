@@ -38,7 +38,7 @@ async fn until(stream: &mut TcpStream, end: &str) -> String {
 }
 
 #[tokio::test]
-async fn slow_heads_are_cut_and_others_served_meanwhile() {
+async fn slow_heads_are_cut_off_while_others_are_served() {
     let server = TestServer::with(&[("SORTIE_HEADER_SECONDS", "3")]).await;
     let mut slow = Vec::new();
     for _ in 0..50 {
@@ -74,7 +74,7 @@ async fn slow_heads_are_cut_and_others_served_meanwhile() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed() {
+async fn idle_connection_is_closed() {
     let server = TestServer::with(&[("SORTIE_HEADER_SECONDS", "3")]).await;
     let mut stream = connect(&server).await;
     stream
@@ -91,7 +91,7 @@ async fn an_idle_connection_is_closed() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_refused() {
+async fn too_large_head_is_refused() {
     let server = TestServer::start().await;
     for (bytes, status) in [
         (12_000, "HTTP/1.1 2"),
@@ -115,7 +115,7 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn an_upload_that_falls_silent_keeps_what_it_brought() {
+async fn silent_upload_keeps_received_bytes() {
     let server = TestServer::with(&[("SORTIE_BODY_SILENCE_SECONDS", "1")]).await;
     let user = server.admin().await;
     let upload = user.create_upload(&[("Upload-Defer-Length", "1")]).await;
@@ -135,7 +135,7 @@ async fn an_upload_that_falls_silent_keeps_what_it_brought() {
 }
 
 #[tokio::test]
-async fn an_upload_that_moves_slowly_goes_on() {
+async fn slow_upload_is_not_cut_off() {
     let server = TestServer::with(&[
         ("SORTIE_BODY_SILENCE_SECONDS", "4"),
         ("SORTIE_HEADER_SECONDS", "3"),
@@ -164,7 +164,7 @@ async fn an_upload_that_moves_slowly_goes_on() {
 }
 
 #[tokio::test]
-async fn a_json_body_that_falls_silent_is_refused() {
+async fn silent_json_body_is_refused() {
     let server = TestServer::with(&[("SORTIE_BODY_SILENCE_SECONDS", "1")]).await;
     let mut stream = connect(&server).await;
     let head = b"POST /api/auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
@@ -175,7 +175,7 @@ async fn a_json_body_that_falls_silent_is_refused() {
 }
 
 #[tokio::test]
-async fn more_connections_than_allowed_wait_their_turn() {
+async fn excess_connections_wait_for_a_permit() {
     let server = TestServer::with(&[
         ("SORTIE_MAX_CONNECTIONS", "2"),
         ("SORTIE_HEADER_SECONDS", "1"),
@@ -195,7 +195,7 @@ async fn more_connections_than_allowed_wait_their_turn() {
 }
 
 #[tokio::test]
-async fn a_stop_lets_the_request_in_flight_end() {
+async fn shutdown_completes_the_request_in_flight() {
     let mut server = TestServer::start().await;
     let user = server.admin().await;
     let upload = user.create_upload(&[("Upload-Length", "4")]).await;

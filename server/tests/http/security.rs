@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 const SITE: &str = "https://app.example.com";
 
 #[tokio::test]
-async fn a_page_is_in_nobodys_frame_and_runs_nothing_that_is_not_ours() {
+async fn pages_refuse_framing_and_foreign_scripts() {
     let server = TestServer::start().await;
     for path in ["/", "/recordings", "/index.html"] {
         let answer = server.nobody().get(path).send().await.expect("an answer");
@@ -36,7 +36,7 @@ async fn a_page_is_in_nobodys_frame_and_runs_nothing_that_is_not_ours() {
 }
 
 #[tokio::test]
-async fn data_is_no_page() {
+async fn data_cannot_be_rendered_as_a_page() {
     let server = TestServer::start().await;
     for path in ["/api/info", "/api/no/such", "/api/recordings"] {
         let answer = server.nobody().get(path).send().await.expect("an answer");
@@ -54,7 +54,7 @@ async fn data_is_no_page() {
 }
 
 #[tokio::test]
-async fn a_recording_can_be_opened_by_itself() {
+async fn recording_opens_in_its_own_tab() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let id = admin.record(&crate::support::chromium_webm()).await;
@@ -70,7 +70,7 @@ async fn a_recording_can_be_opened_by_itself() {
 }
 
 #[tokio::test]
-async fn named_sites_may_frame_the_pages_and_nothing_else() {
+async fn configured_origins_may_frame_pages_only() {
     let sites = "https://app.example.com, http://localhost:3000";
     let server = TestServer::with(&[("SORTIE_FRAME_ANCESTORS", sites)]).await;
     let page = server.nobody().get("/").send().await.expect("an answer");
@@ -88,7 +88,7 @@ async fn named_sites_may_frame_the_pages_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn https_is_insisted_on_only_by_those_who_came_over_it() {
+async fn hsts_is_sent_over_https_only() {
     let server = TestServer::start().await;
     for (proto, expected) in [("https", "max-age=31536000"), ("http", ""), ("", "")] {
         let request = server.nobody().get("/").header("X-Forwarded-Proto", proto);
@@ -109,7 +109,7 @@ async fn https_is_insisted_on_only_by_those_who_came_over_it() {
 }
 
 #[tokio::test]
-async fn no_site_may_call_until_it_is_named() {
+async fn cross_origin_requests_require_a_configured_origin() {
     let server = TestServer::start().await;
     let request = server.nobody().request(Method::OPTIONS, "/api/recordings");
     let request = request
@@ -122,7 +122,7 @@ async fn no_site_may_call_until_it_is_named() {
 }
 
 #[tokio::test]
-async fn a_named_site_may_call_with_a_token_and_read_what_tus_says() {
+async fn configured_origin_may_use_tokens_and_read_tus_headers() {
     let server = TestServer::with(&[("SORTIE_CORS_ORIGINS", SITE)]).await;
     let nobody = server.nobody();
     let preflight = |origin| {

@@ -293,7 +293,7 @@ fn padded_webm(padding: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_is_longer_than_a_piece_arrives_whole() {
+async fn ranges_longer_than_a_read_block_are_complete() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let id = client.record(&padded_webm(1 << 20)).await;

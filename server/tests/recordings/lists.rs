@@ -28,7 +28,7 @@ async fn all(client: &Client, path: &str) -> (Vec<String>, usize) {
 }
 
 #[tokio::test]
-async fn a_list_is_filtered_ordered_and_paged() {
+async fn recording_list_is_filtered_ordered_and_paged() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     let bob = server.user("bob").await;
@@ -117,7 +117,7 @@ async fn a_list_is_filtered_ordered_and_paged() {
 }
 
 #[tokio::test]
-async fn a_page_stays_in_place_while_recordings_come_and_go() {
+async fn pages_are_stable_while_recordings_come_and_go() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let mut made = Vec::new();
@@ -146,7 +146,7 @@ async fn a_page_stays_in_place_while_recordings_come_and_go() {
 }
 
 #[tokio::test]
-async fn a_query_that_makes_no_sense_is_refused_in_plain_words() {
+async fn invalid_list_query_is_refused_with_a_sentence() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let long = format!("q={}", "x".repeat(201));
@@ -191,7 +191,7 @@ async fn a_query_that_makes_no_sense_is_refused_in_plain_words() {
 }
 
 #[tokio::test]
-async fn the_storage_report_counts_what_is_there() {
+async fn storage_report_counts_stored_recordings() {
     let server = TestServer::with(&[
         ("SORTIE_RECORDING_RETENTION_DAYS", "36500"),
         ("SORTIE_RECORDING_DISK_HIGH_PERCENT", "99"),
@@ -275,7 +275,7 @@ async fn browser_answer(client: &Client, path: &str) -> reqwest::Response {
 }
 
 #[tokio::test]
-async fn json_lists_are_compressed_and_nothing_else_is() {
+async fn only_json_lists_are_compressed() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     for _ in 0..20 {
@@ -325,7 +325,7 @@ async fn json_lists_are_compressed_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn page_ends_before_its_recordings_have_too_many_parts() {
+async fn page_size_is_limited_by_the_number_of_parts() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let mut first = Vec::new();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::test]
-async fn start_and_stop_as_the_contract_says() {
+async fn start_and_stop_follow_the_contract() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let session = json_of(
@@ -79,7 +79,7 @@ async fn start_and_stop_as_the_contract_says() {
 }
 
 #[tokio::test]
-async fn nobody_reaches_what_is_not_theirs() {
+async fn foreign_sessions_and_recordings_are_not_accessible() {
     let server = TestServer::start().await;
     let (admin, ann, bob) = (
         server.admin().await,
@@ -149,7 +149,7 @@ async fn nobody_reaches_what_is_not_theirs() {
 }
 
 #[tokio::test]
-async fn a_download_answers_ranges_and_conditions() {
+async fn download_supports_ranges_and_conditions() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let id = client.record(&chromium_webm()).await;
@@ -231,7 +231,7 @@ async fn a_download_answers_ranges_and_conditions() {
 }
 
 #[tokio::test]
-async fn what_is_not_ready_cannot_be_downloaded() {
+async fn unfinished_recording_cannot_be_downloaded() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
@@ -248,7 +248,7 @@ async fn what_is_not_ready_cannot_be_downloaded() {
 }
 
 #[tokio::test]
-async fn the_list_comes_in_pages_that_miss_and_repeat_nothing() {
+async fn list_pages_neither_skip_nor_repeat() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let mut expected = Vec::new();
@@ -284,7 +284,7 @@ async fn the_list_comes_in_pages_that_miss_and_repeat_nothing() {
 }
 
 #[tokio::test]
-async fn the_whole_file_way_in() {
+async fn single_request_upload_becomes_ready() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, session) = client.start_recording().await;
@@ -328,7 +328,7 @@ async fn the_whole_file_way_in() {
 }
 
 #[tokio::test]
-async fn without_recording_its_routes_do_not_exist() {
+async fn disabled_recording_has_no_routes() {
     let server = TestServer::with(&[("SORTIE_VIDEO_RECORDING_ENABLED", "false")]).await;
     let client = server.admin().await;
     assert_eq!(
@@ -360,7 +360,7 @@ async fn without_recording_its_routes_do_not_exist() {
 }
 
 #[tokio::test]
-async fn bad_json_gets_a_sentence() {
+async fn malformed_json_returns_a_sentence() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let post = |body: &'static str| {
@@ -413,7 +413,7 @@ async fn lines_of(request: reqwest::RequestBuilder) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn bulk_delete_answers_one_line_for_each_recording() {
+async fn bulk_delete_returns_one_line_per_recording() {
     let server = TestServer::start().await;
     let (ann, bob) = (server.user("ann").await, server.user("bob").await);
     let (first, second) = (
@@ -452,7 +452,7 @@ async fn bulk_delete_answers_one_line_for_each_recording() {
 }
 
 #[tokio::test]
-async fn bulk_delete_refuses_lists_that_are_empty_too_long_or_malformed() {
+async fn bulk_delete_refuses_empty_too_long_and_malformed_lists() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     let kept = ann.record(&chromium_webm()).await;

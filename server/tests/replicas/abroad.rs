@@ -32,7 +32,7 @@ async fn event_with(client: &Client, what: &str, act: impl Future<Output = ()>) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_sessions_and_events_reach_every_server() {
+async fn settings_sessions_and_events_reach_every_replica() {
     let installation = Installation::new(&[]);
     let (one, other) = (installation.server().await, installation.server().await);
     let (here, ada) = (one.admin().await, one.user("ada").await);
@@ -68,7 +68,7 @@ async fn settings_sessions_and_events_reach_every_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_signed_out_or_disabled_is_so_everywhere() {
+async fn sign_out_and_disable_take_effect_at_every_replica() {
     let installation = Installation::new(&[]);
     let (one, other) = (installation.server().await, installation.server().await);
     let admin = one.admin().await;
@@ -101,7 +101,7 @@ async fn whoever_is_signed_out_or_disabled_is_so_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retention_runs_at_one_server_at_a_time() {
+async fn retention_runs_at_one_replica_at_a_time() {
     let installation = Installation::new(&[("SORTIE_RECORDING_RETENTION_DAYS", "1")]);
     let servers = [installation.server().await, installation.server().await];
     let ada = servers[0].user("ada").await;

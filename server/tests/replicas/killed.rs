@@ -132,7 +132,7 @@ async fn when_ready(client: &Client, id: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_of_three_may_be_killed_at_any_time() {
+async fn random_kills_of_three_replicas_lose_no_byte() {
     const KILLS: u64 = 8;
     const STREAMS: u64 = 3;
     let installation = Arc::new(Installation::new(&[]));
@@ -188,7 +188,7 @@ async fn any_of_three_may_be_killed_at_any_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_dead_server_began_another_one_finishes() {
+async fn replica_finishes_upload_of_a_killed_one() {
     let installation = Arc::new(Installation::new(&[(
         "SORTIE_RECORDING_SILENCE_SECONDS",
         "5",

@@ -30,7 +30,7 @@ async fn refusal(dsn: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_that_fails_says_what_to_do_and_shows_no_password() {
+async fn failed_start_reports_a_remedy_and_no_password() {
     let cluster = cluster();
     for statement in [
         "CREATE ROLE guest LOGIN PASSWORD 'guest-secret'",
@@ -85,7 +85,7 @@ async fn a_start_that_fails_says_what_to_do_and_shows_no_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_outlives_the_database() {
+async fn upload_resumes_after_a_database_outage() {
     let mut cluster = tokio::task::spawn_blocking(Cluster::new).await.unwrap();
     let dsn = cluster.database();
     let mut server =
@@ -157,7 +157,7 @@ async fn copied(from: &DatabaseConfig, to: &DatabaseConfig) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_is_copied_there_and_back_and_serves_the_same() {
+async fn database_copied_to_postgres_and_back_serves_the_same_data() {
     let postgres = |dsn: &str| DatabaseConfig::Postgres(PostgresConfig::from_dsn(dsn).unwrap());
     let mut server = TestServer::with(&[("SORTIE_DB_TYPE", "sqlite")]).await;
     let ann = server.user("ann").await;
@@ -193,7 +193,7 @@ async fn a_database_is_copied_there_and_back_and_serves_the_same() {
 }
 
 #[test]
-fn migrate_db_says_what_is_wrong() {
+fn migrate_db_reports_errors() {
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {
         let done = Command::new(env!("CARGO_BIN_EXE_sortie-server"))

@@ -116,7 +116,7 @@ async fn killed(n: u64, fault: Fault, stream: &[u8]) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_finish_that_is_killed_at_any_request_is_brought_to_its_end() {
+async fn finish_killed_at_any_store_request_resumes() {
     let stream = recording();
     for fault in [Fault::CutBefore, Fault::CutAfter] {
         let met = futures_util::stream::iter(1..=MOST)

@@ -11,7 +11,7 @@ use crate::support::{Client, chromium_webm, json_of, problem, until};
 const MIB: usize = 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_server_goes_on_with_an_upload() {
+async fn upload_alternates_between_servers() {
     let installation = Installation::new(&[]);
     let servers = [
         installation.server().await,
@@ -56,7 +56,7 @@ async fn every_server_goes_on_with_an_upload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_lost_an_upload_takes_no_byte_of_it() {
+async fn server_without_the_lease_stores_no_byte() {
     let installation = Installation::new(&[]);
     let (one, other) = (installation.server().await, installation.server().await);
     let (here, stream) = (one.user("ada").await, chromium_webm());
@@ -93,7 +93,7 @@ async fn a_server_that_lost_an_upload_takes_no_byte_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recording_that_one_server_finished_is_closed_at_the_other() {
+async fn recording_finished_at_one_server_is_closed_at_the_other() {
     let installation = Installation::new(&[]);
     let (one, other) = (installation.server().await, installation.server().await);
     let (here, stream) = (one.user("ada").await, chromium_webm());
@@ -111,7 +111,7 @@ async fn a_recording_that_one_server_finished_is_closed_at_the_other() {
 
 /// A list shows the current size at servers that do not receive the upload, with a few seconds' delay.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_growing_recording_has_its_size_at_every_server() {
+async fn size_of_a_growing_recording_reaches_every_server() {
     let installation = Installation::new(&[]);
     let (one, other) = (installation.server().await, installation.server().await);
     let (here, stream) = (one.user("ada").await, chromium_webm());

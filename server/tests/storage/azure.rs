@@ -32,13 +32,13 @@ async fn proxy() -> (FaultProxy, String) {
 }
 
 #[tokio::test]
-async fn a_recording_lives_in_the_store() {
+async fn recording_is_stored_served_and_deleted() {
     let server = server(&azurite().endpoint, &[]).await;
     check_life(&server, "azure").await;
 }
 
 #[tokio::test]
-async fn a_restart_goes_on_with_the_same_blocks() {
+async fn upload_keeps_its_blocks_after_a_restart() {
     let (proxy, endpoint) = proxy().await;
     let mut server = server(&endpoint, &[]).await;
     let id = check_restarts(&mut server).await;
@@ -48,7 +48,7 @@ async fn a_restart_goes_on_with_the_same_blocks() {
 }
 
 #[tokio::test]
-async fn a_bad_day_costs_no_byte() {
+async fn store_faults_lose_no_byte() {
     let (proxy, endpoint) = proxy().await;
     let server = server(&endpoint, &[]).await;
     check_bad_day(&proxy, &server).await;
@@ -56,7 +56,7 @@ async fn a_bad_day_costs_no_byte() {
 
 /// The commit succeeds and its answer is lost. A retry no longer finds the blocks, as they belong to a blob.
 #[tokio::test]
-async fn a_completion_whose_answer_is_lost() {
+async fn lost_answer_to_the_completion_is_tolerated() {
     let (proxy, endpoint) = proxy().await;
     let server = server(&endpoint, &[]).await;
     let completes = |line: &str| line.contains("comp=blocklist");
@@ -65,7 +65,7 @@ async fn a_completion_whose_answer_is_lost() {
 
 /// Lost blocks: the recording fails with a reason and can be deleted.
 #[tokio::test]
-async fn blocks_that_the_store_does_not_know_any_more() {
+async fn lost_blocks_fail_the_recording() {
     let (proxy, endpoint) = proxy().await;
     let sqlite = [("SORTIE_DB_TYPE", "sqlite")];
     let server = server(&endpoint, &sqlite).await;
@@ -90,7 +90,7 @@ async fn blocks_that_the_store_does_not_know_any_more() {
 }
 
 #[test]
-fn a_start_without_the_container_says_so() {
+fn missing_container_stops_the_start() {
     let said = started(&[
         ("SORTIE_RECORDING_STORAGE_BACKEND", "azure"),
         ("SORTIE_RECORDING_AZURE_CONTAINER", "nowhere"),

@@ -24,13 +24,13 @@ async fn lone_server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
 }
 
 #[tokio::test]
-async fn a_recording_lives_in_the_store() {
+async fn recording_is_stored_served_and_deleted() {
     let server = s3_server(&seaweedfs().endpoint, &[]).await;
     check_life(&server, "s3").await;
 }
 
 #[tokio::test]
-async fn a_restart_goes_on_with_the_same_upload() {
+async fn multipart_upload_resumes_after_a_restart() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
     let mut server = s3_server(&proxy.endpoint, &[]).await;
     let id = check_restarts(&mut server).await;
@@ -40,7 +40,7 @@ async fn a_restart_goes_on_with_the_same_upload() {
 }
 
 #[tokio::test]
-async fn a_bad_day_costs_no_byte() {
+async fn store_faults_lose_no_byte() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
     let server = s3_server(&proxy.endpoint, &[]).await;
     check_bad_day(&proxy, &server).await;
@@ -48,7 +48,7 @@ async fn a_bad_day_costs_no_byte() {
 
 /// The completion succeeds and its answer is lost: no error and no second object.
 #[tokio::test]
-async fn a_completion_whose_answer_is_lost() {
+async fn lost_answer_to_the_completion_is_tolerated() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
     let server = s3_server(&proxy.endpoint, &[]).await;
     let completes = |line: &str| line.starts_with("POST") && line.contains("?uploadId=");
@@ -57,7 +57,7 @@ async fn a_completion_whose_answer_is_lost() {
 
 /// A store outage does not stop a recording: received bytes are staged.
 #[tokio::test]
-async fn the_store_may_be_away_while_a_recording_grows() {
+async fn store_outage_does_not_stop_a_recording() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
     let server = lone_server(&proxy.endpoint, &[]).await;
     let client = server.admin().await;
@@ -72,7 +72,7 @@ async fn the_store_may_be_away_while_a_recording_grows() {
 }
 
 #[tokio::test]
-async fn an_upload_that_the_store_does_not_know_any_more() {
+async fn lost_multipart_upload_fails_the_recording() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
     let mut server = lone_server(&proxy.endpoint, &[]).await;
     let client = server.admin().await;
@@ -103,7 +103,7 @@ async fn an_upload_that_the_store_does_not_know_any_more() {
 
 /// Two servers misconfigured with one prefix: each takes the other's objects for orphans.
 #[tokio::test]
-async fn a_sweep_of_the_store() {
+async fn sweep_removes_orphans_from_the_store() {
     let prefix = uuid::Uuid::new_v4().simple().to_string();
     let prefix = [("SORTIE_RECORDING_S3_PREFIX", prefix.as_str())];
     let one = lone_server(&seaweedfs().endpoint, &prefix).await;
@@ -162,7 +162,7 @@ async fn a_sweep_of_the_store() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_recording_are_kept_as_they_came() {
+async fn raw_upload_is_stored_unchanged() {
     let server = s3_server(&seaweedfs().endpoint, &[]).await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
@@ -229,7 +229,7 @@ async fn partial_uploads_are_joined_in_the_store() {
 }
 
 #[tokio::test]
-async fn a_download_may_be_sent_to_the_store() {
+async fn download_redirects_to_the_store() {
     let redirect = [("SORTIE_RECORDING_S3_REDIRECT", "true")];
     let server = s3_server(&seaweedfs().endpoint, &redirect).await;
     let client = server.admin().await;
@@ -272,7 +272,7 @@ fn started_with(credentials: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn credentials_come_from_a_profile_too() {
+fn credentials_come_from_a_profile() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("config");
     let profile = format!(
@@ -288,7 +288,7 @@ fn credentials_come_from_a_profile_too() {
 }
 
 #[test]
-fn a_start_without_credentials_says_where_they_were_looked_for() {
+fn start_without_credentials_lists_the_sources_tried() {
     let said = started_with(&[]);
     assert!(said.contains("cannot use the bucket sortie"), "{said}");
     assert!(said.contains("credentials: none were found"), "{said}");

@@ -24,7 +24,7 @@ async fn checked(client: &Client, upload: &str, offset: u64, bytes: &[u8], sum: 
 }
 
 #[tokio::test]
-async fn a_right_checksum_lets_a_body_in_and_a_wrong_one_keeps_all_of_it_out() {
+async fn checksum_decides_whether_a_body_is_stored() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     // A small body is buffered in memory, a large one in a file.
@@ -55,7 +55,7 @@ async fn a_right_checksum_lets_a_body_in_and_a_wrong_one_keeps_all_of_it_out() {
 }
 
 #[tokio::test]
-async fn a_checksum_that_cannot_be_checked_is_refused_before_a_byte_is_taken() {
+async fn unsupported_checksum_is_refused_before_the_body() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
@@ -82,7 +82,7 @@ async fn a_checksum_that_cannot_be_checked_is_refused_before_a_byte_is_taken() {
 }
 
 #[tokio::test]
-async fn a_refused_body_declares_no_length() {
+async fn refused_body_does_not_declare_the_length() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
@@ -102,7 +102,7 @@ async fn a_refused_body_declares_no_length() {
 }
 
 #[tokio::test]
-async fn a_creation_with_bytes_and_a_checksum() {
+async fn creation_with_upload_verifies_the_checksum() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let bytes = chromium_webm();
@@ -137,7 +137,7 @@ fn pieces(count: usize) -> reqwest::Body {
 }
 
 #[tokio::test]
-async fn too_much_is_refused_and_nothing_of_it_is_kept() {
+async fn too_long_checksummed_body_is_refused_and_not_stored() {
     let server = TestServer::with(&[("SORTIE_RECORDING_MAX_SIZE_MB", "1")]).await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
@@ -158,7 +158,7 @@ async fn too_much_is_refused_and_nothing_of_it_is_kept() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_cut_off_leaves_nothing() {
+async fn interrupted_checksummed_body_is_not_stored() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;

@@ -57,7 +57,7 @@ fn id(upload: &str) -> &str {
 }
 
 #[tokio::test]
-async fn parts_become_the_same_recording_as_the_whole_and_are_gone() {
+async fn joined_parts_equal_the_whole_and_are_removed() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let bytes = chromium_webm();
@@ -126,7 +126,7 @@ async fn parts_become_the_same_recording_as_the_whole_and_are_gone() {
 }
 
 #[tokio::test]
-async fn what_is_no_recording_is_joined_byte_for_byte() {
+async fn raw_parts_are_joined_byte_for_byte() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let pieces: Vec<Vec<u8>> = (0..7_u8)
@@ -143,7 +143,7 @@ async fn what_is_no_recording_is_joined_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn only_complete_partial_uploads_of_ones_own_can_be_joined() {
+async fn only_own_complete_partial_uploads_can_be_joined() {
     let server = TestServer::with(&[("SORTIE_RECORDING_MAX_SIZE_MB", "1")]).await;
     let client = server.admin().await;
     let alice = server.user("alice").await;
@@ -190,7 +190,7 @@ async fn only_complete_partial_uploads_of_ones_own_can_be_joined() {
 }
 
 #[tokio::test]
-async fn of_two_final_uploads_one_gets_the_part() {
+async fn exactly_one_of_two_final_uploads_gets_the_part() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     for _ in 0..10 {
@@ -237,7 +237,7 @@ async fn part_is_either_joined_or_deleted() {
 }
 
 #[tokio::test]
-async fn the_same_final_upload_twice_at_once_is_one_recording() {
+async fn concurrent_identical_final_uploads_make_one_recording() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     for _ in 0..10 {
@@ -261,7 +261,7 @@ async fn the_same_final_upload_twice_at_once_is_one_recording() {
 }
 
 #[tokio::test]
-async fn a_partial_upload_goes_on_after_a_restart() {
+async fn partial_upload_resumes_after_a_restart() {
     let mut server = TestServer::start().await;
     let client = server.admin().await;
     let bytes = chromium_webm();
@@ -300,7 +300,7 @@ async fn sql(server: &TestServer, statement: &'static str, values: &[&str]) {
 
 /// State after a kill during concatenation, at each stage.
 #[tokio::test]
-async fn a_join_that_was_cut_off_goes_on_after_a_restart_by_itself() {
+async fn interrupted_concatenation_resumes_after_a_restart() {
     let bytes = chromium_webm();
     let length = bytes.len().to_string();
     let (one, two) = bytes.split_at(9_000);
@@ -364,7 +364,7 @@ async fn a_join_that_was_cut_off_goes_on_after_a_restart_by_itself() {
 }
 
 #[tokio::test]
-async fn two_recordings_become_one_that_lasts_as_long_as_both() {
+async fn joined_recordings_have_the_sum_of_durations() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let bytes = chromium_webm();

@@ -215,7 +215,7 @@ async fn position(client: &Client, upload: &str) -> [String; 3] {
 }
 
 #[tokio::test]
-async fn every_error_case_is_refused_as_the_specification_says_and_nothing_comes_of_it() {
+async fn every_error_case_is_refused_without_effect() {
     let server = TestServer::with(&[("SORTIE_RECORDING_MAX_SIZE_MB", "1")]).await;
     let client = server.admin().await;
     let options = client.request(Method::OPTIONS, "/api/uploads").send().await;

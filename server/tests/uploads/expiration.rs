@@ -15,7 +15,7 @@ async fn expires(client: &Client, upload: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_sign_of_life_moves_the_date_and_a_complete_upload_has_none() {
+async fn activity_extends_expiration_and_complete_uploads_have_none() {
     let server = TestServer::with(&[("SORTIE_RECORDING_SILENCE_SECONDS", "60")]).await;
     let client = server.admin().await;
     let bytes = chromium_webm();
@@ -53,7 +53,7 @@ async fn every_sign_of_life_moves_the_date_and_a_complete_upload_has_none() {
 }
 
 #[tokio::test]
-async fn after_the_date_the_recording_is_finished_and_its_sender_is_told() {
+async fn expired_recording_is_finished_and_its_sender_gets_410() {
     let server = TestServer::with(&[("SORTIE_RECORDING_SILENCE_SECONDS", "60")]).await;
     let client = server.admin().await;
     let bytes = chromium_webm();
@@ -86,7 +86,7 @@ async fn after_the_date_the_recording_is_finished_and_its_sender_is_told() {
 }
 
 #[tokio::test]
-async fn partial_uploads_expire_without_a_trace() {
+async fn expired_partial_uploads_are_removed() {
     let server = TestServer::with(&[("SORTIE_RECORDING_SILENCE_SECONDS", "60")]).await;
     let client = server.admin().await;
     let partial = |length: &'static str| [("Upload-Concat", "partial"), ("Upload-Length", length)];

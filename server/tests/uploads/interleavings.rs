@@ -555,7 +555,7 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn whatever_comes_the_server_and_the_model_agree(ops in prop::collection::vec(op(), 1..50)) {
+    fn random_requests_agree_with_the_model(ops in prop::collection::vec(op(), 1..50)) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         runtime.expect("a runtime").block_on(async {
             let mut world = World::new().await;

@@ -22,7 +22,7 @@ async fn created(request: RequestBuilder) -> String {
 }
 
 #[tokio::test]
-async fn no_more_than_so_many_at_once_for_each_person() {
+async fn open_uploads_per_user_are_limited() {
     let server = TestServer::with(&[("SORTIE_UPLOADS_PER_USER", "3")]).await;
     let (ann, bob) = (server.user("ann").await, server.user("bob").await);
     let first = created(creation(&ann, "")).await;
@@ -83,7 +83,7 @@ async fn no_more_than_so_many_at_once_for_each_person() {
 }
 
 #[tokio::test]
-async fn a_race_does_not_get_more() {
+async fn concurrent_creations_do_not_exceed_the_limit() {
     let server = TestServer::with(&[("SORTIE_UPLOADS_PER_USER", "5")]).await;
     let ann = server.user("ann").await;
     let requests = (0..40).map(|_| creation(&ann, "partial").send());
@@ -110,7 +110,7 @@ async fn with_api_token(owner: &Client) -> Client {
 }
 
 #[tokio::test]
-async fn uploads_of_a_service_token_count_for_each_session() {
+async fn uploads_of_a_service_token_count_per_session() {
     let server = TestServer::with(&[("SORTIE_UPLOADS_PER_USER", "2")]).await;
     let service = with_api_token(&server.user("platform").await).await;
     // Sixteen times a user's limit in total, with the usual limit per session.

@@ -102,7 +102,7 @@ async fn recorder_continues_after_410_in_a_further_part() {
 }
 
 #[tokio::test]
-async fn tus_creation_continues_a_recording_and_tells_the_silence() {
+async fn tus_creation_continues_a_recording_and_returns_the_silence_limit() {
     let server = TestServer::with(&[SILENCE]).await;
     let client = server.admin().await;
     let bytes = chromium_webm();
@@ -171,7 +171,7 @@ async fn tus_creation_continues_a_recording_and_tells_the_silence() {
 }
 
 #[tokio::test]
-async fn start_tells_the_silence_and_refuses_what_cannot_be_continued() {
+async fn start_returns_the_silence_limit_and_refuses_invalid_continuations() {
     let server = TestServer::with(&[SILENCE]).await;
     let (ann, bob) = (server.user("ann").await, server.user("bob").await);
     let (first, session) = ann.start_recording().await;
@@ -236,7 +236,7 @@ async fn start_tells_the_silence_and_refuses_what_cannot_be_continued() {
 }
 
 #[tokio::test]
-async fn delete_of_the_first_part_deletes_all_and_of_a_further_part_only_that() {
+async fn delete_of_first_part_deletes_all_and_of_further_part_itself() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let bytes = chromium_webm();
@@ -273,7 +273,7 @@ async fn delete_of_the_first_part_deletes_all_and_of_a_further_part_only_that() 
 }
 
 #[tokio::test]
-async fn protection_is_one_for_all_parts() {
+async fn protection_applies_to_all_parts() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (first, session) = client.start_recording().await;

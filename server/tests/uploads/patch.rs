@@ -24,7 +24,7 @@ async fn create(client: &Client, length: Option<u64>, metadata: &str) -> String 
 }
 
 #[tokio::test]
-async fn options_tells_what_is_offered_to_anybody() {
+async fn options_lists_extensions_without_authentication() {
     let server = TestServer::start().await;
     let answer = server
         .nobody()
@@ -49,7 +49,7 @@ async fn options_tells_what_is_offered_to_anybody() {
 }
 
 #[tokio::test]
-async fn whoever_asks_again_with_the_same_key_gets_the_upload_there_is() {
+async fn repeated_idempotency_key_returns_the_existing_upload() {
     let server = TestServer::start().await;
     let (admin, ann) = (server.admin().await, server.user("ann").await);
     let key = "filename YS53ZWJt,idempotency_key b25l";
@@ -79,7 +79,7 @@ async fn whoever_asks_again_with_the_same_key_gets_the_upload_there_is() {
 }
 
 #[tokio::test]
-async fn a_key_makes_another_upload_when_its_first_one_has_expired() {
+async fn idempotency_key_of_an_expired_upload_creates_another() {
     let server = TestServer::with(&[("SORTIE_RECORDING_SILENCE_SECONDS", "60")]).await;
     let ann = server.user("ann").await;
     // Longer than a database indexes, with a character that PostgreSQL refuses in text.
@@ -96,7 +96,7 @@ async fn a_key_makes_another_upload_when_its_first_one_has_expired() {
 }
 
 #[tokio::test]
-async fn creations_at_once_with_the_same_key_make_one_upload() {
+async fn concurrent_creations_with_one_key_create_one_upload() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     for round in 0..5 {
@@ -122,7 +122,7 @@ async fn creations_at_once_with_the_same_key_make_one_upload() {
 }
 
 #[tokio::test]
-async fn a_recording_arrives_in_chunks_and_is_on_the_disk_before_each_answer() {
+async fn chunks_are_on_disk_before_each_answer() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let bytes = chromium_webm();
@@ -193,7 +193,7 @@ async fn a_recording_arrives_in_chunks_and_is_on_the_disk_before_each_answer() {
 }
 
 #[tokio::test]
-async fn an_upload_of_known_length_with_its_first_bytes_in_the_creation() {
+async fn creation_with_upload_of_known_length_completes() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let bytes = chromium_webm();
@@ -219,7 +219,7 @@ async fn an_upload_of_known_length_with_its_first_bytes_in_the_creation() {
 }
 
 #[tokio::test]
-async fn unknown_and_path_like_ids_are_not_found() {
+async fn unknown_and_path_like_ids_return_404() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     for id in [
@@ -251,7 +251,7 @@ async fn unknown_and_path_like_ids_are_not_found() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_refused_and_what_was_there_stays() {
+async fn body_over_the_limit_is_refused_and_earlier_bytes_are_kept() {
     let server = TestServer::with(&[("SORTIE_RECORDING_MAX_SIZE_MB", "1")]).await;
     let client = server.admin().await;
     let length = client
@@ -313,7 +313,7 @@ async fn a_body_over_the_limit_is_refused_and_what_was_there_stays() {
 }
 
 #[tokio::test]
-async fn what_is_no_recording_is_kept_as_it_came_and_fails_with_a_reason() {
+async fn raw_upload_is_kept_and_fails_with_a_reason() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let text = b"just some text, no recording at all".repeat(200);
@@ -347,7 +347,7 @@ async fn what_is_no_recording_is_kept_as_it_came_and_fails_with_a_reason() {
 }
 
 #[tokio::test]
-async fn a_newer_request_takes_over_from_one_that_hangs_and_keeps_its_bytes() {
+async fn newer_patch_preempts_stalled_patch_and_keeps_its_bytes() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
@@ -376,7 +376,7 @@ async fn a_newer_request_takes_over_from_one_that_hangs_and_keeps_its_bytes() {
 }
 
 #[tokio::test]
-async fn of_two_racing_requests_at_one_offset_exactly_one_wins() {
+async fn exactly_one_of_two_racing_patches_succeeds() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     for _ in 0..50 {
@@ -407,7 +407,7 @@ async fn of_two_racing_requests_at_one_offset_exactly_one_wins() {
 }
 
 #[tokio::test]
-async fn a_sender_that_vanishes_in_mid_body_loses_nothing_that_had_arrived() {
+async fn disconnect_in_mid_body_keeps_received_bytes() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
@@ -423,7 +423,7 @@ async fn a_sender_that_vanishes_in_mid_body_loses_nothing_that_had_arrived() {
 }
 
 #[tokio::test]
-async fn a_restart_goes_on_where_it_was() {
+async fn upload_resumes_after_a_restart() {
     let mut server = TestServer::start().await;
     let bytes = chromium_webm();
     let client = server.admin().await;
@@ -461,7 +461,7 @@ async fn a_restart_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn an_upload_that_was_all_there_at_a_crash_is_finished_after_it() {
+async fn complete_upload_is_finished_after_a_crash() {
     let mut server = TestServer::start().await;
     let bytes = chromium_webm();
     let client = server.admin().await;
@@ -490,7 +490,7 @@ async fn an_upload_that_was_all_there_at_a_crash_is_finished_after_it() {
 }
 
 #[tokio::test]
-async fn a_silent_sender_leaves_a_playable_recording_marked_interrupted() {
+async fn reaper_finishes_silent_upload_as_interrupted() {
     let server = TestServer::with(&[("SORTIE_RECORDING_SILENCE_SECONDS", "60")]).await;
     let client = server.admin().await;
     let bytes = chromium_webm();
@@ -529,7 +529,7 @@ async fn a_silent_sender_leaves_a_playable_recording_marked_interrupted() {
 }
 
 #[tokio::test]
-async fn another_method_in_a_header_and_termination() {
+async fn method_override_allows_termination() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;

@@ -36,7 +36,7 @@ async fn check_locked(hanging: Hanging) {
 }
 
 #[tokio::test]
-async fn head_is_answered_at_once_and_the_bytes_stay() {
+async fn head_preempts_stalled_patch_and_keeps_its_bytes() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
@@ -49,7 +49,7 @@ async fn head_is_answered_at_once_and_the_bytes_stay() {
 }
 
 #[tokio::test]
-async fn a_body_for_another_place_is_refused_at_once_and_disturbs_nobody() {
+async fn patch_at_wrong_offset_does_not_preempt() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
@@ -69,7 +69,7 @@ async fn a_body_for_another_place_is_refused_at_once_and_disturbs_nobody() {
 }
 
 #[tokio::test]
-async fn a_body_that_continues_takes_over_at_once_and_the_bytes_stay() {
+async fn continuing_patch_preempts_stalled_patch_and_keeps_its_bytes() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
@@ -96,7 +96,7 @@ async fn a_body_that_continues_takes_over_at_once_and_the_bytes_stay() {
 }
 
 #[tokio::test]
-async fn delete_is_answered_at_once_and_nothing_stays() {
+async fn delete_preempts_stalled_patch_and_removes_its_bytes() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
@@ -113,7 +113,7 @@ async fn delete_is_answered_at_once_and_nothing_stays() {
 }
 
 #[tokio::test]
-async fn fifty_at_once() {
+async fn fifty_stalled_uploads_are_preempted() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let mut uploads = Vec::new();

@@ -17,7 +17,7 @@ async fn status(client: &Client, method: Method, path: &str, body: &Value) -> u1
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn administrators_who_demote_each_other_leave_one() {
+async fn mutual_demotion_leaves_one_administrator() {
     let server = TestServer::start().await;
     let root = server.admin().await;
     let user = |person: &Client| format!("/api/admin/users/{}", person.user_id);
@@ -63,7 +63,7 @@ async fn administrators_who_demote_each_other_leave_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_name_outlives_the_finish() {
+async fn rename_during_the_finish_is_kept() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let bytes = chromium_webm();
@@ -90,7 +90,7 @@ async fn a_new_name_outlives_the_finish() {
 }
 
 #[tokio::test]
-async fn a_list_is_no_change() {
+async fn recording_patch_without_an_object_returns_400() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let id = client.record(&chromium_webm()).await;
@@ -108,7 +108,7 @@ async fn a_list_is_no_change() {
 }
 
 #[tokio::test]
-async fn what_has_ended_stays_ended() {
+async fn ended_session_stays_ended() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     for end in ["stopped", "expired", "failed"] {
@@ -135,7 +135,7 @@ async fn what_has_ended_stays_ended() {
 
 /// The sender of a deleted session has a grace time; then it is refused.
 #[tokio::test]
-async fn the_sender_of_a_deleted_session_is_cut_off() {
+async fn sender_of_a_deleted_session_is_refused() {
     let server = TestServer::with(&[("SORTIE_RECORDING_SILENCE_SECONDS", "60")]).await;
     let client = server.admin().await;
     let (id, session) = client.start_recording().await;

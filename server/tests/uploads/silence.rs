@@ -35,7 +35,7 @@ async fn tick(server: &TestServer, meanwhile: impl FnOnce()) {
 }
 
 #[tokio::test]
-async fn clock_jumps_and_a_stopped_process_end_no_recording() {
+async fn clock_jumps_and_a_stopped_process_do_not_end_recordings() {
     let server = server().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
@@ -59,7 +59,7 @@ async fn clock_jumps_and_a_stopped_process_end_no_recording() {
 }
 
 #[tokio::test]
-async fn head_of_a_paused_sender_keeps_its_upload_open() {
+async fn head_by_a_paused_sender_keeps_its_upload_open() {
     let server = server().await;
     let client = server.admin().await;
     let (id, session) = client.start_recording().await;
@@ -79,7 +79,7 @@ async fn head_of_a_paused_sender_keeps_its_upload_open() {
 }
 
 #[tokio::test]
-async fn restart_gives_an_open_upload_the_full_silence() {
+async fn restart_renews_the_silence_limit_of_open_uploads() {
     let mut server = server().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
@@ -98,7 +98,7 @@ async fn restart_gives_an_open_upload_the_full_silence() {
 }
 
 #[tokio::test]
-async fn clock_jump_after_the_end_of_a_session_cuts_no_last_bytes() {
+async fn clock_jump_after_the_end_of_a_session_keeps_last_bytes() {
     let server = server().await;
     let client = server.admin().await;
     let bytes = chromium_webm();
