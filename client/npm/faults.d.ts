@@ -1,6 +1,5 @@
 /**
- * Makes the network and the storage of this page fail, to see what a recorder makes of it. For development and tests:
- * nothing of it belongs into a page that people use.
+ * Makes the network and the storage of this page fail, to test how a recorder reacts. For development and tests only.
  *
  * ```js
  * import { injectFaults } from 'sortie-recorder/faults';
@@ -13,11 +12,11 @@
  * @module
  */
 
-/** Shares are between 0 (never, the default) and 1 (always). */
+/** Faults to inject. Shares are between 0 (never, the default) and 1 (always). */
 export interface Faults {
   /** Share of requests that never reach the server. */
   drop?: number;
-  /** Share of requests whose answer is lost: the server has done what they asked for. */
+  /** Share of requests whose response is lost after the server has executed them. */
   lose?: number;
   /** Share of requests answered with 500. */
   fail?: number;

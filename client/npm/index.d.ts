@@ -53,7 +53,7 @@ export type RecorderEventMap = { [Name in keyof RecorderEvents]: CustomEvent<Rec
  * Records one source once and uploads while recording.
  *
  * `idle → starting → recording ⇄ paused → stopping → uploading → done`, and `failed` from anywhere. A recorder that
- * has been started goes on until it is stopped, aborted or done, even if nothing refers to it any more.
+ * has been started continues until it is stopped, aborted or done, even without references to it.
  *
  * ```js
  * const recorder = new Recorder({ server: '', source: 'screen' });
@@ -77,8 +77,8 @@ export class Recorder extends EventTarget {
    *
    * Only recordings of the caller are found: of `owner`; without it of the token's subject, or of the user that the
    * server names for the token or the cookies. With `endpoint`, a token that is no JSON Web Token finds recordings made
-   * with the same token, and without `getToken` all recordings have one owner: give `owner` where several people share
-   * a browser. A recording without an owner (of an older version) is found if the server lets the caller resume it.
+   * with the same token, and without `getToken` all recordings have one owner: set `owner` where several people share a
+   * browser. A recording without an owner (of an older version) is found if the server lets the caller resume it.
    *
    * @throws {@link RecorderError} `signed_out` or `unreachable`: the owner could not be determined.
    */
@@ -219,11 +219,11 @@ export interface AutoRecordOptions extends Omit<RecorderOptions, 'source' | 'end
 
 /**
  * Records a session whenever the server says so: as soon as auto-record is on for it, and not again when its user has
- * stopped by hand. When the session ends, its recording is stopped and sent.
+ * stopped a recording. When the session ends, its recording is stopped and uploaded.
  *
  * Resolves when the session has ended and the server holds its recording; rejects with the reason of `signal`, when the
  * recorder cannot be loaded, with `refused` when the session is unknown or another user's, and with a `TypeError` for a
- * wrong option. A server that cannot be reached and a token that is refused are tried again.
+ * wrong option. After a server failure and a refused token it retries.
  *
  * ```js
  * await autoRecord({ server, session, getToken, source: ({ signal }) => whenPresent('#screen canvas', { signal }) });

@@ -1,55 +1,55 @@
-/** Where a recorder is in its life. */
+/** State of a recorder. */
 export type RecorderState =
   | 'idle' | 'starting' | 'recording' | 'paused' | 'stopping' | 'uploading' | 'done' | 'failed';
 
-/** Why a recording stopped. */
+/** Reason why a recording stopped. */
 export type StopReason =
   | 'user' | 'sharing_ended' | 'track_ended' | 'session_ended' | 'limit_reached' | 'device_lost'
   | 'encoder_failed' | 'upload_failed' | 'storage_full';
 
-/** What can go wrong; the `message` is a sentence that says what to do. */
+/** Identifier of an error; its `message` is a sentence that says what to do. */
 export type RecorderErrorCode =
   | 'permission_denied' | 'no_device' | 'device_busy' | 'insecure_context' | 'unsupported'
   | 'tainted_canvas' | 'no_tracks' | 'encoder' | 'empty' | 'wrong_state' | 'aborted' | 'signed_out'
   | 'unreachable' | 'refused' | 'too_large' | 'gone' | 'upload' | 'in_use' | 'storage' | 'not_playable';
 
-/** What is not as it should be while recording goes on. */
+/** Identifier of a problem that does not end the recording. */
 export type RecorderWarningCode =
   | 'no_microphone' | 'no_shared_audio' | 'audio_ended' | 'backlog' | 'stop_not_announced' | 'encoder'
   | 'not_durable' | 'storage_low' | 'storage_full' | 'no_data' | 'encoder_slow' | 'restarted' | 'slept'
   | 'tainted_canvas' | 'unreachable' | 'continued' | 'left_out' | 'video_ended';
 
-/** Where bytes go and who sends them. Exactly one of `server` and `endpoint` is needed. */
+/** Destination and credentials of the bytes. Exactly one of `server` and `endpoint` is needed. */
 export interface TargetOptions {
-  /** Sortie Recording's server: scheme and host, or `''` for the page's own origin. */
+  /** Sortie Recording server: scheme, host and path prefix if any, or `''` for the page's own origin. */
   server?: string;
-  /** The session to record into; without one a session is made. Only with `server`. */
+  /** Session to record into. Without it the recorder creates a session. Only with `server`. */
   session?: string;
-  /** The URL where any other tus 1.0 server creates uploads. */
+  /** URL at which another tus 1.0 server creates uploads. */
   endpoint?: string;
   /**
-   * Gives a bearer token; called again when it has expired. Without it cookies are sent. When it rejects, or the token
-   * is refused, `start()` rejects with `signed_out` and the original error as `cause`; a recording that runs waits
-   * (`waiting.reason` is `'sign_in'`) and asks again with backoff.
+   * Returns a bearer token; called again when the token has expired. Without it cookies are sent. If it rejects, or the
+   * token is refused, `start()` rejects with `signed_out` and the original error as `cause`; a running recording waits
+   * (`waiting.reason` is `'sign_in'`) and calls it again with backoff.
    */
   getToken?: () => string | Promise<string>;
 }
 
 export interface SpoolOptions {
   /**
-   * Keep what is not acknowledged yet on this device, so that `Recorder.recover()` finds it after a crash; `true`
-   * by default. Without it, and where the browser has no storage, it is kept in memory.
+   * Keeps unacknowledged bytes on this device, so that `Recorder.recover()` finds them after a crash; `true` by default.
+   * If `false`, and in browsers without storage, they are kept in memory.
    */
   durable?: boolean;
   /**
-   * Where `worker.js` of this package is served. Only for pages whose `Content-Security-Policy` does not have
+   * URL of this package's `worker.js`. Only for pages whose `Content-Security-Policy` does not have
    * `worker-src blob:`.
    */
   workerUrl?: string;
   /**
-   * The owner of the recording, in the page's own words: only `recover()` with the same `owner` finds it. Without it the
-   * package takes the subject of the token, or the user that our server names. To be given with `endpoint` where several
-   * people use one browser.
+   * Owner of the recording, as an identifier that the page chooses: only `recover()` with the same `owner` finds it. By
+   * default the subject of the token, or the user that our server names. Set it with `endpoint` where several people
+   * share a browser.
    */
   owner?: string;
 }
@@ -57,60 +57,60 @@ export interface SpoolOptions {
 export type RecorderSource = HTMLCanvasElement | MediaStream | 'screen' | 'camera';
 
 export interface RecorderOptions extends TargetOptions, SpoolOptions {
-  /** The source, or (in the package) a function that returns it when recording starts. */
+  /** Source, or (in the package) a function that returns it when recording starts. */
   source: RecorderSource | (() => RecorderSource | Promise<RecorderSource>);
-  /** Record a microphone as well. */
+  /** Records a microphone as well. */
   microphone?: boolean;
-  /** Offer the sound of the shared tab or system. Only with `'screen'`. */
+  /** Offers the sound of the shared tab or system. Only with `'screen'`. */
   audio?: boolean;
-  /** Offer this tab first. Only with `'screen'`. */
+  /** Offers this tab first. Only with `'screen'`. */
   preferCurrentTab?: boolean;
-  /** Pictures per second at most. Only with a canvas; 30 by default. */
+  /** Maximum frame rate. Only with a canvas; 30 by default. */
   fps?: number;
-  /** How often the encoder is asked for bytes, in milliseconds; 1000 by default. */
+  /** Interval at which the encoder is asked for bytes, in milliseconds; 1000 by default. */
   timeslice?: number;
   videoBitsPerSecond?: number;
   audioBitsPerSecond?: number;
-  /** The longest time between keyframes, in milliseconds; 2000 by default. */
+  /** Longest time between keyframes, in milliseconds; 2000 by default. */
   keyFrameInterval?: number;
-  /** Stop by itself at this length, in milliseconds. */
+  /** Recording stops automatically at this length, in milliseconds. */
   maxDuration?: number;
-  /** Stop by itself before this many bytes. */
+  /** Recording stops automatically before this size, in bytes. */
   maxSize?: number;
   /** File name without extension, for a tus server; `'recording'` by default. */
   filename?: string;
-  /** Keep the screen on while recording; `true` by default. */
+  /** Keeps the screen on while recording; `true` by default. */
   keepAwake?: boolean;
 }
 
 export interface RecorderProgress {
   /**
-   * Length so far in milliseconds, without pauses. It falls back to what is recorded when the encoder turns out to be
+   * Length in milliseconds, without pauses. It falls back to what is recorded when the encoder turns out to be
    * silent (warnings `no_data` and `tainted_canvas`) or slower than the source (`encoder_slow`).
    */
   recorded: number;
-  /** Up to where the server holds it durably, in milliseconds. */
+  /** Recorded time that the server holds durably, in milliseconds. */
   safeUntil: number;
   sizeBytes: number;
   safeBytes: number;
   pendingBytes: number;
-  /** Of the recording so far, in bits per second. */
+  /** Average bit rate, in bits per second. */
   bitrate: number;
-  /** What keeps the pending bytes: only `'memory'` does not survive a crash. */
+  /** Storage of the pending bytes: only `'memory'` does not survive a crash. */
   spool: 'opfs' | 'indexeddb' | 'memory';
-  /** Why nothing is being sent just now; nothing is lost meanwhile. */
+  /** Reason why no bytes are being sent; none are lost meanwhile. */
   waiting:
     | null
     | { reason: 'offline' }
     | { reason: 'retry'; inMs: number }
-    /** `cause` is what `getToken` threw last, if it did. */
+    /** `cause` is the last exception of `getToken`, if any. */
     | { reason: 'sign_in'; cause?: unknown };
 }
 
 export interface RecorderDone {
   recordingId: string | undefined;
   uploadUrl: string;
-  /** Length in milliseconds, without pauses; 0 for a file whose length is not known here. */
+  /** Length in milliseconds, without pauses; 0 for a file of unknown length. */
   recorded: number;
   sizeBytes: number;
   mimeType: string;
@@ -128,7 +128,7 @@ export interface RecorderWarning {
   message: string;
 }
 
-/** What a recorder throws and reports; `name` is `RecorderError`. */
+/** Error of a recorder; its `name` is `RecorderError`. */
 export interface RecorderError extends Error {
   code: RecorderErrorCode;
 }
@@ -143,7 +143,7 @@ export interface RecorderEvents {
 }
 
 export interface StartOptions {
-  /** Aborting it is `abort()`. */
+  /** Aborting it aborts the recording, like `abort()`. */
   signal?: AbortSignal;
 }
 
@@ -153,9 +153,9 @@ export interface Recorder {
 }
 
 export interface UploadOptions {
-  /** Called when the server has acknowledged something, and when sending pauses or goes on. */
+  /** Called when the server has acknowledged bytes, and when sending pauses or resumes. */
   onProgress?: (progress: UploadProgress) => void;
-  /** Aborting it stops sending; what the server holds stays there. */
+  /** Aborting it stops sending; acknowledged bytes stay on the server. */
   signal?: AbortSignal;
 }
 
@@ -170,13 +170,13 @@ export interface UploadFileOptions extends TargetOptions, UploadOptions {
   filename?: string;
 }
 
-/** What the server knows of a recording that was left behind. */
+/** State of a recoverable recording on the server. */
 export type OnServer =
-  /** It waits for the rest. */
+  /** The upload waits for the remaining bytes. */
   | 'resumable'
-  /** It has finished the recording without the rest, or has deleted it. */
+  /** The server has finished the recording without the remaining bytes, or has deleted it. */
   | 'closed'
-  /** It was never told. */
+  /** The upload was never created. */
   | 'unknown'
-  /** It could not be asked just now. */
+  /** The server does not answer. */
   | 'unreachable';

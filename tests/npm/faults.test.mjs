@@ -55,9 +55,9 @@ describe('the fault kit', { timeout: 600_000 }, () => {
 
   test('lost answers and server errors lose nothing', async () => {
     await survives('npm fault lost', async (page) => {
-      await page.getByLabel('Half of the answers get lost').check();
+      await page.getByLabel('Half of the responses are lost').check();
       await wait(FAULT_MS);
-      await page.getByLabel('Half of the answers get lost').uncheck();
+      await page.getByLabel('Half of the responses are lost').uncheck();
       await page.getByLabel('The server answers 500').check();
       await wait(FAULT_MS);
       await page.getByLabel('The server answers 500').uncheck();
@@ -67,7 +67,7 @@ describe('the fault kit', { timeout: 600_000 }, () => {
   test('full device keeps bytes in memory and warns', async () => {
     await survives('npm fault full', async (page) => {
       assert.equal(await page.locator('#spool').textContent(), 'opfs');
-      await page.getByLabel('No room on the device').check();
+      await page.getByLabel('Device storage full').check();
       await page.getByLabel('No network').check();
       await page.locator('#warnings li').first().waitFor(PATIENCE);
       await page.getByLabel('No network').uncheck();

@@ -1,4 +1,4 @@
-// A page to break things on, and to see what is safe meanwhile.
+// Injects faults into a recording and shows which part of it is safe.
 import { injectFaults } from './node_modules/sortie-recorder/faults.js';
 import { Recorder } from './node_modules/sortie-recorder/index.js';
 

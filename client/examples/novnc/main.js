@@ -1,5 +1,5 @@
-// A page that shows a remote desktop, and records it for as long as the server wants its session recorded. Whoever
-// makes the session (your platform) says when it runs and when it has ended; nothing here starts or stops anything.
+// Shows a remote desktop and records it while the server's policy asks for it. Your platform creates the session and
+// reports its start and end; this page starts and stops no recording.
 import RFB from './node_modules/@novnc/novnc/core/rfb.js';
 import { autoRecord, whenPresent } from './node_modules/sortie-recorder/index.js';
 
@@ -16,7 +16,7 @@ form.onsubmit = (event) => {
     server,
     session,
     getToken: () => token,
-    // noVNC makes its canvas when it connects.
+    // noVNC creates its canvas when it connects.
     source: ({ signal }) => whenPresent('#screen canvas', { signal }),
     onRecorder: (recorder) => {
       recorder.on('progress', ({ recorded }) => say(`Recording, ${(recorded / 1000).toFixed(1)} s`));

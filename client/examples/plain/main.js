@@ -28,7 +28,7 @@ button.onclick = async () => {
   }
 };
 
-// Something to record. Without alpha the file is smaller.
+// Draws a picture to record. Without an alpha channel the file is smaller.
 const context = canvas.getContext('2d', { alpha: false });
 function draw(now) {
   context.fillStyle = `hsl(${now / 20} 60% 45%)`;

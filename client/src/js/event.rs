@@ -9,7 +9,7 @@ use crate::{Event, Progress, RecorderError};
 
 #[wasm_bindgen]
 extern "C" {
-    // Made several times a second. With `Reflect` each field would take three calls instead of one.
+    // Created several times per second. With `Reflect` each field would take three calls instead of one.
     type ProgressObject;
     #[wasm_bindgen(method, setter)]
     fn set_recorded(this: &ProgressObject, ms: f64);
@@ -43,7 +43,7 @@ pub(super) fn name_and_value(event: &Event) -> (&'static str, JsValue) {
         }
         Event::Stopped(reason) => ("stopped", reason.code().into()),
         Event::Done(it) => ("done", done(it)),
-        // It was asked for, so it is no error.
+        // The page requested it, so it is no error.
         Event::Failed(RecorderError::Aborted) => ("aborted", JsValue::NULL),
         Event::Failed(it) => ("error", error(it)),
     }

@@ -20,8 +20,8 @@ use crate::{Done, Event, EventListener, RecorderError, Source, State, StopReason
 
 /// Records one source once and uploads while recording.
 ///
-/// A recorder that has been started goes on until it is stopped, aborted or done, even if nothing refers to
-/// it any more: a garbage collector must not end a recording.
+/// A recorder that has been started continues until it is stopped, aborted or done, even without references to it: a
+/// garbage collection must not end a recording.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Recorder {
@@ -33,18 +33,18 @@ struct Shared {
     source: RefCell<Option<Source>>,
     opening: Cell<bool>,
     aborted: Cell<bool>,
-    /// How it ended, once it has.
+    /// Outcome, once the recording has ended.
     outcome: RefCell<Option<Result<Done, RecorderError>>>,
     listeners: RefCell<Vec<(String, Function)>>,
     own_listener: RefCell<Option<EventListener>>,
     signal: RefCell<Option<DomListener>>,
-    /// Itself, while it runs.
+    /// Reference to itself while it runs, so that it is not dropped.
     alive: RefCell<Option<Rc<Self>>>,
 }
 
 #[wasm_bindgen]
 impl Recorder {
-    /// A recorder in state `idle`.
+    /// Creates a recorder in state `idle`.
     ///
     /// # Errors
     /// A `TypeError` that names the option which is missing or wrong.
@@ -72,8 +72,8 @@ impl Recorder {
         Ok(Self { shared })
     }
 
-    /// Asks for permission where that is needed, and begins. Resolves when it records. When the source could
-    /// not be opened, it may be called again.
+    /// Asks for permission where needed, and starts. Resolves when it records. When the source could not be opened, it may
+    /// be called again.
     pub fn start(&self, options: &JsValue) -> Result<Promise, JsValue> {
         let signal = Fields(options).signal()?;
         let shared = Rc::clone(&self.shared);
@@ -93,21 +93,21 @@ impl Recorder {
         }))
     }
 
-    /// Makes recorded time stand still.
+    /// Pauses the recording; paused time does not count.
     pub fn pause(&self) -> Promise {
         let paused = self.shared.recorder.pause();
         promise(async move { paused.map(|()| JsValue::UNDEFINED) })
     }
 
-    /// Goes on after a pause.
+    /// Resumes after a pause.
     pub fn resume(&self) -> Promise {
         let resumed = self.shared.recorder.resume();
         promise(async move { resumed.map(|()| JsValue::UNDEFINED) })
     }
 
-    /// Ends the recording. Resolves when the server holds all of it; every further call settles in the same way.
-    /// While it is starting this cancels it, and rejects with `aborted`. `sessionEnded` says that the session that was
-    /// being watched is over.
+    /// Stops the recording. Resolves when the server holds all of it; every further call settles in the same way.
+    /// While the recorder is starting, cancels the start and rejects with `aborted`. With `sessionEnded` the reason is the
+    /// end of the session.
     pub fn stop(&self, session_ended: Option<bool>) -> Promise {
         let reason = if session_ended == Some(true) {
             StopReason::SessionEnded
@@ -131,61 +131,61 @@ impl Recorder {
         promise(async { Ok(JsValue::UNDEFINED) })
     }
 
-    /// Sets the owner of the copy on this device, if the options gave none.
+    /// Sets the owner of the copy on this device, if the options have none.
     #[wasm_bindgen(js_name = setOwner)]
     pub fn set_owner(&self, owner: &str) {
         self.shared.recorder.set_owner(owner);
     }
 
-    /// Calls `listener` whenever the event happens.
+    /// Calls `listener` for every event of this name.
     pub fn on(&self, name: &str, listener: &Function) {
         let listener = (name.to_owned(), listener.clone());
         self.shared.listeners.borrow_mut().push(listener);
     }
 
-    /// Takes a listener off.
+    /// Removes a listener of `on`.
     pub fn off(&self, name: &str, listener: &Function) {
         let same = |it: &(String, Function)| it.0 == name && Object::is(&it.1, listener);
         self.shared.listeners.borrow_mut().retain(|it| !same(it));
     }
 
-    /// `idle`, `starting`, `recording`, `paused`, `stopping`, `uploading`, `done` or `failed`.
+    /// State: `idle`, `starting`, `recording`, `paused`, `stopping`, `uploading`, `done` or `failed`.
     #[wasm_bindgen(getter)]
     pub fn state(&self) -> String {
         self.shared.recorder.state().name().to_owned()
     }
 
-    /// How far recording and uploading are.
+    /// Progress of recording and upload.
     #[wasm_bindgen(getter)]
     pub fn progress(&self) -> JsValue {
         progress(&self.shared.recorder.progress())
     }
 
-    /// What is really recorded, once it records.
+    /// MIME type that the browser records; known once it records.
     #[wasm_bindgen(getter, js_name = mimeType)]
     pub fn mime_type(&self) -> Option<String> {
         self.shared.recorder.mime_type()
     }
 
-    /// The recording's id on our server, once it exists.
+    /// Recording id on our server; known once the recording exists.
     #[wasm_bindgen(getter, js_name = recordingId)]
     pub fn recording_id(&self) -> Option<String> {
         self.shared.recorder.recording_id()
     }
 
-    /// The stream being recorded, for a preview.
+    /// Stream being recorded, for a preview.
     #[wasm_bindgen(getter)]
     pub fn stream(&self) -> Option<MediaStream> {
         self.shared.recorder.stream()
     }
 
-    /// Whether bytes would be lost if the page were closed now.
+    /// Whether the server does not hold all bytes yet.
     #[wasm_bindgen(getter, js_name = hasUnsent)]
     pub fn has_unsent(&self) -> bool {
         self.shared.recorder.has_unsent()
     }
 
-    /// What the server has not acknowledged, to save by hand after a failure.
+    /// Bytes that the server has not acknowledged, to save after a failure.
     #[wasm_bindgen(getter)]
     pub fn unsent(&self) -> Option<Blob> {
         self.shared.recorder.unsent()
@@ -246,7 +246,7 @@ impl Shared {
         }
     }
 
-    /// Waits for the first event from now on that is `wanted`, or a failure.
+    /// Waits for the next event that is `wanted`, or a failure.
     async fn first(&self, wanted: fn(&Event) -> bool) -> Result<Event, RecorderError> {
         let (sender, receiver) = oneshot::channel();
         let sender = Cell::new(Some(sender));

@@ -1,4 +1,4 @@
-//! The options of a recorder.
+//! Reader of a recorder's options.
 
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{HtmlCanvasElement, MediaStream};

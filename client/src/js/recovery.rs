@@ -86,57 +86,57 @@ fn progress_listener(options: &Fields<'_>) -> Result<impl Fn(UploadProgress) + u
     })
 }
 
-/// A recording whose page was closed or has crashed. It is locked against other tabs until it is uploaded, discarded,
-/// freed or collected.
+/// Recording that a closed or crashed page has left. It is locked for other tabs until it is uploaded, discarded, freed
+/// or garbage-collected.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct RecoverableRecording(Rc<crate::RecoverableRecording>);
 
 #[wasm_bindgen]
 impl RecoverableRecording {
-    /// Names the copy on this device.
+    /// Identifier of the copy on this device.
     #[wasm_bindgen(getter)]
     pub fn id(&self) -> String {
         self.0.id().to_owned()
     }
 
-    /// The recording's id on our server.
+    /// Recording id on our server.
     #[wasm_bindgen(getter, js_name = recordingId)]
     pub fn recording_id(&self) -> Option<String> {
         self.0.recording_id().map(str::to_owned)
     }
 
-    /// Where the upload is.
+    /// URL of the upload, once it exists.
     #[wasm_bindgen(getter, js_name = uploadUrl)]
     pub fn upload_url(&self) -> Option<String> {
         self.0.upload_url().map(str::to_owned)
     }
 
-    /// What was recorded; may be empty.
+    /// MIME type; may be empty.
     #[wasm_bindgen(getter, js_name = mimeType)]
     pub fn mime_type(&self) -> String {
         self.0.mime_type().to_owned()
     }
 
-    /// When it began, in milliseconds since 1970.
+    /// Unix time of the start in milliseconds.
     #[wasm_bindgen(getter, js_name = startedAt)]
     pub fn started_at(&self) -> JsValue {
         number(self.0.started_ms())
     }
 
-    /// How long it is, in milliseconds.
+    /// Length of the recording in milliseconds.
     #[wasm_bindgen(getter)]
     pub fn recorded(&self) -> JsValue {
         number(self.0.recorded_ms())
     }
 
-    /// How large it is, in bytes.
+    /// Size of the recording in bytes.
     #[wasm_bindgen(getter, js_name = sizeBytes)]
     pub fn size_bytes(&self) -> JsValue {
         number(self.0.size_bytes())
     }
 
-    /// How much of it is on this device, in bytes.
+    /// Number of bytes that are on this device.
     #[wasm_bindgen(getter, js_name = keptBytes)]
     pub fn kept_bytes(&self) -> JsValue {
         number(self.0.kept_bytes())
@@ -148,14 +148,14 @@ impl RecoverableRecording {
         number(self.0.missing_bytes())
     }
 
-    /// What the server knew of it when it was found.
+    /// State on the server when the recording was found.
     #[wasm_bindgen(getter, js_name = onServer)]
     pub fn on_server(&self) -> String {
         self.0.on_server().code().to_owned()
     }
 
-    /// Sends the rest, going on from where the server is, and forgets it here. Resolves when the server holds all
-    /// of it.
+    /// Uploads the remaining bytes from the server's offset on, and removes the copy. Resolves when the server holds all of
+    /// it.
     pub fn upload(&self, options: &JsValue) -> Result<Promise, JsValue> {
         let options = Fields(options);
         let report = progress_listener(&options)?;
@@ -164,8 +164,8 @@ impl RecoverableRecording {
         Ok(promise(unless_aborted(options.signal()?, uploaded)))
     }
 
-    /// What is here, in order: the beginning of the recording and what the server had not acknowledged. `playable`
-    /// of the package makes a file of it that plays and seeks.
+    /// Returns the bytes on this device in order: the beginning of the recording and the bytes that the server has not
+    /// acknowledged. `playable` turns them into a file that plays and seeks.
     pub fn parts(&self) -> Promise {
         let recording = Rc::clone(&self.0);
         promise(async move {
@@ -175,7 +175,7 @@ impl RecoverableRecording {
         })
     }
 
-    /// Forgets it here, and on the server if that waits for the rest.
+    /// Removes the copy, and the upload on the server if it waits for the remaining bytes.
     pub fn discard(&self) -> Promise {
         let recording = Rc::clone(&self.0);
         promise(async move {

@@ -51,7 +51,7 @@ pub(super) fn number(value: u64) -> JsValue {
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "JavaScript has no better number; 2^53 is far away"
+    reason = "JavaScript numbers are doubles; values stay far below 2^53"
 )]
 pub(super) fn float(value: u64) -> f64 {
     value as f64

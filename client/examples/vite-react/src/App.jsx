@@ -15,7 +15,7 @@ export function App() {
       <p><label>Server <input value={server} onChange={(event) => setServer(event.target.value)} /></label></p>
       <p><label>Token <input type="password" autoComplete="off" value={token} onChange={(event) => setToken(event.target.value)} /></label></p>
       <canvas ref={setCanvas} width="640" height="480" style={{ width: '100%' }} />
-      {/* What goes wrong is in `error`, too. */}
+      {/* `error` has the reason of a rejection. */}
       <button onClick={() => (recording ? stop() : start()).catch(() => {})}>{recording ? 'Stop' : 'Record'}</button>
       {' '}
       <output>
@@ -27,7 +27,7 @@ export function App() {
   );
 }
 
-/** Something to record. */
+/** Draws a picture to record. */
 function useDrawing(canvas) {
   useEffect(() => {
     const context = canvas?.getContext('2d', { alpha: false });
