@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Leaves target/release/sortie-server and, where GStreamer's development files
-# are, target/release/sortie-capture-agent, optimised, with the pages inside. Does
-# nothing when nothing they are made of has changed.
+# Builds target/release/sortie-server and, if GStreamer's development files are installed,
+# target/release/sortie-capture-agent: optimised, with the pages embedded. Does nothing if their sources have not changed.
 #
 #   scripts/build.sh           both
-#   scripts/build.sh server    the server alone
+#   scripts/build.sh server    the server only
 source "$(dirname "$0")/common.sh"
 
 wanted=${1:-all}
@@ -14,10 +13,10 @@ scripts/setup.sh run
 scripts/pages.sh
 
 mkdir -p target/release
-# Another clone may share the cache: nobody may replace a program before it is copied.
+# Another clone may share the cache: it must not replace a program before it is copied.
 exec 9>"$CACHE/release.lock"
 
-# The program, what it is called, and the folders it is made of.
+# build PROGRAM NAME FOLDER...: builds a program from these folders.
 build() {
     local program=$1 what=$2 binary=target/release/$1 stamp=target/${1#sortie-}.stamp now
     shift 2
@@ -35,7 +34,7 @@ build() {
     flock -u 9
 }
 
-# What the agent is built with besides Rust: GStreamer, and libclang for the bindings to V4L2.
+# Requirements of the agent besides Rust: GStreamer, and libclang for the bindings to V4L2.
 has_gstreamer() { pkg-config --exists gstreamer-1.0 gstreamer-app-1.0 gstreamer-video-1.0 2>/dev/null; }
 has_libclang() { [[ -n ${LIBCLANG_PATH:-} ]] || PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep libclang >/dev/null || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null; }
 
@@ -44,5 +43,5 @@ build sortie-server "the server" server api media tus dist
 if has_gstreamer && has_libclang; then
     build sortie-capture-agent "the capture agent" capture-agent server api media tus dist
 else
-    say "The capture agent is left out: it needs GStreamer's development files and libclang (scripts/setup.sh agent)"
+    say "Skipping the capture agent: it needs GStreamer's development files and libclang (scripts/setup.sh agent)"
 fi

@@ -1,10 +1,10 @@
-// Runs the workspace's native tests, several test programs at a time: most of them wait for something most of the time.
-// What a program says comes in one piece, when it has ended.
+// Runs the workspace's native tests, several test programs in parallel, because they mostly wait. The output of a program
+// is printed when it has ended.
 //
-//   node scripts/cargo-tests.mjs              all of them, and the examples in the documentation
-//   node scripts/cargo-tests.mjs postgres     on PostgreSQL, those whose database that changes
+//   node scripts/cargo-tests.mjs              all tests, and the examples in the documentation
+//   node scripts/cargo-tests.mjs postgres     on PostgreSQL: the tests whose database is configurable
 //
-// Always the whole workspace is built: one package by itself has other features, and would be compiled again.
+// Always builds the whole workspace: a single package has other features and would be compiled again.
 
 import { spawn } from 'node:child_process';
 import { cpus } from 'node:os';
@@ -12,18 +12,18 @@ import { basename, dirname, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const WORKSPACE = ['--locked', '--workspace'];
-/** As many programs as cores, each with as many threads: half of them wait. On large machines no more than four servers of S3. */
+/** Number of parallel programs: one per core, although each has a thread per core, because half of them wait. At most four S3 servers. */
 const AT_A_TIME = Math.min(cpus().length, 4);
 
-/** Waits for minutes while the others run, so it starts first. */
+/** Takes longest, mostly waiting, so it starts first. */
 const LONGEST = 'replicas';
 
 /** Test programs that use PostgreSQL in any case. */
 const ALWAYS_ON_POSTGRES = new Set(['replicas']);
-/** Of the unit tests only those of db:: have a database that the variable chooses: see server/src/db/testing.rs. */
+/** Filter of the unit tests whose database is configurable: see server/src/db/testing.rs. */
 const UNIT_TESTS_ON_POSTGRES = 'db::';
 
-/** Builds the test programs; gives the folder, the package, the kind and the path of each. */
+/** Builds the test programs; returns the folder, package, kind and path of each. */
 async function build() {
   const cargo = spawn('cargo', ['test', ...WORKSPACE, '--no-run', '--message-format=json-render-diagnostics'], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -49,28 +49,28 @@ async function build() {
 const order = ({ package: folder, kind, name }) =>
   `${name === LONGEST ? 0 : 1} ${folder} ${kind === 'test' ? 1 : 0} ${name}`;
 
-/** What of a program runs a second time, on PostgreSQL: its arguments, or nothing. */
+/** Arguments of a program's run on PostgreSQL; `undefined` if it has none. */
 function onPostgres({ package: name, kind, name: target }) {
   if (name !== 'server' || kind === 'bin' || ALWAYS_ON_POSTGRES.has(target)) return undefined;
   return kind === 'lib' ? [UNIT_TESTS_ON_POSTGRES] : [];
 }
 
-/** Runs a program to its end; gives what it said and whether it went well. */
+/** Runs a program; returns its output and its exit code or signal. */
 function run({ path, folder, args }) {
   return new Promise((resolve, reject) => {
-    const said = [];
+    const output = [];
     const child = spawn(path, args, {
       cwd: folder,
       env: { ...process.env, CARGO_MANIFEST_DIR: folder },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => said.push(bytes));
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => output.push(bytes));
     child.once('error', reject);
-    child.once('close', (code, signal) => resolve({ said: Buffer.concat(said), ended: code ?? signal }));
+    child.once('close', (code, signal) => resolve({ output: Buffer.concat(output), ended: code ?? signal }));
   });
 }
 
-/** Runs all of them; gives the titles of those that failed. */
+/** Runs all programs; returns the titles of those that failed. */
 async function runAll(programs) {
   const waiting = programs.values();
   const failed = [];
@@ -78,13 +78,13 @@ async function runAll(programs) {
     for (const program of waiting) {
       const title = `${program.package}: ${program.kind === 'test' ? `tests/${program.name}` : `unit tests of the ${program.kind}`}`;
       const begun = performance.now();
-      const { said, ended } = await run(program);
+      const { output, ended } = await run(program);
       const seconds = ((performance.now() - begun) / 1000).toFixed(1);
       process.stdout.write(`     Running ${title} (${basename(program.path)}), ${seconds} s\n`);
-      process.stdout.write(said);
+      process.stdout.write(output);
       if (ended !== 0) failed.push(`${title} (${ended})`);
-      // Whoever renames the module must not switch its tests off.
-      if (program.args.length > 0 && said.includes('running 0 tests')) failed.push(`${title} (no ${program.args})`);
+      // Renaming the module must not disable its tests.
+      if (program.args.length > 0 && output.includes('running 0 tests')) failed.push(`${title} (no ${program.args})`);
     }
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, () => worker()));

@@ -1,4 +1,4 @@
-# Shared by the other scripts: where things are, which versions, how to speak.
+# Shared by the other scripts: paths, versions, output.
 # shellcheck shell=bash
 set -euo pipefail
 
@@ -10,17 +10,17 @@ export SORTIE_CACHE=$CACHE
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
 TOOLS=$CACHE/tools
 WASM_TARGET=wasm32-unknown-unknown
-# Exit code of a check that could not be made (EX_TEMPFAIL): neither passed nor failed.
+# Exit code of a check that could not run (EX_TEMPFAIL): neither passed nor failed.
 DID_NOT_RUN=75
 
-# Trunk 0.22 needs a newer Rust than `rust-version` promises.
+# Trunk 0.22 needs a newer Rust than `rust-version`.
 TRUNK_VERSION=0.21.14
 CARGO_DENY_VERSION=0.20.2
-# Used where the machine's own Node is too old for the tests.
+# Used if the installed Node is too old for the tests.
 NODE_VERSION=22.23.3
 NPM_VERSION=11.19.1
 
-# The command line tool must match the library to the last digit.
+# The command line tool must have exactly the version of the library.
 wasm_bindgen_version() {
     awk '/^name = "wasm-bindgen"$/ { getline; gsub(/[^0-9.]/, ""); print; exit }' "$ROOT/Cargo.lock"
 }
@@ -34,7 +34,7 @@ node_is_at_least() {
         && node -e 'const [major, minor] = process.versions.node.split(".").map(Number), [a, b] = process.argv.slice(1).map(Number); process.exit(major > a || (major === a && minor >= b) ? 0 : 1)' "$1" "$2"
 }
 
-# What Vite asks for, with which the npm package is tried.
+# Requirement of Vite, which the tests of the npm package use.
 node_is_enough_for_tests() { node_is_at_least 20 19; }
 
 NODE_DIR=$TOOLS/node-$NODE_VERSION
@@ -58,19 +58,19 @@ die() {
     exit 1
 }
 
-# Seconds as people read them: 7 s, 3 min 20 s.
+# Formats seconds: 7 s, 3 min 20 s.
 human_seconds() {
     if (($1 < 60)); then printf '%d s' "$1"; else printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); fi
 }
 
-# One hash over the names and contents of the files under the given paths.
+# Hash of the names and contents of the files below the given paths.
 content_hash() {
     find "$@" -type f -not -path '*/node_modules/*' -print0 2>/dev/null \
         | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-20
 }
 
-# Where the npm packages locked in folder $1 are kept.
+# Cache folder of the npm packages that $1/package-lock.json locks.
 npm_dir() { printf '%s/npm/%s' "$CACHE" "$(content_hash "$1/package-lock.json")"; }
 
-# Where the Python packages named in file $1 are kept.
+# Cache folder of the Python packages that file $1 lists.
 python_dir() { printf '%s/python/%s' "$CACHE" "$(content_hash "$1")"; }

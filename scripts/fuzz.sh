@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# Fuzzes what reads strangers' bytes, one target after the other:
+# Fuzzes the parsers of untrusted input, one target after the other:
 #
 #   scripts/fuzz.sh                    every target for a minute
 #   scripts/fuzz.sh indexer headers    only these
 #   SECONDS_EACH=3600 scripts/fuzz.sh  for an hour each
 #
-# It needs a nightly toolchain (`rustup toolchain install nightly`) and cargo-fuzz
-# (`cargo install cargo-fuzz --locked`). What is found is left in the target's
-# artifacts/ folder; the corpus is kept in the cache and grows with every run.
+# Needs a nightly toolchain (`rustup toolchain install nightly`) and cargo-fuzz (`cargo install cargo-fuzz --locked`).
+# Crashing inputs are written to the crate's fuzz/artifacts folder. The corpus is in the cache and grows with every run.
 source "$(dirname "$0")/common.sh"
 
 SECONDS_EACH=${SECONDS_EACH:-60}
@@ -19,10 +18,10 @@ cargo fuzz --version >/dev/null 2>&1 \
     || die "Fuzzing needs cargo-fuzz." "cargo install cargo-fuzz --locked"
 
 CORPUS=$SORTIE_CACHE/fuzz
-# Apart from the others: sanitizers change every dependency's build.
+# A separate folder: sanitizers change the build of every dependency.
 FUZZ_TARGET_DIR=$SORTIE_CACHE/target-fuzz
 
-# Real recordings behind two bytes that choose the options and the size of a chunk.
+# Two bytes that select the options and the chunk size, then a real recording.
 seed_indexer() {
     local recording flags
     for recording in media/tests/data/*.{webm,mkv,mp4}; do
@@ -47,7 +46,7 @@ seed_headers() {
         "$version" >"$1/partial"
 }
 
-# The size of a piece, then a form.
+# Chunk size, then a form.
 seed_form() {
     local id='Content-Disposition: form-data; name="recording_id"'
     local file='Content-Disposition: form-data; name="file"; filename="a.webm"\r\nContent-Type: video/webm'
@@ -67,7 +66,7 @@ fuzz() {
         cargo +nightly fuzz run --target-dir "$FUZZ_TARGET_DIR" "$target" "$corpus" -- \
             -max_total_time="$SECONDS_EACH" -max_len="$max_len" -timeout=10 -rss_limit_mb=2048 \
             -print_final_stats=1 -verbosity=0
-    ) || die "The target '$target' found something." "See $crate/fuzz/artifacts/$target."
+    ) || die "The target '$target' found a failure." "See $crate/fuzz/artifacts/$target."
 }
 
 targets=("$@")

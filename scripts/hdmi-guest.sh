@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Makes what the virtual machine of tests/hdmi boots, in the cache, and prints the folder: `kernel` and `initrd`.
+# Builds `kernel` and `initrd` of the virtual machine of tests/hdmi in the cache, and prints their folder.
 #
-# The kernel is Debian's stock one, whose vivid driver emulates an HDMI input. It is unpacked, never installed.
+# The kernel is Debian's stock kernel, whose vivid driver emulates an HDMI input. It is unpacked, never installed.
 source "$(dirname "$0")/common.sh"
 
 GUEST=$ROOT/tests/hdmi/guest
 
 has_lists() { [[ -n $(apt-cache pkgnames linux-image-amd64 2>/dev/null) ]]; }
 
-# The newest kernel that apt knows: linux-image-6.1.0-56-amd64.
+# Newest kernel that apt knows, for example linux-image-6.1.0-56-amd64.
 newest() {
     apt-cache depends --no-recommends --no-suggests linux-image-amd64 \
         | awk '$1 == "Depends:" && $2 ~ /^linux-image-[0-9].*-amd64$/ { print $2; exit }'
@@ -20,7 +20,7 @@ done
 has_lists || ((EUID != 0)) || apt-get update -q >&2
 has_lists || die "apt does not know linux-image-amd64. An administrator must run: apt-get update"
 package=$(newest)
-[[ -n $package ]] || die "apt does not say which kernel linux-image-amd64 is."
+[[ -n $package ]] || die "apt does not name the kernel of linux-image-amd64."
 version=$(apt-cache show --no-all-versions "$package" | awk '$1 == "Version:" { print $2; exit }')
 
 folder=$CACHE/hdmi/$package-$version-$(content_hash "$GUEST" "$ROOT/scripts/hdmi-guest.sh")
@@ -29,7 +29,7 @@ if [[ ! -d $folder ]]; then
     mkdir -p "$CACHE/hdmi"
     work=$(mktemp -d "$CACHE/hdmi/partial.XXXXXX")
     trap 'rm -rf "$work"' EXIT
-    # apt drops its privileges to download, and may then not write into our folder.
+    # By default apt downloads as another user, who cannot write to this folder.
     (cd "$work" && apt-get -q -o APT::Sandbox::User=root download "$package=$version" >&2)
     root=$work/root
     mkdir -p "$root"/{bin,changes,dev,host,proc,root,sys} "$work/out"

@@ -18,7 +18,7 @@ if [[ -z ${SORTIE_CAPTURE_AGENT:-} ]]; then
     cargo build --locked --quiet -p sortie-capture-agent
 fi
 
-# The guest would take minutes to look through GStreamer's plugins; it gets the host's list of them.
+# The guest would take minutes to scan GStreamer's plugins, so it uses the host's registry of them.
 export GST_REGISTRY=$CACHE/hdmi/gstreamer-registry.bin
 gst-inspect-1.0 >/dev/null
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the client's WebAssembly modules for JavaScript into target/client-js, or into the given folder: core (the
-# recorder), later (uploads of recoverable recordings and files), session_watcher and playable; and worker.js, for pages
+# Builds the client's WebAssembly modules for JavaScript in target/client-js, or in the given folder: core (the recorder),
+# later (uploads of recoverable recordings and files), session_watcher and playable. Also copies worker.js, for pages
 # that do not allow blob: workers.
 source "$(dirname "$0")/common.sh"
 

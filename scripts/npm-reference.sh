@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes the npm package's reference from its types into target/npm-reference, or into the folder that is named.
-# A link that leads nowhere, or a type that is named and not exported, is an error.
+# Writes the npm package's reference from its types to target/npm-reference, or to the given folder. Fails on broken links
+# and on types that are used but not exported.
 source "$(dirname "$0")/common.sh"
 
 scripts/setup.sh test
@@ -9,7 +9,7 @@ types=$(mktemp -d)
 trap 'rm -rf "$types"' EXIT
 cp client/npm/*.d.ts client/npm/README.md "$types/"
 tools=$(npm_dir tests/npm)/node_modules
-# The hook's types name React's.
+# The hook's types use React's.
 ln -s "$tools" "$types/node_modules"
 cat >"$types/tsconfig.json" <<'JSON'
 { "compilerOptions": { "strict": true, "module": "esnext", "moduleResolution": "bundler", "lib": ["es2022", "dom"], "types": [] } }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Tries a server against its own description. Clients that openapi-python-client and openapi-typescript generate from
-# it use the server. Then schemathesis sends examples at the limits, wrong values, and whole chains of requests: nothing
-# may answer 500, or other than the description says.
+# Tests a server against its own OpenAPI description. First clients that openapi-python-client and openapi-typescript
+# generate from it use the server. Then schemathesis sends boundary values, wrong values and chains of requests: no
+# response may be a 500 or contradict the description.
 #
 #   SORTIE_SERVER=…/sortie-server scripts/openapi.sh [OPTIONS OF schemathesis run]
 source "$(dirname "$0")/common.sh"
@@ -38,13 +38,13 @@ PYTHON
 [[ -n $token ]] || die "The server does not start." "$(tail -5 "$folder/log")"
 
 status=0
-say "A Python client, generated"
+say "Generated Python client"
 (cd "$folder" && curl --silent --fail --show-error "$address/api/openapi.json" -o openapi.json \
     && "$python" -m openapi_python_client generate --path openapi.json --config "$ROOT/tests/openapi/python_client.yml" --meta none \
         --output-path sortie_recording_client --fail-on-warning \
     && PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 "$python" "$ROOT/tests/openapi/python_client.py" "$address" "$token") || status=1
 
-say "A TypeScript client, generated"
+say "Generated TypeScript client"
 programs=$ROOT/tests/openapi/node_modules
 (mkdir "$folder/typescript" && cd "$folder/typescript" && ln -s "$programs" node_modules \
     && cp "$ROOT"/tests/openapi/{client.ts,tsconfig.json} . && echo '{ "type": "module" }' >package.json \
@@ -53,15 +53,15 @@ programs=$ROOT/tests/openapi/node_modules
     && node client.js "$address" "$token") || status=1
 
 say "schemathesis"
-# Left out: streams that do not end, and what would end the very sign-in that asks.
+# Excluded: endless streams, and routes that would end this sign-in.
 (cd tests/openapi && SCHEMATHESIS_HOOKS=hooks PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 "$python" -m schemathesis.cli run "$address/api/openapi.json" \
     --header "Authorization: Bearer $token" --max-examples 10 --max-time 90 --request-timeout 10 --seed 1 \
     --no-shrink --continue-on-failure --generation-database none \
     --exclude-path /api/events --exclude-path /api/auth/logout --exclude-path /api/auth/password \
     --warnings off "$@") || status=1
-# Whatever made the server log a fault counts, too.
+# Errors in the server's log count as failures.
 if grep -q '"level":"ERROR"' "$folder/log"; then
-    say "The server's log has faults:"
+    say "The server's log has errors:"
     grep '"level":"ERROR"' "$folder/log" | cut -c1-400 | sort | uniq -c | sort -rn | head -20
     status=1
 fi

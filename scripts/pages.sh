@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Builds the pages into dist/, which the server's build embeds. Does nothing
-# when nothing they are made of has changed.
+# Builds the pages in dist/, which the server's build embeds. Does nothing if their sources have not changed.
 source "$(dirname "$0")/common.sh"
 
 inputs=(frontend client api tus media index.html Trunk.toml Cargo.toml Cargo.lock)
@@ -14,7 +13,7 @@ say "Building the pages (3 min the first time, then half a minute)"
 PATH="$(npm_dir scripts/web-tools)/node_modules/.bin:$PATH"
 mkdir -p target
 rm -f "$stamp"
-# Others take NO_COLOR with any value, Trunk only with `true` or `false`.
+# Trunk accepts NO_COLOR with `true` or `false` only, other programs with any value.
 if [[ -n ${NO_COLOR:-} ]]; then export NO_COLOR=true; else unset NO_COLOR; fi
 trunk build --release
 printf '%s\n' "$now" >"$stamp"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds and starts the server with recording on, SQLite and a local folder
-# under ./data. Whatever SORTIE_* variable is already set is left alone.
+# Builds and starts the server with recording enabled, SQLite and local storage in ./data. SORTIE_* variables that are set
+# have precedence.
 source "$(dirname "$0")/common.sh"
 
 scripts/build.sh server

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes the pictures in docs/images/ again, from server and capture agent as they are now. They look best with Debian's fonts-inter.
+# Updates the screenshots in docs/images. They look best with Debian's package fonts-inter.
 source "$(dirname "$0")/common.sh"
 
 scripts/setup.sh test

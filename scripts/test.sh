@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Checks and tests everything, or only the stages that are named:
+# Runs all stages of checks and tests, or the given ones:
 #
-#   scripts/test.sh                    all of it
-#   scripts/test.sh clippy native      these two
+#   scripts/test.sh                    all stages
+#   scripts/test.sh clippy native      two stages
 #   scripts/test.sh fuzz               a minute for each fuzz target; needs nightly Rust
-#   scripts/test.sh long               the recorder, offline and hidden for minutes, and for eight hours at speed
+#   scripts/test.sh long               the recorder offline and hidden for minutes, and eight hours at high speed
 #   scripts/test.sh pages server agent js-client browser    the end-to-end tests
 #
-# A failed stage does not stop the ones after it; the summary and the exit code tell.
+# After a failed stage the others still run. The summary and the exit code report the failure.
 source "$(dirname "$0")/common.sh"
 
-# What runs in the browser, and what does no I/O. All of it is built natively too:
-# most of its tests need no browser.
+# Crates that run in the browser, and crates without I/O. Both are also built natively, because most of their tests need no
+# browser.
 BROWSER=(-p sortie-client -p sortie-frontend)
 CORE=(-p sortie-api -p sortie-media -p sortie-tus)
 # Features of the client, one for each WebAssembly module of the npm package.
@@ -22,7 +22,7 @@ stage_setup() { scripts/setup.sh test; }
 stage_format() { cargo fmt --all --check; }
 
 stage_deny() {
-    # Duplicate versions are warnings, and long: `cargo deny check bans` lists them.
+    # Without the long warnings about duplicate versions: `cargo deny check bans` prints them.
     cargo deny --log-level error check bans licenses sources
 }
 
@@ -47,22 +47,22 @@ stage_native() { node scripts/cargo-tests.mjs; }
 stage_postgres() { node scripts/cargo-tests.mjs postgres; }
 
 stage_core-wasm() {
-    # getrandom's backend is proptest's: the runner hands it a fixed seed.
+    # proptest needs a backend of getrandom: the runner provides a constant seed.
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="node $ROOT/scripts/wasm-test-runner.mjs" \
         CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS='--cfg getrandom_backend="custom" -C link-arg=--allow-undefined' \
         cargo test --locked --lib --target "$WASM_TARGET" "${CORE[@]}"
 }
 
 stage_client-wasm() {
-    # Options of the browser are in client/webdriver.json. The runner's limit is for all tests of a program together.
+    # The browser's options are in client/webdriver.json. The runner's timeout covers all tests of a program.
     WASM_BINDGEN_TEST_TIMEOUT=180 \
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner \
         CHROMEDRIVER=${CHROMEDRIVER:-$(command -v chromedriver)} \
         cargo test --locked --target "$WASM_TARGET" -p sortie-client --features "$JS_MODULES"
 }
 
-# What is tested end to end is put into the clone first: the cache may be shared
-# with another one, and a build that failed must not leave an older result behind.
+# Folder of the programs for the end-to-end tests. It is in the clone, because clones may share the cache. Old programs are
+# removed before a build, so that no test uses them after a failed build.
 TESTED=$ROOT/target/tested
 
 stage_server() {
@@ -72,7 +72,7 @@ stage_server() {
     cp "$CARGO_TARGET_DIR/debug/sortie-server" "$TESTED/"
 }
 
-# By itself: built together with the server it would get the server's heavy back ends.
+# Built separately: together with the server it would get the features of the server's storage backends.
 stage_agent() {
     rm -f "$TESTED/sortie-capture-agent"
     cargo build --locked -p sortie-capture-agent
@@ -81,7 +81,7 @@ stage_agent() {
 }
 
 stage_faults() {
-    # Two hundred kills and twenty with SeaweedFS, a traced server, bad networks, full disks: about five minutes on
+    # Two hundred kills, twenty more with SeaweedFS, traced system calls, network faults, full disks: about five minutes on
     # two busy cores. `make soak` kills more often.
     cargo build --locked --quiet -p sortie-faults
     SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server} \
@@ -89,22 +89,22 @@ stage_faults() {
 }
 
 stage_hostile() {
-    # The program as it is delivered: memory and speed of an unoptimised one say little. A plain run builds it after
-    # everything else, so that its dependencies come from the cache.
+    # Uses the optimised program, because memory and speed of an unoptimised one mean little. A full run builds it last,
+    # with dependencies from the cache.
     cargo build --locked --quiet --release -p sortie-server
     cargo build --locked --quiet -p sortie-faults
     SORTIE_SERVER=$CARGO_TARGET_DIR/release/sortie-server "$CARGO_TARGET_DIR/debug/sortie-faults" hostile
 }
 
 stage_hdmi() {
-    # Building it again, beside other tests, would change the program under them.
+    # Another build would replace the program while other tests use it.
     [[ ! -f $logs/agent.outcome ]] || export SORTIE_CAPTURE_AGENT=${SORTIE_CAPTURE_AGENT:-$TESTED/sortie-capture-agent}
-    # Six starts of an emulated machine: three minutes on an idle core. `make test-hdmi` cuts more often, and holds the
-    # agent to the second that is promised; here the disk may have to wait for others.
+    # Boots a virtual machine six times: three minutes on an idle core. The limit is larger than in `make test-hdmi`,
+    # because the disk may be busy with other stages.
     scripts/hdmi.sh all --cuts 3 --limit 5000
 }
 
-# Not in a plain run: it needs a nightly Rust. `make test-nightly` runs it.
+# Not part of a full run: it needs a nightly Rust. `make test-nightly` runs it.
 stage_fuzz() { scripts/fuzz.sh; }
 
 stage_js-client() {
@@ -117,13 +117,13 @@ stage_browser() {
     export SORTIE_CLIENT_JS=${SORTIE_CLIENT_JS:-$TESTED/client-js}
     export SORTIE_CAPTURE_AGENT=${SORTIE_CAPTURE_AGENT:-$TESTED/sortie-capture-agent}
     [[ -x $SORTIE_SERVER && -x $SORTIE_CAPTURE_AGENT && -d $SORTIE_CLIENT_JS ]] \
-        || die "There is nothing to test: run the stages server, agent and js-client first."
+        || die "There is no program to test. Run the stages server, agent and js-client first."
     node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
 }
 
 stage_npm() {
     export SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server}
-    [[ -x $SORTIE_SERVER ]] || die "There is nothing to test: run the stage server first."
+    [[ -x $SORTIE_SERVER ]] || die "There is no program to test. Run the stage server first."
     node_is_enough_for_tests || die "Vite needs Node 20.19 or newer; this is $(node --version)." "Run: scripts/setup.sh test"
     scripts/npm.sh "$TESTED/npm"
     scripts/npm-reference.sh "$TESTED/npm-reference"
@@ -131,26 +131,26 @@ stage_npm() {
         node --test --test-concurrency=1 --test-reporter=spec tests/npm/*.test.mjs
 }
 
-# Not in a plain run: what is shown there in seconds, for as long as people record. Twelve minutes on two idle cores.
+# Not part of a full run: repeats tests that last seconds there with realistic durations. Twelve minutes on two idle cores.
 stage_long() {
     export SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server} SORTIE_CLIENT_JS=${SORTIE_CLIENT_JS:-$TESTED/client-js}
     export SORTIE_NPM=${SORTIE_NPM:-$TESTED/npm} SORTIE_LONG=1
     [[ -x $SORTIE_SERVER && -d $SORTIE_CLIENT_JS && -d $SORTIE_NPM ]] \
-        || die "There is nothing to test: run the stages server, js-client and npm first."
+        || die "There is no program to test. Run the stages server, js-client and npm first."
     node --test --test-concurrency=1 --test-reporter=spec \
         tests/browser/recorder-{faults,hours}.test.mjs tests/npm/hidden.test.mjs
 }
 
 stage_conformance() {
     export SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server}
-    [[ -x $SORTIE_SERVER ]] || die "There is nothing to test: run the stage server first."
+    [[ -x $SORTIE_SERVER ]] || die "There is no program to test. Run the stage server first."
     SORTIE_PYTHON=$(python_dir tests/conformance/requirements.txt)/bin/python \
         node --test --test-concurrency=1 --test-reporter=spec tests/conformance/*.test.mjs
 }
 
 stage_deploy() {
     export SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server}
-    [[ -x $SORTIE_SERVER ]] || die "There is nothing to test: run the stage server first."
+    [[ -x $SORTIE_SERVER ]] || die "There is no program to test. Run the stage server first."
     local tools
     tools=$(python_dir tests/deploy/requirements.txt)
     (cd tests/deploy && "$tools/bin/python" -B -m unittest chart_test host_test image_test)
@@ -158,17 +158,16 @@ stage_deploy() {
 
 stage_openapi() {
     export SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server}
-    [[ -x $SORTIE_SERVER ]] || die "There is nothing to test: run the stage server first."
+    [[ -x $SORTIE_SERVER ]] || die "There is no program to test. Run the stage server first."
     scripts/openapi.sh
 }
 
-# A plain run, step by step; what is separated by `|` runs side by side. Some stages compile and others wait for pictures,
-# silences and retries: together they take little longer than the longer one. What measures time is in the first lane,
-# and what is in the second one is content with the rest of the machine.
-#   pages, js-client  one core for minutes, and a build folder of their own, as what runs beside them has
-#   server, agent     embed the pages; all that runs in a browser needs them
-#   hostile           measures memory and answers within a second
-#   hdmi              emulates a machine, which is too slow beside anything else
+# Steps of a full run. Lanes separated by `|` run in parallel: some stages compile while others wait for frames, timeouts
+# and retries. Stages that depend on timing are in the first lane; the second one has a lower priority.
+#   pages, js-client  use one core for minutes; the stages beside them use other build folders
+#   server, agent     embed the pages; all browser tests need them
+#   hostile           measures memory and requires responses within a second
+#   hdmi              emulates a machine, too slow in parallel with other stages
 STEPS=(
     "setup"
     "format deny audit"
@@ -186,31 +185,31 @@ done
 
 describe() {
     case $1 in
-        setup) echo "install what is missing" ;;
+        setup) echo "install missing tools and packages" ;;
         format) echo "rustfmt" ;;
         deny) echo "licences, sources and versions of dependencies" ;;
         audit) echo "security advisories" ;;
         pages) echo "build the pages" ;;
-        clippy-wasm) echo "clippy, what runs in the browser" ;;
-        clippy) echo "clippy, everything, natively" ;;
-        docs) echo "documentation builds without a broken link" ;;
+        clippy-wasm) echo "clippy for the browser crates" ;;
+        clippy) echo "clippy for all crates, native" ;;
+        docs) echo "build the documentation, check its links" ;;
         native) echo "unit, property and integration tests" ;;
-        postgres) echo "the server's tests again, on PostgreSQL" ;;
-        core-wasm) echo "the crates without I/O, tested as WebAssembly" ;;
+        postgres) echo "server tests with PostgreSQL" ;;
+        core-wasm) echo "unit tests of the crates without I/O, as WebAssembly" ;;
         client-wasm) echo "client tests in Chromium" ;;
-        server) echo "build the server with the pages inside" ;;
-        agent) echo "build the capture agent with the pages inside" ;;
-        long) echo "the recorder's faults at full length: a minute offline, two minutes hidden, eight hours" ;;
-        fuzz) echo "fuzz what reads strangers' bytes, a minute each" ;;
-        faults) echo "kills, system calls, full disks, bad networks" ;;
+        server) echo "build the server with embedded pages" ;;
+        agent) echo "build the capture agent with embedded pages" ;;
+        long) echo "recorder tests of realistic length: a minute offline, two minutes hidden, eight hours" ;;
+        fuzz) echo "fuzz the parsers of untrusted input, a minute each" ;;
+        faults) echo "kills, order of system calls, full disks, network faults" ;;
         hostile) echo "hostile input in 512 MiB: crafted files, floods, idle and trickling connections" ;;
-        hdmi) echo "the capture agent in a virtual machine: changes of its HDMI signal, power cuts" ;;
+        hdmi) echo "capture agent in a virtual machine: HDMI signal changes, power cuts" ;;
         js-client) echo "build the client for JavaScript" ;;
-        browser) echo "end to end: real server, real browser" ;;
-        npm) echo "the npm package in real projects: Vite, webpack, noVNC" ;;
-        conformance) echo "tus clients of others against the real server" ;;
-        openapi) echo "the API against its own description, with schemathesis" ;;
-        deploy) echo "Helm chart, image, Compose and systemd, each by its own tools" ;;
+        browser) echo "end-to-end tests with a real server and browser" ;;
+        npm) echo "npm package in real projects: Vite, webpack, noVNC" ;;
+        conformance) echo "third-party tus clients against the real server" ;;
+        openapi) echo "API against its OpenAPI description, with schemathesis" ;;
+        deploy) echo "Helm chart, image, Compose file and systemd units" ;;
     esac
 }
 
@@ -231,10 +230,10 @@ trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# run_stage NAME: what came of it and how long it took is in $logs/NAME.outcome then.
+# run_stage NAME: runs a stage and writes its status and duration to $logs/NAME.outcome.
 run_stage() {
     local name=$1 begun=$SECONDS status took
-    # A subshell of its own, outside any condition, so that `set -e` holds in it.
+    # In a subshell and outside a condition, so that `set -e` is in force.
     set +e
     (
         set -e
@@ -253,8 +252,8 @@ run_stage() {
     echo "$status|$took" >"$logs/$name.outcome"
 }
 
-# run_lane NICENESS NAME...: these one after the other, beside other lanes. What a stage says comes in one piece, when
-# it has ended.
+# run_lane NICENESS NAME...: runs stages one after the other, in parallel with other lanes. The output of a stage is printed
+# when it has ended.
 run_lane() {
     local niceness=$1 name
     shift
@@ -266,11 +265,11 @@ run_lane() {
     done
 }
 
-# run_beside LANE|LANE: lanes at the same time. Where the machine has not enough for both, the first one goes first.
+# run_beside LANE|LANE: runs lanes in parallel. The first one has priority.
 run_beside() {
     local niceness=0 lane names
     while read -ra names; do
-        # A group of processes of its own, so that an interrupt ends all of it.
+        # A process group per lane, so that an interrupt ends the whole lane.
         set -m
         run_lane "$niceness" "${names[@]}" </dev/null &
         lanes+=($!)
@@ -297,7 +296,7 @@ else
                 run_stage "$name"
             done
         fi
-        # Without its tools every other stage would only repeat the complaint.
+        # Without the tools every other stage would fail too.
         [[ ! -f $logs/setup.outcome || $(<"$logs/setup.outcome") == 0* ]] || break
     done
 fi
@@ -330,7 +329,7 @@ if ((failed > 0 || ran < ${#wanted[@]})); then
 fi
 if ((${#skipped[@]} > 0)); then
     printf '%s– did not run: %s%s\n' "$RED" "${skipped[*]}" "$PLAIN"
-    # A stage that was asked for by name has to run.
+    # A stage given on the command line must run.
     (($# == 0)) || exit "$DID_NOT_RUN"
 fi
 printf '%s✓ %d of %d stages passed, %s%s\n' "$GREEN" "$((ran - ${#skipped[@]}))" "$ran" "$total" "$PLAIN"

@@ -1,11 +1,9 @@
-// Runs the unit tests of a crate without I/O, built for wasm32-unknown-unknown,
-// and proves the "without I/O" on the way: the module may import nothing, so it
-// can reach no clock, no file and no socket. The one exception is the seed that
-// proptest asks getrandom for; it gets a fixed one, so a run can be repeated.
+// Runs the unit tests of a crate without I/O, built for wasm32-unknown-unknown, and verifies that it does no I/O: the module
+// must have no imports, so it can use no clock, no file and no socket. The only exception is the seed that proptest
+// requests from getrandom. It is constant, so that a run is reproducible.
 //
-// Cargo calls this as its runner: node wasm-test-runner.mjs FILE [TEST ARGUMENTS].
-// The target has no way to print; when a test fails here, run it natively to
-// read the message.
+// Cargo calls this as its runner: node wasm-test-runner.mjs FILE [TEST ARGUMENTS]. The target cannot print: to read the
+// message of a failed test, run it natively.
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 
@@ -17,7 +15,7 @@ const module = new WebAssembly.Module(await readFile(file));
 const SEED = '__getrandom_v03_custom';
 const imports = WebAssembly.Module.imports(module).filter(({ name }) => name !== SEED);
 if (imports.length > 0) {
-  console.error(`${name} imports what a crate without I/O must not need:`);
+  console.error(`${name} has imports, which a crate without I/O must not have:`);
   for (const { module, name } of imports) console.error(`  ${module}.${name}`);
   process.exit(1);
 }
@@ -37,11 +35,11 @@ try {
   // The test harness' own main(argc, argv).
   failures = exports.main(0, 0);
 } catch (trap) {
-  console.error(`${name}: a test panicked (${trap.message}); run the crate's tests natively to see which.`);
+  console.error(`${name}: a test panicked (${trap.message}); run the crate's tests natively to find it.`);
   process.exit(1);
 }
 if (failures !== 0) {
-  console.error(`${name}: the test harness answered ${failures}.`);
+  console.error(`${name}: the test harness returned ${failures}.`);
   process.exit(1);
 }
 console.log(`${name}: passed, does no I/O`);
