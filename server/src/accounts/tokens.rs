@@ -155,6 +155,7 @@ pub(super) fn is_from_the_future(iat: i64, now: i64) -> bool {
 }
 
 /// Returns the sign-in named in a refresh token. Only for tokens that this server has just issued.
+#[cfg(feature = "sso")]
 pub(super) fn family_of(refresh_token: &str) -> Option<&str> {
     let (family, _) = refresh_token.split_once('.')?;
     Some(family)

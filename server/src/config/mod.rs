@@ -150,6 +150,15 @@ pub enum StorageConfig {
 }
 
 impl StorageConfig {
+    /// Returns the configuration of the `local` back end, if that is used.
+    pub(crate) fn local(&self) -> Option<&LocalStorageConfig> {
+        match self {
+            Self::Local(local) => Some(local),
+            #[cfg(feature = "s3")]
+            _ => None,
+        }
+    }
+
     /// Local folder that receives data: the storage folder with `local`, else the staging folder.
     pub fn folder(&self) -> &Path {
         match self {

@@ -135,9 +135,7 @@ pub(in crate::http) async fn protected_limit(state: &HttpState) -> Option<Protec
         ProtectedQuota::Bytes(bytes) => bytes,
         ProtectedQuota::ShareOfDisk => {
             state.retention.rule().high_percent?;
-            let StorageConfig::Local(local) = &state.config.storage else {
-                return None;
-            };
+            let local = state.config.storage.local()?;
             Disk::of(&local.path).await.ok()?.total_bytes() / SHARE_OF_DISK
         }
     };
