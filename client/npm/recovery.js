@@ -93,7 +93,7 @@ async function ownerOf(options) {
 }
 
 async function tokenOf(getToken) {
-  let cause = new TypeError('getToken gave no token');
+  let cause = new TypeError('getToken returned no token');
   try {
     const token = await getToken();
     if (typeof token === 'string' && token !== '') return token;

@@ -85,8 +85,8 @@ export interface RecorderOptions extends TargetOptions, SpoolOptions {
 
 export interface RecorderProgress {
   /**
-   * Length in milliseconds, without pauses. It falls back to what is recorded when the encoder turns out to be
-   * silent (warnings `no_data` and `tainted_canvas`) or slower than the source (`encoder_slow`).
+   * Length in milliseconds, without pauses. If the encoder is silent (warnings `no_data` and `tainted_canvas`) or slower
+   * than the source (`encoder_slow`), the length falls back to that of the recorded data.
    */
   recorded: number;
   /** Recorded time that the server holds durably, in milliseconds. */

@@ -24,7 +24,7 @@ pub(crate) struct AutoRecordTrigger {
 }
 
 impl AutoRecordTrigger {
-    /// Takes the session's state. A repeated state gives no order: a recording that the user stopped, or that failed,
+    /// Takes the session's state. A repeated state results in no order: a recording that the user stopped, or that failed,
     /// does not start again.
     pub(crate) fn take(&mut self, session: &SessionNow) -> Option<SessionOrder> {
         if session.has_ended {

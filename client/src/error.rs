@@ -61,7 +61,7 @@ pub enum RecorderError {
     Encoder(String),
     /// The encoder emitted no byte, or the file is empty.
     #[error(
-        "There is not one byte to send. If something was to be recorded, this browser's encoder gave nothing: use a current Chrome, Edge, Firefox or Safari."
+        "There is not one byte to send. If this was a recording, the browser's encoder produced nothing: use a current Chrome, Edge, Firefox or Safari."
     )]
     Empty,
     /// The call is not possible in the recorder's state.
@@ -89,22 +89,22 @@ pub enum RecorderError {
     },
     /// The recording is larger than the server accepts; the bytes that the server holds stay there.
     #[error(
-        "The recording has become larger than the server takes. What is not there yet is kept on this device."
+        "The recording is larger than the server accepts. The remaining bytes are kept on this device."
     )]
     TooLarge,
     /// The server no longer has the upload: it has finished the recording without the remaining bytes, or deleted it.
     #[error(
-        "This recording was deleted or closed on the server. Download what is kept on this device."
+        "This recording was deleted or closed on the server. Download the copy on this device."
     )]
     Gone,
     /// Another tab uses this recording.
-    #[error("Another tab is busy with this recording. Go on there, or close it.")]
+    #[error("Another tab uses this recording. Continue there, or close that tab.")]
     InUse,
     /// The copy on the device can no longer be read.
-    #[error("What was kept on this device cannot be read. The browser may have cleared it.")]
+    #[error("The copy on this device cannot be read. The browser may have cleared it.")]
     Storage,
     /// The copy on the device contains no whole picture.
-    #[error("What is kept on this device is too short to be played.")]
+    #[error("The copy on this device is too short to be played.")]
     NotPlayable,
     /// The upload failed; the payload is an explanation.
     #[error("{0}")]

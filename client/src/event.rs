@@ -23,8 +23,8 @@ pub enum Event {
 /// Progress of recording and upload.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
-    /// Length of the recording in milliseconds, without pauses. It falls back to what is recorded when the encoder
-    /// turns out to be silent or slower than the source.
+    /// Length of the recording in milliseconds, without pauses. If the encoder is silent or slower than the source, the
+    /// length falls back to that of the recorded data.
     pub recorded_ms: u64,
     /// Bytes recorded so far.
     pub size_bytes: u64,
@@ -59,19 +59,19 @@ pub enum Waiting {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
     /// The microphone could not be opened; the recording continues without it.
-    #[error("Recording goes on without the microphone. {0}")]
+    #[error("Recording continues without the microphone. {0}")]
     NoMicrophone(RecorderError),
     /// The audio of a tab or of the system was requested, and the user or the browser did not share it.
     #[error(
-        "Recording goes on without sound: none was shared. Tick “share audio” when choosing what to share."
+        "Recording continues without sound: none was shared. Tick “share audio” when choosing what to share."
     )]
     NoSharedAudio,
     /// The microphone or the shared audio ended; the recording continues without it.
-    #[error("The sound has ended. Recording goes on without it.")]
+    #[error("The sound has ended. Recording continues without it.")]
     AudioEnded,
     /// Many bytes wait to be sent: the network is slower than the recording.
     #[error(
-        "The network is slower than the recording: {} MB are kept here and sent later.",
+        "The network is slower than the recording: {} MB are kept on this device and sent later.",
         pending_bytes / 1_000_000
     )]
     Backlog {
@@ -82,11 +82,11 @@ pub enum Warning {
     #[error("The server could not be told yet that recording has stopped.")]
     StopNotAnnounced,
     /// The device has no usable storage: bytes that are not sent are lost if the page crashes.
-    #[error("Nothing can be kept on this device: keep this page open until everything is sent.")]
+    #[error("Nothing can be stored on this device: keep this page open until everything is sent.")]
     NotDurable,
     /// Little storage is left for the browser.
     #[error(
-        "This device has only {} MB left for the recording. Make room, or let the network catch up.",
+        "This device has only {} MB left for the recording. Free storage, or wait until more is sent.",
         left_bytes / 1_000_000
     )]
     StorageLow {
@@ -94,7 +94,7 @@ pub enum Warning {
         left_bytes: u64,
     },
     /// The device's storage is full: new bytes stay in memory until the server holds them.
-    #[error("This device has no room left: keep this page open until the network has caught up.")]
+    #[error("This device's storage is full: keep this page open until everything is sent.")]
     StorageFull,
     /// The server has not answered since recording began, or it is no tus server: the address may be wrong. Recording
     /// continues and the upload is retried.

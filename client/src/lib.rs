@@ -19,7 +19,7 @@
 //!     _ => {}
 //! });
 //! recorder.start(source)?;
-//! // and when somebody presses the button again:
+//! // and when the user presses the button again:
 //! recorder.stop(StopReason::User)?;
 //! # drop(listener);
 //! # Ok(())

@@ -93,7 +93,7 @@ mod tests {
             })
             .collect();
         assert_eq!(EventReader::default().push(text.as_bytes()), expected);
-        // Any split gives the same events.
+        // Any split results in the same events.
         let mut reader = EventReader::default();
         let split: Vec<_> = text
             .as_bytes()

@@ -1,4 +1,4 @@
-//! A file that plays, of what is here.
+//! Playable file of the bytes on this device.
 
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::JsValue;
@@ -9,11 +9,11 @@ use crate::RecorderError;
 use crate::finish::Finisher;
 use crate::numbers::whole;
 
-/// Read at once.
+/// Size of a read.
 const PIECE_BYTES: f64 = 1_048_576.0;
 
-/// Makes an ordinary file of the bytes of a recording: with its length and an index, as the server would. What is
-/// torn or missing is left out. The bytes are read once and not copied.
+/// Turns the bytes of a recording into an ordinary file with length and index, as the server does. Torn and missing data
+/// is left out. The bytes are read once and not copied.
 ///
 /// # Errors
 /// [`RecorderError::Storage`] when they cannot be read, [`RecorderError::NotPlayable`] when there is not one whole

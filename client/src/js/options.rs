@@ -43,7 +43,7 @@ async fn token(get_token: Function) -> Result<String, RenewalFailed> {
     let (token, cause) = match answer {
         Ok(token) => {
             let token = token.as_string().filter(|it| !it.is_empty());
-            let cause = token.is_none().then(|| wrong("getToken gave no token"));
+            let cause = token.is_none().then(|| wrong("getToken returned no token"));
             (token, cause.unwrap_or_default())
         }
         Err(exception) => (None, exception),

@@ -131,7 +131,7 @@ impl Core {
         self.apply(|machine, now| machine.handle_call(now, call))
     }
 
-    /// Gives the machine an input and carries out the commands that follow.
+    /// Passes an input to the machine and executes the resulting commands.
     pub(super) fn apply<T>(&self, input: impl FnOnce(&mut RecorderMachine, Now) -> T) -> T {
         let outcome = {
             let mut machine = self.machine.borrow_mut();
@@ -436,7 +436,7 @@ impl Core {
 
     // Server
 
-    /// Sends a request to our server and gives its answer to the machine.
+    /// Sends a request to our server and passes the answer to the machine.
     fn request<F>(&self, send: impl AsyncFnOnce(Server) -> F + 'static)
     where
         F: FnOnce(&mut RecorderMachine, Now) + 'static,
