@@ -28,7 +28,7 @@ after(async () => {
   await sut?.close();
 });
 
-/** Opens a page that has the clients, and a file of `bytes` under the name `sent`. */
+/** Opens a page with the clients and with a file of `bytes` as `window.sent`. */
 async function open(page, bytes, name) {
   await page.route(`${sut.server.origin}/conformance/**`, (route) => {
     const { pathname } = new URL(route.request().url());
@@ -40,15 +40,15 @@ async function open(page, bytes, name) {
   await prepare(page, name);
 }
 
-/** What a page has to do after every (re)load. */
+/** Prepares the page after every (re)load. */
 async function prepare(page, name) {
   await page.waitForFunction(() => window.ready);
   await page.evaluate(async ({ name, common }) => {
     const blob = await (await fetch('/conformance/sent')).blob();
-    // The same file again after a reload, as far as a fingerprint can tell.
+    // The fingerprint of the file is the same after a reload.
     window.sent = new File([blob], name, { type: 'video/webm', lastModified: 1_700_000_000_000 });
     window.common = common;
-    /** Runs an upload to its end, or until `stopAt` bytes are acknowledged. */
+    /** Uploads to the end, or until `stopAt` bytes are acknowledged. */
     window.upload = (source, options, stopAt = Infinity, terminate = false) => new Promise((resolve, reject) => {
       const it = new window.tus.Upload(source, {
         ...window.common,
@@ -63,7 +63,7 @@ async function prepare(page, name) {
       window.last = it;
       Promise.resolve(options.prepare?.(it)).then(() => it.start(), reject);
     });
-    /** Uploads the file with Uppy; answers its address. */
+    /** Uploads the file with Uppy; returns its URL. */
     window.uppy = async (options) => {
       const uppy = new window.Uppy({ id: 'conformance' }).use(window.UppyTus, { ...window.common, ...options });
       window.lastUppy = uppy;
@@ -86,12 +86,12 @@ const some = (seed) => {
   return () => bytes;
 };
 
-withClients('tus-js-client: chunks', some(1), 'a.bin', async (page, sent) => {
+withClients('tus-js-client uploads chunks', some(1), 'a.bin', async (page, sent) => {
   const url = await page.evaluate(() => window.upload(window.sent, { chunkSize: 400_000 }));
   await sut.assertArrived(url, sent);
 });
 
-withClients('tus-js-client: a WebM file', () => sut.webm, 'a.webm', async (page) => {
+withClients('tus-js-client uploads a WebM file', () => sut.webm, 'a.webm', async (page) => {
   const url = await page.evaluate(() => window.upload(window.sent, {
     chunkSize: 30_000,
     metadata: { filename: window.sent.name, filetype: window.sent.type },
@@ -100,12 +100,12 @@ withClients('tus-js-client: a WebM file', () => sut.webm, 'a.webm', async (page)
   assert.equal(recording.filename, 'a.webm');
 });
 
-withClients('tus-js-client: parallel uploads', some(2), 'b.bin', async (page, sent) => {
+withClients('tus-js-client joins parallel uploads', some(2), 'b.bin', async (page, sent) => {
   const url = await page.evaluate(() => window.upload(window.sent, { parallelUploads: 3, chunkSize: 400_000 }));
   await sut.assertArrived(url, sent);
 });
 
-withClients('tus-js-client: a stream of deferred length', some(3), 'c.bin', async (page, sent) => {
+withClients('tus-js-client uploads a stream of deferred length', some(3), 'c.bin', async (page, sent) => {
   const url = await page.evaluate(() => window.upload(
     window.sent.stream().getReader(),
     { uploadLengthDeferred: true, chunkSize: 400_000 },
@@ -114,7 +114,7 @@ withClients('tus-js-client: a stream of deferred length', some(3), 'c.bin', asyn
 });
 
 for (const parallelUploads of [1, 3]) {
-  withClients(`tus-js-client: resumed after a reload (${parallelUploads} at once)`, some(3 + parallelUploads), 'd.bin', async (page, sent) => {
+  withClients(`tus-js-client resumes after a reload (${parallelUploads} parallel)`, some(3 + parallelUploads), 'd.bin', async (page, sent) => {
     const options = { parallelUploads, chunkSize: 256 * 1024 };
     await page.evaluate((options) => window.upload(window.sent, options, 1_000_000), options);
     await page.reload();
@@ -133,28 +133,28 @@ for (const parallelUploads of [1, 3]) {
   });
 }
 
-withClients('tus-js-client: terminated half-way', some(8), 'e.bin', async (page) => {
+withClients('tus-js-client terminates an upload halfway', some(8), 'e.bin', async (page) => {
   const url = await page.evaluate(() => window.upload(window.sent, { chunkSize: 400_000 }, 1_000_000, true));
   await sut.assertGone(url);
 });
 
-withClients('Uppy: chunks', some(9), 'f.bin', async (page, sent) => {
+withClients('Uppy uploads chunks', some(9), 'f.bin', async (page, sent) => {
   const url = await page.evaluate(() => window.uppy({ chunkSize: 400_000 }));
   await sut.assertArrived(url, sent);
 });
 
-withClients('Uppy: a WebM file as it comes', () => sut.webm, 'uppy.webm', async (page) => {
+withClients('Uppy uploads a WebM file in one request', () => sut.webm, 'uppy.webm', async (page) => {
   const url = await page.evaluate(() => window.uppy({}));
   const recording = await sut.assertPlayable(url, 'Uppy in Chromium');
   assert.equal(recording.filename, 'uppy.webm');
 });
 
-withClients('Uppy: parallel uploads', some(10), 'g.bin', async (page, sent) => {
+withClients('Uppy joins parallel uploads', some(10), 'g.bin', async (page, sent) => {
   const url = await page.evaluate(() => window.uppy({ parallelUploads: 3, chunkSize: 400_000 }));
   await sut.assertArrived(url, sent);
 });
 
-withClients('Uppy: paused and resumed', some(11), 'h.bin', async (page, sent) => {
+withClients('Uppy pauses and resumes', some(11), 'h.bin', async (page, sent) => {
   const url = await page.evaluate(async () => {
     const uploading = window.uppy({ chunkSize: 256 * 1024 });
     await new Promise((resolve) => {
@@ -167,7 +167,7 @@ withClients('Uppy: paused and resumed', some(11), 'h.bin', async (page, sent) =>
   await sut.assertArrived(url, sent);
 });
 
-withClients('Uppy: a file that is removed half-way is terminated', some(12), 'i.bin', async (page) => {
+withClients('Uppy terminates the upload of a removed file', some(12), 'i.bin', async (page) => {
   const deleted = page.waitForResponse((response) => response.request().method() === 'DELETE');
   await page.evaluate(async () => {
     window.uppy({ chunkSize: 256 * 1024 }).catch(() => {});

@@ -12,7 +12,7 @@ let sut;
 before(async () => { sut = await Sut.start(); });
 after(() => sut.close());
 
-/** Runs an upload to its end; `during` may look at the upload at every acknowledged chunk. */
+/** Uploads to the end; calls `during` after every acknowledged chunk. */
 function upload(source, options, during = () => {}) {
   const requests = [];
   return new Promise((resolve, reject) => {
@@ -32,23 +32,23 @@ function upload(source, options, during = () => {}) {
   });
 }
 
-/** Starts an upload and stops it after so many bytes; answers its address. */
-async function abandoned(source, options, bytes) {
+/** Starts an upload and aborts it after `bytes` bytes; returns its URL. */
+async function abortedUpload(source, options, bytes) {
   return new Promise((resolve, reject) => {
     const ended = upload(source, options, (it, accepted) => {
       if (accepted >= bytes) it.abort().then(() => resolve(it.url), reject);
     });
-    ended.then(() => reject(new Error('it was not stopped')), reject);
+    ended.then(() => reject(new Error('the upload completed before it was aborted')), reject);
   });
 }
 
-test('one request', async () => {
+test('upload in one request arrives', async () => {
   const sent = noise(3 * MIB + 17);
   const { url } = await upload(sent, {});
   await sut.assertArrived(url, sent);
 });
 
-test('a WebM file in chunks becomes a recording of that name', async () => {
+test('WebM file in chunks becomes a recording with its name', async () => {
   const { url, requests } = await upload(sut.webm, {
     chunkSize: 20_000,
     metadata: { filename: 'talk.webm', filetype: 'video/webm', note: 'grüße, 🎥' },
@@ -61,29 +61,29 @@ test('a WebM file in chunks becomes a recording of that name', async () => {
   assert.equal(Buffer.from(note, 'base64').toString(), 'grüße, 🎥');
 });
 
-test('the session it names', async () => {
+test('recording belongs to the session in the metadata', async () => {
   const session = await (await sut.api.post('/api/sessions', { app_id: 'conformance' })).json();
   const { url } = await upload(sut.webm, { metadata: { session_id: session.id } });
   assert.equal((await sut.finished(url)).session_id, session.id);
 });
 
-test('the first bytes with the creation', async () => {
+test('creation carries the first bytes', async () => {
   const sent = noise(2 * MIB, 2);
   const { url, requests } = await upload(sent, { uploadDataDuringCreation: true, chunkSize: MIB });
   assert.deepEqual(requests, ['POST  201', 'PATCH  204']);
   await sut.assertArrived(url, sent);
 });
 
-test('POST in place of PATCH', async () => {
+test('POST replaces PATCH', async () => {
   const sent = noise(MIB, 3);
   const { url, requests } = await upload(sent, { overridePatchMethod: true });
   assert.deepEqual(requests, ['POST  201', 'POST PATCH 204']);
   await sut.assertArrived(url, sent);
 });
 
-test('a stream whose length is not known', async () => {
+test('stream of unknown length arrives', async () => {
   const sent = noise(2 * MIB + 5, 4);
-  // Not the file's own stream: of that the client knows the size, and waits for more than there is.
+  // Not the file's own stream: tus-js-client knows its size and would wait for further bytes.
   const stream = Readable.from([sent], { objectMode: false });
   const { url } = await upload(stream, { uploadLengthDeferred: true, chunkSize: 300_000 });
   await sut.assertArrived(url, sent);
@@ -97,14 +97,14 @@ test('parallel uploads are joined', async () => {
   assert.match((await sut.head(url)).headers.get('upload-concat'), /^final;/);
 });
 
-test('a WebM file in parallel uploads is one recording', async () => {
+test('WebM file in parallel uploads is one recording', async () => {
   const { url } = await upload(sut.webm, { parallelUploads: 3, metadata: { filename: 'parts.webm' } });
   const recording = await sut.assertPlayable(url, 'tus-js-client parallel');
   assert.equal(recording.filename, 'parts.webm');
 });
 
 for (const parallelUploads of [1, 3]) {
-  test(`resumed from its fingerprint after an abort (${parallelUploads} at once)`, async () => {
+  test(`upload resumes from its fingerprint after an abort (${parallelUploads} parallel)`, async () => {
     const sent = noise(3 * MIB + 1, 5 + parallelUploads);
     const path = await sut.file(`resume-${parallelUploads}.bin`, sent);
     const options = {
@@ -113,7 +113,7 @@ for (const parallelUploads of [1, 3]) {
       chunkSize: 256 * 1024,
       parallelUploads,
     };
-    await abandoned(createReadStream(path), options, MIB);
+    await abortedUpload(createReadStream(path), options, MIB);
     let found;
     const { url, requests } = await upload(createReadStream(path), {
       ...options,
@@ -128,7 +128,7 @@ for (const parallelUploads of [1, 3]) {
   });
 }
 
-test('goes on by itself when the server is killed', async () => {
+test('upload resumes automatically after a kill of the server', async () => {
   const sent = noise(4 * MIB, 9);
   let killed;
   const { url, requests } = await upload(
@@ -143,7 +143,7 @@ test('goes on by itself when the server is killed', async () => {
   await sut.assertArrived(url, sent);
 });
 
-test('terminated half-way', async () => {
+test('upload is terminated halfway', async () => {
   const url = await new Promise((resolve, reject) => {
     upload(noise(2 * MIB, 10), { chunkSize: 256 * 1024 }, (it, accepted) => {
       if (accepted >= MIB) it.abort(true).then(() => resolve(it.url), reject);
@@ -152,7 +152,7 @@ test('terminated half-way', async () => {
   await sut.assertGone(url);
 });
 
-test('what is too large is refused for good', async () => {
+test('too large upload is refused without retries', async () => {
   await assert.rejects(
     upload(noise(10), { uploadSize: 600 * MIB, retryDelays: [10, 10] }),
     (error) => error.originalResponse?.getStatus() === 413,

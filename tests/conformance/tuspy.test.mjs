@@ -17,17 +17,17 @@ before(async () => {
 });
 after(() => sut.close());
 
-/** What `tuspy_upload.py` answers. */
+/** Runs `tuspy_upload.py` and returns its output. */
 async function tuspy(how, path) {
   const { stdout } = await run(python, [program, how, sut.endpoint, path, JSON.stringify(sut.headers)]);
   return JSON.parse(stdout);
 }
 
 for (const [how, what] of [
-  ['chunks', 'in chunks'],
-  ['checksums', 'in chunks with checksums'],
-  ['resume', 'resumed by another uploader'],
-  ['async', 'asynchronously'],
+  ['chunks', 'tuspy uploads chunks'],
+  ['checksums', 'tuspy uploads chunks with checksums'],
+  ['resume', 'tuspy resumes with another uploader'],
+  ['async', 'tuspy uploads asynchronously'],
 ]) {
   test(what, async () => {
     const sent = noise(3 * MIB + 11, how.length);
@@ -37,13 +37,13 @@ for (const [how, what] of [
   });
 }
 
-test('a WebM file becomes a recording of that name', async () => {
+test('WebM file becomes a recording with its name', async () => {
   const { url } = await tuspy('checksums', await sut.file('python.webm', sut.webm));
   const recording = await sut.assertPlayable(url, 'tuspy');
   assert.equal(recording.filename, 'python.webm');
 });
 
-test('what the server says it can', async () => {
+test('OPTIONS lists the extensions', async () => {
   const offered = await tuspy('options', sut.folder);
   assert.deepEqual(offered.extensions.sort(), [
     'checksum', 'concatenation', 'creation', 'creation-defer-length', 'creation-with-upload', 'expiration',

@@ -1,6 +1,6 @@
 """Uploads a file with tuspy: tuspy_upload.py HOW ENDPOINT FILE HEADERS-AS-JSON
 
-Prints what came of it as JSON.
+Prints the result as JSON.
 """
 
 import asyncio

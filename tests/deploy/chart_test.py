@@ -9,10 +9,10 @@ import kubernetes_validate
 import yaml
 
 CHART = Path(__file__).parents[2] / "deploy/helm/sortie-recording"
-# The oldest that Chart.yaml allows and the newest there is a schema for.
+# Oldest version that Chart.yaml allows, and newest version with a schema.
 KUBERNETES = ["1.25", "1.37"]
 
-# contract.md, "Helm values": these, with these defaults, and no others below `recording`.
+# All Helm values below `recording`, with their defaults. Users rely on them.
 RECORDING = {
     "enabled": False,
     "storageBackend": "local",
@@ -38,7 +38,7 @@ VALUES = {
     "gcs": {"recording": {"enabled": True, "storageBackend": "gcs"}, "env": {"SORTIE_RECORDING_GCS_BUCKET": "videos"}},
     "s3 with IRSA": S3 | {"serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/r"}}},
     "postgres and s3": S3 | POSTGRES,
-    "several": S3 | POSTGRES | {"replicaCount": 3},
+    "several replicas": S3 | POSTGRES | {"replicaCount": 3},
     "postgres and local": ON | POSTGRES,
     "below a path": ON | {
         "publicUrl": "https://a.example.com/recordings",
@@ -48,7 +48,7 @@ VALUES = {
     "one host with TLS": ON | {
         "ingress": {"enabled": True, "hosts": ["a.example.com"], "tls": [{"secretName": "tls", "hosts": ["a.example.com"]}]},
     },
-    "own claims": ON | {"persistence": {"existingClaim": "mine"}, "state": {"existingClaim": "mine-too"}},
+    "existing claims": ON | {"persistence": {"existingClaim": "mine"}, "state": {"existingClaim": "mine-too"}},
     "everything": ON | {
         "admin": {"existingSecret": "admin"},
         "jwt": {"existingSecret": "jwt"},
@@ -80,21 +80,21 @@ VALUES = {
 }
 
 REFUSED = {
-    "a typo": ({"recording": {"enbled": True}}, "enbled"),
-    "an unknown back end": ({"recording": {"storageBackend": "tape"}}, "storageBackend"),
+    "a misspelt key": ({"recording": {"enbled": True}}, "enbled"),
+    "an unknown backend": ({"recording": {"storageBackend": "tape"}}, "storageBackend"),
     "s3 without a bucket": ({"recording": {"enabled": True, "storageBackend": "s3"}}, "recording.s3.bucket"),
     "postgres without a Secret": ({"database": {"type": "postgres"}}, "database.existingSecret"),
-    "an ingress for nobody": ({"ingress": {"enabled": True}}, "ingress.hosts"),
-    "several with one volume": (ON | POSTGRES | {"replicaCount": 2}, "replicaCount"),
-    "several with one file": (S3 | {"replicaCount": 2}, "replicaCount"),
-    "a public address without a scheme": ({"publicUrl": "a.example.com"}, "publicUrl"),
+    "an ingress without hosts": ({"ingress": {"enabled": True}}, "ingress.hosts"),
+    "several replicas with one volume": (ON | POSTGRES | {"replicaCount": 2}, "replicaCount"),
+    "several replicas with SQLite": (S3 | {"replicaCount": 2}, "replicaCount"),
+    "a public URL without a scheme": ({"publicUrl": "a.example.com"}, "publicUrl"),
     "a relative path": ({"recording": {"storagePath": "data"}}, "storagePath"),
-    "no size at all": ({"recording": {"maxSizeMB": 0}}, "maxSizeMB"),
+    "a maximum size of 0": ({"recording": {"maxSizeMB": 0}}, "maxSizeMB"),
 }
 
 
 def render(values, name="sortie"):
-    """The objects that Helm would send to Kubernetes, by (kind, name)."""
+    """Returns the rendered Kubernetes objects by (kind, name)."""
     with helm.Chart.load(str(CHART)) as chart:
         files = chart.render(values, name=name, namespace="recordings")
     manifests = "\n---\n".join(text for path, text in files.items() if path.endswith(".yaml"))
@@ -120,11 +120,11 @@ def variables(objects):
 class Chart(unittest.TestCase):
     def test_lint(self):
         result = helm.lint(str(CHART))
-        # Severity 1 is a recommendation: an icon.
+        # Severity 1 is a recommendation, such as an icon.
         worse = [message for message in result["messages"] if message["severity"] > 1]
         self.assertEqual((worse, result["errors"]), ([], []))
 
-    def test_values_are_the_contracts(self):
+    def test_recording_values_and_defaults_are_stable(self):
         values = yaml.safe_load((CHART / "values.yaml").read_text())
         self.assertEqual(values["recording"], RECORDING)
 
@@ -135,7 +135,7 @@ class Chart(unittest.TestCase):
                     with self.subTest(name, object=key, version=version):
                         kubernetes_validate.validate(item, version, strict=True)
 
-    def test_the_schemas_do_refuse(self):
+    def test_invalid_objects_fail_the_schemas(self):
         item = one(render({}), "Service")
         item["spec"]["ports"][0]["prot"] = "TCP"
         with self.assertRaises(kubernetes_validate.ValidationError):
@@ -147,12 +147,12 @@ class Chart(unittest.TestCase):
                 render(values)
             self.assertIn(named, str(refused.exception))
 
-    def test_the_contracts_values_reach_the_server(self):
+    def test_recording_values_reach_the_server(self):
         values = {
             "recording": {
                 "enabled": True,
                 "storageBackend": "s3",
-                # Large enough for Helm to make a float of it.
+                # Large enough that Helm parses it as a float.
                 "maxSizeMB": 2000000,
                 "retentionDays": 30,
                 "s3": {"bucket": "b", "region": "r", "endpoint": "http://s3", "prefix": "p/"},
@@ -172,7 +172,7 @@ class Chart(unittest.TestCase):
         }.items():
             self.assertEqual(found[name], value, name)
 
-    def test_the_public_address_reaches_the_server_and_the_ingress(self):
+    def test_public_url_reaches_server_and_ingress(self):
         for values, address, path in (
             ("defaults", None, None),
             ("below a path", "https://a.example.com/recordings", "/recordings"),
@@ -189,13 +189,13 @@ class Chart(unittest.TestCase):
         self.assertEqual(proxies, "10.42.0.0/16,fd00::/8")
         self.assertNotIn("SORTIE_TRUSTED_PROXIES", variables(render({})))
 
-    def test_other_buckets_are_named_by_variables(self):
+    def test_other_storage_backends_are_set_by_variables(self):
         found = variables(render(VALUES["azure"]))
         self.assertEqual(found["SORTIE_RECORDING_STORAGE_BACKEND"], "azure")
         self.assertEqual(found["SORTIE_RECORDING_AZURE_CONTAINER"], "videos")
         self.assertFalse([name for name in found if "S3" in name])
 
-    def test_secrets_come_from_secrets(self):
+    def test_secret_variables_reference_secrets(self):
         found = variables(render(S3 | POSTGRES | VALUES["s3 with keys"] | {
             "admin": {"existingSecret": "admin"},
             "jwt": {"existingSecret": "jwt"},
@@ -216,8 +216,8 @@ class Chart(unittest.TestCase):
         self.assertEqual(pod(objects)["serviceAccountName"], account["metadata"]["name"])
         self.assertNotIn("AWS_ACCESS_KEY_ID", variables(objects))
 
-    def test_what_must_last_has_a_claim(self):
-        # Which claims a value set makes; with SQLite, what is staged for S3 was acknowledged, so it needs one too.
+    def test_persistent_data_has_a_claim(self):
+        # Claims by value set. With SQLite, S3 also needs one: staged bytes are acknowledged.
         for name, expected in {
             "defaults": ["state"],
             "local": ["recordings", "state"],
@@ -226,18 +226,18 @@ class Chart(unittest.TestCase):
             "gcs": ["state"],
             "postgres and s3": [],
             "postgres and local": ["recordings"],
-            "own claims": [],
+            "existing claims": [],
         }.items():
             objects = render(VALUES[name])
             made = sorted(key[1].removeprefix("sortie-sortie-recording-") for key in objects if key[0].startswith("Pers"))
             self.assertEqual(made, expected, name)
-        mounts = pod(render(VALUES["own claims"]))
+        mounts = pod(render(VALUES["existing claims"]))
         claims = {v["name"]: v["persistentVolumeClaim"]["claimName"] for v in mounts["volumes"] if "persistentVolumeClaim" in v}
         self.assertEqual(claims, {"recordings": "mine", "state": "mine-too"})
         paths = {m["name"]: m["mountPath"] for m in mounts["containers"][0]["volumeMounts"]}
         self.assertEqual(paths["recordings"], "/data/recordings")
 
-    def test_several_pods_share_nothing_but_the_database_and_the_bucket(self):
+    def test_replicas_share_only_database_and_bucket(self):
         deployment = one(render(VALUES["several"]), "Deployment")["spec"]
         self.assertEqual((deployment["replicas"], deployment["strategy"]), (3, {"type": "RollingUpdate"}))
         volumes = deployment["template"]["spec"]["volumes"]
@@ -245,7 +245,7 @@ class Chart(unittest.TestCase):
         alone = one(render(VALUES["local"]), "Deployment")["spec"]
         self.assertEqual((alone["replicas"], alone["strategy"]), (1, {"type": "Recreate"}))
 
-    def test_every_pod_is_confined(self):
+    def test_every_pod_is_restricted(self):
         for name, values in VALUES.items():
             with self.subTest(name):
                 spec = pod(render(values))
@@ -259,7 +259,7 @@ class Chart(unittest.TestCase):
                 self.assertFalse(container["allowPrivilegeEscalation"])
                 self.assertEqual(container["capabilities"], {"drop": ["ALL"]})
 
-    def test_the_service_and_the_policy_reach_the_pod(self):
+    def test_service_and_network_policy_select_the_pod(self):
         objects = render(VALUES["everything"])
         labels = one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
         for selector in (
@@ -273,7 +273,7 @@ class Chart(unittest.TestCase):
         self.assertEqual(policy["policyTypes"], ["Ingress", "Egress"])
         self.assertIn({"port": 53, "protocol": "UDP"}, policy["egress"][0]["ports"])
 
-    def test_it_can_be_packaged(self):
+    def test_chart_can_be_packaged(self):
         with tempfile.TemporaryDirectory() as folder:
             helm.package(str(CHART), destination=folder)
             self.assertEqual([path.name for path in Path(folder).iterdir()], ["sortie-recording-0.1.0.tgz"])

@@ -1,4 +1,4 @@
-"""Docker Compose, systemd and the Dockerfile, each read by its own tool."""
+"""Docker Compose, systemd units and the Dockerfile, each checked by its own tool."""
 
 import fnmatch
 import os
@@ -27,7 +27,7 @@ class Compose(unittest.TestCase):
         file = DEPLOY / "compose/compose.yaml"
         return run(TOOLS / "docker-compose", "-f", file, "config", env=environment)
 
-    def test_it_is_valid(self):
+    def test_configuration_is_valid(self):
         result = self.config(POSTGRES_PASSWORD="one", S3_SECRET_KEY="two")
         self.assertEqual(result.returncode, 0, result.stderr)
         services = yaml.safe_load(result.stdout)["services"]
@@ -35,17 +35,17 @@ class Compose(unittest.TestCase):
         self.assertTrue(server["read_only"])
         self.assertEqual(server["cap_drop"], ["ALL"])
         self.assertEqual(server["environment"]["SORTIE_DB_DSN"], "postgres://sortie:one@database:5432/sortie")
-        # Closed by default: nobody but this machine, and only the server.
+        # By default, only the server has a port, on the loopback interface.
         self.assertEqual([port["host_ip"] for port in server["ports"]], ["127.0.0.1"])
         self.assertEqual([name for name, service in services.items() if "ports" in service], ["server"])
 
-    def test_no_secret_has_a_default(self):
+    def test_missing_secret_fails(self):
         for given in ({"POSTGRES_PASSWORD": "one"}, {"S3_SECRET_KEY": "two"}):
             result = self.config(**given)
             self.assertNotEqual(result.returncode, 0)
             self.assertIn("set it in .env", result.stderr)
 
-    def test_the_example_names_every_variable(self):
+    def test_env_example_lists_every_variable(self):
         used = set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose/compose.yaml").read_text()))
         named = set(re.findall(r"^#?(\w+)=", (DEPLOY / "compose/.env.example").read_text(), re.M))
         self.assertEqual(used, named)
@@ -56,9 +56,8 @@ class Dockerfile(unittest.TestCase):
         result = run(TOOLS / "hadolint", DEPLOY / "image/Dockerfile")
         self.assertEqual((result.returncode, result.stdout), (0, ""), result.stderr)
 
-    def test_the_build_gets_what_it_needs(self):
-        # Everything that is not in the context is missing from the image's build. The last line that matches decides,
-        # and what is said of a folder is said of all in it.
+    def test_build_context_contains_every_input(self):
+        # The last matching line of .dockerignore decides; a line for a folder applies to its content.
         lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
 
         def is_sent(path):
@@ -75,23 +74,23 @@ class Dockerfile(unittest.TestCase):
         self.assertFalse(is_sent(Path("docs")))
 
 
-@unittest.skipUnless(shutil.which("systemd-analyze"), "systemd is not on this machine")
+@unittest.skipUnless(shutil.which("systemd-analyze"), "needs systemd")
 class Systemd(unittest.TestCase):
     def unit(self, folder):
-        # `verify` wants the program to be there.
+        # `verify` requires an existing program.
         text = (DEPLOY / "systemd/sortie-server.service").read_text()
         unit = Path(folder) / "sortie-server.service"
         unit.write_text(text.replace("/usr/bin/sortie-server", "/bin/true"))
         return unit
 
-    def test_it_is_valid(self):
+    def test_unit_is_valid(self):
         with tempfile.TemporaryDirectory() as folder:
             result = run("systemd-analyze", "verify", self.unit(folder))
         self.assertEqual((result.returncode, result.stderr), (0, ""))
 
-    def test_it_is_hardened(self):
+    def test_unit_is_hardened(self):
         with tempfile.TemporaryDirectory() as folder:
-            # Tenths of an exposure level; below 2 is the best class.
+            # In tenths of the exposure level; a level below 2 is the best class.
             result = run("systemd-analyze", "security", "--offline=true", "--threshold=15", self.unit(folder))
         self.assertEqual(result.returncode, 0, result.stdout[-300:])
 
@@ -99,20 +98,20 @@ class Systemd(unittest.TestCase):
 class CaptureAgent(unittest.TestCase):
     FOLDER = DEPLOY / "agent"
 
-    def test_the_unit_is_valid_and_hardened(self):
+    def test_unit_is_valid_and_hardened(self):
         with tempfile.TemporaryDirectory() as folder:
             text = (self.FOLDER / "sortie-capture-agent.service").read_text()
             unit = Path(folder) / "sortie-capture-agent.service"
             unit.write_text(text.replace("/usr/bin/sortie-capture-agent", "/bin/true"))
             result = run("systemd-analyze", "verify", unit)
             self.assertEqual((result.returncode, result.stderr), (0, ""))
-            # It needs devices and the user's groups: no more than that.
+            # Higher than the server's, as the agent needs devices and the user's groups.
             result = run("systemd-analyze", "security", "--offline=true", "--threshold=30", unit)
         self.assertEqual(result.returncode, 0, result.stdout[-300:])
 
-    def test_the_package_has_what_it_needs(self):
+    def test_package_contains_program_units_and_configuration(self):
         with tempfile.TemporaryDirectory() as folder:
-            # Any program will do that says its version.
+            # package.sh only reads the version of the program.
             binary = Path(folder) / "sortie-capture-agent"
             binary.write_text("#!/bin/sh\necho sortie-capture-agent 1.2.3\n")
             binary.chmod(0o755)
@@ -129,5 +128,5 @@ class CaptureAgent(unittest.TestCase):
             "/etc/sortie/capture-agent.toml",
         ):
             self.assertIn(f".{path}\n", content)
-        # Passwords may be in it.
+        # The configuration may contain passwords.
         self.assertRegex(content, r"-rw------- root/root .*/etc/sortie/capture-agent.toml")

@@ -1,7 +1,7 @@
-"""The container image: its last stage is really built, and started as Kubernetes would start it.
+"""The container image: builds its last stage and starts it like Kubernetes.
 
-The stage that compiles needs a registry and ten minutes; in its place stands the server that SORTIE_SERVER names,
-and the base image is made of this machine's C library.
+The compiling stage needs a registry and ten minutes. The server of SORTIE_SERVER replaces its output, and this
+machine's C library forms the base image.
 """
 
 import json
@@ -38,12 +38,12 @@ def libraries(program):
     return re.findall(r"(/\S+) \(0x", run("ldd", program))
 
 
-@unittest.skipUnless(shutil.which("buildah") and os.geteuid() == 0, "needs buildah, and root to make namespaces")
+@unittest.skipUnless(shutil.which("buildah") and os.geteuid() == 0, "needs buildah, and root to create namespaces")
 class Image(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
-        # A store of its own: nothing of it stays, and no daemon or overlay file system is needed.
+        # A temporary store, which needs no daemon or overlay file system.
         cls.buildah = ["buildah", "--root", cls.folder / "store", "--runroot", cls.folder / "run", "--storage-driver", "vfs"]
         base, built = cls.folder / "base", cls.folder / "built"
         for library in libraries(SERVER):
@@ -69,13 +69,13 @@ class Image(unittest.TestCase):
         cls.addClassCleanup(lambda: run(*cls.buildah, "umount", container))
 
     def start(self, *arguments, **variables):
-        """Runs the entry point in the image's root, read-only, without rights, with /data on a volume of its own."""
+        """Runs the entry point unprivileged in the image's read-only root with a separate volume for /data."""
         data = self.folder / "data"
         if not data.exists():
             shutil.copytree(self.root / "data", data, copy_function=shutil.copy2)
             for path in [data, *data.rglob("*")]:
                 os.chown(path, NOBODY, NOBODY)
-        # What a container runtime does, by hand: root makes the mounts, then lets go of everything.
+        # Replaces a container runtime: root creates the mounts, then drops all privileges.
         script = (
             'mount --bind "$ROOT" "$ROOT" && mount --bind "$DATA" "$ROOT/data" '
             '&& mount -o remount,ro,bind "$ROOT" && exec chroot --userspec=65532:65532 --groups= "$ROOT" "$@"'
@@ -88,7 +88,7 @@ class Image(unittest.TestCase):
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
 
-    def test_what_the_image_says(self):
+    def test_image_metadata_and_permissions(self):
         self.assertEqual(self.config["User"], f"{NOBODY}:{NOBODY}")
         self.assertEqual(self.config["Entrypoint"], ["/usr/bin/sortie-server"])
         self.assertEqual(list(self.config["Volumes"]), ["/data"])
@@ -97,7 +97,7 @@ class Image(unittest.TestCase):
         program = (self.root / "usr/bin/sortie-server").stat()
         self.assertEqual((program.st_uid, program.st_mode & 0o022), (0, 0))
 
-    def test_it_serves_without_rights_and_without_a_writable_root(self):
+    def test_server_runs_unprivileged_with_a_read_only_root(self):
         port = free_port()
         on = {"SORTIE_VIDEO_RECORDING_ENABLED": "true", "SORTIE_HOST": "127.0.0.1", "SORTIE_PORT": str(port)}
         server = self.start(**on)
@@ -113,12 +113,12 @@ class Image(unittest.TestCase):
             server.terminate()
             self.assertIn("First sign-in", server.communicate(timeout=30)[0])
         self.assertTrue((self.folder / "data/sortie.db").exists())
-        # And it says so when nobody serves.
+        # Without a running server, the health check fails.
         check = self.start("check-health", **on)
         self.assertIn("does not answer", check.communicate(timeout=30)[1])
         self.assertEqual(check.returncode, 1)
 
-    def test_the_root_really_is_read_only(self):
+    def test_database_on_the_read_only_root_stops_the_start(self):
         server = self.start(SORTIE_DB="/usr/sortie.db", SORTIE_PORT="0")
         _, errors = server.communicate(timeout=30)
         self.assertNotEqual(server.returncode, 0)

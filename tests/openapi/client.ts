@@ -1,4 +1,4 @@
-// Uses a server through the types that openapi-typescript makes of its description.
+// Uses a server through the types that openapi-typescript generates from its OpenAPI document.
 //
 //   node client.js ADDRESS TOKEN
 

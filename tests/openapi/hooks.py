@@ -1,4 +1,4 @@
-"""How bodies are written that are neither JSON nor a form."""
+"""Serializer for request bodies other than JSON and forms."""
 
 import schemathesis
 

@@ -1,4 +1,4 @@
-"""Uses a server through the client that openapi-python-client makes of its description.
+"""Uses a server through the client that openapi-python-client generates from its OpenAPI document.
 
     python_client.py ADDRESS TOKEN    with the generated package on PYTHONPATH
 """

@@ -1,4 +1,4 @@
-// The clients as a page has them; esbuild makes one script of this.
+// Clients of the page, bundled by esbuild.
 
 import Uppy from '@uppy/core';
 import UppyTus from '@uppy/tus';

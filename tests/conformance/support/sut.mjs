@@ -1,4 +1,4 @@
-// The server under test, what is uploaded to it, and what must be there afterwards.
+// Server under test, uploaded files and their verification.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { Server } from '../../browser/support/server.mjs';
 export const MIB = 1024 * 1024;
 const FINISH_TIMEOUT_MS = 10_000;
 
-/** A running server, a caller who is signed in, and a folder for files to be sent. */
+/** A running server, a signed-in API client, and a folder for the uploaded files. */
 export class Sut {
   static async start() {
     const sut = new Sut();
@@ -35,7 +35,7 @@ export class Sut {
     return { Authorization: `Bearer ${this.api.tokens.access_token}` };
   }
 
-  /** Writes a file to be sent; answers its path. */
+  /** Writes a file to upload; returns its path. */
   async file(name, bytes) {
     const path = join(this.folder, name);
     await writeFile(path, bytes);
@@ -46,13 +46,13 @@ export class Sut {
     return fetch(url, { method: 'HEAD', headers: { ...this.headers, 'Tus-Resumable': '1.0.0' } });
   }
 
-  /** The recording of an upload once it is complete. */
+  /** Waits until the recording of an upload is complete, and returns it. */
   async finished(url) {
     const id = idOf(url);
     const until = Date.now() + FINISH_TIMEOUT_MS;
     for (;;) {
       const recording = await this.api.recording(id);
-      assert.ok(recording, `there is no recording ${id}`);
+      assert.ok(recording, `recording ${id} not found`);
       if (['ready', 'failed'].includes(recording.status)) return recording;
       assert.ok(Date.now() < until, `the recording stays ${recording.status}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -60,18 +60,18 @@ export class Sut {
   }
 
   /**
-   * Holds what is stored against what was sent, byte for byte. What is no recording is kept as it came; that
-   * it is no recording is said in its status.
+   * Compares the stored file with the sent bytes, which are not a recording: the server keeps them raw with the status
+   * `failed`.
    */
   async assertArrived(url, sent) {
     const recording = await this.finished(url);
     assert.equal(recording.status, 'failed');
     const stored = await readFile(join(this.server.dataDir, 'recordings', recording.storage_path));
-    assert.ok(stored.equals(sent), `${stored.length} bytes are stored that are not the ${sent.length} bytes sent`);
+    assert.ok(stored.equals(sent), `the ${stored.length} stored bytes differ from the ${sent.length} sent bytes`);
     await this.assertComplete(url, sent.length);
   }
 
-  /** Holds a WebM file against independent programs after its upload. */
+  /** Checks an uploaded WebM file with independent programs. */
   async assertPlayable(url, title) {
     const recording = await this.finished(url);
     assert.equal(recording.status, 'ready', recording.failure);
@@ -90,7 +90,7 @@ export class Sut {
     assert.equal(response.headers.get('upload-expires'), null);
   }
 
-  /** Nothing is left of an upload: neither its row nor its bytes. */
+  /** Asserts that neither row nor upload exists. */
   async assertGone(url) {
     assert.equal((await this.head(url)).status, 404);
     assert.equal(await this.api.recording(idOf(url)), undefined);
@@ -99,7 +99,7 @@ export class Sut {
 
 export const idOf = (url) => url.split('/').at(-1);
 
-/** Bytes that are no recording, the same for the same seed. */
+/** Pseudo-random bytes that are not a recording, determined by the seed. */
 export function noise(length, seed = 1) {
   const bytes = Buffer.alloc(length);
   let state = seed;

@@ -51,8 +51,7 @@ class Round {
     await round.context.exposeFunction('benchGave', (bytes) => { round.given += bytes; });
     await round.context.exposeFunction('benchBegan', (at) => { round.beganAt ??= at; });
     await round.context.addInitScript(() => {
-      // Moves like a busy screen. With a calm picture tus-js-client sends nothing for a minute, because it waits for 64
-      // KiB.
+      // Content that changes like a busy screen: with a static picture, tus-js-client waits a minute for its 64 KiB.
       const stir = () => {
         const context = document.querySelector('canvas')?.getContext('2d');
         for (let i = 0; context && i < 60; i += 1) {

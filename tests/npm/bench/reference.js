@@ -7,7 +7,7 @@ const began = performance.now();
 const { Upload } = await import('tus-js-client');
 const readyMs = performance.now() - began;
 
-/** tus-js-client sends nothing before it has this much. */
+/** Minimum of bytes before tus-js-client sends a request. */
 const CHUNK_BYTES = 64 * 1024;
 
 let recorder;
