@@ -238,7 +238,7 @@ class Chart(unittest.TestCase):
         self.assertEqual(paths["recordings"], "/data/recordings")
 
     def test_replicas_share_only_database_and_bucket(self):
-        deployment = one(render(VALUES["several"]), "Deployment")["spec"]
+        deployment = one(render(VALUES["several replicas"]), "Deployment")["spec"]
         self.assertEqual((deployment["replicas"], deployment["strategy"]), (3, {"type": "RollingUpdate"}))
         volumes = deployment["template"]["spec"]["volumes"]
         self.assertFalse([volume for volume in volumes if "persistentVolumeClaim" in volume])
