@@ -15,6 +15,8 @@ use tokio::process::{Child, Command};
 pub(crate) enum Contestant {
     /// `write` and `fdatasync` per chunk, a thread for each stream, no network.
     Floor,
+    /// A minimal HTTP receiver; see [`crate::http_floor`].
+    HttpFloor,
     /// This server.
     Sortie,
     /// rustus as it comes: not durable.
@@ -38,6 +40,7 @@ impl Contestant {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",
+            Self::HttpFloor => "HTTP floor",
             Self::Sortie => "sortie-server",
             Self::Rustus => "rustus (not durable)",
             Self::RustusFsync => "rustus + fsync",
@@ -47,7 +50,7 @@ impl Contestant {
 
     /// Everybody who can be measured here.
     pub(crate) fn all(programs: &Programs) -> Vec<Self> {
-        let mut all = vec![Self::Floor, Self::Sortie];
+        let mut all = vec![Self::Floor, Self::HttpFloor, Self::Sortie];
         if programs.rustus.is_some() {
             all.extend([Self::RustusFsync, Self::Rustus]);
         }
@@ -62,6 +65,14 @@ impl Contestant {
         let port = free_port()?;
         let mut command = match self {
             Self::Floor => return Ok(None),
+            Self::HttpFloor => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command
+                    .args(["--serve-http-floor", &port.to_string()])
+                    .arg("--folder")
+                    .arg(folder);
+                command
+            }
             Self::Sortie => {
                 let process = Setup::new(&programs.sortie, folder).start(0).await?;
                 let caller = Caller::sign_in(&process.origin()).await?;

@@ -8,6 +8,7 @@
 mod chunks;
 mod contestant;
 mod footage;
+mod http_floor;
 mod lists;
 #[path = "../../../server/tests/support/ports.rs"]
 mod ports;
@@ -76,11 +77,17 @@ struct Arguments {
     /// Only the floor and this server.
     #[arg(long)]
     alone: bool,
+    /// Serve the HTTP floor on this port instead of measuring.
+    #[arg(long, hide = true)]
+    serve_http_floor: Option<u16>,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(port) = arguments.serve_http_floor {
+        return http_floor::serve(port, &arguments.folder);
+    }
     let programs = Programs {
         sortie: server_binary()?,
         rustus: arguments.rustus.clone().filter(|_| !arguments.alone),
@@ -89,9 +96,9 @@ async fn main() -> Result<()> {
     let measured = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
     if measured(Part::Chunks) {
         println!(
-            "| streams × chunk | who | chunks/s | of floor | p50 / p99 ms | CPU µs/chunk | peak RSS MiB |"
+            "| streams × chunk | who | chunks/s | of floor | of HTTP floor | p50 / p99 ms | CPU µs/chunk | peak RSS MiB |"
         );
-        println!("|---|---|--:|--:|---|--:|--:|");
+        println!("|---|---|--:|--:|--:|---|--:|--:|");
         let wanted = |shape: &Shape| {
             arguments.streams.is_empty() || arguments.streams.contains(&shape.streams)
         };
@@ -163,10 +170,16 @@ async fn compare(shape: Shape, programs: &Programs, arguments: &Arguments) -> Re
         }
     }
     let mut floor = None;
+    let mut http_floor = None;
     for (contestant, figures) in contestants.iter().zip(&rounds) {
         let of = |value: fn(&Figures) -> f64| median(figures.iter().map(value).collect());
         let per_second = of(|figures| figures.per_second);
         let floor = *floor.get_or_insert(per_second);
+        if *contestant == Contestant::HttpFloor {
+            http_floor = Some(per_second);
+        }
+        let of_http =
+            http_floor.map_or_else(String::new, |http| format!("{:.2}", per_second / http));
         #[expect(clippy::cast_precision_loss, reason = "megabytes")]
         let memory = of(|figures| figures.peak_memory.unwrap_or_default() as f64) / 1_048_576.0;
         // The floor is a part of this program.
@@ -175,7 +188,7 @@ async fn compare(shape: Shape, programs: &Programs, arguments: &Arguments) -> Re
             _ => text,
         };
         println!(
-            "| {} × {} KiB | {} | {per_second:.0} | {:.2} | {:.1} / {:.1} | {} | {} |",
+            "| {} × {} KiB | {} | {per_second:.0} | {:.2} | {of_http} | {:.1} / {:.1} | {} | {} |",
             shape.streams,
             shape.chunk >> 10,
             contestant.name(),
