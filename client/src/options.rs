@@ -103,7 +103,7 @@ impl fmt::Debug for Authorization {
     }
 }
 
-/// Options of a [`Recorder`](crate::Recorder).
+/// Options of a recorder.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Destination of the bytes.
