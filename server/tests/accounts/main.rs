@@ -3,6 +3,7 @@
 mod api_tokens;
 mod bad_input;
 mod guessing;
+mod long_bodies;
 #[cfg(feature = "sso")]
 mod oidc;
 #[cfg(feature = "sso")]

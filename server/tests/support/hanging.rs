@@ -29,6 +29,30 @@ impl Hanging {
         hanging
     }
 
+    /// Opens a `PATCH` at offset 0 without a declared length.
+    pub(crate) async fn live(client: &Client, id: &str) -> Self {
+        let address = client.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        let token = client.token.as_deref().unwrap_or_default();
+        let head = format!(
+            "PATCH /api/uploads/{id} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+             Tus-Resumable: 1.0.0\r\nContent-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\n\
+             Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.expect("it reads");
+        let mut hanging = Self(stream);
+        let told = hanging.next_head().await;
+        assert!(told.starts_with("HTTP/1.1 100"), "{told}");
+        hanging
+    }
+
+    /// Sends a chunk of a body without a declared length.
+    pub(crate) async fn send_chunk(&mut self, bytes: &[u8]) {
+        self.send(format!("{:x}\r\n", bytes.len()).as_bytes()).await;
+        self.send(bytes).await;
+        self.send(b"\r\n").await;
+    }
+
     /// Sends more of the body.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.expect("it reads");

@@ -155,3 +155,28 @@ async fn fifty_stalled_uploads_are_preempted() {
         }
     }
 }
+
+#[tokio::test]
+async fn live_body_ends_soon_after_the_stop_of_its_recording() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    for of_session in [false, true] {
+        let (id, session) = client.start_recording().await;
+        let mut body = Hanging::live(&client, &id).await;
+        body.send_chunk(&[7; 1000]).await;
+        let stop = match of_session {
+            true => client.post(&format!("/api/sessions/{session}/stop")),
+            false => client
+                .post(&format!("/api/sessions/{session}/recording/stop"))
+                .json(&serde_json::json!({ "recording_id": id })),
+        };
+        let stopped = stop.send().await.expect("an answer");
+        assert!(stopped.status().is_success(), "{}", stopped.status());
+        // Bytes in transit at the stop are accepted.
+        body.send_chunk(&[7; 1000]).await;
+        let told = body.told().await;
+        assert!(told.starts_with("HTTP/1.1 409"), "{told}");
+        let kept = client.recording(&id).await["size_bytes"].as_u64();
+        assert_eq!(kept, Some(2000), "of session: {of_session}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Extractors: the caller, JSON and multipart bodies, query parameters, paging.
 
 pub(super) mod caller;
+pub(super) mod checked_body;
 pub(super) mod json;
 pub(super) mod multipart;
 pub(super) mod paging;

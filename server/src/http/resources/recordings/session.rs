@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::BodyDataStream;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use futures_util::{Stream, StreamExt as _};
 use sortie_api::{
     ProblemCode, RecordingStarted, RecordingStatus, RecordingStopped, StartRecording, StopRecording,
 };
-use sortie_tus::server::{Append, Refusal};
+use sortie_tus::server::{self as tus, Append};
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -23,6 +22,7 @@ use super::form::{Field, FormError, UploadForm};
 use super::new::{default_filename, new_row};
 use crate::db::RecordingRow;
 use crate::http::extract::caller::Caller;
+use crate::http::extract::checked_body::{CheckedBody, Refusal, check_while_received};
 use crate::http::extract::json::{JsonBody, OptionalJsonBody};
 use crate::http::extract::multipart::{Event, Multipart, MultipartError};
 use crate::http::file::plain_filename;
@@ -133,7 +133,20 @@ pub(super) async fn upload(
 ) -> ApiResult<Json<RecordingStopped>> {
     // Checked before the body is read.
     sessions::allowed(&state, &caller, &session_id).await?;
-    let mut reader = FormReader::new(request)?;
+    let (refusal, reader) = FormReader::new(&state, &caller, request)?;
+    let uploaded = receive_form(&state, &caller, &session_id, reader).await;
+    match refusal.answer().await {
+        Some(error) => Err(error),
+        None => uploaded,
+    }
+}
+
+async fn receive_form(
+    state: &HttpState,
+    caller: &Caller,
+    session_id: &str,
+    mut reader: FormReader,
+) -> ApiResult<Json<RecordingStopped>> {
     let mut form = UploadForm::default();
     let mut spooled = None;
     let mut filename = None;
@@ -146,12 +159,12 @@ pub(super) async fn upload(
                 if form.field(part.name.as_deref())? == Field::File {
                     filename = part.filename.as_deref().and_then(plain_filename);
                     if let Some(id) = form.recording_id()? {
-                        let row = open_recording(&state, &caller, &session_id, id).await?;
-                        if is_empty(&state, &row).await? {
-                            return receive(&state, &caller, &row, filename, reader.file()).await;
+                        let row = open_recording(state, caller, session_id, id).await?;
+                        if is_empty(state, &row).await? {
+                            return receive(state, caller, &row, filename, reader.file()).await;
                         }
                     }
-                    let (file, next) = reader.spool(&state).await?;
+                    let (file, next) = reader.spool(state).await?;
                     spooled = Some(file);
                     pending = next;
                     continue;
@@ -160,17 +173,17 @@ pub(super) async fn upload(
         }
         pending = reader.next().await?;
     }
-    let row = open_recording(&state, &caller, &session_id, form.finish()?).await?;
+    let row = open_recording(state, caller, session_id, form.finish()?).await?;
     let Some(file) = spooled else {
         return Err(FormError::NoFile.into());
     };
     // Replaces the bytes of an interrupted attempt: this file is complete.
-    if !is_empty(&state, &row).await? {
+    if !is_empty(state, &row).await? {
         state.uploads.start_over(&row.id).await?;
     }
     let file = ReaderStream::with_capacity(file, SPOOL_READ);
     let file = file.map(|read| read.map_err(axum::Error::new));
-    receive(&state, &caller, &row, filename, file).await
+    receive(state, caller, &row, filename, file).await
 }
 
 /// Returns the recording of a form if it is open.
@@ -242,13 +255,13 @@ async fn receive(
 /// Reader of a form in a request's body.
 struct FormReader {
     multipart: Multipart,
-    body: BodyDataStream,
+    body: CheckedBody,
     /// Deadline of the fields besides the file.
     deadline: Instant,
 }
 
 impl FormReader {
-    fn new(request: Request) -> ApiResult<Self> {
+    fn new(state: &HttpState, caller: &Caller, request: Request) -> ApiResult<(Refusal, Self)> {
         let kind = request.headers().get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let multipart = Multipart::of_type(kind).ok_or_else(|| {
@@ -257,11 +270,15 @@ impl FormReader {
                 "Send the file as multipart/form-data; Content-Type names its boundary.",
             )
         })?;
-        Ok(Self {
+        let body = request.into_body().into_data_stream();
+        // A form may be sent after the stop of its recording.
+        let (refusal, body) = check_while_received(state, caller, None, body);
+        let reader = Self {
             multipart,
-            body: request.into_body().into_data_stream(),
+            body,
             deadline: Instant::now() + FIELDS_TIME,
-        })
+        };
+        Ok((refusal, reader))
     }
 
     /// Waits for the next event without a deadline.
@@ -324,7 +341,7 @@ impl FormReader {
             };
             length += bytes.len() as u64;
             if length > max_size {
-                return Err(UploadError::from(Refusal::TooLarge { max_size }).into());
+                return Err(UploadError::from(tus::Refusal::TooLarge { max_size }).into());
             }
             file.write_all(&bytes).await.map_err(StorageError::from)?;
         }

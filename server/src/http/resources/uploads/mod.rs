@@ -25,8 +25,9 @@ use sortie_tus::server::{
 
 use super::{recordings, storage};
 use crate::clock::http_date;
-use crate::db::{Actor, UploadKind};
+use crate::db::UploadKind;
 use crate::http::extract::caller::Caller;
+use crate::http::extract::checked_body::check_while_received;
 use crate::http::layers::request_log::Routine;
 use crate::http::routes;
 use crate::http::routes::{Routes, routes, row_of};
@@ -127,7 +128,7 @@ async fn create(State(state): State<HttpState>, caller: Caller, request: Request
                 &format!("/api/uploads/{id}"),
             );
             if let Some(first) = first {
-                match append_body(&state, &id, first, &parts.headers, body, &caller.actor()).await {
+                match append_body(&state, &id, first, &parts.headers, body, &caller).await {
                     Ok(position) => {
                         insert(
                             response.headers_mut(),
@@ -329,7 +330,7 @@ async fn append(
             return error.into_response();
         }
     };
-    match append_body(&state, &id, append, &parts.headers, body, &caller.actor()).await {
+    match append_body(&state, &id, append, &parts.headers, body, &caller).await {
         Ok(position) => {
             let mut response = StatusCode::NO_CONTENT.into_response();
             response.extensions_mut().insert(Routine);
@@ -353,7 +354,7 @@ async fn append_body(
     append: Append,
     headers: &HeaderMap,
     body: Body,
-    actor: &Actor,
+    caller: &Caller,
 ) -> ApiResult<Position> {
     let length = headers
         .get(header::CONTENT_LENGTH)
@@ -363,11 +364,17 @@ async fn append_body(
         length,
         held_back: is_held_back(headers),
     };
-    let (metrics, body) = BodyMetrics::over(Arc::clone(&state.metrics), body.into_data_stream());
-    let position = state
+    let live = framing.length.is_none().then_some(id);
+    let (refusal, body) = check_while_received(state, caller, live, body.into_data_stream());
+    let (metrics, body) = BodyMetrics::over(Arc::clone(&state.metrics), body);
+    let appended = state
         .uploads
-        .append(id, append, framing, body.boxed(), actor)
-        .await?;
+        .append(id, append, framing, body.boxed(), &caller.actor())
+        .await;
+    if let Some(error) = refusal.answer().await {
+        return Err(error);
+    }
+    let position = appended?;
     metrics.acknowledged();
     Ok(position)
 }
