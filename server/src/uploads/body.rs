@@ -24,6 +24,7 @@ use super::memory_budget::{MemoryBudget, Permit};
 use super::ownership::{Ownership, Receiving};
 use super::quota::Counter;
 use super::registry::UploadEntry;
+use super::spool_quota::SpoolShare;
 use super::upload::Upload;
 use crate::storage::StorageError;
 
@@ -46,6 +47,7 @@ pub(super) enum End {
     ShuttingDown,
     TooLong,
     OverQuota(u64),
+    SpoolFull,
 }
 
 impl End {
@@ -62,6 +64,7 @@ impl End {
             Self::Preempted => UploadError::Preempted,
             Self::ShuttingDown => UploadError::ShuttingDown,
             Self::OverQuota(max) => UploadError::OverQuota { max },
+            Self::SpoolFull => UploadError::SpoolFull,
             Self::TooLong => match length {
                 UploadLength::Known(length) => Refusal::BeyondLength { length },
                 UploadLength::Deferred => Refusal::TooLarge { max_size },
@@ -186,6 +189,7 @@ impl Receiver {
         ownership: &mut Ownership<'_>,
         offset: u64,
         admission: Admission,
+        share: SpoolShare,
     ) -> Result<(Body, Batcher), UploadError> {
         // A newer request at the same offset preempts this one; one at another offset is refused.
         let _receiving = ownership.receive_at(offset);
@@ -194,6 +198,7 @@ impl Receiver {
             digest: Digest::new(checksum.algorithm()),
             spool: Spool::new(self.spool_folder.clone()),
             remaining: admission.max_bytes,
+            share,
         };
         let end = self.run(&mut incoming, ownership, &mut destination).await?;
         if let Some(error) = end.error(offset, admission.length, self.max_size) {
@@ -381,20 +386,26 @@ struct SpoolDestination {
     spool: Spool,
     /// Bytes up to the upload's length or the largest recording.
     remaining: u64,
+    /// Released once the body is verified: its bytes count for the upload from then on.
+    share: SpoolShare,
 }
 
 impl Destination for SpoolDestination {
     fn accept(&mut self, bytes: &mut Bytes) -> Option<End> {
-        match self.remaining.checked_sub(bytes.len() as u64) {
-            Some(remaining) => {
-                self.remaining = remaining;
-                None
-            }
-            None => {
-                bytes.clear();
-                Some(End::TooLong)
-            }
-        }
+        let length = bytes.len() as u64;
+        let refused = match self.remaining.checked_sub(length) {
+            None => End::TooLong,
+            Some(remaining) => match self.share.take(length) {
+                Ok(()) => {
+                    self.remaining = remaining;
+                    return None;
+                }
+                Err(UploadError::OverQuota { max }) => End::OverQuota(max),
+                Err(_) => End::SpoolFull,
+            },
+        };
+        bytes.clear();
+        Some(refused)
     }
 
     fn inspect(&mut self, bytes: &[u8]) {

@@ -159,7 +159,11 @@ impl Concatenator {
             End::Complete if received.offset == length => {}
             End::Preempted => return Err(UploadError::Preempted),
             End::ShuttingDown => return Err(UploadError::ShuttingDown),
-            End::Complete | End::Interrupted | End::TooLong | End::OverQuota(_) => {
+            End::Complete
+            | End::Interrupted
+            | End::TooLong
+            | End::OverQuota(_)
+            | End::SpoolFull => {
                 let error = std::io::Error::other("a partial upload does not have its length");
                 return Err(StorageError::Io(error).into());
             }

@@ -38,6 +38,9 @@ pub(crate) enum UploadError {
         /// Most bytes of one user's recordings.
         max: u64,
     },
+    /// The owner's checksummed bodies hold too many bytes that are not verified yet.
+    #[error("too many bytes wait for the verification of their checksum")]
+    SpoolFull,
     /// A further part of a protected recording would exceed the quota of protected bytes.
     #[error("the quota of {max} protected bytes is used up")]
     OverProtectedQuota {

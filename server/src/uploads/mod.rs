@@ -26,6 +26,7 @@ mod registry;
 mod rows;
 mod run_to_completion;
 mod service;
+mod spool_quota;
 mod upload;
 
 pub(crate) use attendance::TICK;

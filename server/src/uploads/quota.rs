@@ -58,6 +58,29 @@ impl Counter {
         Ok(())
     }
 
+    /// Refuses spooled bytes that would exceed the quota together with the stored ones.
+    pub(super) fn check_spooled(&self, spooled: u64) -> Result<(), UploadError> {
+        let used = self.used.load(Ordering::Relaxed);
+        if used.saturating_add(spooled) > self.max {
+            return Err(UploadError::OverQuota { max: self.max });
+        }
+        Ok(())
+    }
+
+    /// Counts `wanted` bytes if all of them fit.
+    fn claim(&self, wanted: u64) -> Result<(), UploadError> {
+        let claim = |used: u64| {
+            let claimed = used.saturating_add(wanted);
+            (claimed <= self.max).then_some(claimed)
+        };
+        let claimed = self
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim);
+        claimed
+            .map(|_| ())
+            .map_err(|_| UploadError::OverQuota { max: self.max })
+    }
+
     pub(super) fn max(&self) -> u64 {
         self.max
     }
@@ -105,6 +128,14 @@ impl Quotas {
     pub(super) async fn check(&self, user_id: &str, length: u64) -> Result<(), UploadError> {
         match self.counter(user_id).await? {
             Some(counter) => counter.check(length),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts `length` bytes of other users that become a recording of this user, if they fit.
+    pub(super) async fn claim(&self, user_id: &str, length: u64) -> Result<(), UploadError> {
+        match self.counter(user_id).await? {
+            Some(counter) => counter.claim(length),
             None => Ok(()),
         }
     }

@@ -24,6 +24,7 @@ use super::recovery::Recovery;
 use super::registry::{Interrupted, Owner, Progress, Registry, locked};
 use super::rows::{Rows, declared_length};
 use super::run_to_completion::run_to_completion;
+use super::spool_quota::SpoolQuotas;
 use super::upload::Upload;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -145,10 +146,8 @@ impl Uploads {
         actor: &Actor,
     ) -> Result<bool, UploadError> {
         let (row, actor) = (row.clone(), actor.clone());
-        self.run(
-            |service| async move { service.concatenator.concatenate(&row, &parts, &actor).await },
-        )
-        .await
+        self.run(|service| async move { service.concatenate(&row, &parts, &actor).await })
+            .await
     }
 
     /// Resumes a final upload whose request was cut off, and returns when it is complete.
@@ -193,6 +192,8 @@ impl Uploads {
                     Err(UploadError::Refused(_)
                         | UploadError::Unknown
                         | UploadError::Finished
+                        | UploadError::OverQuota { .. }
+                        | UploadError::SpoolFull
                         | UploadError::Storage(_))
                 )
             {
@@ -392,6 +393,7 @@ struct Service {
     rows: Rows,
     registry: Arc<Registry>,
     quotas: Quotas,
+    spools: Arc<SpoolQuotas>,
     indexes: IndexBudget,
     opener: Arc<Opener>,
     receiver: Arc<Receiver>,
@@ -467,6 +469,7 @@ impl Service {
             silence,
         ));
         Self {
+            spools: SpoolQuotas::new(max_size),
             quotas: Quotas::new(config.quota_bytes, rows.clone(), Arc::clone(&registry)),
             recovery: Recovery::new(
                 rows.clone(),
@@ -568,14 +571,11 @@ impl Service {
             // Another server received the length while this one took over the lease.
             return Err(UploadError::Preempted);
         }
-        let quota = match entry.owner.get() {
-            Some(owner) => self.quotas.counter(&owner.user_id).await?,
-            None => {
-                self.quotas
-                    .counter(&self.rows.row(id).await?.user_id)
-                    .await?
-            }
+        let user_id = match entry.owner.get() {
+            Some(owner) => owner.user_id.clone(),
+            None => self.rows.row(id).await?.user_id,
         };
+        let quota = self.quotas.counter(&user_id).await?;
         let before = upload.offset();
         let admission = admit(append, before, declared, body_length, self.max_size)?;
         entry.touch();
@@ -586,9 +586,10 @@ impl Service {
         };
         if let Some(checksum) = &append.checksum {
             let batcher;
+            let share = self.spools.share(&user_id, quota.clone());
             (verified, batcher) = self
                 .receiver
-                .verify(checksum, incoming, &mut ownership, before, admission)
+                .verify(checksum, incoming, &mut ownership, before, admission, share)
                 .await?;
             incoming = Incoming {
                 body: &mut verified,
@@ -632,6 +633,30 @@ impl Service {
                 .await?;
         }
         Ok(position)
+    }
+
+    async fn concatenate(
+        &self,
+        row: &RecordingRow,
+        parts: &[String],
+        actor: &Actor,
+    ) -> Result<bool, UploadError> {
+        // Partial uploads of another user have not counted for the owner of the session.
+        let mut foreign = 0_u64;
+        for part in parts {
+            match self.rows.row(part).await {
+                Ok(part) if part.user_id != row.user_id => {
+                    let length = part.upload_length.unwrap_or_default().unsigned_abs();
+                    foreign = foreign.saturating_add(length);
+                }
+                Ok(_) | Err(UploadError::Unknown) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if foreign > 0 {
+            self.quotas.claim(&row.user_id, foreign).await?;
+        }
+        self.concatenator.concatenate(row, parts, actor).await
     }
 
     async fn start_over(&self, id: &str) -> Result<(), UploadError> {

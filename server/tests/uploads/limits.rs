@@ -1,9 +1,11 @@
 //! Limits of one user: open uploads, bytes, and protected bytes.
 
-use crate::support::{Client, TestServer, chromium_webm, header, json_of, problem};
+use crate::support::{Client, TestServer, chromium_webm, header, json_of, problem, until};
 use base64::Engine as _;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 fn creation(client: &Client, concat: &str) -> RequestBuilder {
     let request = client
@@ -43,7 +45,7 @@ async fn open_uploads_per_user_are_limited() {
         ann.post(&start),
     ] {
         let sentence = problem(refused, 429, "too_many_requests").await;
-        assert!(sentence.starts_with("3 uploads are open"), "{sentence}");
+        assert!(sentence.starts_with("You have 3 open uploads"), "{sentence}");
     }
     let refused = creation(&ann, "").send().await.expect("an answer");
     assert_eq!(header(&refused, "retry-after"), "30");
@@ -121,13 +123,13 @@ async fn uploads_of_a_service_token_count_per_session() {
         json_of(service.post(&start), 201).await;
         json_of(service.post(&start), 201).await;
         let sentence = problem(service.post(&start), 429, "too_many_requests").await;
-        assert!(sentence.starts_with("2 uploads are open"), "{sentence}");
+        assert!(sentence.starts_with("You have 2 open uploads"), "{sentence}");
         sessions.push(session);
     }
     let session = service.session().await;
     let start = format!("/api/sessions/{session}/recording/start");
     let sentence = problem(service.post(&start), 429, "too_many_requests").await;
-    assert!(sentence.starts_with("32 uploads are open"), "{sentence}");
+    assert!(sentence.starts_with("You have 32 open uploads"), "{sentence}");
     // The page of one session, with a recording token, has the session's limit, too.
     let token = format!("/api/sessions/{}/token", sessions[0]);
     let token = json_of(service.post(&token), 200).await;
@@ -304,4 +306,95 @@ async fn further_part_of_a_protected_recording_counts_in_the_quota() {
     created(continued(MIB / 2)).await;
     let usage = json_of(ann.get("/api/storage/usage"), 200).await;
     assert_eq!(usage["open_uploads"], 1);
+}
+
+/// A body that is spooled until its checksum is verified, of which only the beginning arrives.
+async fn spooled(client: &Client, id: &str, bytes: usize, length: usize) -> TcpStream {
+    let address = client.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    let token = client.token.as_deref().unwrap_or_default();
+    let head = format!(
+        "PATCH /api/uploads/{id} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nTus-Resumable: 1.0.0\r\n\
+         Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\nContent-Length: {length}\r\n\
+         Upload-Checksum: crc32c AAAAAA==\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    stream.write_all(&vec![7; bytes]).await.expect("sent");
+    stream
+}
+
+/// Status of the answer to a body of `bytes` whose checksum is wrong.
+async fn status_of_spooled(client: &Client, id: &str, bytes: usize) -> u16 {
+    let mut stream = spooled(client, id, bytes, bytes).await;
+    let mut line = [0; 12];
+    stream.read_exact(&mut line).await.expect("an answer");
+    let line = String::from_utf8_lossy(&line);
+    line[9..].parse().expect("a status")
+}
+
+/// Bytes of recordings that the server has received.
+async fn received_bytes(admin: &Client) -> u64 {
+    let metrics = admin.get("/metrics").send().await.expect("an answer");
+    let metrics = metrics.text().await.expect("text");
+    let mut lines = metrics.lines();
+    let line = lines.find(|line| !line.starts_with('#') && line.contains("upload_received"));
+    let value = line.and_then(|line| line.rsplit_once(' '));
+    let (_, value) = value.expect("the counter");
+    value.parse().expect("a number")
+}
+
+#[tokio::test]
+async fn spooled_bodies_count_in_the_limits_of_their_owner_until_they_end() {
+    const MB: usize = 1024 * 1024;
+    for (name, value, refused) in [
+        ("SORTIE_QUOTA_MB_PER_USER", "4", 413),
+        ("SORTIE_RECORDING_MAX_SIZE_MB", "4", 429),
+    ] {
+        let server = TestServer::with(&[(name, value)]).await;
+        let admin = server.admin().await;
+        let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+        let (first, _) = ann.start_recording().await;
+        let (second, _) = ann.start_recording().await;
+        let (other, _) = bob.start_recording().await;
+        let hanging = spooled(&ann, &first, 3 * MB, 3 * MB + 1).await;
+        until("the first body is spooled", async || {
+            received_bytes(&admin).await == 3 * MB as u64
+        })
+        .await;
+        assert_eq!(status_of_spooled(&ann, &second, 2 * MB).await, refused);
+        assert_eq!(status_of_spooled(&bob, &other, 2 * MB).await, 460, "{name}");
+        drop(hanging);
+        until("the spooled bytes are released", async || {
+            status_of_spooled(&ann, &second, 2 * MB).await == 460
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn partial_uploads_of_another_user_count_for_the_owner_of_the_session() {
+    let server = TestServer::with(&[("SORTIE_QUOTA_MB_PER_USER", "1")]).await;
+    let (admin, ann) = (server.admin().await, server.user("ann").await);
+    let session = ann.session().await;
+    let name = base64::engine::general_purpose::STANDARD.encode(&session);
+    let join = async |bytes: usize| {
+        let part = admin
+            .tus(Method::POST, "/api/uploads")
+            .header("Upload-Length", bytes)
+            .header("Upload-Concat", "partial");
+        let part = created(part).await;
+        let whole = admin.patch(&part, 0, vec![7; bytes]).send().await;
+        assert_eq!(whole.expect("an answer").status(), StatusCode::NO_CONTENT);
+        admin
+            .tus(Method::POST, "/api/uploads")
+            .header("Upload-Metadata", format!("session_id {name}"))
+            .header("Upload-Concat", format!("final;{part}"))
+    };
+    let (own, _) = ann.start_recording().await;
+    let own = ann.patch(&format!("/api/uploads/{own}"), 0, vec![7; 700_000]);
+    let own = own.send().await.expect("an answer");
+    assert_eq!(own.status(), StatusCode::NO_CONTENT);
+    let refused = join(600_000).await;
+    problem(refused, 413, "quota_exceeded").await;
+    created(join(300_000).await).await;
 }

@@ -241,6 +241,11 @@ impl From<UploadError> for ApiError {
                     mebibytes(max)
                 ),
             ),
+            UploadError::SpoolFull => Self::new(
+                ProblemCode::TooManyRequests,
+                "Your bodies with Upload-Checksum in progress together exceed the size of one recording. No byte of this one was stored. Send them one after another, or in smaller pieces.",
+            )
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("10")),
             UploadError::OverProtectedQuota { max } => Self::protection_over_quota(max),
             UploadError::TooManyOpen => Self::new(
                 ProblemCode::Unavailable,
