@@ -82,6 +82,7 @@ pub(crate) fn router<T: 'static>(state: HttpState, pages: impl Handler<T, HttpSt
                 ))
                 .layer(middleware::from_fn(layers::compression::compress))
                 .layer(middleware::from_fn(error::problem_body))
+                .layer(middleware::from_fn(layers::edge::check_host))
                 .layer(CatchPanicLayer::custom(|_| {
                     ApiError::internal(anyhow::anyhow!("a handler panicked")).into_response()
                 })),

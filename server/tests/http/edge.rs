@@ -854,3 +854,31 @@ async fn open_uploads_leave_file_descriptors_for_other_requests() {
     let health = admin.get("/healthz").send().await.expect("an answer");
     assert!(health.status().is_success(), "{health:?}");
 }
+
+#[tokio::test]
+async fn request_without_exactly_one_host_is_refused() {
+    let server = TestServer::start().await;
+    let address = server.url.trim_start_matches("http://").to_owned();
+    for (version, hosts, expected) in [
+        ("1.1", "", "400"),
+        ("1.1", "Host: a\r\nHost: a\r\n", "400"),
+        (
+            "1.1",
+            "Host: a\r\nHost: b\r\nX-Forwarded-Host: c\r\n",
+            "400",
+        ),
+        ("1.0", "Host: a\r\nHost: b\r\n", "400"),
+        ("1.1", "Host: a\r\n", "204"),
+        ("1.0", "", "204"),
+    ] {
+        let mut stream = TcpStream::connect(&address).await.expect("a connection");
+        let head = format!("GET /healthz HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        let answer = rest(&mut stream).await;
+        let status = answer.split(' ').nth(1).expect("a status");
+        assert_eq!(status, expected, "{hosts:?}: {answer}");
+        let is_problem = answer.contains("application/problem+json");
+        assert_eq!(is_problem, expected == "400", "{hosts:?}: {answer}");
+        assert!(answer.contains("x-request-id: "), "{hosts:?}: {answer}");
+    }
+}

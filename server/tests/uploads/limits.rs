@@ -45,7 +45,10 @@ async fn open_uploads_per_user_are_limited() {
         ann.post(&start),
     ] {
         let sentence = problem(refused, 429, "too_many_requests").await;
-        assert!(sentence.starts_with("You have 3 open uploads"), "{sentence}");
+        assert!(
+            sentence.starts_with("You have 3 open uploads"),
+            "{sentence}"
+        );
     }
     let refused = creation(&ann, "").send().await.expect("an answer");
     assert_eq!(header(&refused, "retry-after"), "30");
@@ -123,13 +126,19 @@ async fn uploads_of_a_service_token_count_per_session() {
         json_of(service.post(&start), 201).await;
         json_of(service.post(&start), 201).await;
         let sentence = problem(service.post(&start), 429, "too_many_requests").await;
-        assert!(sentence.starts_with("You have 2 open uploads"), "{sentence}");
+        assert!(
+            sentence.starts_with("You have 2 open uploads"),
+            "{sentence}"
+        );
         sessions.push(session);
     }
     let session = service.session().await;
     let start = format!("/api/sessions/{session}/recording/start");
     let sentence = problem(service.post(&start), 429, "too_many_requests").await;
-    assert!(sentence.starts_with("You have 32 open uploads"), "{sentence}");
+    assert!(
+        sentence.starts_with("You have 32 open uploads"),
+        "{sentence}"
+    );
     // The page of one session, with a recording token, has the session's limit, too.
     let token = format!("/api/sessions/{}/token", sessions[0]);
     let token = json_of(service.post(&token), 200).await;

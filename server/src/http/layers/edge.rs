@@ -11,11 +11,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use sortie_api::ProblemCode;
 use tower::ServiceExt as _;
 
 use crate::config::{Config, ForwardedHeaders, PublicUrl, SignInConfig};
+use crate::http::ApiError;
 use forwarded::Forwarded;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -28,6 +31,27 @@ const REQUEST_ID_MAX: usize = 64;
 /// Address of the client, in the request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) struct ClientAddress(pub(in crate::http) IpAddr);
+
+/// Marks a request that does not name exactly one host, before a forwarded host replaces it.
+#[derive(Clone, Copy)]
+struct InvalidHost;
+
+/// Whether a request has one header `Host`; none is allowed in other versions than HTTP/1.1 (RFC 9112, section 3.2).
+fn has_valid_host(request: &Request) -> bool {
+    match request.headers().get_all(header::HOST).iter().count() {
+        0 => request.version() != Version::HTTP_11,
+        count => count == 1,
+    }
+}
+
+/// Refuses a request without exactly one host.
+pub(in crate::http) async fn check_host(request: Request, next: Next) -> Response {
+    if request.extensions().get::<InvalidHost>().is_none() {
+        return next.run(request).await;
+    }
+    let detail = "The request must have exactly one header Host.";
+    ApiError::new(ProblemCode::BadRequest, detail).into_response()
+}
 
 /// Configuration of the edge.
 struct Edge {
@@ -66,6 +90,9 @@ pub(in crate::http) fn wrap(router: Router, config: &Config) -> Router {
 
 impl Edge {
     fn normalise(&self, request: &mut Request) {
+        if !has_valid_host(request) {
+            request.extensions_mut().insert(InvalidHost);
+        }
         let peer = peer(request.extensions());
         let client = if self.sign_in.trusts_forwarding(peer) {
             let trusts = |address| self.sign_in.trusts_forwarding(address);
