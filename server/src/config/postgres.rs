@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_variable() {
+    fn errors_name_their_variable() {
         let check = |variables: &[(&str, &str)], expected: &str| {
             let mut all = vec![("SORTIE_DB_TYPE", "postgres")];
             all.extend(variables);

@@ -384,7 +384,7 @@ mod tests {
     const SECRET: (&str, &str) = ("SORTIE_AUTH_JWT_SECRET", "0123456789abcdef0123456789abcdef");
 
     #[test]
-    fn nobody_vouches_for_anybody_unless_they_are_named() {
+    fn sign_in_methods_are_off_by_default() {
         let config = read(&[]).unwrap_or_else(|errors| panic!("{errors:?}"));
         assert!(config.sign_in.jwt.is_none());
         assert!(config.sign_in.proxy_header.is_none());
@@ -429,7 +429,7 @@ mod tests {
 
     #[cfg(feature = "sso")]
     #[test]
-    fn what_others_sign_needs_an_issuer_and_an_audience() {
+    fn published_keys_need_issuer_and_audience() {
         let url = (
             "SORTIE_AUTH_JWT_JWKS_URL",
             "https://platform/.well-known/jwks.json",

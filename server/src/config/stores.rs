@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_required_is_said() {
+    fn missing_variables_are_reported() {
         let back_end = &[("SORTIE_RECORDING_STORAGE_BACKEND", "azure")];
         assert_eq!(
             wrong(back_end, &[]),

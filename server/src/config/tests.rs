@@ -10,7 +10,7 @@ pub(super) fn read(variables: &[(&str, &str)]) -> Result<Config, Vec<ConfigError
 }
 
 #[test]
-fn nothing_set_gives_the_documented_defaults() {
+fn defaults_are_as_documented() {
     let config = read(&[]).unwrap_or_else(|errors| panic!("{errors:?}"));
     assert!(!config.recording_enabled);
     assert!(

@@ -164,26 +164,11 @@ pub(super) fn meant(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
     VARIABLES
         .iter()
-        .map(|variable| (distance(&upper, variable.name), variable.name))
+        .map(|variable| (strsim::levenshtein(&upper, variable.name), variable.name))
         .min()
         // With half of the letters different it is another name.
         .filter(|(distance, known)| distance * 2 <= known.len())
         .map(|(_, known)| known)
-}
-
-/// Levenshtein distance.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, letter) in one.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, against) in other.bytes().enumerate() {
-            let replaced = diagonal + usize::from(letter != against);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// Returns the list for `--help`.
