@@ -62,10 +62,17 @@ fn RecoverableRecordingNotice(
     let sent = RwSignal::new(None::<u64>);
     let failure = RwSignal::new(None::<String>);
     let size = recording.size_bytes();
-    let message = format!(
+    let mut message = format!(
         "Unfinished {} recording found on this device.",
         format::length(recording.recorded_ms())
     );
+    let missing = recording.missing_bytes();
+    if missing > 0 {
+        message += &format!(
+            " {} of it are on the server only: a downloaded copy lacks them.",
+            format::size(missing)
+        );
+    }
     let can_send = recording.on_server() != OnServer::Closed || recording.kept_bytes() == size;
     let is_busy = Memo::new(move |_| sent.with(Option::is_some));
     let recording = StoredValue::new_local(recording);
