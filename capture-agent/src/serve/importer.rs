@@ -3,12 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sortie_server::{CapturedFile, ImportError, Importer, open_regular};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use crate::recorder::{Cause, Event, Handle};
 use crate::writer::{self, Finished, RecoveredFile};
@@ -33,16 +35,25 @@ pub(super) async fn run(
     forwarding: bool,
     recorder: Handle,
 ) {
-    let mut task = ImportTask {
+    let catalog = Catalog {
         importer,
         folder,
-        last,
         forwarding,
+    };
+    let comparison = Comparison {
+        catalog: catalog.clone(),
+        missing: HashSet::new(),
+        cancelled: Arc::default(),
+    };
+    // Reading large files must delay neither the recorder's events nor the end of this task.
+    let mut comparing = JoinSet::new();
+    comparing.spawn(comparison.run());
+    let mut task = ImportTask {
+        catalog,
+        last,
         sessions: HashMap::new(),
         begun: HashMap::new(),
-        missing: HashSet::new(),
     };
-    let mut next = Instant::now();
     let mut backlog = tokio::time::interval(BACKLOG_INTERVAL);
     backlog.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -52,27 +63,18 @@ pub(super) async fn run(
                 None => return,
             },
             _ = backlog.tick(), if forwarding => {
-                match task.importer.awaits_forwarding().await {
+                match task.catalog.importer.awaits_forwarding().await {
                     Ok(backlog) => recorder.set_backlog(backlog),
                     Err(error) => tracing::error!("the forwarding backlog is unknown: {error}"),
                 }
-            }
-            () = tokio::time::sleep_until(next) => {
-                let unsettled = task.compare().await;
-                next = Instant::now() + if unsettled { RECHECK_INTERVAL } else { COMPARE_INTERVAL };
             }
         }
     }
 }
 
 struct ImportTask {
-    importer: Importer,
-    folder: PathBuf,
+    catalog: Catalog,
     last: CurrentFile,
-    /// Whether recordings are forwarded to a central server.
-    forwarding: bool,
-    /// Recordings whose file was missing at the last comparison.
-    missing: HashSet<String>,
     /// Session IDs in the catalog by the recorder's session numbers.
     sessions: HashMap<u64, String>,
     /// Start of each file in progress, Unix time in ms.
@@ -93,7 +95,7 @@ impl ImportTask {
                 *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some((name.clone(), session));
                 if cause == Cause::Signal
-                    && let Err(error) = self.importer.began(&name).await
+                    && let Err(error) = self.catalog.importer.began(&name).await
                 {
                     tracing::error!("the audit log cannot be written: {error}");
                 }
@@ -106,7 +108,9 @@ impl ImportTask {
             } => {
                 let begun = self.begun.remove(&file.name);
                 let session = self.session(session);
-                self.import_file(file, session, begun, interrupted).await;
+                self.catalog
+                    .import_file(file, session, begun, interrupted)
+                    .await;
             }
             Event::Problem(problem) => tracing::error!("{problem}"),
         }
@@ -116,12 +120,14 @@ impl ImportTask {
         match recovered {
             RecoveredFile::Finished(file) => {
                 tracing::warn!(file = file.name, "finished what an earlier run left");
-                self.import_file(file, new_session(), None, true).await;
+                self.catalog
+                    .import_file(file, new_session(), None, true)
+                    .await;
             }
             RecoveredFile::Empty(name) => tracing::warn!("removed {name}: it held nothing"),
             RecoveredFile::Damaged(name, reason) => {
                 tracing::error!("{name} cannot be played: {reason}");
-                self.import_damaged(name, &reason.to_string()).await;
+                self.catalog.import_damaged(name, &reason.to_string()).await;
             }
             RecoveredFile::InUse(name) => tracing::error!("{name} is written by another program"),
             RecoveredFile::Stays(name, error) => {
@@ -138,7 +144,18 @@ impl ImportTask {
             .or_insert_with(new_session)
             .clone()
     }
+}
 
+/// The folder, and the catalog that lists its files.
+#[derive(Clone)]
+struct Catalog {
+    importer: Importer,
+    folder: PathBuf,
+    /// Whether recordings are forwarded to a central server.
+    forwarding: bool,
+}
+
+impl Catalog {
     async fn import_file(
         &self,
         file: Finished,
@@ -188,6 +205,35 @@ impl ImportTask {
             tracing::error!(file = captured.name, "not in the list yet: {error}");
         }
     }
+}
+
+/// Repeated comparison of folder and catalog.
+struct Comparison {
+    catalog: Catalog,
+    /// Recordings whose file was missing at the last comparison.
+    missing: HashSet<String>,
+    /// Ends the threads that read files.
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Drop for Comparison {
+    fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Comparison {
+    async fn run(mut self) {
+        loop {
+            let unsettled = self.compare().await;
+            tokio::time::sleep(if unsettled {
+                RECHECK_INTERVAL
+            } else {
+                COMPARE_INTERVAL
+            })
+            .await;
+        }
+    }
 
     /// Compares folder and catalog in both directions; `true` if a file must be checked again soon.
     async fn compare(&mut self) -> bool {
@@ -203,18 +249,21 @@ impl ImportTask {
 
     /// Updates or removes recordings whose files other programs have changed or removed.
     async fn follow_changes(&mut self) -> Result<bool, ImportError> {
-        let known = self.importer.files().await?;
-        let folder = self.folder.clone();
+        let known = self.catalog.importer.files().await?;
+        let folder = self.catalog.folder.clone();
         let now = SystemTime::from(jiff::Timestamp::now());
-        let looked = tokio::task::spawn_blocking(move || compare_files(&folder, known, now));
+        let cancelled = Arc::clone(&self.cancelled);
+        let looked =
+            tokio::task::spawn_blocking(move || compare_files(&folder, known, now, &cancelled));
         let Ok(difference) = looked.await else {
             return Ok(false);
         };
         for file in difference.changed {
             tracing::warn!(file = file.name, "another program has changed it");
-            let change = self
-                .importer
-                .change(&file.name, file.size_bytes, file.duration_ms);
+            let change =
+                self.catalog
+                    .importer
+                    .change(&file.name, file.size_bytes, file.duration_ms);
             change.await?;
         }
         // A folder without any known file is probably not mounted.
@@ -224,7 +273,7 @@ impl ImportTask {
             HashSet::new()
         };
         for name in missing.intersection(&self.missing) {
-            if self.importer.forget(name).await? {
+            if self.catalog.importer.forget(name).await? {
                 tracing::warn!(file = name, "off the list: another program has removed it");
             }
         }
@@ -235,19 +284,28 @@ impl ImportTask {
 
     /// Imports files that are not in the catalog.
     async fn import_missing(&self) -> Result<bool, ImportError> {
-        let known = self.importer.names().await?;
-        let folder = self.folder.clone();
+        let known = self.catalog.importer.names().await?;
+        let folder = self.catalog.folder.clone();
         let now = SystemTime::from(jiff::Timestamp::now());
+        let cancelled = Arc::clone(&self.cancelled);
         let found = tokio::task::spawn_blocking(move || {
             let damaged = writer::damaged(&folder, &known);
-            (writer::finished(&folder, &known, now), damaged)
+            (writer::finished(&folder, &known, now, &cancelled), damaged)
         });
         let (found, damaged) = found.await.unwrap_or_default();
         for file in found.recordings {
-            self.import_file(file, new_session(), None, false).await;
+            self.catalog
+                .import_file(file, new_session(), None, false)
+                .await;
+        }
+        for (name, reason) in found.unplayable {
+            tracing::warn!("{name} cannot be played: {reason}");
+            self.catalog.import_damaged(name, &reason.to_string()).await;
         }
         for name in damaged {
-            self.import_damaged(name, "It cannot be played.").await;
+            self.catalog
+                .import_damaged(name, "It cannot be played.")
+                .await;
         }
         Ok(found.unsettled)
     }
@@ -264,7 +322,12 @@ struct Difference {
     unsettled: bool,
 }
 
-fn compare_files(folder: &Path, known: Vec<(String, u64)>, now: SystemTime) -> Difference {
+fn compare_files(
+    folder: &Path,
+    known: Vec<(String, u64)>,
+    now: SystemTime,
+    cancelled: &AtomicBool,
+) -> Difference {
     let mut difference = Difference::default();
     for (name, size_bytes) in known {
         let file = match open_regular(&folder.join(&name)) {
@@ -283,7 +346,9 @@ fn compare_files(folder: &Path, known: Vec<(String, u64)>, now: SystemTime) -> D
             continue;
         }
         if writer::is_settled(&metadata, now) {
-            difference.changed.extend(writer::rescan(&file, name));
+            difference
+                .changed
+                .extend(writer::rescan(&file, &name, cancelled));
         } else {
             difference.unsettled = true;
         }

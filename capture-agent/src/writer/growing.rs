@@ -13,6 +13,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use sortie_media::stored::{self, Layout, SNIFF_SIZE};
@@ -172,6 +173,8 @@ fn scan(file: &impl VolumeFile, from: u64, length: u64) -> io::Result<Indexer> {
 #[derive(Debug, Default)]
 pub struct Found {
     pub recordings: Vec<Finished>,
+    /// Files that cannot be played and have not changed for some minutes.
+    pub unplayable: Vec<(String, Unplayable)>,
     /// Whether another program may still write one of the files.
     pub unsettled: bool,
 }
@@ -179,50 +182,86 @@ pub struct Found {
 /// Time after its last change during which a file may still be written.
 const SETTLED: Duration = Duration::from_secs(10);
 
+/// Time after its last change during which a file that cannot be played may still be an interrupted copy.
+const ABANDONED: Duration = Duration::from_secs(600);
+
 /// Whether a file has not changed recently.
 #[must_use]
 pub fn is_settled(metadata: &Metadata, now: SystemTime) -> bool {
+    is_unchanged(metadata, now, SETTLED)
+}
+
+fn is_unchanged(metadata: &Metadata, now: SystemTime, time: Duration) -> bool {
     let Ok(modified) = metadata.modified() else {
         return true;
     };
     // A time in the future comes from another clock.
-    now.duration_since(modified).is_ok_and(|age| age >= SETTLED)
+    now.duration_since(modified).is_ok_and(|age| age >= time)
         || modified
             .duration_since(now)
-            .is_ok_and(|ahead| ahead >= SETTLED)
+            .is_ok_and(|ahead| ahead >= time)
 }
 
-/// Lists the recordings in a folder except `known`. Unreadable files are skipped.
+/// Lists the recordings in a folder except `known`. Files that cannot be read from the disk are skipped, and all further
+/// files once `cancelled` is set.
 #[must_use]
-pub fn finished(folder: &Path, known: &HashSet<String>, now: SystemTime) -> Found {
+pub fn finished(
+    folder: &Path,
+    known: &HashSet<String>,
+    now: SystemTime,
+    cancelled: &AtomicBool,
+) -> Found {
     let names = Folder::new(folder).names().unwrap_or_default();
     let new = names
         .into_iter()
         .filter(|name| name.ends_with(".mp4") && !known.contains(name));
     let mut found = Found::default();
     for name in new {
+        if cancelled.load(Ordering::Relaxed) {
+            break;
+        }
         let Ok(file) = open_regular(&folder.join(&name)) else {
             continue;
         };
-        if file
-            .metadata()
-            .is_ok_and(|metadata| !is_settled(&metadata, now))
-        {
+        let Ok(metadata) = file.metadata() else {
+            continue;
+        };
+        if !is_settled(&metadata, now) {
             found.unsettled = true;
             continue;
         }
-        found.recordings.extend(rescan(&file, name));
+        match rescan(&file, &name, cancelled) {
+            Ok(recording) => found.recordings.push(recording),
+            Err(FinishError::Unplayable(reason)) if is_unchanged(&metadata, now, ABANDONED) => {
+                found.unplayable.push((name, reason));
+            }
+            Err(FinishError::Unplayable(_)) => {}
+            Err(FinishError::Io(error)) => tracing::error!("{name} cannot be read: {error}"),
+        }
     }
     found
 }
 
-/// Reads duration and size of a recording; `None` if it cannot be read.
-#[must_use]
-pub fn rescan(file: &File, name: String) -> Option<Finished> {
-    let size_bytes = VolumeFile::len(file).ok()?;
-    let report = scan(file, 0, size_bytes).ok()?.report();
-    report.indexed.then_some(Finished {
-        name,
+/// Reads duration and size of a recording. A fragmented MP4 has no index and plays without one.
+///
+/// # Errors
+///
+/// The file cannot be read or played, or `cancelled` was set meanwhile.
+pub fn rescan(file: &File, name: &str, cancelled: &AtomicBool) -> Result<Finished, FinishError> {
+    let size_bytes = VolumeFile::len(file)?;
+    let read_at = |offset, buffer: &mut [u8]| {
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(io::Error::other("cancelled"));
+        }
+        VolumeFile::read_at(file, offset, buffer)
+    };
+    let indexer = stored::scan(size_bytes, read_at, |_| Ok(()))?;
+    let report = indexer.report();
+    if !report.indexed {
+        indexer.finish()?;
+    }
+    Ok(Finished {
+        name: name.to_owned(),
         duration_ms: report.duration_ms,
         size_bytes,
     })
@@ -356,5 +395,26 @@ fn numbered(name: &str, number: u32) -> String {
         _ if number == 1 => name.to_owned(),
         Some((stem, extension)) => format!("{stem}_{number}.{extension}"),
         None => format!("{name}_{number}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cancelled_comparison_reads_no_further_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.mp4"), b"no video").unwrap();
+        let later = SystemTime::from(jiff::Timestamp::now()) + 2 * ABANDONED;
+        let cancelled = AtomicBool::new(false);
+        let found = finished(folder.path(), &HashSet::new(), later, &cancelled);
+        assert_eq!(found.unplayable.len(), 1);
+        cancelled.store(true, Ordering::Relaxed);
+        let found = finished(folder.path(), &HashSet::new(), later, &cancelled);
+        assert!(found.unplayable.is_empty());
+        let file = File::open(folder.path().join("a.mp4")).unwrap();
+        let stopped = rescan(&file, "a.mp4", &cancelled);
+        assert!(matches!(stopped, Err(FinishError::Io(_))), "{stopped:?}");
     }
 }

@@ -71,3 +71,51 @@ async fn list_follows_files_that_other_programs_add_change_and_remove() {
     assert_eq!(copied["size_bytes"], bytes.len());
     assert_eq!(agent.download(copied).await, bytes);
 }
+
+/// Stream of a finished recording: a fragmented MP4 without an index.
+fn fragments(recording: &[u8]) -> &[u8] {
+    const HEAD_ROOM: usize = 4096;
+    let ftyp = u32::from_be_bytes(recording[..4].try_into().expect("four bytes"));
+    let mdat = usize::try_from(ftyp).expect("a size");
+    assert_eq!(&recording[mdat + 4..mdat + 8], b"mdat");
+    let size = u64::from_be_bytes(recording[mdat + 8..mdat + 16].try_into().expect("a size"));
+    &recording[HEAD_ROOM..mdat + usize::try_from(size).expect("a size")]
+}
+
+#[tokio::test]
+async fn files_without_an_index_are_listed_as_ready_or_failed() {
+    let agent = Agent::start(&[]).await;
+    let own = record(&agent).await;
+    let bytes = std::fs::read(agent.file(&own)).expect("a recording");
+    let folder = agent.kill();
+    let recordings = folder.path().join("recordings");
+    let fragments = fragments(&bytes);
+    let now = std::time::SystemTime::from(jiff::Timestamp::now());
+    let an_hour_ago = now - std::time::Duration::from_secs(3600);
+    for (name, content) in [("fragmented.mp4", fragments), ("text.mp4", b"no video")] {
+        let path = recordings.join(name);
+        std::fs::write(&path, content).expect("a file");
+        let file = std::fs::File::options().write(true).open(&path);
+        let file = file.expect("the file");
+        file.set_modified(an_hour_ago).expect("a time");
+    }
+    let agent = Agent::launch(folder, &[]).await;
+    let list = agent
+        .until("/api/recordings", |list| count(list) == 3)
+        .await;
+    let row = |name: &str| {
+        let mut rows = list.as_array().into_iter().flatten();
+        let row = rows.find(|row| row["filename"] == name);
+        row.unwrap_or_else(|| panic!("{name} is missing: {list}"))
+    };
+    let fragmented = row("fragmented.mp4");
+    assert_eq!(fragmented["status"], "ready", "{list}");
+    assert!(
+        fragmented["duration_seconds"]
+            .as_f64()
+            .is_some_and(|it| it > 0.5),
+        "{list}"
+    );
+    assert_eq!(agent.download(fragmented).await, fragments);
+    assert_eq!(row("text.mp4")["status"], "failed", "{list}");
+}
