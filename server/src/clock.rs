@@ -3,6 +3,11 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+/// Tolerated difference between two observations: time servers step a clock by seconds.
+pub(crate) const TOLERANCE_MS: i64 = 2 * 60 * 1000;
+/// 2020-01-01T00:00:00Z. No recording is older, and no correct clock shows less.
+pub(crate) const EARLIEST_MS: i64 = 1_577_836_800_000;
+
 /// Source of time. Nothing else in this crate reads the system's clocks.
 ///
 /// The wall clock may be set by any amount at any moment. Intervals within a process use the monotonic reading.
@@ -101,6 +106,12 @@ impl Clock for ManualClock {
     fn schedule(&self) -> Duration {
         Duration::from_millis(self.schedule_ms.load(Ordering::SeqCst))
     }
+}
+
+/// Latest plausible creation time. A recording with a later one, or one before [`EARLIEST_MS`], is *undated*: it was made
+/// under a wrong clock, and its age has no meaning.
+pub(crate) fn latest_ms(now_ms: i64) -> i64 {
+    now_ms.saturating_add(TOLERANCE_MS)
 }
 
 /// Formats as RFC 3339 in UTC with milliseconds.

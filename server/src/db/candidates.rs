@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::leases::Lease;
 use super::recordings::signed;
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit, parts};
-use crate::retention::{Candidate, EARLIEST_MS, latest_ms};
+use crate::clock::{EARLIEST_MS, latest_ms};
 
 /// First parts that may be deleted, by age. A recording with a growing part is left out; one whose first part failed counts
 /// if another part is ready. Two ranges of one index, merged.
@@ -31,6 +31,27 @@ const UNDATED: &str = "kind <> 'partial' AND protected = 0 AND age_confirmed = 0
 /// Parts of a recording that may still grow.
 const OPEN_PARTS: &str = "SELECT COUNT(*) FROM recordings WHERE part_of = $1 \
     AND status IN ('recording', 'uploading', 'processing')";
+
+/// Deletion candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub(crate) id: String,
+    pub(crate) user_id: String,
+    /// Unix time in ms of the creation.
+    pub(crate) created_ms: i64,
+    /// Bytes that a deletion frees.
+    pub(crate) size_bytes: u64,
+    /// Only `ready` recordings are deleted.
+    pub(crate) status: RecordingStatus,
+    pub(crate) protected: bool,
+    pub(crate) deleting: bool,
+}
+
+impl Candidate {
+    pub(crate) fn may_go(&self) -> bool {
+        self.status == RecordingStatus::Ready && !self.protected && !self.deleting
+    }
+}
 
 /// Limit of the bytes that an owner may protect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,7 +39,7 @@ use tokio::sync::Notify;
 
 pub(crate) use api_tokens::{ApiTokenRow, TokenInsertion};
 pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow};
-pub(crate) use candidates::{Changed, ProtectedLimit};
+pub(crate) use candidates::{Candidate, Changed, ProtectedLimit};
 pub(crate) use imported::CapturedRow;
 pub(crate) use leases::{Lease, RETENTION, SWEEP};
 pub(crate) use lists::{List, Sort};

@@ -6,14 +6,12 @@
 
 use std::time::Duration;
 
+use crate::clock::{EARLIEST_MS, TOLERANCE_MS};
+
 const HOUR_MS: i64 = 60 * 60 * 1000;
 const DAY_MS: i64 = 24 * HOUR_MS;
-/// Tolerated difference between two observations: time servers step a clock by seconds.
-const TOLERANCE_MS: i64 = 2 * 60 * 1000;
 /// Largest jump ahead that is accepted after the same time has passed: a paused virtual machine looks like this.
 const BELIEVED_MAX_MS: i64 = 6 * HOUR_MS;
-/// 2020-01-01T00:00:00Z. No recording is older, and no correct clock shows less.
-pub(crate) const EARLIEST_MS: i64 = 1_577_836_800_000;
 
 /// Reading of both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,12 +134,6 @@ impl Doubt {
             _ => false,
         }
     }
-}
-
-/// Latest plausible creation time. A recording with a later one, or one before [`EARLIEST_MS`], is *undated*: it was made
-/// under a wrong clock, and its age has no meaning.
-pub(crate) fn latest_ms(now_ms: i64) -> i64 {
-    now_ms.saturating_add(TOLERANCE_MS)
 }
 
 fn milliseconds(duration: Duration) -> i64 {

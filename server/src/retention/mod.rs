@@ -8,7 +8,6 @@ mod clock_watch;
 mod planner;
 mod runner;
 
-pub(crate) use clock_guard::{EARLIEST_MS, latest_ms};
 pub(crate) use clock_watch::ClockWatch;
-pub(crate) use planner::{Candidate, Marks, Owners, Planner, Rules, Verdict};
+pub(crate) use planner::{Marks, Owners, Planner, Rules, Verdict};
 pub(crate) use runner::{Retention, RunError};

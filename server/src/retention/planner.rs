@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sortie_api::{DeletionReason, RecordingStatus};
+use crate::db::Candidate;
+use sortie_api::DeletionReason;
 
 use crate::storage::Disk;
 
@@ -24,21 +25,6 @@ pub(crate) struct Rules {
     /// Largest age in days; 0: no limit.
     pub(crate) days: u32,
     pub(crate) marks: Option<Marks>,
-}
-
-/// Deletion candidate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Candidate {
-    pub(crate) id: String,
-    pub(crate) user_id: String,
-    /// Unix time in ms of the creation.
-    pub(crate) created_ms: i64,
-    /// Bytes that a deletion frees.
-    pub(crate) size_bytes: u64,
-    /// Only `ready` recordings are deleted.
-    pub(crate) status: RecordingStatus,
-    pub(crate) protected: bool,
-    pub(crate) deleting: bool,
 }
 
 /// Verdict about a row.
@@ -123,12 +109,6 @@ impl Planner {
     /// Returns the bytes still to be freed.
     pub(crate) fn wants_room(&self) -> u64 {
         self.needed_bytes
-    }
-}
-
-impl Candidate {
-    fn may_go(&self) -> bool {
-        self.status == RecordingStatus::Ready && !self.protected && !self.deleting
     }
 }
 

@@ -13,10 +13,10 @@ use sortie_api::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Candidate, ClockWatch, Marks, Owners, Planner, Rules, Verdict};
+use super::{ClockWatch, Marks, Owners, Planner, Rules, Verdict};
 use crate::clock::{Clock, rfc3339};
 use crate::config::{Config, StorageConfig};
-use crate::db::{Action, Actor, AuditEvent, Database, DatabaseError, Lease, RETENTION};
+use crate::db::{Action, Actor, AuditEvent, Candidate, Database, DatabaseError, Lease, RETENTION};
 use crate::storage::Disk;
 use crate::uploads::Uploads;
 
