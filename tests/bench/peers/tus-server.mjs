@@ -1,4 +1,4 @@
-// @tus/server with @tus/file-store, as its documentation shows it. Arguments: port, folder.
+// @tus/server with @tus/file-store, configured as in its documentation. Arguments: port, folder.
 
 import { FileStore } from '@tus/file-store';
 import { Server } from '@tus/server';

@@ -16,7 +16,7 @@ use crate::contestant::{Address, Contestant, Programs, Running, Vitals};
 use crate::footage::Footage;
 use crate::wire::Wire;
 
-/// How many senders with how large chunks.
+/// Number of streams and size of their chunks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) streams: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Shape {
     pub(crate) chunks: usize,
 }
 
-/// The three shapes of the figures.
+/// The three reported shapes.
 pub(crate) const SHAPES: [Shape; 3] = [
     Shape {
         streams: 1,
@@ -50,18 +50,18 @@ pub(crate) struct Figures {
     pub(crate) per_second: f64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
-    /// Of the server, for each chunk; none for the floor.
+    /// CPU time of the server per chunk; `None` for the floor.
     pub(crate) processor_us: Option<f64>,
-    /// Bytes; none for the floor.
+    /// Bytes; `None` for the floor.
     pub(crate) peak_memory: Option<u64>,
 }
 
-/// What the chunks of all streams have taken.
+/// Times of the chunks of all streams.
 struct Timed {
     took: Duration,
-    /// Of each chunk.
+    /// Latency of each chunk.
     times: Vec<Duration>,
-    /// Of the server.
+    /// CPU time of the server.
     processor: Option<Duration>,
 }
 
@@ -80,7 +80,7 @@ pub(crate) async fn measure(
         .as_ref()
         .map(|running| (running.address(), running.vitals()));
     let folder = place.path().to_owned();
-    // Not on the threads of the runtime: the floor's threads block, and the senders have one of their own.
+    // Outside the runtime's threads: the floor's threads block, and the senders have a separate thread.
     let timing = tokio::task::spawn_blocking(move || match server {
         None => floor(shape, &recording.into(), &folder),
         Some((address, vitals)) => {
@@ -117,7 +117,7 @@ pub(crate) async fn measure(
     })
 }
 
-/// Touches about 1 GiB of memory: on a virtual machine the first one who does so pays the host for it.
+/// Touches about 1 GiB of memory: on a virtual machine, the first access pays for the host's allocation.
 fn warm_up(folder: &Path) -> Result<()> {
     let path = folder.join("warm");
     let mut file = File::create(&path)?;
@@ -129,7 +129,7 @@ fn warm_up(folder: &Path) -> Result<()> {
     Ok(std::fs::remove_file(&path)?)
 }
 
-/// `write` and `fdatasync` per chunk from as many threads.
+/// `write` and `fdatasync` per chunk, with one thread per stream.
 fn floor(shape: Shape, recording: &Arc<[u8]>, folder: &Path) -> Result<Timed> {
     let start = Arc::new(Barrier::new(shape.streams + 1));
     let threads: Vec<_> = (0..shape.streams)
@@ -165,7 +165,7 @@ fn floor(shape: Shape, recording: &Arc<[u8]>, folder: &Path) -> Result<Timed> {
     })
 }
 
-/// All streams from one thread: it is not to take more of the processors than it must.
+/// Sends all streams from one thread, to leave the processors to the server.
 async fn upload(
     shape: Shape,
     footage: &Arc<Footage>,
@@ -174,7 +174,7 @@ async fn upload(
 ) -> Result<Timed> {
     let mut wires = Vec::new();
     for _ in 0..shape.streams {
-        // One more byte than will come: what finishing costs is another figure.
+        // One byte more than is sent, as the cost of finishing is measured elsewhere.
         wires.push(Wire::create(server, (shape.chunk * shape.chunks) as u64 + 1).await?);
     }
     let before = vitals.processor_time()?;

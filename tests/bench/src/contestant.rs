@@ -1,4 +1,4 @@
-//! Who is measured, and how each is started.
+//! Contestants and their start.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use sortie_faults::process::{Process, Setup};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-/// Who is measured.
+/// A measured program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contestant {
     /// `write` and `fdatasync` per chunk, a thread for each stream, no network.
@@ -19,7 +19,7 @@ pub(crate) enum Contestant {
     HttpFloor,
     /// This server.
     Sortie,
-    /// rustus as it comes: not durable.
+    /// rustus with its defaults: not durable.
     Rustus,
     /// rustus with `--force-fsync`.
     RustusFsync,
@@ -27,12 +27,12 @@ pub(crate) enum Contestant {
     TusNode,
 }
 
-/// Where the programs are; what is missing is left out.
+/// Paths of the programs; contestants without one are skipped.
 #[derive(Clone, Debug)]
 pub(crate) struct Programs {
     pub(crate) sortie: PathBuf,
     pub(crate) rustus: Option<PathBuf>,
-    /// The folder of `tus-server.mjs`, with its packages.
+    /// Folder of `tus-server.mjs` with its packages.
     pub(crate) peers: Option<PathBuf>,
 }
 
@@ -48,7 +48,7 @@ impl Contestant {
         }
     }
 
-    /// Everybody who can be measured here.
+    /// All contestants available on this machine.
     pub(crate) fn all(programs: &Programs) -> Vec<Self> {
         let mut all = vec![Self::Floor, Self::HttpFloor, Self::Sortie];
         if programs.rustus.is_some() {
@@ -60,7 +60,7 @@ impl Contestant {
         all
     }
 
-    /// Starts a server; nothing for the floor.
+    /// Starts a server; `None` for the floor.
     pub(crate) async fn start(self, programs: &Programs, folder: &Path) -> Result<Option<Running>> {
         let port = free_port()?;
         let mut command = match self {
@@ -129,7 +129,7 @@ impl Contestant {
                 }));
             }
             if let Some(status) = child.try_wait()? {
-                bail!("{} ended at once: {status}", self.name());
+                bail!("{} exited during the start: {status}", self.name());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -143,17 +143,17 @@ enum Server {
     Other(Child),
 }
 
-/// Where a server is, and what it wants to see.
+/// Address and authorization of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Address {
     pub(crate) port: u16,
-    /// Where uploads are created.
+    /// Path for creating uploads.
     pub(crate) files: &'static str,
-    /// A header with its line's end, or nothing.
+    /// A header line with its CRLF, or empty.
     pub(crate) authorization: String,
 }
 
-/// A server that can be measured.
+/// A started server.
 #[derive(Debug)]
 pub(crate) struct Running {
     address: Address,
@@ -165,7 +165,7 @@ impl Running {
         self.address.clone()
     }
 
-    /// The process to look at.
+    /// Resource usage of the server process.
     pub(crate) fn vitals(&self) -> Vitals {
         let id = match &self.server {
             Server::Sortie(process) => process.id(),
@@ -174,7 +174,6 @@ impl Running {
         Vitals(id.unwrap_or_default())
     }
 
-    /// Ends it.
     pub(crate) async fn stop(self) -> Result<()> {
         match self.server {
             Server::Sortie(process) => process.kill().await,
@@ -183,7 +182,7 @@ impl Running {
     }
 }
 
-/// What a process has used, by its id.
+/// Resource usage of a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Vitals(u32);
 
@@ -193,19 +192,24 @@ impl Vitals {
         Ok(std::fs::read_to_string(path)?)
     }
 
-    /// How long it has had a processor so far, in all its threads; in steps of 10 ms.
+    /// CPU time of all threads so far, in steps of 10 ms.
     pub(crate) fn processor_time(&self) -> Result<Duration> {
         let stat = self.file("stat")?;
-        // The name in the second field may hold anything; what follows its bracket are numbers.
-        let (_, rest) = stat.rsplit_once(')').context("no name")?;
+        // The name in the second field may contain spaces; after its parenthesis only numbers follow.
+        let (_, rest) = stat
+            .rsplit_once(')')
+            .context("no name in /proc/<id>/stat")?;
         let ticks = |field: usize| {
-            let text = rest.split_whitespace().nth(field).context("a short line")?;
+            let text = rest
+                .split_whitespace()
+                .nth(field)
+                .context("missing field in /proc/<id>/stat")?;
             anyhow::Ok(text.parse::<u64>()?)
         };
         Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
     }
 
-    /// The most memory it has had so far, in bytes.
+    /// Peak resident memory so far in bytes.
     pub(crate) fn peak_memory(&self) -> Result<u64> {
         memory(&self.file("status")?, "VmHWM:")
     }
@@ -215,7 +219,11 @@ impl Vitals {
 pub(crate) fn memory(status: &str, name: &str) -> Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    Ok(kib.context("no such size")?.trim().parse::<u64>()? * 1024)
+    Ok(kib
+        .context("missing size in /proc/<id>/status")?
+        .trim()
+        .parse::<u64>()?
+        * 1024)
 }
 
 fn free_port() -> Result<u16> {

@@ -1,4 +1,4 @@
-//! What is sent: a recording in a file that lies in memory, so that sending it copies nothing.
+//! Test recording in an in-memory file, which is sent without copying.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use anyhow::Result;
 use rustix::fs::{MemfdFlags, memfd_create};
 
-/// See [the module](self).
 pub(crate) struct Footage(File);
 
 impl Footage {

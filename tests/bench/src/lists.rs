@@ -1,4 +1,4 @@
-//! How long a page of a list takes, at any depth, on both kinds of database.
+//! Latency of list pages at any depth, on both databases.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,22 +17,22 @@ use tokio::time::Instant;
 use crate::contestant::memory;
 use crate::postgres::Cluster;
 
-/// Rows of a page: what the server gives without `limit`.
+/// Rows of a page: the server's default `limit`.
 const PAGE: u64 = 100;
-/// Requests that are not counted, then those that are.
+/// Requests before the measurement, and measured requests.
 const WARM: usize = 20;
 const COUNTED: usize = 300;
 
-/// Whose recordings most are, and whose few are.
+/// Owner of most recordings, and owner of few.
 const MANY: &str = "many";
 const FEW: &str = "few";
 const PASSWORD: &str = "a password of the benchmark";
 
-/// Recordings of `FEW`.
+/// Number of recordings of `FEW`.
 const FEW_ROWS: i64 = 10;
 
-/// Half of the recordings are `MANY`'s, the others' owners have 500 each; a fifth has failed. None is
-/// being received: those the server would finish. Sizes and durations are in another order than the ids.
+/// Half of the recordings belong to `MANY`, the others to owners with 500 each; a fifth has failed. None is growing, as
+/// the server would finish it. Sizes and durations are not in the order of the IDs.
 const SEED: &str = "WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < $1) \
     INSERT INTO recordings (id, session_id, user_id, filename, size_bytes, duration_ms, format, storage_backend, \
     storage_path, status, created_ms, completed_ms) \
@@ -42,13 +42,13 @@ const SEED: &str = "WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL S
     'recording_' || CAST(i AS TEXT) || '.webm', i * 7919 % 1000003 * 100, i * 104729 % 1000003, 'webm', 'local', '', \
     CASE WHEN i % 5 = 0 THEN 'failed' ELSE 'ready' END, 1700000000000 + i * 1000, 1700000000500 + i * 1000 FROM n";
 
-/// A list, as it is asked for.
+/// A list request.
 struct List {
     name: &'static str,
     query: &'static str,
-    /// The rows that it has, as SQL; `$1` is [`MANY`]'s id.
+    /// SQL condition of its rows; `$1` is the ID of [`MANY`].
     condition: &'static str,
-    /// What it is ordered by, and how its cursors begin.
+    /// Column of the order, and first letter of its cursors.
     order: (&'static str, char),
 }
 
@@ -56,13 +56,13 @@ const BY_TIME: (&str, char) = ("created_ms", 'c');
 
 const LISTS: [List; 5] = [
     List {
-        name: "everybody's",
+        name: "all",
         query: "",
         condition: "$1 <> ''",
         order: BY_TIME,
     },
     List {
-        name: "everybody's, by size",
+        name: "all, by size",
         query: "&sort=size",
         condition: "$1 <> ''",
         order: ("size_bytes", 's'),
@@ -87,7 +87,7 @@ const LISTS: [List; 5] = [
     },
 ];
 
-/// Measures on SQLite and on PostgreSQL, with so many recordings, and prints a line for each page.
+/// Measures on SQLite and PostgreSQL with this number of recordings, and prints a line for each page.
 pub(crate) async fn measure(
     binary: &Path,
     folder: &Path,
@@ -99,7 +99,7 @@ pub(crate) async fn measure(
         let place = tempfile::tempdir_in(folder)?;
         let mut setup = Setup::new(binary, place.path());
         let mut database = format!("sqlite://{}", setup.database.display());
-        // Ends PostgreSQL when it is dropped.
+        // Stops PostgreSQL when dropped.
         let cluster = if kind == "PostgreSQL" {
             let cluster = tokio::task::spawn_blocking(Cluster::new).await?;
             database = cluster.database();
@@ -124,7 +124,7 @@ async fn measure_one(
     rows: i64,
     print: &mut impl FnMut(String),
 ) -> Result<()> {
-    // The server makes its tables itself.
+    // The server creates its tables.
     let process = setup.start(0).await?;
     let admin = Caller::sign_in(&process.origin()).await?;
     let (few, many) = (create(&admin, FEW).await?, create(&admin, MANY).await?);
@@ -140,7 +140,7 @@ async fn measure_one(
         .execute(&mut connection)
         .await?;
     if kind == "PostgreSQL" {
-        // What autovacuum has long done where a million recordings are.
+        // Statistics that autovacuum collects on a real server.
         sqlx::query("VACUUM ANALYZE recordings")
             .execute(&mut connection)
             .await?;
@@ -160,7 +160,7 @@ async fn measure_one(
         anyhow::Ok(())
     };
 
-    // What an answer takes of which nothing is read: the machine's and the sender's part in all that follows.
+    // Baseline: time of a response without a database read, which includes machine and sender.
     let times = repeat(&person, "/healthz", None).await?;
     line("(no list: `/healthz`)", "", &times, &process)?;
     let times = repeat(&person, "/api/recordings", Some(u64::try_from(FEW_ROWS)?)).await?;
@@ -182,26 +182,29 @@ async fn measure_one(
     let report = report.send().await?.error_for_status()?;
     let report: Value = report.json().await?;
     let took = begun.elapsed();
-    ensure!(report["recordings"] == rows, "not all were counted");
+    ensure!(
+        report["recordings"] == rows,
+        "the report does not count all recordings"
+    );
     line("the storage report, once", "", &[took], &process)?;
     connection.close().await?;
     process.kill().await
 }
 
-/// The memory a server has now, in MiB.
+/// Resident memory of the server in MiB.
 fn resident_mib(process: &Process) -> Result<u64> {
-    let id = process.id().context("it has ended")?;
+    let id = process.id().context("the server has exited")?;
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
     Ok(memory(&status, "VmRSS:")? >> 20)
 }
 
-/// Of sorted times.
+/// Percentile of sorted times.
 fn percentile_ms(times: &[Duration], percent: usize) -> f64 {
     let time = times.get(times.len() * percent / 100);
     time.copied().unwrap_or_default().as_secs_f64() * 1000.0
 }
 
-/// A new person's id.
+/// Creates a user; returns the ID.
 async fn create(admin: &Caller, username: &str) -> Result<String> {
     let person = json!({ "username": username, "password": PASSWORD, "roles": ["user"] });
     let answer = admin
@@ -214,7 +217,7 @@ async fn create(admin: &Caller, username: &str) -> Result<String> {
     Ok(person["id"].as_str().context("no id")?.to_owned())
 }
 
-/// The same request again and again; each must give so many rows, if it is a list.
+/// Repeats a request; every answer of a list must have this number of rows.
 async fn repeat(caller: &Caller, path: &str, rows: Option<u64>) -> Result<Vec<Duration>> {
     let mut times = Vec::with_capacity(COUNTED);
     for number in 0..WARM + COUNTED {
@@ -233,8 +236,8 @@ async fn repeat(caller: &Caller, path: &str, rows: Option<u64>) -> Result<Vec<Du
     Ok(times)
 }
 
-/// The number of a list's last page, and the cursor before it. Counted in the database, so that nobody has to
-/// walk there.
+/// Number of the last page of a list, and the cursor of the page before it. The database counts the rows, as paging
+/// there would take too long.
 async fn last_full_page(
     connection: &mut AnyConnection,
     list: &List,

@@ -1,4 +1,4 @@
-//! `sortie-bench`: measures this server, beside others and a plain floor where there are some, and prints tables.
+//! `sortie-bench`: measures this server, other servers and a plain floor, and prints tables.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -27,54 +27,54 @@ use contestant::{Contestant, Programs};
 use sortie_faults::process::server_binary;
 use sortie_faults::store;
 
-/// What can be measured.
+/// A measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Durable chunks per second, beside others and a plain floor.
+    /// Durable chunks per second, compared with other servers and a plain floor.
     Chunks,
-    /// From the end of a recording to ready; the repair of one that was cut off.
+    /// Time from the end of a recording to ready, and repair of a truncated one.
     Ready,
     /// Pages of lists, on SQLite and PostgreSQL.
     Lists,
 }
 
-/// Measures this server, beside others and a plain floor, and prints tables in Markdown.
+/// Measures this server, other servers and a plain floor, and prints tables in Markdown.
 ///
 /// The server is $SORTIE_SERVER or the one built beside this program.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// What to measure; everything without.
+    /// Measurements to run; all by default.
     #[arg(value_enum)]
     parts: Vec<Part>,
-    /// Rounds of chunks; everybody is measured once in each, and the medians count.
+    /// Rounds of chunks; each round measures every contestant once, and the tables show medians.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// The rustus program.
     #[arg(long)]
     rustus: Option<PathBuf>,
-    /// The folder of tus-server.mjs, with its packages.
+    /// Folder of tus-server.mjs with its packages.
     #[arg(long)]
     peers: Option<PathBuf>,
-    /// Where to write: the file system that is measured.
+    /// Folder for the data, which selects the measured file system.
     #[arg(long, default_value = ".")]
     folder: PathBuf,
     /// Sizes in MB for the time from the end to ready.
     #[arg(long, value_delimiter = ',', default_value = "1,1000,10000")]
     ready: Vec<u64>,
-    /// Size in MB of the recording that is repaired.
+    /// Size in MB of the repaired recording.
     #[arg(long, default_value_t = 1000)]
     repair: u64,
-    /// The time to ready with recordings in the object store that the server's own variables name, else in SeaweedFS.
+    /// Measure the time to ready with the object store named by the server's variables, else with SeaweedFS.
     #[arg(long)]
     object_store: bool,
-    /// How many recordings the lists are of.
+    /// Number of recordings in the lists.
     #[arg(long, default_value_t = 1_000_000)]
     rows: i64,
-    /// Only these of the three shapes, by their number of streams.
+    /// Measure only the shapes with these numbers of streams.
     #[arg(long, value_delimiter = ',')]
     streams: Vec<usize>,
-    /// Only the floor and this server.
+    /// Measure the floor and this server only.
     #[arg(long)]
     alone: bool,
     /// Serve the HTTP floor on this port instead of measuring.
@@ -96,7 +96,7 @@ async fn main() -> Result<()> {
     let measured = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
     if measured(Part::Chunks) {
         println!(
-            "| streams × chunk | who | chunks/s | of floor | of HTTP floor | p50 / p99 ms | CPU µs/chunk | peak RSS MiB |"
+            "| streams × chunk | server | chunks/s | of floor | of HTTP floor | p50 / p99 ms | CPU µs/chunk | peak RSS MiB |"
         );
         println!("|---|---|--:|--:|--:|---|--:|--:|");
         let wanted = |shape: &Shape| {
@@ -108,7 +108,7 @@ async fn main() -> Result<()> {
         println!();
     }
     if measured(Part::Ready) {
-        println!("| recording | stop → ready | taken up after kill -9 |");
+        println!("| recording | stop → ready | resumed after kill -9 |");
         println!("|--:|--:|--:|");
         let store = if arguments.object_store {
             store::environment("bench").await?
@@ -152,7 +152,7 @@ fn repair(sortie: &Path, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Interleaved rounds: a machine that is busy for a while is so for everybody.
+/// Interleaves the contestants in rounds, so that a busy moment affects all.
 async fn compare(shape: Shape, programs: &Programs, arguments: &Arguments) -> Result<()> {
     let contestants = Contestant::all(programs);
     let mut rounds: Vec<Vec<Figures>> = vec![Vec::new(); contestants.len()];
@@ -182,7 +182,7 @@ async fn compare(shape: Shape, programs: &Programs, arguments: &Arguments) -> Re
             http_floor.map_or_else(String::new, |http| format!("{:.2}", per_second / http));
         #[expect(clippy::cast_precision_loss, reason = "megabytes")]
         let memory = of(|figures| figures.peak_memory.unwrap_or_default() as f64) / 1_048_576.0;
-        // The floor is a part of this program.
+        // The floor runs in this program.
         let said = |text: String| match contestant {
             Contestant::Floor => String::new(),
             _ => text,

@@ -1,4 +1,4 @@
-//! From the end of a recording to `ready`, and from a crash to going on.
+//! Time from the end of a recording to `ready`, and from a crash to the resumption.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -11,22 +11,22 @@ use sortie_faults::process::Setup;
 use sortie_faults::webm::{Looper, SAMPLE};
 use tokio::time::Instant;
 
-/// How large a body is.
+/// Size of a body.
 const PIECE: usize = 8 << 20;
 
-/// What one recording has shown.
+/// Result of one recording.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
     pub(crate) size: u64,
-    /// From a kill: the start, and the first question for the offset, which scans what is stored.
+    /// After a kill: start of the server, and first request of the offset, which scans the stored file.
     pub(crate) taken_up: Duration,
-    /// From saying that this was the end to the answer that it is ready.
+    /// From declaring the end to the answer that the recording is ready.
     pub(crate) ready: Duration,
 }
 
-/// Records about `size` bytes of real WebM, kills the server, lets it go on and stops.
+/// Records about `size` bytes of real WebM, kills the server, resumes and stops.
 ///
-/// The server gets the variables of `environment` too.
+/// The server also receives the variables of `environment`.
 pub(crate) async fn measure(
     binary: &Path,
     folder: &Path,
@@ -74,7 +74,7 @@ pub(crate) async fn measure(
     let row = caller
         .completed(&id, Duration::ZERO + Duration::from_secs(1))
         .await?;
-    ensure!(row.failure.is_none(), "it is not playable");
+    ensure!(row.failure.is_none(), "the recording is not playable");
     process.kill().await?;
     Ok(Figures {
         size: offset,

@@ -1,4 +1,4 @@
-//! How long the repair of a recording takes that was cut off, beside programs that only read or copy it.
+//! Repair time of a truncated recording, compared with programs that only read or copy it.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -10,10 +10,9 @@ use anyhow::{Result, ensure};
 use sortie_faults::webm::{Looper, SAMPLE};
 use tokio::time::Instant;
 
-/// What is done to the file: a name for the table, the program and its arguments. `{cut}` is the file, `{copy}` a file
-/// that is not there.
+/// Name for the table, program and arguments. `{cut}` is the file, `{copy}` the path of a new file.
 const CONTESTANTS: [(&str, &[&str]); 4] = [
-    ("`cat` to nowhere", &["cat", "{cut}"]),
+    ("`cat` to /dev/null", &["cat", "{cut}"]),
     ("`inspect`: a scan", &["{sortie}", "inspect", "{cut}"]),
     (
         "`dd` of a durable copy",
@@ -25,13 +24,13 @@ const CONTESTANTS: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// How long one of them took; the median.
+/// Median time.
 pub(crate) struct Figures {
     pub(crate) name: &'static str,
     pub(crate) took: Duration,
 }
 
-/// Makes a recording of about `size` bytes that ends within a frame, and does everything to it in so many rounds.
+/// Creates a recording of about `size` bytes that ends within a frame, and runs every program on it.
 pub(crate) fn measure(
     sortie: &Path,
     folder: &Path,

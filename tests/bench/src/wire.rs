@@ -1,4 +1,4 @@
-//! As little HTTP as it takes: what the sender costs is taken from the server on the same machine.
+//! Minimal HTTP client: on the same machine, the sender's CPU time slows down the server.
 
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
@@ -12,12 +12,11 @@ use tokio::net::TcpStream;
 use crate::contestant::Address;
 use crate::footage::Footage;
 
-/// One connection to a tus server, kept open, with one upload.
+/// A keep-alive connection to a tus server with one upload.
 pub(crate) struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
-    /// The head of a `PATCH` up to the value of its `Upload-Offset`, and how long that is; behind it the rest of the
-    /// one sent last.
+    /// Head of a `PATCH` up to the value of `Upload-Offset`, with its length; behind it the rest of the last head.
     head: Vec<u8>,
     fixed: usize,
 }
@@ -47,7 +46,7 @@ impl Wire {
             answer.status
         );
         let location = answer.location.context("no Location")?;
-        // Some answer with a whole URL.
+        // Some servers return an absolute URL.
         let path = match location.split_once("://") {
             Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
             None => &location,
@@ -61,7 +60,7 @@ impl Wire {
         Ok(wire)
     }
 
-    /// Sends `length` bytes from where the upload is, and waits for their acknowledgement.
+    /// Sends `length` bytes at the current offset and waits for the acknowledgement.
     pub(crate) async fn patch(
         &mut self,
         footage: &Footage,
@@ -71,13 +70,13 @@ impl Wire {
         self.head.truncate(self.fixed);
         write!(self.head, "{offset}\r\nContent-Length: {length}\r\n\r\n")?;
         let (stream, head) = (&self.stream, &self.head);
-        // Heads are far smaller than an empty buffer of a socket: all of it or nothing.
+        // A head is far smaller than an empty socket buffer, so it is written completely or not at all.
         let sent = stream
             .async_io(Interest::WRITABLE, || {
                 Ok(send(stream.as_fd(), head, SendFlags::MORE)?)
             })
             .await?;
-        ensure!(sent == head.len(), "a head was cut");
+        ensure!(sent == head.len(), "a head was sent incompletely");
         let (mut from, end) = (offset, offset + length as u64);
         while from < end {
             stream

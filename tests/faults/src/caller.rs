@@ -1,4 +1,4 @@
-//! Talks to the server as a sender does.
+//! Test client of the server's API.
 
 use std::time::Duration;
 
@@ -10,17 +10,16 @@ use sortie_api::Recording;
 
 use crate::process::{ADMIN, PASSWORD};
 
-/// No request of these tests takes long unless something hangs.
+/// Upper bound of a request; reaching it means that the server hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Nothing here speaks TLS, but a `reqwest` that is built together with the server's wants to know whose it
-/// would be.
+/// Installs a TLS provider. The tests do not use TLS, but `reqwest`, built with the server's features, requires one.
 fn choose_tls() {
-    // An error says that somebody has chosen already.
+    // An error means that a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Somebody who is signed in. Cheap to clone.
+/// A signed-in client. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Caller {
     http: reqwest::Client,
@@ -29,18 +28,12 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Signs the administrator in.
-    ///
-    /// # Errors
-    /// When that does not work.
+    /// Signs in as the administrator.
     pub async fn sign_in(origin: &str) -> Result<Self> {
         Self::sign_in_as(origin, ADMIN, PASSWORD).await
     }
 
-    /// Signs somebody in.
-    ///
-    /// # Errors
-    /// When that does not work.
+    /// Signs in.
     pub async fn sign_in_as(origin: &str, username: &str, password: &str) -> Result<Self> {
         choose_tls();
         let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
@@ -61,37 +54,32 @@ impl Caller {
         })
     }
 
-    /// The access token.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// The same person through another way, such as a proxy.
+    /// The same user with another base URL, such as that of a proxy.
     pub fn through(&self, origin: &str) -> Self {
         Self {
-            // Connections of its own.
+            // A separate connection pool.
             http: reqwest::Client::new(),
             origin: origin.to_owned(),
             token: self.token.clone(),
         }
     }
 
-    /// A request.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.origin))
             .bearer_auth(&self.token)
     }
 
-    /// A tus request.
+    /// Starts a tus request.
     pub fn tus(&self, method: Method, path: &str) -> RequestBuilder {
         self.request(method, path).header("Tus-Resumable", "1.0.0")
     }
 
-    /// Creates an upload of known or deferred length and answers its id.
-    ///
-    /// # Errors
-    /// When there is no answer, or not the right one.
+    /// Creates an upload of known or deferred length; returns its ID.
     pub async fn create(&self, length: Option<u64>) -> Result<String> {
         let request = self.tus(Method::POST, "/api/uploads");
         let request = match length {
@@ -109,10 +97,7 @@ impl Caller {
         Ok(id.to_owned())
     }
 
-    /// Sends bytes; the answer as it is.
-    ///
-    /// # Errors
-    /// When there is none.
+    /// Sends bytes; returns the answer of any status.
     pub async fn patch(
         &self,
         id: &str,
@@ -131,10 +116,7 @@ impl Caller {
         request.send().await
     }
 
-    /// Where an upload is; `None` if there is no such upload.
-    ///
-    /// # Errors
-    /// When there is no answer, or not the right one.
+    /// Offset of an upload; `None` if it does not exist.
     pub async fn offset(&self, id: &str) -> Result<Option<u64>> {
         let answer = self
             .tus(Method::HEAD, &format!("/api/uploads/{id}"))
@@ -147,10 +129,7 @@ impl Caller {
         }
     }
 
-    /// Deletes an upload, whether it is complete or not; whether there was one.
-    ///
-    /// # Errors
-    /// When there is no answer, or not the right one.
+    /// Deletes a complete or incomplete upload; returns whether it existed.
     pub async fn delete(&self, id: &str) -> Result<bool> {
         let answer = self
             .tus(Method::DELETE, &format!("/api/uploads/{id}"))
@@ -163,10 +142,7 @@ impl Caller {
         }
     }
 
-    /// One recording; `None` if there is none.
-    ///
-    /// # Errors
-    /// When there is no answer, or not the right one.
+    /// A recording; `None` if it does not exist.
     pub async fn recording(&self, id: &str) -> Result<Option<Recording>> {
         let answer = self
             .request(Method::GET, &format!("/api/recordings/{id}"))
@@ -178,10 +154,7 @@ impl Caller {
         Ok(Some(answer.error_for_status()?.json().await?))
     }
 
-    /// All recordings of this caller, who is the only one here.
-    ///
-    /// # Errors
-    /// When there is no answer, or not the right one.
+    /// All recordings of the only user.
     pub async fn recordings(&self) -> Result<Vec<Recording>> {
         let mut all = Vec::new();
         let mut path = Some("/api/recordings?limit=500".to_owned());
@@ -201,9 +174,6 @@ impl Caller {
     }
 
     /// Waits until a recording is `ready` or `failed`.
-    ///
-    /// # Errors
-    /// When it takes longer than `patience`, or there is no such recording.
     pub async fn completed(&self, id: &str, patience: Duration) -> Result<Recording> {
         let waiting = async {
             loop {
@@ -231,7 +201,7 @@ pub fn upload_offset(answer: &Response) -> Option<u64> {
         .ok()
 }
 
-/// An answer for a message.
+/// Formats an answer for an error message.
 pub async fn explain(answer: Response) -> String {
     let status = answer.status();
     let body = answer.text().await.unwrap_or_default();

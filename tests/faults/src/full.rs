@@ -1,6 +1,6 @@
-//! Full and read-only file systems: refused with 507, nothing harmed, and it goes on by itself.
+//! Full and read-only file systems: the server answers 507, damages nothing and resumes automatically.
 //!
-//! The file systems are real: a small tmpfs, and an ext4 on a loop device where the kernel lets us have one.
+//! The file systems are real: a small tmpfs, and an ext4 on a loop device where the kernel permits it.
 
 mod mount;
 mod staging;
@@ -20,23 +20,17 @@ use crate::source::Source;
 pub use mount::{FileSystem, Filler, Mount, available};
 
 const MIB: usize = 1 << 20;
-/// How much fits on the file systems, about.
+/// Approximate capacity of the file systems.
 const SIZE_MIB: usize = 24;
 const CHUNK: usize = 300_000;
 
-/// What one case has shown.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Which case.
     pub case: String,
-    /// What is wrong, if anything.
     pub result: Result<()>,
 }
 
-/// Runs every case on every file system that can be had.
-///
-/// # Errors
-/// When nothing can be mounted: then nothing is shown.
+/// Runs every case on every available file system. Fails if none can be mounted.
 pub async fn run(binary: &Path, folder: &Path) -> Result<Vec<Outcome>> {
     available()?;
     let mut outcomes = Vec::new();
@@ -60,15 +54,15 @@ pub async fn run(binary: &Path, folder: &Path) -> Result<Vec<Outcome>> {
             let case = format!("{system:?}: {name}");
             outcomes.push(Outcome { case, result });
         };
-        let bench = Bench::new(binary, &mount, folder, number).await?;
-        case("full while uploading", bench.full_while_uploading().await);
-        case("full while finishing", bench.full_while_finishing().await);
-        case("full when it begins", bench.full_when_it_begins().await);
-        bench.process.kill().await?;
-        let bench = Bench::new(binary, &mount, folder, number).await?;
-        case("read-only", bench.read_only(binary, folder, number).await);
+        let disk = SmallDisk::new(binary, &mount, folder, number).await?;
+        case("full while uploading", disk.full_while_uploading().await);
+        case("full while finishing", disk.full_while_finishing().await);
+        case("full when it begins", disk.full_when_it_begins().await);
+        disk.process.kill().await?;
+        let disk = SmallDisk::new(binary, &mount, folder, number).await?;
+        case("read-only", disk.read_only(binary, folder, number).await);
         let all_on_one =
-            Bench::with_database(binary, &mount, &mount.path().join("sortie.db")).await?;
+            SmallDisk::with_database(binary, &mount, &mount.path().join("sortie.db")).await?;
         case(
             "database on the full disk",
             all_on_one.full_while_uploading().await,
@@ -76,14 +70,14 @@ pub async fn run(binary: &Path, folder: &Path) -> Result<Vec<Outcome>> {
         all_on_one.process.kill().await?;
     }
     let at = folder.join("staging");
-    let bench = staging::Bench::new(binary, &at).await?;
+    let disk = staging::SmallDisk::new(binary, &at).await?;
     let mut case = |name: &str, result| {
         let case = format!("Tmpfs, object store: {name}");
         outcomes.push(Outcome { case, result });
     };
-    case("full while uploading", bench.full_while_uploading().await);
-    case("full while finishing", bench.full_while_finishing().await);
-    bench.done().await?;
+    case("full while uploading", disk.full_while_uploading().await);
+    case("full while finishing", disk.full_while_finishing().await);
+    disk.done().await?;
     let result = file_size_limit(binary, &folder.join("limit")).await;
     outcomes.push(Outcome {
         case: "file size limit".to_owned(),
@@ -93,14 +87,14 @@ pub async fn run(binary: &Path, folder: &Path) -> Result<Vec<Outcome>> {
 }
 
 /// A server whose recordings are on a small file system.
-struct Bench<'m> {
+struct SmallDisk<'m> {
     mount: &'m Mount,
     process: Process,
     caller: Caller,
     recordings: PathBuf,
 }
 
-impl<'m> Bench<'m> {
+impl<'m> SmallDisk<'m> {
     async fn new(binary: &Path, mount: &'m Mount, folder: &Path, number: usize) -> Result<Self> {
         let database = folder.join(format!("{number}.db"));
         Self::with_database(binary, mount, &database).await
@@ -155,7 +149,7 @@ impl<'m> Bench<'m> {
                 offset >= acknowledged,
                 "HEAD says {offset} after {acknowledged} were acknowledged"
             );
-            // Still full: still 507, and still nothing harmed.
+            // Still full: the server answers 507 again and damages nothing.
             let (still, refusal) = self.send(&id, &source, offset).await?;
             insufficient(refusal.context("nothing was refused on a full disk")?).await?;
             drop(filler);
@@ -169,7 +163,10 @@ impl<'m> Bench<'m> {
                 "HEAD says {offset} after {still} were acknowledged"
             );
             let (end, refusal) = self.send(&id, &source, offset).await?;
-            ensure!(refusal.is_none(), "it does not go on when there is room");
+            ensure!(
+                refusal.is_none(),
+                "the upload does not resume after space is freed"
+            );
             let answer = self
                 .caller
                 .patch(&id, end, "".into(), Some(source.len()))
@@ -185,22 +182,22 @@ impl<'m> Bench<'m> {
     }
 
     async fn full_while_finishing(&self) -> Result<()> {
-        // The index must need more room than the last block of the file has left.
+        // The index must be larger than the free rest of the file's last block.
         let source = Source::webm(6 * MIB)?;
         let id = self.caller.create(None).await?;
         let (end, refusal) = self.send(&id, &source, 0).await?;
-        ensure!(refusal.is_none(), "there is room at the beginning");
+        ensure!(refusal.is_none(), "refused before the disk is full");
         let filler = self.mount.fill(0)?;
         let answer = self
             .caller
             .patch(&id, end, "".into(), Some(source.len()))
             .await?;
         insufficient(answer).await?;
-        // Senders ask and try again; that must not keep the server from trying again itself.
+        // Retries of the sender must not stop the server's own retries.
         let again = self.caller.patch(&id, end, "".into(), None).await?;
         ensure!(
             again.status().is_success(),
-            "what has arrived is refused with {}",
+            "the retry is refused with {}",
             again.status()
         );
         let offset = self.caller.offset(&id).await?;
@@ -215,10 +212,10 @@ impl<'m> Bench<'m> {
             .context("the recording is gone")?;
         ensure!(
             row.status == RecordingStatus::Processing,
-            "it is {:?}",
+            "the recording is {:?}",
             row.status
         );
-        // The reaper tries again every five seconds; it must fail and harm nothing.
+        // The reaper retries every five seconds; it fails and damages nothing.
         tokio::time::sleep(Duration::from_secs(6)).await;
         let row = self
             .caller
@@ -235,7 +232,7 @@ impl<'m> Bench<'m> {
         let row = self.caller.completed(&id, Duration::from_secs(12)).await?;
         ensure!(
             row.status == RecordingStatus::Ready,
-            "it is {:?}",
+            "the recording is {:?}",
             row.status
         );
         ensure!(!row.interrupted, "it is marked interrupted");
@@ -262,22 +259,21 @@ impl<'m> Bench<'m> {
             self.caller.delete(&id).await?;
         }
         let rows = self.caller.recordings().await?;
-        let faults = crate::ledger::disagreements(&rows, &self.recordings)?;
+        let faults = crate::expectations::inconsistencies(&rows, &self.recordings)?;
         ensure!(faults.is_empty(), "{}", faults.join("; "));
         Ok(())
     }
 
-    /// Only a file system on which nothing is open for writing can become read-only: so the server is
-    /// started anew first.
+    /// Restarts the server first: a file system with a file open for writing cannot become read-only.
     async fn read_only(self, binary: &Path, folder: &Path, number: usize) -> Result<()> {
         let source = Source::webm(2 * MIB)?;
         let id = self.caller.create(None).await?;
         let (at, _) = self.send(&id, &source.clone().cut(MIB)?, 0).await?;
         let mount = self.mount;
         self.process.kill().await?;
-        let bench = Bench::new(binary, mount, folder, number).await?;
+        let disk = SmallDisk::new(binary, mount, folder, number).await?;
         mount.set_read_only(true)?;
-        let (still, refusal) = bench.send(&id, &source, at).await?;
+        let (still, refusal) = disk.send(&id, &source, at).await?;
         let result = match refusal {
             Some(refusal) => insufficient(refusal).await,
             None => bail!("nothing was refused on a read-only disk"),
@@ -288,7 +284,7 @@ impl<'m> Bench<'m> {
             still == at,
             "something was acknowledged on a read-only disk"
         );
-        let offset = bench
+        let offset = disk
             .caller
             .offset(&id)
             .await?
@@ -297,12 +293,12 @@ impl<'m> Bench<'m> {
             offset == at,
             "HEAD says {offset} after {at} were acknowledged"
         );
-        let (end, refusal) = bench.send(&id, &source, offset).await?;
+        let (end, refusal) = disk.send(&id, &source, offset).await?;
         ensure!(
             refusal.is_none(),
             "it does not go on when it can be written"
         );
-        let answer = bench
+        let answer = disk
             .caller
             .patch(&id, end, "".into(), Some(source.len()))
             .await?;
@@ -311,12 +307,12 @@ impl<'m> Bench<'m> {
             "the end is answered with {}",
             answer.status()
         );
-        bench.check_finished(&id, &source).await?;
-        bench.process.kill().await
+        disk.check_finished(&id, &source).await?;
+        disk.process.kill().await
     }
 }
 
-/// Sends from `at` on until the end (answers the length) or a refusal (answers where, and the refusal).
+/// Sends from `at` until the end or a refusal; returns the last offset and the refusal.
 async fn send(
     caller: &Caller,
     id: &str,
@@ -335,7 +331,7 @@ async fn send(
     Ok((at, None))
 }
 
-/// `RLIMIT_FSIZE` (systemd's `LimitFSIZE=`): a write beyond it must not end the server.
+/// `RLIMIT_FSIZE` (systemd's `LimitFSIZE=`): a write beyond it must not kill the server.
 async fn file_size_limit(binary: &Path, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut setup = Setup::new(binary, folder);
@@ -361,7 +357,7 @@ async fn file_size_limit(binary: &Path, folder: &Path) -> Result<()> {
     process.kill().await
 }
 
-/// Whether an answer is 507 with our problem in it.
+/// Checks that an answer is 507 with the server's problem document.
 async fn insufficient(answer: Response) -> Result<()> {
     let status = answer.status();
     let text = answer.text().await?;
@@ -372,7 +368,7 @@ async fn insufficient(answer: Response) -> Result<()> {
     let problem: Value = serde_json::from_str(&text)?;
     ensure!(
         problem["code"] == "insufficient_storage",
-        "the problem is {text}"
+        "unexpected problem: {text}"
     );
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Hostile input against a server that may have little memory: crafted files, forms, heads, idle and trickling
-//! connections. `/healthz` answers within a second throughout, and afterwards an upload is served.
+//! Hostile input against a server with limited memory: crafted files, forms, heads, idle and trickling connections.
+//! `/healthz` answers within a second throughout, and an upload succeeds afterwards.
 
 mod crafted;
 mod group;
@@ -26,42 +26,38 @@ use crate::process::{Process, Setup};
 use crate::webm::SAMPLE;
 use group::Group;
 
-/// Memory of the server's control group, in bytes: the limit of the Helm chart.
+/// Memory limit of the server's control group in bytes: the default of the Helm chart.
 const MEMORY: u64 = 512 << 20;
 /// Soft limit of open files before the server raises it: the default of most systems.
 const FILES: u64 = 1024;
-/// More than [`FILES`].
+/// More connections than [`FILES`].
 const IDLE: usize = 1100;
-/// How soon `/healthz` has to answer.
+/// Time limit of `/healthz`.
 const PROMPT: Duration = Duration::from_secs(1);
-/// A probe that is late while this program's own timers are, too, says nothing about the server.
+/// A late probe does not count while this program's own timers are late, too.
 const OWN_LAG: Duration = Duration::from_millis(200);
-/// Time for each kind of attack.
+/// Duration of each attack.
 const ATTACK: Duration = Duration::from_secs(8);
 
 /// Outcome of one attack.
 #[derive(Debug)]
 pub struct Attack {
-    /// Name.
     pub name: &'static str,
-    /// Observation, for the report.
+    /// Observation for the report.
     pub seen: String,
-    /// Peak memory of the process so far, in MiB.
+    /// Peak memory of the process so far in MiB.
     pub peak_mib: u64,
-    /// Most open descriptors during the attack.
+    /// Maximum of open descriptors during the attack.
     pub descriptors: usize,
     /// Slowest answer of `/healthz`.
     pub slowest: Duration,
-    /// Broken promises.
     pub faults: Vec<String>,
 }
 
-/// Outcome of a run.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Control groups cannot be made here; the reason.
+    /// Control groups cannot be created here; the reason.
     Skipped(String),
-    /// All attacks were made.
     Ran(Vec<Attack>),
 }
 
@@ -72,17 +68,14 @@ struct Target {
     address: String,
 }
 
-/// Makes all attacks on one server in a control group with 512 MiB.
-///
-/// # Errors
-/// The server does not start, or an attack cannot be made.
+/// Runs all attacks on one server in a control group with 512 MiB.
 pub async fn run(binary: &Path, folder: &Path) -> Result<Outcome> {
     let group = match Group::new(MEMORY) {
         Ok(group) => group,
         Err(error) => return Ok(Outcome::Skipped(format!("{error:#}"))),
     };
     let mut attacks = attacks_on(binary, &folder.join("soft"), &group, &NAMES[..9], false).await?;
-    // The server cannot raise its limit, and has to live with it.
+    // With a hard limit, the server cannot raise the number of open files.
     let few = [NAMES[0], NAMES[9], NAMES[8]];
     attacks.extend(attacks_on(binary, &folder.join("hard"), &group, &few, true).await?);
     Ok(Outcome::Ran(attacks))
@@ -98,7 +91,7 @@ async fn attacks_on(
     std::fs::create_dir_all(folder)?;
     let mut setup = Setup::new(binary, folder);
     setup.under = group.shell(FILES, hard);
-    // Loopback counts as any other address.
+    // Treats loopback like any other address.
     let more = [
         ("SORTIE_TRUSTED_PROXIES", "none"),
         ("SORTIE_MAX_CONNECTIONS_PER_ADDRESS", "4096"),
@@ -146,7 +139,7 @@ const NAMES: [&str; 10] = [
     "bodies that hold seats",
 ];
 
-/// Makes one attack while `/healthz` is watched.
+/// Runs one attack while probing `/healthz`.
 async fn attack(target: Arc<Target>, name: &'static str, number: Option<usize>) -> Result<Attack> {
     let done = Arc::new(AtomicBool::new(false));
     let watching = tokio::spawn(watch(Arc::clone(&target), Arc::clone(&done)));
@@ -160,7 +153,7 @@ async fn attack(target: Arc<Target>, name: &'static str, number: Option<usize>) 
             Some(5) => target.files(crafted::webm()?).await,
             Some(6) => target.names_of_parts().await,
             Some(7) => target.readiness().await,
-            Some(9) => target.held_seats().await,
+            Some(9) => target.held_connections().await,
             _ => target.upload().await,
         }
     };
@@ -175,7 +168,7 @@ async fn attack(target: Arc<Target>, name: &'static str, number: Option<usize>) 
     Ok(attack)
 }
 
-/// Asks for `/healthz` on a new connection, again and again, and looks at the process.
+/// Requests `/healthz` on new connections and samples the process, repeatedly.
 async fn watch(target: Arc<Target>, done: Arc<AtomicBool>) -> Result<Attack> {
     let lag = Arc::new(AtomicUsize::new(0));
     let measuring = tokio::spawn({
@@ -245,7 +238,7 @@ impl Target {
         status(&mut stream).await.context("no answer")
     }
 
-    /// Peak memory in MiB and open descriptors of the server; `None` if it has ended.
+    /// Peak memory in MiB and open descriptors of the server; `None` if it has exited.
     fn sample(&self) -> Option<(u64, usize)> {
         let id = self.server.id()?;
         let text = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
@@ -263,7 +256,7 @@ impl Target {
         let mut idle = Vec::new();
         for number in 0..IDLE {
             let mut stream = self.connect().await?;
-            // Every third has begun a request.
+            // Every third connection sends an incomplete request.
             if number % 3 == 0 {
                 let _ = stream
                     .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ")
@@ -316,7 +309,7 @@ impl Target {
         Ok(format!("at most {} KiB of headers were taken", most >> 10))
     }
 
-    /// Bodies that bring a byte now and then, on every route that has one.
+    /// Sends bodies byte by byte to every route that accepts one.
     async fn trickling_bodies(&self) -> Result<String> {
         let answer = self
             .caller
@@ -376,13 +369,13 @@ impl Target {
             }
         }
         let count = trickles.len();
-        // A connection that the server closes is an answer, too.
+        // A connection closed by the server counts as an answer.
         while trickles.join_next().await.is_some() {}
         Ok(format!("{count} bodies on {} routes", routes.len()))
     }
 
-    /// Strangers at one other address whose bodies come a byte at a time.
-    async fn held_seats(&self) -> Result<String> {
+    /// Unauthenticated clients of another address send their bodies byte by byte.
+    async fn held_connections(&self) -> Result<String> {
         let mut holders = JoinSet::new();
         for _ in 0..IDLE {
             let address = self.address.parse()?;
@@ -421,7 +414,7 @@ impl Target {
         Ok(session["id"].as_str().context("no id")?.to_owned())
     }
 
-    /// Endless preambles and part headers in forms, by a caller and by strangers.
+    /// Endless preambles and part headers in forms, with and without a sign-in.
     async fn forms(&self) -> Result<String> {
         let session = self.session().await?;
         let mut floods = JoinSet::new();
@@ -459,7 +452,7 @@ impl Target {
         Ok(format!("at most {} KiB of a form were taken", most >> 10))
     }
 
-    /// Uploads of one crafted file side by side, to their end.
+    /// Concurrent uploads of one crafted file to their end.
     async fn files(&self, file: Bytes) -> Result<String> {
         let mut uploads = JoinSet::new();
         for _ in 0..4 {
@@ -494,7 +487,7 @@ impl Target {
         Ok(format!("{} MiB of 4 uploads were taken", taken >> 20))
     }
 
-    /// One partial upload that is named many times in a concatenation.
+    /// A concatenation that names one partial upload many times.
     async fn names_of_parts(&self) -> Result<String> {
         let create = self.caller.tus(Method::POST, "/api/uploads");
         let create = create
@@ -546,7 +539,7 @@ impl Target {
         Ok("500 of 500 checks passed".to_owned())
     }
 
-    /// A recording as every sender makes it.
+    /// A normal upload.
     async fn upload(&self) -> Result<String> {
         let id = self.caller.create(Some(SAMPLE.len() as u64)).await?;
         let answer = self
@@ -566,7 +559,7 @@ impl Target {
     }
 }
 
-/// The status of the answer that comes on a connection.
+/// Status of the answer on a connection.
 async fn status(stream: &mut TcpStream) -> Result<u16> {
     let mut head = [0; 12];
     stream.read_exact(&mut head).await?;

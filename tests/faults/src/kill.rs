@@ -1,8 +1,8 @@
-//! Random kills under concurrent uploads: what was acknowledged must be there, to the byte.
+//! Random kills under concurrent uploads: every acknowledged byte must be stored.
 //!
-//! SIGKILL takes the process's memory, not the kernel's page cache: this finds bytes that were acknowledged
-//! while a buffer of ours held them, states that are rewritten in place, and unfinished business that nobody
-//! takes up. What a power cut takes besides, [`crate::trace`] watches for.
+//! SIGKILL discards the process's memory, not the kernel's page cache. This finds acknowledged bytes that were only
+//! buffered in the process, states that are rewritten in place, and unfinished work that no later run resumes.
+//! [`crate::trace`] covers the additional losses of a power failure.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,94 +15,91 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::caller::{Caller, upload_offset};
-use crate::dice::Dice;
-use crate::ledger::{Ledger, Promise, disagreements};
+use crate::expectations::{Expectation, Expectations, inconsistencies};
 use crate::players::Players;
 use crate::process::{Process, Setup};
+use crate::rng::Rng;
 use crate::source::Source;
 
-/// How a run goes.
+/// Parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Kills.
+    /// Number of kills.
     pub rounds: u64,
-    /// What everything follows from, but the machine's own moods.
+    /// Seed of every decision. The machine's scheduling is not reproducible.
     pub seed: u64,
-    /// Uploads at the same time.
+    /// Number of concurrent uploads.
     pub senders: u64,
-    /// The largest upload in bytes.
+    /// Size of the largest upload in bytes.
     pub largest: u64,
-    /// The longest time between a start and a kill in milliseconds.
+    /// Maximum time between a start and a kill in milliseconds.
     pub longest_ms: u64,
-    /// Harm the data between kill and check, to see that it is found.
+    /// Damages the data between kill and check, which the check must detect.
     pub sabotage: Option<Sabotage>,
 }
 
-/// Ways to harm stored data, as a server would that breaks its promises.
+/// Damage to stored data that the checks must detect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sabotage {
-    /// The last acknowledged byte is cut off.
+    /// Truncates the last acknowledged byte.
     Cut,
-    /// A block becomes zeros.
+    /// Zeroes a block.
     Hole,
-    /// One bit is another.
+    /// Flips a bit.
     Flip,
-    /// An object is there that the database does not know.
+    /// Adds an object without a database row.
     Orphan,
 }
 
-/// What a run has shown.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Kills.
     pub kills: u64,
-    /// Uploads that went on after a kill in the middle of them.
+    /// Uploads resumed after a kill.
     pub resumed: u64,
-    /// Uploads that were finished and compared to the byte.
+    /// Finished uploads, compared byte by byte.
     pub finished: u64,
-    /// Different finished recordings that ffprobe and mkvinfo were shown.
+    /// Distinct finished recordings checked with ffprobe and mkvinfo.
     pub players: usize,
-    /// Uploads that were deleted.
+    /// Deleted uploads.
     pub deleted: u64,
-    /// Kills that left something half finished.
+    /// Kills during a finish.
     pub while_finishing: u64,
-    /// Empty objects without a row, from kills between making an object and its row.
+    /// Empty objects without a row, left by kills between creating an object and its row.
     pub empty_orphans: u64,
-    /// Acknowledged bytes that were looked for after kills, each time they were.
+    /// Acknowledged bytes checked after kills, summed over all kills.
     pub acknowledged: u64,
-    /// Bytes that were there though their acknowledgement never arrived.
+    /// Stored bytes whose acknowledgement was lost.
     pub beyond: u64,
-    /// From the start to the first answer, the slowest of all.
+    /// Longest time from a start to the first answer.
     pub slowest_start: Duration,
-    /// Everything that is wrong.
     pub faults: Vec<String>,
 }
 
-/// Where the server is, for the senders.
+/// State of the server, for the senders.
 #[derive(Clone, Debug)]
 enum Phase {
     Down,
     Up(Caller),
-    /// No new uploads; bring what is open to its end.
+    /// Complete open uploads and start no new ones.
     Last(Caller),
 }
 
 struct Sender {
     phase: watch::Receiver<Phase>,
-    /// Held by whoever talks to the server; the judge takes it to know that everybody has noticed.
+    /// Held during a request; the checker acquires it to wait for the end of all requests.
     turn: Arc<Mutex<()>>,
-    ledger: Ledger,
-    dice: Dice,
+    expectations: Expectations,
+    rng: Rng,
     largest: u64,
     current: Option<(String, Arc<Source>)>,
-    /// Of `current`: whether the next thing is to ask where it is.
-    doubt: bool,
+    /// Whether the offset of `current` must be read next.
+    offset_unknown: bool,
     resumed: u64,
     deleted: u64,
 }
 
 impl Sender {
-    /// Uploads, and uploads again, until there is a last phase and nothing is open.
+    /// Uploads one source after another until the last phase with no open upload.
     async fn run(mut self) -> Result<(u64, u64)> {
         loop {
             let phase = self.phase.borrow_and_update().clone();
@@ -122,46 +119,55 @@ impl Sender {
             let went_well = self.step(&caller).await;
             drop(turn);
             if went_well.is_err() && !self.phase.has_changed()? {
-                // The server is dying, and the judge is about to say so.
+                // The server is dying; the phase will change shortly.
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         }
     }
 
-    /// One request and what follows from its answer. An error: ask again when the server is back.
+    /// Sends one request and handles its answer. After an error, the offset is read when the server is back.
     async fn step(&mut self, caller: &Caller) -> Result<()> {
         let Some((id, source)) = self.current.clone() else {
             return self.begin(caller).await;
         };
         let id = id.as_str();
-        if self.doubt {
+        if self.offset_unknown {
             let Some(offset) = caller.offset(id).await? else {
-                let deleting = self.ledger.promises().get(id).is_none_or(|it| it.deleting);
+                let deleting = self
+                    .expectations
+                    .snapshot()
+                    .get(id)
+                    .is_none_or(|it| it.deleting);
                 ensure!(deleting, "the upload is gone");
-                // It takes no bytes any more; the object goes when the reaper comes by.
+                // The deletion was accepted; the reaper removes the object later.
                 self.current = None;
-                self.doubt = false;
+                self.offset_unknown = false;
                 return Ok(());
             };
-            self.ledger.acknowledge(id, offset);
-            self.doubt = false;
+            self.expectations.acknowledge(id, offset);
+            self.offset_unknown = false;
             self.resumed += 1;
         }
         let at = self
-            .ledger
-            .promises()
+            .expectations
+            .snapshot()
             .get(id)
-            .map_or(0, |promise| promise.acknowledged);
-        // One in fifty is given up half-way.
-        let deleting = self.ledger.promises().get(id).is_some_and(|it| it.deleting);
-        if deleting || (at > 0 && at < source.len() && self.dice.chance(2)) {
-            self.ledger.note(id, |promise| promise.deleting = true);
-            self.doubt = true;
+            .map_or(0, |expected| expected.acknowledged);
+        // Deletes 2 % of the uploads halfway.
+        let deleting = self
+            .expectations
+            .snapshot()
+            .get(id)
+            .is_some_and(|it| it.deleting);
+        if deleting || (at > 0 && at < source.len() && self.rng.chance(2)) {
+            self.expectations
+                .update(id, |expected| expected.deleting = true);
+            self.offset_unknown = true;
             let acknowledged = caller.delete(id).await?;
-            self.ledger
-                .note(id, |promise| promise.deleted = acknowledged);
+            self.expectations
+                .update(id, |expected| expected.deleted = acknowledged);
             self.current = None;
-            self.doubt = false;
+            self.offset_unknown = false;
             self.deleted += 1;
             return Ok(());
         }
@@ -169,23 +175,23 @@ impl Sender {
     }
 
     async fn begin(&mut self, caller: &Caller) -> Result<()> {
-        let source = Arc::new(Source::any(&mut self.dice, self.largest)?);
-        let length = self.dice.chance(50).then(|| source.len());
+        let source = Arc::new(Source::random(&mut self.rng, self.largest)?);
+        let length = self.rng.chance(50).then(|| source.len());
         let id = caller.create(length).await?;
-        self.ledger.open(&id, &source);
+        self.expectations.insert(&id, &source);
         self.current = Some((id, source));
-        self.doubt = false;
+        self.offset_unknown = false;
         Ok(())
     }
 
     async fn send(&mut self, caller: &Caller, id: &str, source: &Source, at: u64) -> Result<()> {
         let left = source.len() - at;
-        let size = self.dice.size(1000, 4 << 20).min(left);
-        // The length is declared with the last bytes or, as a recorder's upload does it, after them.
-        let declared = (size == left && (left == 0 || self.dice.chance(50))).then(|| source.len());
+        let size = self.rng.size(1000, 4 << 20).min(left);
+        // The length is declared with the last bytes or, as by a recorder, after them.
+        let declared = (size == left && (left == 0 || self.rng.chance(50))).then(|| source.len());
         let from = usize::try_from(at)?;
         let bytes: Bytes = source.bytes().slice(from..from + usize::try_from(size)?);
-        self.doubt = true;
+        self.offset_unknown = true;
         let answer = caller.patch(id, at, bytes, declared).await?;
         if !answer.status().is_success() {
             let status = answer.status();
@@ -197,30 +203,28 @@ impl Sender {
             "acknowledged {offset}, sent up to {}",
             at + size
         );
-        self.ledger.acknowledge(id, offset);
-        self.doubt = false;
+        self.expectations.acknowledge(id, offset);
+        self.offset_unknown = false;
         if declared.is_some() {
-            self.ledger.note(id, |promise| promise.complete = true);
+            self.expectations
+                .update(id, |expected| expected.complete = true);
             self.current = None;
         }
         Ok(())
     }
 }
 
-/// Kills the server again and again.
-///
-/// # Errors
-/// When the test itself cannot go on; what the server does wrong is in [`Outcome::faults`].
+/// Kills the server repeatedly. Faults of the server are in [`Outcome::faults`].
 pub async fn run(binary: &Path, folder: &Path, plan: &Plan) -> Result<Outcome> {
     let setup = Setup::new(binary, folder);
-    let mut judge = Judge {
+    let mut checker = Checker {
         setup,
-        dice: Dice::new(plan.seed),
-        ledger: Ledger::default(),
+        rng: Rng::new(plan.seed),
+        expectations: Expectations::default(),
         players: Players::default(),
         outcome: Outcome::default(),
     };
-    let (say, phase) = watch::channel(Phase::Down);
+    let (phases, phase) = watch::channel(Phase::Down);
     let mut senders = JoinSet::new();
     let mut turns = Vec::new();
     for _ in 0..plan.senders {
@@ -229,76 +233,76 @@ pub async fn run(binary: &Path, folder: &Path, plan: &Plan) -> Result<Outcome> {
         let sender = Sender {
             phase: phase.clone(),
             turn,
-            ledger: judge.ledger.clone(),
-            dice: judge.dice.fork(),
+            expectations: checker.expectations.clone(),
+            rng: checker.rng.fork(),
             largest: plan.largest,
             current: None,
-            doubt: false,
+            offset_unknown: false,
             resumed: 0,
             deleted: 0,
         };
         senders.spawn(sender.run());
     }
 
-    let mut process = judge.setup.start(0).await?;
+    let mut process = checker.setup.start(0).await?;
     let port = process.port();
     let caller = Caller::sign_in(&process.origin()).await?;
-    // Only a fault ends it early: fewer kills than asked for never pass.
-    while judge.outcome.kills < plan.rounds && judge.outcome.faults.is_empty() {
-        say.send(Phase::Up(caller.clone()))?;
-        let pause = Duration::from_micros(judge.dice.size(1_000, plan.longest_ms * 1_000));
+    // Ends early only after a fault: fewer kills than requested never pass.
+    while checker.outcome.kills < plan.rounds && checker.outcome.faults.is_empty() {
+        phases.send(Phase::Up(caller.clone()))?;
+        let pause = Duration::from_micros(checker.rng.size(1_000, plan.longest_ms * 1_000));
         tokio::time::sleep(pause).await;
         process.kill().await?;
-        say.send(Phase::Down)?;
-        // Whoever was in the middle of a request sees it end; an answer that was on its way counts.
+        phases.send(Phase::Down)?;
+        // Senders in the middle of a request see it fail; answers already received count.
         for turn in &turns {
             drop(turn.lock().await);
         }
         if let Some(sabotage) = plan.sabotage {
-            judge.harm(sabotage)?;
+            checker.damage(sabotage)?;
         }
-        judge.after_kill()?;
-        process = judge.restart(port, &caller).await?;
+        checker.after_kill()?;
+        process = checker.restart(port, &caller).await?;
     }
 
-    say.send(Phase::Last(caller.clone()))?;
+    phases.send(Phase::Last(caller.clone()))?;
     while let Some(sender) = senders.join_next().await {
         let (resumed, deleted) = sender??;
-        judge.outcome.resumed += resumed;
-        judge.outcome.deleted += deleted;
+        checker.outcome.resumed += resumed;
+        checker.outcome.deleted += deleted;
     }
-    judge.at_the_end(&caller).await?;
+    checker.check_end_state(&caller).await?;
     process.kill().await?;
-    judge.after_last_kill()?;
-    Ok(judge.outcome)
+    checker.after_last_kill()?;
+    Ok(checker.outcome)
 }
 
-struct Judge {
+struct Checker {
     setup: Setup,
-    dice: Dice,
-    ledger: Ledger,
+    rng: Rng,
+    expectations: Expectations,
     players: Players,
     outcome: Outcome,
 }
 
-impl Judge {
-    /// Counts a finished upload, once players have seen it.
-    fn play(&mut self, id: &str, promise: &Promise) {
+impl Checker {
+    /// Checks a finished upload with the players and counts it.
+    fn check_playback(&mut self, id: &str, expected: &Expectation) {
         self.outcome.finished += 1;
-        let source = &promise.source;
+        let source = &expected.source;
         if source.duration_ms() == 0 {
             return;
         }
         let file = format!("{id}.{}", source.extension());
         let file = self.setup.recordings.join(file);
-        if let Err(fault) = self.players.look(&file, source.duration_ms()) {
+        if let Err(fault) = self.players.check(&file, source.duration_ms()) {
             self.outcome.faults.push(format!("{id}: {fault:#}"));
         }
-        self.outcome.players = self.players.looked_at();
+        self.outcome.players = self.players.checked();
     }
 
-    fn look(&mut self) -> Result<()> {
-        let findings = self.ledger.check_objects(&self.setup.recordings)?;
+    fn check(&mut self) -> Result<()> {
+        let findings = self.expectations.check_objects(&self.setup.recordings)?;
         self.outcome.acknowledged += findings.acknowledged;
         self.outcome.beyond += findings.beyond;
         let when = self.outcome.kills;
@@ -311,11 +315,11 @@ impl Judge {
 
     fn after_kill(&mut self) -> Result<()> {
         self.outcome.kills += 1;
-        self.look()
+        self.check()
     }
 
     fn after_last_kill(&mut self) -> Result<()> {
-        self.look()
+        self.check()
     }
 
     async fn restart(&mut self, port: u16, caller: &Caller) -> Result<Process> {
@@ -327,43 +331,45 @@ impl Judge {
             .iter()
             .any(|row| row.status == sortie_api::RecordingStatus::Processing);
         self.outcome.while_finishing += u64::from(half_finished);
-        // What is finished and checked goes, so that a long run does not fill the disk.
-        for (id, promise) in self.ledger.promises() {
-            if promise.complete
+        // Deletes checked recordings, so that a long run does not fill the disk.
+        for (id, expected) in self.expectations.snapshot() {
+            if expected.complete
                 && caller
                     .recording(&id)
                     .await?
                     .is_some_and(|it| it.completed_at.is_some())
             {
-                self.play(&id, &promise);
-                self.ledger.note(&id, |promise| promise.deleting = true);
+                self.check_playback(&id, &expected);
+                self.expectations
+                    .update(&id, |expected| expected.deleting = true);
                 caller.delete(&id).await?;
-                self.ledger.note(&id, |promise| promise.deleted = true);
+                self.expectations
+                    .update(&id, |expected| expected.deleted = true);
             }
         }
-        self.ledger.forget_deleted();
+        self.expectations.remove_deleted();
         Ok(process)
     }
 
-    /// Everything is finished; database and folder must agree, and nothing may be left over.
-    async fn at_the_end(&mut self, caller: &Caller) -> Result<()> {
-        for (id, promise) in self.ledger.promises() {
-            if promise.complete {
-                // The reaper takes up every five seconds what a kill has left half finished.
+    /// Checks that everything is finished, database and folder agree, and nothing is left over.
+    async fn check_end_state(&mut self, caller: &Caller) -> Result<()> {
+        for (id, expected) in self.expectations.snapshot() {
+            if expected.complete {
+                // The reaper resumes interrupted finishes every five seconds.
                 match caller.completed(&id, Duration::from_secs(30)).await {
-                    Ok(_) => self.play(&id, &promise),
+                    Ok(_) => self.check_playback(&id, &expected),
                     Err(error) => self.outcome.faults.push(format!("{error:#}")),
                 }
             }
         }
-        // So does a deletion that a kill has met.
+        // It also resumes interrupted deletions.
         let patience = Instant::now() + Duration::from_secs(20);
         loop {
             let rows = caller.recordings().await?;
-            let (empty, faults): (Vec<_>, Vec<_>) = disagreements(&rows, &self.setup.recordings)?
+            let (empty, faults): (Vec<_>, Vec<_>) = inconsistencies(&rows, &self.setup.recordings)?
                 .into_iter()
                 .partition(|fault| {
-                    // Made by a kill between making an object and its row.
+                    // Left by a kill between creating an object and its row.
                     fault.ends_with(".part (4096 bytes) has no row")
                         || fault.ends_with(".part (0 bytes) has no row")
                 });
@@ -376,20 +382,20 @@ impl Judge {
         }
     }
 
-    /// Harms one upload that something was promised about, if there is one.
-    fn harm(&mut self, sabotage: Sabotage) -> Result<()> {
+    /// Damages one upload with acknowledged bytes, if there is one.
+    fn damage(&mut self, sabotage: Sabotage) -> Result<()> {
         if sabotage == Sabotage::Orphan {
             std::fs::write(self.setup.recordings.join("stray.webm"), "stray")?;
             return Ok(());
         }
-        for (id, promise) in self.ledger.promises() {
+        for (id, expected) in self.expectations.snapshot() {
             let path = self.setup.recordings.join(format!("{id}.part"));
-            if promise.acknowledged < 4096 || promise.deleting || !path.exists() {
+            if expected.acknowledged < 4096 || expected.deleting || !path.exists() {
                 continue;
             }
             let mut object = std::fs::read(&path)?;
-            let end = usize::try_from(4096 + promise.acknowledged)?;
-            let at = 4096 + usize::try_from(self.dice.within(0, promise.acknowledged - 600))?;
+            let end = usize::try_from(4096 + expected.acknowledged)?;
+            let at = 4096 + usize::try_from(self.rng.within(0, expected.acknowledged - 600))?;
             match sabotage {
                 Sabotage::Cut => object.truncate(end - 1),
                 Sabotage::Hole => object[at..at + 512].fill(0),

@@ -1,4 +1,4 @@
-//! The real upload machine over real HTTP: the same decisions as in the browser, with reqwest's requests.
+//! The real upload state machine over HTTP: the browser's decisions with reqwest's requests.
 
 use std::future::pending;
 use std::time::Duration;
@@ -12,17 +12,16 @@ use tokio::time::{Instant, sleep_until};
 use crate::caller::Caller;
 use crate::source::Source;
 
-/// What an upload has cost.
+/// Cost of an upload.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Toll {
-    /// Requests that were sent.
+pub struct Cost {
     pub requests: u64,
-    /// Times that nothing could be sent for a while.
+    /// Number of waits before a retry.
     pub waits: u64,
 }
 
-/// Short times, so that a test with a thousand faults ends within a minute.
-pub fn impatient() -> Config {
+/// Short times, so that a test with a thousand faults takes less than a minute.
+pub fn short_timeouts() -> Config {
     Config {
         max_patch: 1 << 20,
         min_patch: 16 << 10,
@@ -35,17 +34,14 @@ pub fn impatient() -> Config {
     }
 }
 
-/// Brings a source to an upload that exists, whatever it takes.
-///
-/// # Errors
-/// When the machine gives up.
+/// Uploads a source to an existing upload. Fails if the state machine gives up.
 pub async fn upload(
     caller: &Caller,
     id: &str,
     source: &Source,
     config: Config,
     seed: u64,
-) -> Result<Toll> {
+) -> Result<Cost> {
     let begun = Instant::now();
     let now = || u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let start = Start::Resume {
@@ -54,28 +50,28 @@ pub async fn upload(
     let mut machine = Upload::new(0, start, config, seed);
     machine.handle_available(now(), source.len());
     machine.handle_end(now());
-    let mut toll = Toll::default();
+    let mut cost = Cost::default();
     let mut flights = JoinSet::new();
     loop {
         while let Some(command) = machine.poll_command() {
             match command {
                 Command::Cancel { .. } => flights.abort_all(),
-                Command::RenewToken { .. } => bail!("the token is not taken any more"),
+                Command::RenewToken { .. } => bail!("the server rejects the token"),
                 request => {
-                    toll.requests += 1;
+                    cost.requests += 1;
                     flights.spawn(send(caller.clone(), request, source.clone()));
                 }
             }
         }
         while let Some(notice) = machine.poll_notice() {
             match notice {
-                Notice::Done => return Ok(toll),
-                Notice::Failed { reason } => bail!("the machine gives up: {reason}"),
+                Notice::Done => return Ok(cost),
+                Notice::Failed { reason } => bail!("the state machine gives up: {reason}"),
                 Notice::ServerLostBytes {
                     acknowledged,
                     offset,
                 } => bail!("{acknowledged} bytes were acknowledged, {offset} are there"),
-                Notice::Waiting { .. } => toll.waits += 1,
+                Notice::Waiting { .. } => cost.waits += 1,
                 _ => {}
             }
         }

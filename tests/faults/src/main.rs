@@ -1,4 +1,4 @@
-//! `sortie-faults`: breaks things around the real server and tells whether it kept its promises.
+//! `sortie-faults`: injects faults around the real server and reports violated guarantees.
 #![expect(
     clippy::print_stdout,
     reason = "a command line program speaks on its streams"
@@ -12,58 +12,58 @@ use clap::{Parser, Subcommand, ValueEnum};
 use sortie_faults::{full, hostile, kill, network, process, remote, trace};
 use tokio::time::Instant;
 
-/// Breaks things around the real server and tells whether it kept its promises.
+/// Injects faults around the real server and reports violated guarantees.
 ///
 /// The server is $SORTIE_SERVER or the one built beside this program.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     #[command(subcommand)]
-    what: What,
-    /// What every decision follows from; the same again repeats a run.
+    command: Command,
+    /// Seed of every decision; the same seed repeats a run.
     #[arg(long, global = true, default_value_t = 1)]
     seed: u64,
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// Everything, in a few minutes.
+enum Command {
+    /// All tests, in a few minutes.
     All {
-        /// Kills.
+        /// Number of kills.
         #[arg(long, default_value_t = 200)]
         rounds: u64,
-        /// Kills with an object store.
+        /// Number of kills with an object store.
         #[arg(long, default_value_t = 20)]
         remote_rounds: u64,
     },
     /// `kill -9` at random moments under concurrent uploads.
     Kill {
-        /// Kills.
+        /// Number of kills.
         #[arg(long, default_value_t = 100)]
         rounds: u64,
-        /// Uploads at the same time.
+        /// Number of concurrent uploads.
         #[arg(long, default_value_t = 8)]
         senders: u64,
-        /// Harm the data after each kill: the run must then fail.
+        /// Damage the data after each kill: the run must then fail.
         #[arg(long)]
-        sabotage: Option<Harm>,
+        sabotage: Option<SabotageArgument>,
     },
-    /// `kill -9` with recordings in the object store that the server's own variables name, else in SeaweedFS.
+    /// `kill -9` with recordings in the object store named by the server's variables, else in SeaweedFS.
     Remote {
-        /// Kills.
+        /// Number of kills.
         #[arg(long, default_value_t = 40)]
         rounds: u64,
-        /// Uploads at the same time.
+        /// Number of concurrent uploads.
         #[arg(long, default_value_t = 4)]
         senders: u64,
     },
-    /// Every acknowledgement comes after its `fdatasync`: strace watches.
+    /// Check with strace that every acknowledgement follows its `fdatasync`.
     Trace,
-    /// Full and read-only file systems. Root only.
+    /// Full and read-only file systems. Requires root.
     Full,
-    /// Hostile input against a server in a control group of 512 MiB. Ends with code 75 where none can be made.
+    /// Hostile input against a server in a control group of 512 MiB. Exits with 75 without control groups.
     Hostile,
-    /// Cut, stalled, slow and doubled connections.
+    /// Cut, stalled, slow and duplicated connections.
     Network {
         /// Uploads for each kind of fault.
         #[arg(long, default_value_t = 8)]
@@ -72,14 +72,14 @@ enum What {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Harm {
-    /// The last acknowledged byte is cut off.
+enum SabotageArgument {
+    /// Truncate the last acknowledged byte.
     Cut,
-    /// A block becomes zeros.
+    /// Zero a block.
     Hole,
-    /// One bit is another.
+    /// Flip a bit.
     Flip,
-    /// An object is there that the database does not know.
+    /// Add an object without a database row.
     Orphan,
 }
 
@@ -94,13 +94,13 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            println!("the test cannot go on: {error:#}");
+            println!("the test cannot continue: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Number of faults that stands for a run that could not be made.
+/// Stands for a skipped run in place of a number of faults.
 const SKIPPED: usize = usize::MAX;
 
 async fn run(arguments: Arguments) -> Result<usize> {
@@ -110,64 +110,64 @@ async fn run(arguments: Arguments) -> Result<usize> {
         .prefix("sortie-faults-")
         .tempdir()?;
     let at = folder.path();
-    let faults = match arguments.what {
-        What::All {
+    let faults = match arguments.command {
+        Command::All {
             rounds,
             remote_rounds,
         } => {
-            // Smaller uploads than in a soak: after each kill every byte is compared.
+            // Smaller uploads than in a soak test: after each kill every byte is compared.
             let plan = kill::Plan {
                 largest: 1 << 20,
                 longest_ms: 250,
                 ..plan(seed, rounds, 8, None)
             };
-            let mut faults = kills(&binary, &made(at, "kill")?, &plan).await?;
+            let mut faults = kills(&binary, &subfolder(at, "kill")?, &plan).await?;
             let plan = remote_plan(seed, remote_rounds, 4);
-            faults += remote_kills(&binary, &made(at, "remote")?, &plan).await?;
-            faults += traced(&binary, &made(at, "trace")?, seed).await?;
-            faults += bad_network(&binary, &made(at, "network")?, seed, 6).await?;
-            faults + full_disks(&binary, &made(at, "full")?).await?
+            faults += remote_kills(&binary, &subfolder(at, "remote")?, &plan).await?;
+            faults += traced(&binary, &subfolder(at, "trace")?, seed).await?;
+            faults += bad_network(&binary, &subfolder(at, "network")?, seed, 6).await?;
+            faults + full_disks(&binary, &subfolder(at, "full")?).await?
         }
-        What::Kill {
+        Command::Kill {
             rounds,
             senders,
             sabotage,
         } => kills(&binary, at, &plan(seed, rounds, senders, sabotage)).await?,
-        What::Remote { rounds, senders } => {
+        Command::Remote { rounds, senders } => {
             remote_kills(&binary, at, &remote_plan(seed, rounds, senders)).await?
         }
-        What::Trace => traced(&binary, at, seed).await?,
-        What::Full => full_disks(&binary, at).await?,
-        What::Hostile => hostile_input(&binary, at).await?,
-        What::Network { uploads } => bad_network(&binary, at, seed, uploads).await?,
+        Command::Trace => traced(&binary, at, seed).await?,
+        Command::Full => full_disks(&binary, at).await?,
+        Command::Hostile => hostile_input(&binary, at).await?,
+        Command::Network { uploads } => bad_network(&binary, at, seed, uploads).await?,
     };
     if faults > 0 && faults != SKIPPED {
         println!(
-            "what was stored and said is kept in {}",
+            "stored data and logs are kept in {}",
             folder.keep().display()
         );
     }
     Ok(faults)
 }
 
-fn made(folder: &Path, name: &str) -> Result<std::path::PathBuf> {
+fn subfolder(folder: &Path, name: &str) -> Result<std::path::PathBuf> {
     let path = folder.join(name);
     std::fs::create_dir_all(&path)?;
     Ok(path)
 }
 
-fn plan(seed: u64, rounds: u64, senders: u64, sabotage: Option<Harm>) -> kill::Plan {
+fn plan(seed: u64, rounds: u64, senders: u64, sabotage: Option<SabotageArgument>) -> kill::Plan {
     kill::Plan {
         rounds,
         seed,
         senders,
         largest: 16 << 20,
         longest_ms: 600,
-        sabotage: sabotage.map(|harm| match harm {
-            Harm::Cut => kill::Sabotage::Cut,
-            Harm::Hole => kill::Sabotage::Hole,
-            Harm::Flip => kill::Sabotage::Flip,
-            Harm::Orphan => kill::Sabotage::Orphan,
+        sabotage: sabotage.map(|it| match it {
+            SabotageArgument::Cut => kill::Sabotage::Cut,
+            SabotageArgument::Hole => kill::Sabotage::Hole,
+            SabotageArgument::Flip => kill::Sabotage::Flip,
+            SabotageArgument::Orphan => kill::Sabotage::Orphan,
         }),
     }
 }
@@ -177,7 +177,7 @@ fn remote_plan(seed: u64, rounds: u64, senders: u64) -> remote::Plan {
         rounds,
         seed,
         senders,
-        // Some parts of 8 MiB each.
+        // Several parts of 8 MiB each.
         largest: 40 << 20,
     }
 }
@@ -206,7 +206,7 @@ async fn kills(binary: &Path, folder: &Path, plan: &kill::Plan) -> Result<usize>
         "  slowest start to first list  {} ms",
         outcome.slowest_start.as_millis()
     );
-    Ok(told(&outcome.faults))
+    Ok(print_faults(&outcome.faults))
 }
 
 async fn remote_kills(binary: &Path, folder: &Path, plan: &remote::Plan) -> Result<usize> {
@@ -226,20 +226,20 @@ async fn remote_kills(binary: &Path, folder: &Path, plan: &remote::Plan) -> Resu
     println!("  bytes beyond them            {}", outcome.beyond);
     println!("  recordings compared          {}", outcome.finished);
     println!("  bytes of them, all true      {}", outcome.bytes);
-    Ok(told(&outcome.faults))
+    Ok(print_faults(&outcome.faults))
 }
 
 async fn traced(binary: &Path, folder: &Path, seed: u64) -> Result<usize> {
     println!("system calls of the server, seed {seed}");
     if let Err(error) = trace::available() {
-        return Ok(told(&[format!("{error:#}")]));
+        return Ok(print_faults(&[format!("{error:#}")]));
     }
-    let verdict = trace::run(binary, folder, seed).await?;
-    println!("  acknowledged after fdatasync {}", verdict.acknowledged);
-    println!("  created after fsync          {}", verdict.created);
-    println!("  finished in order            {}", verdict.finished);
-    println!("  rows synced before answers   {}", verdict.rows);
-    Ok(told(&verdict.faults))
+    let report = trace::run(binary, folder, seed).await?;
+    println!("  acknowledged after fdatasync {}", report.acknowledged);
+    println!("  created after fsync          {}", report.created);
+    println!("  finished in order            {}", report.finished);
+    println!("  rows synced before answers   {}", report.rows);
+    Ok(print_faults(&report.faults))
 }
 
 async fn bad_network(binary: &Path, folder: &Path, seed: u64, uploads: usize) -> Result<usize> {
@@ -250,7 +250,7 @@ async fn bad_network(binary: &Path, folder: &Path, seed: u64, uploads: usize) ->
             "  {:<12} {} of {uploads} uploads arrived, {} requests, {} connections",
             outcome.kind, outcome.arrived, outcome.requests, outcome.connections
         );
-        faults += told(&outcome.faults);
+        faults += print_faults(&outcome.faults);
     }
     Ok(faults)
 }
@@ -259,13 +259,13 @@ async fn full_disks(binary: &Path, folder: &Path) -> Result<usize> {
     println!("full and read-only disks");
     let outcomes = match full::run(binary, folder).await {
         Ok(outcomes) => outcomes,
-        Err(error) => return Ok(told(&[format!("{error:#}")])),
+        Err(error) => return Ok(print_faults(&[format!("{error:#}")])),
     };
     let mut faults = 0;
     for outcome in outcomes {
         match outcome.result {
             Ok(()) => println!("  ✓ {}", outcome.case),
-            Err(error) => faults += told(&[format!("{}: {error:#}", outcome.case)]),
+            Err(error) => faults += print_faults(&[format!("{}: {error:#}", outcome.case)]),
         }
     }
     Ok(faults)
@@ -291,12 +291,12 @@ async fn hostile_input(binary: &Path, folder: &Path) -> Result<usize> {
             attack.slowest.as_millis(),
             attack.seen
         );
-        faults += told(&attack.faults);
+        faults += print_faults(&attack.faults);
     }
     Ok(faults)
 }
 
-fn told(faults: &[String]) -> usize {
+fn print_faults(faults: &[String]) -> usize {
     for fault in faults {
         println!("  ✗ {fault}");
     }

@@ -1,7 +1,7 @@
-//! Finished recordings in the eyes of others: `ffprobe` reads every packet, `mkvinfo` the structure.
+//! Finished recordings checked by independent programs: `ffprobe` reads every packet, `mkvinfo` the structure.
 //!
-//! Elsewhere each finished file is compared to the byte with what it must be. So here each of these contents is looked
-//! at once, however many files have it.
+//! Other checks compare each finished file byte by byte with its expected content. Hence each distinct content is
+//! checked once here, however many files have it.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,24 +10,21 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 
-/// How far a player's idea of the duration may be from ours: it counts in its own units.
+/// Tolerance of a player's duration, which is rounded to its own time unit.
 const ABOUT_MS: u64 = 100;
 
-/// Which contents have been looked at.
+/// Contents checked so far.
 #[derive(Debug, Default)]
 pub struct Players(HashSet<u64>);
 
 impl Players {
-    /// How many different recordings were looked at.
-    pub fn looked_at(&self) -> usize {
+    /// Number of distinct recordings checked.
+    pub fn checked(&self) -> usize {
         self.0.len()
     }
 
-    /// Looks at a WebM file unless one with the same bytes was looked at before. It must play for `duration_ms`.
-    ///
-    /// # Errors
-    /// What a player complains about; a player that is not installed.
-    pub fn look(&mut self, file: &Path, duration_ms: u64) -> Result<()> {
+    /// Checks a WebM file unless the same bytes were checked before. It must play for `duration_ms`.
+    pub fn check(&mut self, file: &Path, duration_ms: u64) -> Result<()> {
         let bytes =
             std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         let mut hasher = DefaultHasher::new();
@@ -36,7 +33,7 @@ impl Players {
             return Ok(());
         }
         ffprobe(file, duration_ms)?;
-        // It writes a line for every frame.
+        // `mkvinfo` prints a line for every frame.
         let everything = bytes.len() < 4 << 20;
         mkvinfo(file, if everything { &["--all"] } else { &[] })
     }
@@ -92,7 +89,7 @@ fn mkvinfo(file: &Path, arguments: &[&str]) -> Result<()> {
     let output = run("mkvinfo", "mkvtoolnix", arguments, file)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let complaint = text.lines().find(|line| {
-        // It does not know what Chromium writes about alpha.
+        // `mkvinfo` does not know Chromium's elements about alpha.
         !line.contains("VideoAlphaMode")
             && ["Error", "Warning", "damaged", "Unknown"]
                 .iter()
@@ -111,22 +108,22 @@ mod tests {
     use super::*;
     use crate::source::Source;
 
-    fn look(bytes: &[u8], duration_ms: u64) -> Result<()> {
+    fn check_file(bytes: &[u8], duration_ms: u64) -> Result<()> {
         let file = tempfile::NamedTempFile::with_suffix(".webm")?;
         std::fs::write(file.path(), bytes)?;
-        Players::default().look(file.path(), duration_ms)
+        Players::default().check(file.path(), duration_ms)
     }
 
     #[test]
-    fn a_finished_recording_plays_and_a_harmed_one_does_not() {
+    fn damaged_recording_fails_the_players() {
         let source = Source::webm(100_000).expect("the sample");
         let (finished, duration_ms) = (source.finished(), source.duration_ms());
-        look(finished, duration_ms).expect("it plays");
-        look(finished, duration_ms + 1000).expect_err("it is shorter than that");
+        check_file(finished, duration_ms).expect("it plays");
+        check_file(finished, duration_ms + 1000).expect_err("it is shorter than that");
         let cut = &finished[..finished.len() / 2];
-        look(cut, duration_ms).expect_err("half of it is gone");
+        check_file(cut, duration_ms).expect_err("half of it is gone");
         let mut hole = finished.to_vec();
         hole[50_000..54_000].fill(0);
-        look(&hole, duration_ms).expect_err("there is a hole in it");
+        check_file(&hole, duration_ms).expect_err("there is a hole in it");
     }
 }

@@ -1,4 +1,4 @@
-//! The real server, as a process that can be killed.
+//! The real server as a process that can be killed.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,33 +9,31 @@ use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// The first administrator's name.
+/// Name of the first administrator.
 pub const ADMIN: &str = "admin";
-/// And password.
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// How long a start may take; an unoptimised server on a busy machine takes seconds.
+/// Time limit of a start; an unoptimised server on a busy machine takes seconds.
 const START: Duration = Duration::from_secs(30);
 
-/// Where a server keeps what it has, and how it is started.
+/// Files and configuration of a server.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// The program.
     pub binary: PathBuf,
     /// The SQLite file.
     pub database: PathBuf,
     /// The folder for recordings.
     pub recordings: PathBuf,
-    /// Everything the server says goes to the end of this file.
+    /// The server's output is appended to this file.
     pub log: PathBuf,
-    /// Variables besides those that every server here gets; these win.
+    /// Variables that override the defaults of these tests.
     pub environment: Vec<(String, OsString)>,
-    /// A program to run the server under, with its arguments; usually none.
+    /// A wrapper program for the server, with its arguments; usually empty.
     pub under: Vec<OsString>,
 }
 
 impl Setup {
-    /// Everything in one folder.
+    /// All files in one folder.
     pub fn new(binary: &Path, folder: &Path) -> Self {
         Self {
             binary: binary.to_owned(),
@@ -47,10 +45,7 @@ impl Setup {
         }
     }
 
-    /// Starts the server, on `port` or, if that is 0, any free one; ready when it listens.
-    ///
-    /// # Errors
-    /// When it does not start.
+    /// Starts the server on `port`, or on any free port if 0; returns once it listens.
     pub async fn start(&self, port: u16) -> Result<Process> {
         let log = std::fs::File::options()
             .create(true)
@@ -68,7 +63,7 @@ impl Setup {
             .env("SORTIE_DB", &self.database)
             .env("SORTIE_RECORDING_STORAGE_PATH", &self.recordings)
             .env("SORTIE_RECORDING_MAX_SIZE_MB", "20000")
-            // Creations whose answers a kill has swallowed stay open.
+            // Creations whose answers were lost in a kill stay open.
             .env("SORTIE_UPLOADS_PER_USER", "100000")
             .env("SORTIE_ADMIN_USERNAME", ADMIN)
             .env("SORTIE_ADMIN_PASSWORD", PASSWORD)
@@ -97,7 +92,7 @@ impl Setup {
         let port = tokio::time::timeout(START, listening)
             .await
             .context("the server does not start")??;
-        // It must not be stopped by a full pipe.
+        // Drains the output, as a full pipe would block the server.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(Process { child, port })
     }
@@ -111,7 +106,6 @@ pub struct Process {
 }
 
 impl Process {
-    /// The port it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -121,15 +115,12 @@ impl Process {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Its process id.
+    /// Process ID.
     pub fn id(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Ends it without a warning (SIGKILL), as a crash would.
-    ///
-    /// # Errors
-    /// When it had ended by itself: that is a crash of its own, and a finding.
+    /// Kills the server with SIGKILL. Fails if it had already exited, which is a crash.
     pub async fn kill(mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
             bail!("the server has ended by itself: {status}");
@@ -138,10 +129,7 @@ impl Process {
     }
 }
 
-/// The server to test: `$SORTIE_SERVER`, or what cargo has built beside this program.
-///
-/// # Errors
-/// When there is none.
+/// The server to test: `$SORTIE_SERVER`, or the one that cargo built beside this program.
 pub fn server_binary() -> Result<PathBuf> {
     let binary = match std::env::var_os("SORTIE_SERVER") {
         Some(path) => PathBuf::from(path),

@@ -10,70 +10,64 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::dice::Dice;
+use crate::rng::Rng;
 
-/// What happens to a connection.
+/// Fault of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
     None,
-    /// It is cut after so many bytes from the sender.
+    /// Cut after `after` bytes from the sender.
     CutRequest {
-        /// How many pass.
         after: u64,
     },
-    /// It is cut after so many bytes from the server: what was done is not heard of.
+    /// Cut after `after` bytes from the server: answers are lost.
     CutAnswer {
-        /// How many pass.
         after: u64,
     },
-    /// After so many bytes from the sender nothing passes any more, and nobody is told.
+    /// After `after` bytes from the sender, the connection stalls without an error.
     Stall {
-        /// How many pass.
         after: u64,
     },
-    /// Every piece waits in both directions.
+    /// Delays every piece of data in both directions.
     Slow {
-        /// How long.
         delay: Duration,
     },
-    /// The sender's first bytes go to the server a second time, over a connection that is then left hanging:
-    /// what a proxy that retries does, and a phone that changes networks.
+    /// Sends the sender's first bytes to the server again over a connection that then stalls, like a retrying proxy
+    /// or a phone that changes networks.
     Double {
-        /// How many bytes go twice.
         first: u64,
     },
 }
 
 impl Fault {
-    /// One of this kind, at a moment that `dice` choose within a stream of about `most` bytes.
-    pub fn drawn(self, dice: &mut Dice, most: u64) -> Self {
-        // A few connections are good ones, or nothing would ever arrive.
-        if dice.chance(25) {
+    /// A fault of this kind at a random moment within a stream of about `most` bytes.
+    pub fn random(self, rng: &mut Rng, most: u64) -> Self {
+        // A few connections have no fault, else no upload would complete.
+        if rng.chance(25) {
             return Self::None;
         }
         match self {
             Self::None => Self::None,
             Self::CutRequest { .. } => Self::CutRequest {
-                after: dice.size(1, most),
+                after: rng.size(1, most),
             },
             Self::CutAnswer { .. } => Self::CutAnswer {
-                after: dice.within(0, 1500),
+                after: rng.within(0, 1500),
             },
             Self::Stall { .. } => Self::Stall {
-                after: dice.size(1, most),
+                after: rng.size(1, most),
             },
             Self::Slow { .. } => Self::Slow {
-                delay: Duration::from_millis(dice.within(1, 20)),
+                delay: Duration::from_millis(rng.within(1, 20)),
             },
             Self::Double { .. } => Self::Double {
-                first: dice.size(300, most),
+                first: rng.size(300, most),
             },
         }
     }
 }
 
-/// A running proxy. Dropping it ends it and everything that passes through it.
+/// A running proxy. Dropping it ends it and all its connections.
 #[derive(Debug)]
 pub struct Proxy {
     origin: String,
@@ -82,11 +76,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens and passes on to `port`, with faults of this kind.
-    ///
-    /// # Errors
-    /// When it cannot listen.
-    pub async fn start(port: u16, kind: Fault, mut dice: Dice, most: u64) -> Result<Self> {
+    /// Listens and forwards to `port` with faults of this kind.
+    pub async fn start(port: u16, kind: Fault, mut rng: Rng, most: u64) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let origin = format!("http://{}", listener.local_addr()?);
         let connections = Arc::new(AtomicU64::new(0));
@@ -95,10 +86,10 @@ impl Proxy {
             let mut open = tokio::task::JoinSet::new();
             while let Ok((sender, _)) = listener.accept().await {
                 counter.fetch_add(1, Ordering::Relaxed);
-                let fault = kind.drawn(&mut dice, most);
+                let fault = kind.random(&mut rng, most);
                 open.spawn(async move {
-                    // A broken connection is what this is for.
-                    let _ = pass(sender, port, fault).await;
+                    // Injected faults end connections with errors.
+                    let _ = forward(sender, port, fault).await;
                 });
             }
         });
@@ -126,11 +117,11 @@ impl Drop for Proxy {
     }
 }
 
-async fn pass(sender: TcpStream, port: u16, fault: Fault) -> Result<()> {
+async fn forward(sender: TcpStream, port: u16, fault: Fault) -> Result<()> {
     let server = TcpStream::connect(("127.0.0.1", port)).await?;
     let (from_sender, to_sender) = sender.into_split();
     let (from_server, to_server) = server.into_split();
-    let limit = |limit| Valve {
+    let limit = |limit| Direction {
         limit,
         delay: None,
         stalls: false,
@@ -154,22 +145,22 @@ async fn pass(sender: TcpStream, port: u16, fault: Fault) -> Result<()> {
             there.copy = Some((Arc::new(Mutex::new(ghost)), first));
         }
     }
-    // Whatever ends first ends both.
+    // The end of either direction ends both.
     tokio::select! {
         result = there.run(from_sender, to_server) => result,
         result = back.run(from_server, to_sender) => result,
     }
 }
 
-/// One direction.
-struct Valve {
+/// One direction of a connection.
+struct Direction {
     limit: Option<u64>,
     delay: Option<Duration>,
     stalls: bool,
     copy: Option<(Arc<Mutex<TcpStream>>, u64)>,
 }
 
-impl Valve {
+impl Direction {
     async fn run(
         mut self,
         mut from: impl AsyncReadExt + Unpin,
@@ -193,7 +184,7 @@ impl Valve {
             if let Some((ghost, left)) = &mut self.copy {
                 let again = &bytes[..bytes.len().min(usize::try_from(*left)?)];
                 *left -= again.len() as u64;
-                // The ghost hangs until the connection ends; its answers are read by nobody.
+                // The duplicate stays open until the connection ends; its answers are discarded.
                 let _ = ghost.lock().await.write_all(again).await;
             }
             to.write_all(bytes).await?;

@@ -1,8 +1,8 @@
-//! Random kills of a server that keeps its recordings in an object store: what was acknowledged is staged on the
-//! disk or in the store, and goes on from there.
+//! Random kills of a server that stores recordings in an object store: acknowledged bytes are staged on the disk or in
+//! the store, and the upload resumes from there.
 //!
-//! What is stored is looked at from outside only, through the server: offsets after each kill, every byte at the
-//! end. A part that is lost, doubled or out of place is another byte.
+//! Stored data is checked through the server only: offsets after each kill, every byte at the end. A lost, duplicated
+//! or misplaced part changes a byte.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,71 +17,65 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::caller::{Caller, upload_offset};
-use crate::dice::Dice;
 use crate::process::Setup;
+use crate::rng::Rng;
 use crate::{store, webm};
 
-/// How long one recording may take, from its creation to its comparison, kills and all.
+/// Time limit of one recording, from its creation to its comparison, including kills.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What a run has shown.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Kills.
     pub kills: u64,
-    /// Uploads that went on after a kill.
+    /// Uploads resumed after a kill.
     pub resumed: u64,
-    /// Bytes that were known to be acknowledged when the server was asked about them after a kill.
+    /// Acknowledged bytes at the time of each offset request after a kill, summed.
     pub acknowledged: u64,
-    /// Bytes that were there though their acknowledgement never arrived.
+    /// Stored bytes whose acknowledgement was lost.
     pub beyond: u64,
-    /// Recordings that were finished and compared to the byte.
+    /// Finished recordings, compared byte by byte.
     pub finished: u64,
-    /// Their bytes.
+    /// Size of the finished recordings.
     pub bytes: u64,
-    /// Everything that is wrong.
     pub faults: Vec<String>,
 }
 
-/// How a run goes.
+/// Parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Kills.
+    /// Number of kills.
     pub rounds: u64,
-    /// What everything follows from, but the machine's own moods.
+    /// Seed of every decision. The machine's scheduling is not reproducible.
     pub seed: u64,
-    /// Uploads at the same time.
+    /// Number of concurrent uploads.
     pub senders: u64,
-    /// The largest upload in bytes.
+    /// Size of the largest upload in bytes.
     pub largest: u64,
 }
 
-/// What the senders are told.
+/// State of the run, for the senders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
-    Going,
-    /// Nothing new is begun.
+    Running,
+    /// No new uploads.
     Last,
 }
 
-/// Kills the server again and again.
-///
-/// # Errors
-/// When the test itself cannot go on; what the server does wrong is in [`Outcome::faults`].
+/// Kills the server repeatedly. Faults of the server are in [`Outcome::faults`].
 pub async fn run(binary: &Path, folder: &Path, plan: &Plan) -> Result<Outcome> {
     let mut setup = Setup::new(binary, folder);
     setup.environment = store::environment("kills").await?;
     let mut process = setup.start(0).await?;
     let port = process.port();
     let caller = Caller::sign_in(&process.origin()).await?;
-    let (say, phase) = watch::channel(Phase::Going);
-    let mut dice = Dice::new(plan.seed);
+    let (phases, phase) = watch::channel(Phase::Running);
+    let mut rng = Rng::new(plan.seed);
     let mut running = JoinSet::new();
     for _ in 0..plan.senders {
         let sender = Sender {
             caller: caller.clone(),
             phase: phase.clone(),
-            dice: dice.fork(),
+            rng: rng.fork(),
             largest: plan.largest,
             outcome: Outcome::default(),
         };
@@ -89,13 +83,13 @@ pub async fn run(binary: &Path, folder: &Path, plan: &Plan) -> Result<Outcome> {
     }
     let mut outcome = Outcome::default();
     while outcome.kills < plan.rounds {
-        let pause = Duration::from_micros(dice.size(10_000, 1_500_000));
+        let pause = Duration::from_micros(rng.size(10_000, 1_500_000));
         tokio::time::sleep(pause).await;
         process.kill().await?;
         outcome.kills += 1;
         process = setup.start(port).await?;
     }
-    say.send(Phase::Last)?;
+    phases.send(Phase::Last)?;
     while let Some(sender) = running.join_next().await {
         let one = sender??;
         outcome.resumed += one.resumed;
@@ -112,23 +106,25 @@ pub async fn run(binary: &Path, folder: &Path, plan: &Plan) -> Result<Outcome> {
 struct Sender {
     caller: Caller,
     phase: watch::Receiver<Phase>,
-    dice: Dice,
+    rng: Rng,
     largest: u64,
     outcome: Outcome,
 }
 
 impl Sender {
     async fn run(mut self) -> Result<Outcome> {
-        while *self.phase.borrow() == Phase::Going {
-            let size = usize::try_from(self.dice.size(100_000, self.largest))?;
+        while *self.phase.borrow() == Phase::Running {
+            let size = usize::try_from(self.rng.size(100_000, self.largest))?;
             let stream = Arc::new(webm::looped(webm::SAMPLE, size)?);
             let Ok(id) = self.caller.create(None).await else {
-                // The server is down; what it may have created is of no one.
+                // The server is down; an upload it may have created is abandoned.
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             };
             let recording = tokio::time::timeout(PATIENCE, self.record(&id, &stream));
-            let result = recording.await.context("it is never finished");
+            let result = recording
+                .await
+                .context("the recording is not finished in time");
             if let Err(fault) = result.flatten() {
                 self.outcome.faults.push(format!("{id}: {fault:#}"));
                 return Ok(self.outcome);
@@ -137,13 +133,13 @@ impl Sender {
         Ok(self.outcome)
     }
 
-    /// Sends all of it, however often the server goes, and compares what has become of it.
+    /// Sends the stream across kills and compares the stored recording.
     async fn record(&mut self, id: &str, stream: &[u8]) -> Result<()> {
         let whole = Bytes::copy_from_slice(stream);
         let length = stream.len() as u64;
         let mut acknowledged = 0;
         loop {
-            let size = self.dice.size(1000, 6 << 20).min(length - acknowledged);
+            let size = self.rng.size(1000, 6 << 20).min(length - acknowledged);
             let end = acknowledged + size;
             let bytes = whole.slice(usize::try_from(acknowledged)?..usize::try_from(end)?);
             let declared = (end == length).then_some(length);
@@ -158,7 +154,7 @@ impl Sender {
                     }
                 }
                 None => {
-                    let offset = self.ask(id).await?;
+                    let offset = self.wait_for_offset(id).await?;
                     ensure!(
                         offset >= acknowledged,
                         "{acknowledged} bytes were acknowledged, {offset} are there"
@@ -177,8 +173,8 @@ impl Sender {
         self.compare(id, stream).await
     }
 
-    /// Where the upload is, as soon as there is somebody to ask.
-    async fn ask(&self, id: &str) -> Result<u64> {
+    /// Offset of the upload; retries while the server is down.
+    async fn wait_for_offset(&self, id: &str) -> Result<u64> {
         loop {
             match self.caller.offset(id).await {
                 Ok(Some(offset)) => return Ok(offset),
@@ -201,13 +197,13 @@ impl Sender {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         };
-        same(&stored, &expected)?;
+        check_equal(&stored, &expected)?;
         self.outcome.finished += 1;
         self.outcome.bytes += expected.len() as u64;
         Ok(())
     }
 
-    /// The finished recording; `None`: it cannot be had now.
+    /// The finished recording; `None` while it is unavailable.
     async fn download(&self, id: &str) -> Result<Option<Bytes>> {
         let Ok(Some(row)) = self.caller.recording(id).await else {
             return Ok(None);
@@ -217,7 +213,7 @@ impl Sender {
         }
         ensure!(
             row.status == RecordingStatus::Ready && !row.interrupted,
-            "it is {:?}: {:?}",
+            "the recording is {:?}: {:?}",
             row.status,
             row.failure
         );
@@ -228,27 +224,27 @@ impl Sender {
         if !answer.status().is_success() {
             return Ok(None);
         }
-        // A kill may cut the download off.
+        // A kill may interrupt the download.
         Ok(answer.bytes().await.ok())
     }
 }
 
-/// Whether what is stored is what must be; else where it is not.
-pub(crate) fn same(stored: &[u8], expected: &[u8]) -> Result<()> {
+/// Compares stored with expected bytes; an error names the first difference.
+pub(crate) fn check_equal(stored: &[u8], expected: &[u8]) -> Result<()> {
     let differs = stored.iter().zip(expected).position(|(is, be)| is != be);
     if let Some(at) = differs {
-        bail!("byte {at} of {} is another", expected.len());
+        bail!("byte {at} of {} differs", expected.len());
     }
     ensure!(
         stored.len() == expected.len(),
-        "{} bytes are stored, {} must be",
+        "{} bytes are stored instead of {}",
         stored.len(),
         expected.len()
     );
     Ok(())
 }
 
-/// What must become of a stream in a store: nothing behind the head is patched.
+/// Expected file of a stream in a store: only the head is patched.
 pub(crate) fn finished(stream: &[u8]) -> Result<Vec<u8>> {
     let mut indexer = Indexer::with(Options::default().patch_clusters(false));
     let mut file = vec![0; usize::try_from(HEAD_ROOM)?];
@@ -275,16 +271,16 @@ mod tests {
         let expected = finished(&stream).expect("playable");
         let mut stored = expected.clone();
         doctor(&mut stored);
-        assert_eq!(same(&stored, &expected).is_ok(), accepted);
+        assert_eq!(check_equal(&stored, &expected).is_ok(), accepted);
     }
 
     #[test]
-    fn what_is_the_same_is_accepted() {
+    fn equal_files_are_accepted() {
         check(|_| {}, true);
     }
 
     #[test]
-    fn a_lost_or_doubled_part_is_found() {
+    fn lost_or_duplicated_part_is_reported() {
         check(|stored| drop(stored.drain(100_000..150_000)), false);
         check(
             |stored| {
@@ -296,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_missing_or_doubled_is_found() {
+    fn missing_or_duplicated_end_is_reported() {
         check(|stored| stored.truncate(stored.len() - 1), false);
         check(|stored| stored.extend_from_within(100_000..), false);
     }

@@ -1,28 +1,28 @@
-//! What is uploaded, and what must be on the disk for it.
+//! Test streams and their expected files.
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use sortie_media::{HEAD_ROOM, Indexer, Patch};
 
-use crate::dice::{Dice, mix};
+use crate::rng::{Rng, mix};
 use crate::webm;
 
-/// Bytes that can be recognised wherever they turn up.
+/// A stream with position-dependent bytes.
 #[derive(Clone, Debug)]
 pub struct Source {
     bytes: Bytes,
     patches: Vec<Patch>,
     finished: Bytes,
-    /// How much of the stored object finishing keeps.
+    /// Length of the stored object that finishing keeps.
     keep: u64,
     extension: &'static str,
     duration_ms: u64,
 }
 
 impl Source {
-    /// `len` bytes that are no container, each of which follows from its position and the seed.
+    /// `len` bytes without a container, each derived from its position and the seed.
     ///
-    /// The server keeps such an upload byte for byte, as `failed`.
+    /// The server keeps such an upload byte by byte, as `failed`.
     pub fn pattern(seed: u64, len: usize) -> Self {
         let bytes: Vec<u8> = (0..len.div_ceil(8) as u64)
             .flat_map(|word| {
@@ -41,18 +41,12 @@ impl Source {
         }
     }
 
-    /// A recording of Chromium, looped until it has at least `len` bytes; always whole frames.
-    ///
-    /// # Errors
-    /// When the sample is not what it should be.
+    /// A recording of Chromium, repeated to at least `len` bytes; always whole frames.
     pub fn webm(len: usize) -> Result<Self> {
         Self::recording(webm::looped(webm::SAMPLE, len)?)
     }
 
-    /// Any recording.
-    ///
-    /// # Errors
-    /// When it is not playable.
+    /// A source from a recording, which must be playable.
     pub fn recording(bytes: Vec<u8>) -> Result<Self> {
         let mut indexer = Indexer::new();
         let mut patches = Vec::new();
@@ -71,7 +65,7 @@ impl Source {
         for patch in &finish.patches {
             write(&mut finished, patch)?;
         }
-        // Of those that finishing writes, a kill may leave some to the next attempt.
+        // A kill during the finish may leave some of these patches to the next attempt.
         let late = finish.patches.into_iter();
         patches.extend(late.filter(|patch| patch.position >= HEAD_ROOM));
         Ok(Self {
@@ -84,65 +78,54 @@ impl Source {
         })
     }
 
-    /// Something to upload, of up to `most` bytes.
-    ///
-    /// # Errors
-    /// When the sample is not what it should be.
-    pub fn any(dice: &mut Dice, most: u64) -> Result<Self> {
-        let seed = dice.roll();
-        Ok(match dice.within(0, 10) {
-            // Small ones are finished often, so that kills meet the finishing too.
+    /// A random source of up to `most` bytes.
+    pub fn random(rng: &mut Rng, most: u64) -> Result<Self> {
+        let seed = rng.next_u64();
+        Ok(match rng.within(0, 10) {
+            // Small ones finish often, so that kills meet the finish, too.
             0..=3 => Self::webm(1)?,
-            4..=6 => Self::webm(usize::try_from(dice.size(100_000, most))?)?,
-            _ => Self::pattern(seed, usize::try_from(dice.size(1000, most))?),
+            4..=6 => Self::webm(usize::try_from(rng.size(100_000, most))?)?,
+            _ => Self::pattern(seed, usize::try_from(rng.size(1000, most))?),
         })
     }
 
-    /// The stream, as it is sent.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// How long the stream is.
     pub fn len(&self) -> u64 {
         self.bytes.len() as u64
     }
 
-    /// The same stream, ended after `len` bytes; only for sending.
-    ///
-    /// # Errors
-    /// When it is shorter.
+    /// The same stream, truncated to `len` bytes; only for sending.
     pub fn cut(mut self, len: usize) -> Result<Self> {
         ensure!(len <= self.bytes.len(), "the source is shorter");
         self.bytes.truncate(len);
         Ok(self)
     }
 
-    /// Whether there is nothing to send; never, as sources are made here.
+    /// Always `false`, as every source has bytes.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// The ending of the finished object's name.
+    /// Extension of the finished object's name.
     pub fn extension(&self) -> &'static str {
         self.extension
     }
 
-    /// How long the finished object plays; 0 for what is no recording.
+    /// Duration of the finished object; 0 if it is no recording.
     pub fn duration_ms(&self) -> u64 {
         self.duration_ms
     }
 
-    /// The finished object, to the byte.
+    /// Bytes of the finished object.
     pub fn finished(&self) -> &Bytes {
         &self.finished
     }
 
-    /// Checks a growing object: the stream's prefix of any length of at least `acknowledged`, where only the
-    /// places that finishing patches too may hold the patch instead. Answers how much of the stream is there.
-    ///
-    /// # Errors
-    /// What is wrong with it, and where.
+    /// Checks a growing object: a prefix of the stream of at least `acknowledged` bytes. Only positions that finishing
+    /// patches may hold the patch instead. Returns the number of stored stream bytes.
     pub fn check_growing(&self, object: &[u8], acknowledged: u64) -> Result<u64, Damage> {
         let room = usize::try_from(HEAD_ROOM).unwrap_or(usize::MAX);
         let stored = object.get(room..).unwrap_or_default();
@@ -160,11 +143,7 @@ impl Source {
         Ok(have)
     }
 
-    /// Checks an object that everything has arrived for and whose finishing was cut short: cut to what is kept,
-    /// with or without the index behind it.
-    ///
-    /// # Errors
-    /// What is wrong with it, and where.
+    /// Checks a complete object whose finish was interrupted: truncated to the kept length, with or without the index.
     pub fn check_finishing(&self, object: &[u8]) -> Result<(), Damage> {
         let keep = usize::try_from(self.keep).unwrap_or(usize::MAX);
         match object.get(..keep) {
@@ -204,9 +183,6 @@ impl Source {
     }
 
     /// Checks a finished object.
-    ///
-    /// # Errors
-    /// What is wrong with it, and where.
     pub fn check_finished(&self, object: &[u8]) -> Result<(), Damage> {
         if object == self.finished {
             return Ok(());
@@ -229,28 +205,18 @@ impl Source {
     }
 }
 
-/// What is wrong with stored bytes.
+/// Damage of stored bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
-    /// Less is there than was acknowledged.
-    Lost {
-        /// Bytes that are there.
-        have: u64,
-        /// Bytes that were acknowledged.
-        acknowledged: u64,
-    },
-    /// More is there than was ever sent.
-    TooLong {
-        /// Bytes that are there.
-        have: u64,
-        /// Bytes that were sent.
-        sent: u64,
-    },
-    /// Other bytes are there than were sent.
+    /// Fewer bytes are stored than acknowledged.
+    Lost { have: u64, acknowledged: u64 },
+    /// More bytes are stored than sent.
+    TooLong { have: u64, sent: u64 },
+    /// Different bytes are stored than sent.
     Differs {
-        /// Where they begin to differ.
+        /// Position of the first difference.
         at: u64,
-        /// Whether zeros are there, as a hole has them.
+        /// Whether the stored bytes are zeros, as of a hole.
         zeros: bool,
     },
 }
@@ -277,7 +243,7 @@ impl std::fmt::Display for Damage {
 
 impl std::error::Error for Damage {}
 
-/// Where two runs of the same length differ first.
+/// First difference of two slices of the same length.
 fn first_difference(one: &[u8], two: &[u8]) -> Option<usize> {
     const BLOCK: usize = 64 * 1024;
     let block = one
@@ -323,13 +289,13 @@ mod tests {
     }
 
     #[test]
-    fn a_true_prefix_is_accepted() {
+    fn prefix_of_the_stream_is_accepted() {
         check(|_| {}, Ok(300_000));
         check(|object| object.truncate(4096 + 200_000), Ok(200_000));
     }
 
     #[test]
-    fn lost_bytes_are_found() {
+    fn lost_bytes_are_reported() {
         let lost = |have| {
             Err(Damage::Lost {
                 have,
@@ -341,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_and_a_torn_tail_are_found_even_beyond_what_was_acknowledged() {
+    fn hole_and_torn_tail_beyond_the_offset_are_reported() {
         let zeros = |at| Err(Damage::Differs { at, zeros: true });
         check(|object| object[4096 + 250_017..].fill(0), zeros(250_017));
         check(
@@ -351,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_was_sent_is_found() {
+    fn excess_bytes_are_reported() {
         let source = Source::pattern(3, 1000);
         let mut object = growing(&source, 1000);
         object.push(0);
@@ -363,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_is_accepted_where_it_belongs_and_nowhere_else() {
+    fn patch_is_accepted_at_its_position_only() {
         let source = Source::webm(500_000).expect("the sample");
         let mut object = growing(&source, 300_000);
         let patch = source
@@ -379,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_file_is_checked_to_the_byte() {
+    fn finished_file_is_compared_byte_by_byte() {
         let source = Source::webm(1).expect("the sample");
         let mut object = source.finished.to_vec();
         assert_eq!(source.check_finished(&object), Ok(()));
@@ -391,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn one_other_byte_is_found() {
+    fn single_changed_byte_is_reported() {
         check(
             |object| object[4096 + 123_456] ^= 1,
             Err(Damage::Differs {

@@ -1,4 +1,4 @@
-//! An object store for a server under test: the one that its variables name, or SeaweedFS, started for it.
+//! Object store of a server under test: the one named by its variables, or SeaweedFS, started on demand.
 
 #[path = "../../../server/tests/support/ports.rs"]
 mod ports;
@@ -9,12 +9,9 @@ use std::ffi::OsString;
 
 use anyhow::Result;
 
-/// The variables of a server that is to keep its recordings in an object store, under a prefix of its own.
+/// Variables of a server that stores recordings in an object store under a unique prefix.
 ///
-/// Where `SORTIE_RECORDING_STORAGE_BACKEND` names a store already there are none: the server inherits them.
-///
-/// # Errors
-/// When SeaweedFS is needed and does not start.
+/// Empty if `SORTIE_RECORDING_STORAGE_BACKEND` names a store: the server inherits the variables.
 pub async fn environment(prefix: &str) -> Result<Vec<(String, OsString)>> {
     let backend = std::env::var("SORTIE_RECORDING_STORAGE_BACKEND").unwrap_or_default();
     if !matches!(backend.as_str(), "" | "local") {

@@ -1,4 +1,4 @@
-//! Long recordings out of a short real one.
+//! Long recordings made of a short real one.
 
 use anyhow::{Context, Result, ensure};
 
@@ -9,15 +9,15 @@ const CLUSTER: &[u8] = &[0x1F, 0x43, 0xB6, 0x75];
 const TIMESTAMP: u8 = 0xE7;
 const SIMPLE_BLOCK: u8 = 0xA3;
 
-/// One cluster: its time and everything behind its `Timestamp`.
+/// One cluster: its time and everything after its `Timestamp`.
 struct Cluster<'a> {
     timestamp: u64,
     rest: &'a [u8],
 }
 
-/// A live stream parsed into what is repeated and what is not.
+/// A live stream split into its head and its repeatable clusters.
 ///
-/// Only what Chromium writes is understood: clusters of unknown size, a `Timestamp` first in each.
+/// Supports Chromium's layout only: clusters of unknown size, each beginning with a `Timestamp`.
 pub struct Looper<'a> {
     head: &'a [u8],
     clusters: Vec<Cluster<'a>>,
@@ -25,10 +25,7 @@ pub struct Looper<'a> {
 }
 
 impl<'a> Looper<'a> {
-    /// Reads a stream.
-    ///
-    /// # Errors
-    /// When it is not as Chromium writes it.
+    /// Parses a stream; fails if its layout is not Chromium's.
     pub fn new(stream: &'a [u8]) -> Result<Self> {
         let first = stream
             .windows(CLUSTER.len())
@@ -48,12 +45,12 @@ impl<'a> Looper<'a> {
         Ok(Self {
             head,
             clusters,
-            // One more frame, so that the next round does not begin where this one ends.
+            // Plus one frame, so that rounds do not overlap.
             duration: end + 33,
         })
     }
 
-    /// What comes once.
+    /// Everything before the first cluster.
     pub fn head(&self) -> &'a [u8] {
         self.head
     }
@@ -72,10 +69,7 @@ impl<'a> Looper<'a> {
     }
 }
 
-/// The stream repeated until it has at least `len` bytes.
-///
-/// # Errors
-/// When it is not as Chromium writes it.
+/// Repeats the stream to at least `len` bytes.
 pub fn looped(stream: &[u8], len: usize) -> Result<Vec<u8>> {
     let looper = Looper::new(stream)?;
     let mut out = looper.head().to_vec();
@@ -87,7 +81,7 @@ pub fn looped(stream: &[u8], len: usize) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// The cluster at the start of `bytes`, what follows it, and the time of its last block.
+/// The cluster at the start of `bytes`, the bytes after it, and the time of its last block.
 fn cluster(bytes: &[u8]) -> Result<(Cluster<'_>, &[u8], u64)> {
     let mut at = 0;
     let mut timestamp = None;
@@ -137,7 +131,7 @@ mod tests {
     use sortie_media::Indexer;
 
     #[test]
-    fn rounds_follow_each_other_in_time() {
+    fn repetitions_continue_in_time() {
         let duration = |bytes: &[u8]| {
             let mut indexer = Indexer::new();
             indexer.push(bytes);
@@ -148,7 +142,7 @@ mod tests {
         let ten = looped(SAMPLE, SAMPLE.len() * 9 + 1).expect("the sample");
         let (long, many) = duration(&ten);
         assert_eq!(many, keyframes * 10);
-        // How long the last frame is shown is only known where another follows.
+        // The last frame has no duration, as no frame follows it.
         assert!(
             long.abs_diff(once * 10) < 1000,
             "{once} ms ten times are {long} ms"

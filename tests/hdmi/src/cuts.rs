@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use sortie_faults::dice::Dice;
+use sortie_faults::rng::Rng;
 
 use crate::agent::{self, Agent};
 use crate::clip::Clip;
@@ -47,11 +47,11 @@ pub async fn run(
     seed: u64,
     mut on_cut: impl FnMut(&Row),
 ) -> Result<Vec<Row>> {
-    let mut dice = Dice::new(seed);
+    let mut rng = Rng::new(seed);
     let disk = SharedDisk::new(Disk::new(image::fresh(SIZE, &setup.work)?));
     let mut rows = Vec::new();
     for number in 1..=cuts {
-        let row = record_and_cut(setup, agent, &disk, number, &mut dice).await?;
+        let row = record_and_cut(setup, agent, &disk, number, &mut rng).await?;
         on_cut(&row);
         rows.push(row);
     }
@@ -92,7 +92,7 @@ pub async fn prove_it_can_fail(setup: &Setup, agent: &Agent) -> Result<Row> {
     })
     .await?;
     let at = guest.now();
-    let (loss, last) = guest.cut(Fate::Lost, &mut Dice::new(1), job).await?;
+    let (loss, last) = guest.cut(Fate::Lost, &mut Rng::new(1), job).await?;
     account.hear_last(&last);
     let to = setup.work.join("never-flushed");
     // The file system may be destroyed.
@@ -123,13 +123,13 @@ async fn record_and_cut(
     agent: &Agent,
     disk: &SharedDisk,
     number: u64,
-    dice: &mut Dice,
+    rng: &mut Rng,
 ) -> Result<Row> {
-    let fate = Fate::any(dice);
-    let moment = Duration::from_millis(dice.within(0, LONGEST_MS));
-    let stopping = dice.chance(20);
-    let after = Duration::from_millis(dice.within(0, STOPPING_MS));
-    let writes = dice.chance(70).then(|| dice.within(1, 12));
+    let fate = Fate::any(rng);
+    let moment = Duration::from_millis(rng.within(0, LONGEST_MS));
+    let stopping = rng.chance(20);
+    let after = Duration::from_millis(rng.within(0, STOPPING_MS));
+    let writes = rng.chance(70).then(|| rng.within(1, 12));
 
     let mut guest = mounted(setup, disk, "").await?;
     let job = guest.start(&agent.record(&file(number), "")).await?;
@@ -159,7 +159,7 @@ async fn record_and_cut(
         }
     }
     let at = guest.now();
-    let (loss, last) = guest.cut(fate, dice, job).await?;
+    let (loss, last) = guest.cut(fate, rng, job).await?;
     account.hear_last(&last);
     Ok(Row {
         number,

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use sortie_faults::dice::Dice;
+use sortie_faults::rng::Rng;
 
 /// Bytes that a drive writes atomically.
 pub const SECTOR: usize = 512;
@@ -37,11 +37,11 @@ pub enum Fate {
 }
 
 impl Fate {
-    pub fn any(dice: &mut Dice) -> Self {
-        match dice.within(0, 4) {
+    pub fn any(rng: &mut Rng) -> Self {
+        match rng.within(0, 4) {
             0 => Self::Lost,
             1 => Self::Kept,
-            _ => Self::Torn(dice.within(5, 96)),
+            _ => Self::Torn(rng.within(5, 96)),
         }
     }
 }
@@ -172,7 +172,7 @@ impl Disk {
     }
 
     /// Cuts the power: the disk stops answering.
-    pub fn cut(&mut self, fate: Fate, dice: &mut Dice) -> Loss {
+    pub fn cut(&mut self, fate: Fate, rng: &mut Rng) -> Loss {
         self.powered = false;
         self.fuse = None;
         let cache = std::mem::take(&mut self.cache);
@@ -184,13 +184,13 @@ impl Disk {
             let survivor = match fate {
                 Fate::Lost => None,
                 Fate::Kept => versions.last(),
-                Fate::Torn(percent) if dice.chance(percent) => {
+                Fate::Torn(percent) if rng.chance(percent) => {
                     // The newest content is the most likely.
                     let newest = versions.len() as u64 - 1;
-                    let age = if dice.chance(50) {
+                    let age = if rng.chance(50) {
                         0
                     } else {
-                        dice.within(0, newest + 1)
+                        rng.within(0, newest + 1)
                     };
                     usize::try_from(newest - age)
                         .ok()
@@ -261,7 +261,7 @@ mod tests {
             write(&mut disk, 1, 2, Durability::Cached);
             write(&mut disk, 2, 3, Durability::Forced);
             assert_eq!(seen(&disk)[..3], [2, 2, 3]);
-            let loss = disk.cut(fate, &mut Dice::new(1));
+            let loss = disk.cut(fate, &mut Rng::new(1));
             assert_eq!(loss, Loss { cached: 2, lost });
             assert_eq!(seen(&disk)[..3], expected);
         }
@@ -272,7 +272,7 @@ mod tests {
         let mut disk = disk();
         write(&mut disk, 0, 1, Durability::Cached);
         write(&mut disk, 0, 2, Durability::Forced);
-        disk.cut(Fate::Kept, &mut Dice::new(1));
+        disk.cut(Fate::Kept, &mut Rng::new(1));
         assert_eq!(seen(&disk)[0], 2);
     }
 
@@ -284,7 +284,7 @@ mod tests {
             write(&mut disk, sector, 1, Durability::Cached);
             assert_eq!(disk.powered(), on);
         }
-        let loss = disk.cut(Fate::Kept, &mut Dice::new(1));
+        let loss = disk.cut(Fate::Kept, &mut Rng::new(1));
         assert_eq!(loss.cached, 2);
         disk.power_on();
         write(&mut disk, 2, 1, Durability::Cached);
@@ -300,7 +300,7 @@ mod tests {
                 write(&mut disk, 0, value, Durability::Cached);
             }
             write(&mut disk, 1, 1, Durability::Cached);
-            disk.cut(Fate::Torn(50), &mut Dice::new(seed));
+            disk.cut(Fate::Torn(50), &mut Rng::new(seed));
             let seen = seen(&disk);
             outcomes.insert((seen[0], seen[1]));
         }
@@ -355,7 +355,7 @@ mod tests {
         /// one, and nothing else.
         #[test]
         fn cut_leaves_durable_or_newer_content(steps in steps(), seed: u64) {
-            let mut dice = Dice::new(seed);
+            let mut rng = Rng::new(seed);
             let mut disk = disk();
             let mut newest = [0_u8; SECTORS];
             let mut possible: [Vec<u8>; SECTORS] = std::array::from_fn(|_| vec![0]);
@@ -374,7 +374,7 @@ mod tests {
                         possible = newest.map(|value| vec![value]);
                     }
                     Step::Cut(fate) => {
-                        disk.cut(fate, &mut dice);
+                        disk.cut(fate, &mut rng);
                         let found = seen(&disk);
                         for (sector, value) in found.iter().enumerate() {
                             prop_assert!(possible[sector].contains(value), "sector {sector}: {value}");

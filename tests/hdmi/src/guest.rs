@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use sortie_faults::dice::Dice;
+use sortie_faults::rng::Rng;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream, unix::OwnedWriteHalf};
 use tokio::process::{Child, Command};
@@ -303,16 +303,11 @@ impl Guest {
     ///
     /// # Errors
     /// The machine had ended before.
-    pub async fn cut(
-        mut self,
-        fate: Fate,
-        dice: &mut Dice,
-        job: Job,
-    ) -> Result<(Loss, Vec<Event>)> {
+    pub async fn cut(mut self, fate: Fate, rng: &mut Rng, job: Job) -> Result<(Loss, Vec<Event>)> {
         if let Some(status) = self.machine.try_wait()? {
             bail!("the machine has already ended: {status}");
         }
-        let loss = self.disk.with(|disk| disk.cut(fate, dice));
+        let loss = self.disk.with(|disk| disk.cut(fate, rng));
         self.machine.kill().await?;
         let mut last: Vec<_> = self
             .kept

@@ -1,4 +1,4 @@
-//! Small file systems to fill.
+//! Small file systems for tests that fill them.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// Which one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileSystem {
     /// In memory.
@@ -21,10 +20,7 @@ pub struct Mount {
     path: PathBuf,
 }
 
-/// Whether file systems can be mounted here; else why not.
-///
-/// # Errors
-/// A sentence for a person.
+/// Checks that file systems can be mounted; the error is a sentence for the report.
 pub fn available() -> Result<()> {
     let id = Command::new("id")
         .arg("-u")
@@ -39,10 +35,7 @@ pub fn available() -> Result<()> {
 }
 
 impl Mount {
-    /// Makes and mounts one of about `mib` MiB in `folder`.
-    ///
-    /// # Errors
-    /// When it cannot be made or mounted.
+    /// Creates and mounts a file system of about `mib` MiB in `folder`.
     pub fn new(system: FileSystem, folder: &Path, mib: usize) -> Result<Self> {
         let path = folder.join("disk");
         std::fs::create_dir_all(&path)?;
@@ -70,20 +63,16 @@ impl Mount {
         Ok(Self { path })
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Fills it until `leave` bytes are free, about. Dropping the answer makes room again.
-    ///
-    /// # Errors
-    /// When the filling itself fails for another reason than want of room.
+    /// Fills it until about `leave` bytes are free. Dropping the filler frees the space.
     pub fn fill(&self, leave: usize) -> Result<Filler> {
         let filler = Filler(self.path.join("filler"));
         let mut file = std::fs::File::create(&filler.0)?;
         let mut written = 0_u64;
-        // Large pieces first, then down to the last byte.
+        // Large writes first, then smaller ones to the last byte.
         for size in [1 << 20, 4096, 1] {
             let piece = vec![0xAA; size];
             loop {
@@ -93,11 +82,11 @@ impl Mount {
                     Err(error) => return Err(error).context("cannot fill the disk"),
                 }
                 if size < 4096 && written.is_multiple_of(4096) {
-                    // The last block is full to its end; there is no other.
+                    // The last block is full, and none is free.
                     break;
                 }
             }
-            // ext4 promises blocks before it has them.
+            // ext4 allocates delayed: a write succeeds before its blocks exist.
             file.sync_all().context("cannot fill the disk")?;
         }
         if leave > 0 {
@@ -107,10 +96,7 @@ impl Mount {
         Ok(filler)
     }
 
-    /// Makes it read-only, or writable again.
-    ///
-    /// # Errors
-    /// When the kernel does not do it, for instance because a file is open for writing.
+    /// Remounts it read-only or writable. Fails, for example, if a file is open for writing.
     pub fn set_read_only(&self, read_only: bool) -> Result<()> {
         let options = if read_only {
             "remount,ro"
@@ -123,12 +109,12 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Lazily: a server that is being killed may still hold it.
+        // Lazy unmount: a dying server may still use it.
         let _ = Command::new("umount").arg("-l").arg(&self.path).status();
     }
 }
 
-/// What fills a disk.
+/// File that fills a file system.
 #[derive(Debug)]
 pub struct Filler(PathBuf);
 

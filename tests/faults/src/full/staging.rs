@@ -1,4 +1,4 @@
-//! A full staging folder of a server that keeps its recordings in an object store.
+//! A full staging folder of a server that stores recordings in an object store.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::caller::Caller;
 use crate::process::{Process, Setup};
 use crate::{remote, store, webm};
 
-/// Of a recording under way up to four parts of 8 MiB are staged.
+/// A growing recording stages up to four parts of 8 MiB.
 const STAGING_MIB: usize = 48;
-/// More than two parts: at the end some of it is in the store already.
+/// More than two parts: part of the stream is already in the store before the end.
 const STREAM: usize = 20 * MIB;
 
 /// A server whose staging folder is on a small file system.
-pub(super) struct Bench {
+pub(super) struct SmallDisk {
     mount: Mount,
     process: Process,
     caller: Caller,
@@ -27,7 +27,7 @@ pub(super) struct Bench {
     finished: Vec<u8>,
 }
 
-impl Bench {
+impl SmallDisk {
     pub(super) async fn new(binary: &Path, folder: &Path) -> Result<Self> {
         let mount = Mount::new(FileSystem::Tmpfs, folder, STAGING_MIB)?;
         let mut setup = Setup::new(binary, folder);
@@ -51,7 +51,7 @@ impl Bench {
         let id = self.caller.create(None).await?;
         let (half, _) = send(&self.caller, &id, &self.stream.slice(..12 * MIB), 0).await?;
         let filler = self.mount.fill(MIB + 12_345)?;
-        // The first part waits for its head and the second is not full yet: nothing leaves the folder meanwhile.
+        // The first part waits for the head and the second is incomplete: no staged file is removed meanwhile.
         let mut at = half;
         for attempt in 0..2 {
             let (acknowledged, refusal) = send(&self.caller, &id, &self.stream, at).await?;
@@ -65,7 +65,10 @@ impl Bench {
         }
         drop(filler);
         let (end, refusal) = send(&self.caller, &id, &self.stream, at).await?;
-        ensure!(refusal.is_none(), "it does not go on when there is room");
+        ensure!(
+            refusal.is_none(),
+            "the upload does not resume after space is freed"
+        );
         let answer = self.end(&id, end).await?;
         ensure!(
             answer.status().is_success(),
@@ -78,9 +81,9 @@ impl Bench {
     pub(super) async fn full_while_finishing(&self) -> Result<()> {
         let id = self.caller.create(None).await?;
         let (end, refusal) = send(&self.caller, &id, &self.stream, 0).await?;
-        ensure!(refusal.is_none(), "there is room at the beginning");
+        ensure!(refusal.is_none(), "refused before the disk is full");
         let filler = self.mount.fill(0)?;
-        // The rest goes from the folder into the store: whether that needs room is the server's business.
+        // The rest moves from the folder to the store; the server may or may not need space for that.
         let answer = self.end(&id, end).await?;
         if !answer.status().is_success() {
             insufficient(answer).await?;
@@ -103,19 +106,19 @@ impl Bench {
         Ok(self.caller.patch(id, at, Bytes::new(), length).await?)
     }
 
-    /// It becomes ready without anybody asking for it, and holds every byte.
+    /// Checks that the recording becomes ready automatically and has every byte.
     async fn check_finished(&self, id: &str) -> Result<()> {
         let row = self.caller.completed(id, Duration::from_secs(30)).await?;
         ensure!(
             row.status == RecordingStatus::Ready && !row.interrupted,
-            "it is {:?}: {:?}",
+            "the recording is {:?}: {:?}",
             row.status,
             row.failure
         );
         let path = format!("/api/recordings/{id}/download");
         let answer = self.caller.request(Method::GET, &path).send().await?;
         let stored = answer.error_for_status()?.bytes().await?;
-        remote::same(&stored, &self.finished)?;
+        remote::check_equal(&stored, &self.finished)?;
         ensure!(self.caller.delete(id).await?, "it cannot be deleted");
         Ok(())
     }

@@ -1,15 +1,15 @@
-//! Files that ask for as much index as possible in few bytes.
+//! Files whose index is as large as possible for their size.
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
 
 use crate::webm::SAMPLE;
 
-/// A fragmented MP4 of ffmpeg's.
+/// A fragmented MP4 by ffmpeg.
 const FRAGMENTED: &[u8] = include_bytes!("../../../../media/tests/data/ffmpeg-fragmented.mp4");
-/// About how large a crafted file is.
+/// Approximate size of a crafted file.
 const SIZE: usize = 16 << 20;
-/// Samples of one fragment.
+/// Samples per fragment.
 const SAMPLES: u32 = 8000;
 
 fn mp4_box(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
@@ -17,8 +17,8 @@ fn mp4_box(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), kind.as_slice(), payload].concat()
 }
 
-/// Fragments of samples of a byte each, all with another duration and composition time, so that no table of them can be
-/// short.
+/// Fragments of one-byte samples, each with a different duration and composition time, so that no table can be
+/// run-length encoded.
 pub(super) fn mp4() -> Result<Bytes> {
     let head = FRAGMENTED
         .windows(4)
@@ -60,7 +60,7 @@ pub(super) fn mp4() -> Result<Bytes> {
     Ok(file.into())
 }
 
-/// Clusters with one keyframe of a byte each.
+/// Clusters with a single one-byte keyframe each.
 pub(super) fn webm() -> Result<Bytes> {
     const CLUSTER: [u8; 4] = [0x1F, 0x43, 0xB6, 0x75];
     let head = SAMPLE

@@ -1,4 +1,4 @@
-//! A control group with a limit of memory: version 2, else version 1.
+//! A control group with a memory limit: version 2, else version 1.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,7 +12,7 @@ pub(super) struct Group {
     folder: PathBuf,
 }
 
-/// Folders in which groups are made, and the files with the limits there: all that exist are written.
+/// Parent folders of groups and their limit files; all existing files are written.
 const PLACES: [(&str, &[&str]); 3] = [
     ("/sys/fs/cgroup", &["memory.max", "memory.swap.max"]),
     ("/sys/fs/cgroup/unified", &["memory.max", "memory.swap.max"]),
@@ -23,10 +23,7 @@ const PLACES: [(&str, &[&str]); 3] = [
 ];
 
 impl Group {
-    /// Makes a group whose processes together may have `memory` bytes.
-    ///
-    /// # Errors
-    /// Groups with a limit of memory cannot be made here.
+    /// Creates a group with a limit of `memory` bytes. Fails where memory limits are unavailable.
     pub(super) fn new(memory: u64) -> Result<Self> {
         let mut reasons = Vec::new();
         for (place, limits) in PLACES {
@@ -48,7 +45,7 @@ impl Group {
         for limit in swap {
             let file = group.folder.join(limit);
             let value = if limit.contains("memsw") { memory } else { 0 };
-            // Absent where swap is not accounted for.
+            // Absent without swap accounting.
             if file.exists() {
                 fs::write(file, value.to_string())?;
             }
@@ -56,9 +53,9 @@ impl Group {
         Ok(group)
     }
 
-    /// Command that runs a program in the group, with this soft limit of open files; `hard`: it cannot be raised.
+    /// Command that runs a program in the group with this soft limit of open files; `hard` also sets the hard limit.
     pub(super) fn shell(&self, files: u64, hard: bool) -> Vec<OsString> {
-        // Without a letter both limits.
+        // Without `-S`, both limits are set.
         let kinds = if hard { "-n" } else { "-Sn" };
         let script = format!(
             "echo $$ > {}/cgroup.procs && ulimit {kinds} {files} && exec \"$@\"",
@@ -67,7 +64,7 @@ impl Group {
         ["sh", "-c", &script, "sh"].map(OsString::from).to_vec()
     }
 
-    /// Whether a process of the group was killed for want of memory.
+    /// Whether the kernel killed a process of the group for exceeding the memory limit.
     pub(super) fn was_killed(&self) -> bool {
         let count = |name: &str| -> Option<u64> {
             let text = fs::read_to_string(self.folder.join(name)).ok()?;
@@ -83,7 +80,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Its processes have been killed, and may take a moment to go.
+        // Killed processes may take a moment to exit.
         for _ in 0..50 {
             if fs::remove_dir(&self.folder).is_ok() {
                 return;

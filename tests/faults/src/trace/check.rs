@@ -1,4 +1,4 @@
-//! What must hold of a trace.
+//! Durability rules that a trace must satisfy.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -6,75 +6,74 @@ use sortie_media::HEAD_ROOM;
 
 use super::event::Event;
 
-/// What a trace has shown.
+/// Result of checking a trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Report {
     /// Acknowledged offsets whose bytes were synced before.
     pub acknowledged: usize,
     /// Acknowledged creations whose name was synced before.
     pub created: usize,
     /// Objects finished in the right order.
     pub finished: usize,
-    /// Answers, each to a lone request, before which the database's log was synced.
+    /// Answers to sole requests that followed a sync of the database's log.
     pub rows: usize,
-    /// Everything that is wrong.
     pub faults: Vec<String>,
 }
 
-/// A write that no sync covers yet.
+/// A write without a later sync.
 #[derive(Clone, Copy, Debug)]
 struct Write {
     at: u64,
     end: u64,
-    /// The line in which it ended.
+    /// Line in which it ended.
     ended: usize,
 }
 
 #[derive(Debug, Default)]
 struct File {
     writes: Vec<Write>,
-    /// Everything below is durable.
+    /// Length of the durable prefix.
     durable: u64,
     length: u64,
-    /// The line in which the last sync that ended well began.
+    /// Line in which the last successful sync began.
     synced: usize,
-    /// The last write at the end and the last one to the head.
+    /// Last write at the end and last write to the head.
     last_append: Option<Write>,
     last_head: Option<(usize, Write)>,
-    /// Whether, when the last write to the head began, everything appended was durable.
+    /// Whether all appended bytes were durable when the last write to the head began.
     head_after_index: bool,
 }
 
-/// Names that are not durable yet: path and the line in which they came to be.
+/// Names that are not durable yet: path and line of their creation.
 type Names = BTreeMap<String, usize>;
 
-/// Goes through the events of [`super::parse`].
-pub fn check(events: &[(usize, Event)]) -> Verdict {
+/// Checks the events of [`super::parse`].
+pub fn check(events: &[(usize, Event)]) -> Report {
     let mut checker = Checker::default();
     for (line, event) in events {
-        checker.see(*line, event);
+        checker.handle(*line, event);
     }
-    checker.verdict
+    checker.report
 }
 
 #[derive(Default)]
 struct Checker {
-    verdict: Verdict,
+    report: Report,
     files: HashMap<String, File>,
     names: Names,
     requests: HashMap<String, String>,
-    /// Objects that were renamed.
+    /// Renamed objects.
     finished: HashSet<String>,
 }
 
 impl Checker {
     fn fault(&mut self, line: usize, what: &str) {
-        self.verdict
+        self.report
             .faults
             .push(format!("line {}: {what}", line + 1));
     }
 
-    fn see(&mut self, line: usize, event: &Event) {
+    fn handle(&mut self, line: usize, event: &Event) {
         match event {
             Event::Created { path } => {
                 self.names.insert(path.clone(), line);
@@ -96,7 +95,7 @@ impl Checker {
                 let head_room = *len == HEAD_ROOM;
                 file.writes.retain(|write| write.at < *len);
                 if head_room {
-                    // The head room is as good as written.
+                    // A hole; it counts as written.
                     file.writes.push(Write {
                         at: 0,
                         end: *len,
@@ -123,7 +122,7 @@ impl Checker {
             Event::Read { connection, text } => {
                 let verbs = ["PATCH ", "POST ", "HEAD ", "GET ", "DELETE "];
                 match self.requests.get_mut(connection) {
-                    // The server reads the first 24 bytes alone, to tell HTTP/2 from HTTP/1.
+                    // The server first reads 24 bytes, to distinguish HTTP/2 from HTTP/1.
                     Some(request) if !request.contains('\n') => request.push_str(text),
                     None if verbs.iter().any(|verb| text.starts_with(verb)) => {
                         self.requests.insert(connection.clone(), text.clone());
@@ -154,7 +153,7 @@ impl Checker {
         };
         match problem {
             Some(problem) => self.fault(line, &format!("{from} {problem}")),
-            None => self.verdict.finished += 1,
+            None => self.report.finished += 1,
         }
     }
 
@@ -162,7 +161,7 @@ impl Checker {
         let status = answer.get(9..12).unwrap_or_default();
         let is_patch = request.starts_with("PATCH /api/uploads/");
         let is_creation = request.starts_with("POST /api/uploads ");
-        // With others under way, their rows may be half written.
+        // Rows of concurrent requests may be incomplete.
         if self.requests.is_empty() && status.starts_with('2') {
             let mut logs = self
                 .files
@@ -171,7 +170,7 @@ impl Checker {
             if logs.any(|(_, file)| !file.writes.is_empty()) {
                 self.fault(line, "answered before what the database wrote is synced");
             }
-            self.verdict.rows += 1;
+            self.report.rows += 1;
         }
         if is_creation && status == "201" {
             let Some(id) = header(answer, "location").and_then(|it| it.rsplit('/').next()) else {
@@ -186,7 +185,7 @@ impl Checker {
                     line,
                     &format!("{id} is acknowledged before its name is durable"),
                 ),
-                _ => self.verdict.created += 1,
+                _ => self.report.created += 1,
             }
         } else if is_patch && status == "204" {
             let id = request
@@ -213,7 +212,7 @@ impl Checker {
         let path = path.clone();
         let is_finished = self.finished.contains(&path);
         let wanted = HEAD_ROOM + offset;
-        // Finishing may cut a torn end off.
+        // Finishing may truncate a torn end.
         let have = file.durable;
         if !is_finished && have < wanted {
             let missing = format!(
@@ -234,7 +233,7 @@ impl Checker {
                 &format!("{path} is acknowledged before its name is durable"),
             );
         }
-        self.verdict.acknowledged += 1;
+        self.report.acknowledged += 1;
     }
 }
 
@@ -257,7 +256,7 @@ impl File {
         self.writes.push(write);
     }
 
-    /// A sync covers what had ended before it began.
+    /// A sync covers the writes that ended before it began.
     fn sync(&mut self, begun: usize) {
         self.synced = self.synced.max(begun);
         let (covered, rest): (Vec<_>, Vec<_>) =
@@ -265,7 +264,7 @@ impl File {
         self.writes = rest;
         let mut covered = covered;
         covered.sort_by_key(|write| write.at);
-        // Only what joins up: a hole is not durable data.
+        // Only contiguous writes: a hole is not durable data.
         for write in covered {
             if write.at <= self.durable {
                 self.durable = self.durable.max(write.end);
@@ -290,7 +289,7 @@ mod tests {
     use super::super::parse;
     use super::*;
 
-    /// A trace in which everything is right: made, created, one chunk, finished.
+    /// A valid trace: created, one chunk, finished.
     const GOOD: &[&str] = &[
         r#"1 recvfrom(8<TCP:[s->c]>, "POST /api/uploads HTTP/1.1\r\nHost: x\r\n\r\n", 8192, 0, NULL, NULL) = 40"#,
         r#"2 openat(AT_FDCWD</>, "/r/a.part", O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0666) = 9</r/a.part>"#,
@@ -316,15 +315,15 @@ mod tests {
 
     #[track_caller]
     fn faults(lines: &[&str], expected: &str) {
-        let verdict = check(&parse(&lines.join("\n")));
+        let report = check(&parse(&lines.join("\n")));
         assert!(
-            verdict.faults.iter().any(|fault| fault.contains(expected)),
+            report.faults.iter().any(|fault| fault.contains(expected)),
             "{expected:?} is not among {:?}",
-            verdict.faults
+            report.faults
         );
     }
 
-    /// The good trace without the lines of these numbers.
+    /// The valid trace without the lines of these numbers.
     fn without(numbers: &[usize]) -> Vec<&'static str> {
         let kept =
             |(number, line): (usize, &&'static str)| (!numbers.contains(&number)).then_some(*line);
@@ -332,8 +331,8 @@ mod tests {
     }
 
     #[test]
-    fn a_good_trace_has_no_fault() {
-        let expected = Verdict {
+    fn valid_trace_has_no_fault() {
+        let expected = Report {
             acknowledged: 2,
             created: 1,
             finished: 1,
@@ -344,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn every_missing_sync_is_found() {
+    fn missing_sync_is_reported() {
         faults(
             &without(&[4]),
             "a is acknowledged before its name is durable",
@@ -363,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_that_fails_or_begins_too_early_or_ends_too_late_covers_nothing() {
+    fn failed_early_or_late_sync_covers_nothing() {
         let mut failed = GOOD.to_vec();
         failed[10] = r#"2 fdatasync(9</r/a.part>) = -1 EIO (Input/output error)"#;
         faults(&failed, "but only 0 bytes are durable");
@@ -382,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_not_synced_is_found() {
+    fn unsynced_row_is_reported() {
         let mut lines = GOOD.to_vec();
         lines.insert(
             5,
@@ -394,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_is_not_durable() {
+    fn hole_is_not_durable() {
         let mut hole = GOOD.to_vec();
         hole[8] = r#"2 pwrite64(9</r/a.part>, "x"..., 900, 4196) = 900"#;
         faults(&hole, "but only 0 bytes are durable");

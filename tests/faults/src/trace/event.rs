@@ -1,66 +1,51 @@
-//! strace's lines, as events.
+//! Events parsed from strace's lines.
 
 use std::collections::HashMap;
 
-/// One thing that happened. A call that changes something begins and ends: other threads come in between.
+/// A system call. Calls of other threads may occur between its begin and its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A file was made (`openat` with `O_CREAT`).
+    /// A file was created (`openat` with `O_CREAT`).
     Created {
-        /// Its path.
         path: String,
     },
-    /// A write to a file has ended.
+    /// A write to a file ended.
     Wrote {
-        /// Its path.
         path: String,
-        /// Where.
         at: u64,
-        /// How many bytes.
         len: u64,
-        /// When it began, as a number of a line.
+        /// Line in which the write began.
         begun: usize,
     },
     /// A file's length was set.
     Cut {
-        /// Its path.
         path: String,
-        /// Its length.
         len: u64,
     },
-    /// `fsync` or `fdatasync` of a file or folder has ended well.
+    /// `fsync` or `fdatasync` of a file or folder succeeded.
     Synced {
-        /// Its path.
         path: String,
-        /// When it began, as a number of a line.
+        /// Line in which the sync began.
         begun: usize,
     },
-    /// A rename begins.
     Renaming {
-        /// The old path.
         from: String,
-        /// The new path.
         to: String,
     },
-    /// A rename has ended.
     Renamed {
-        /// The old path.
         from: String,
-        /// The new path.
         to: String,
     },
-    /// Something was read from a connection: a request's head, the rest of one, or a body.
+    /// A read from a connection: a request's head, a part of one, or a body.
     Read {
-        /// The connection.
         connection: String,
-        /// The first bytes.
+        /// First bytes.
         text: String,
     },
-    /// An answer begins to be written.
+    /// The first write of an answer began.
     Answer {
-        /// The connection.
         connection: String,
-        /// Its first bytes.
+        /// First bytes.
         text: String,
     },
 }
@@ -72,7 +57,7 @@ struct Call {
     begun: usize,
 }
 
-/// Reads a trace. An event's place in the answer is the order; with it the number of its line.
+/// Parses a trace into events with their line numbers, in order.
 pub fn parse(trace: &str) -> Vec<(usize, Event)> {
     let mut events = Vec::new();
     let mut unfinished: HashMap<&str, Call> = HashMap::new();
@@ -115,7 +100,7 @@ pub fn parse(trace: &str) -> Vec<(usize, Event)> {
     events
 }
 
-/// What counts from the moment it begins: it must not come too early.
+/// Events that count when the call begins, as they must not be too early.
 fn begun(events: &mut Vec<(usize, Event)>, number: usize, call: &Call) {
     match call.name.as_str() {
         "sendto" | "sendmsg" | "write" | "writev" => {
@@ -135,7 +120,7 @@ fn begun(events: &mut Vec<(usize, Event)>, number: usize, call: &Call) {
     }
 }
 
-/// What counts once it has ended: it must not come too late.
+/// Events that count when the call ends, as they must not be too late.
 fn ended(events: &mut Vec<(usize, Event)>, number: usize, call: &Call) {
     let Some((arguments, result)) = call.arguments.rsplit_once(" = ") else {
         return;
@@ -185,20 +170,20 @@ fn ended(events: &mut Vec<(usize, Event)>, number: usize, call: &Call) {
     events.push((number, event));
 }
 
-/// What stands behind the first descriptor: `12</a/b.part>` or `9<TCP:[…]>`.
+/// Annotation of the first descriptor: `12</a/b.part>` or `9<TCP:[…]>`.
 fn descriptor(arguments: &str) -> &str {
     let first = arguments.trim_start_matches(|c: char| c.is_ascii_digit());
     let Some(inside) = first.strip_prefix('<') else {
         return "";
     };
-    // An address holds `->`, which is not the end.
+    // An address contains `->`, which is not the end.
     let ends = |(at, _): &(usize, &str)| !inside[..*at].ends_with('-');
     let end = inside.match_indices('>').find(ends);
     let end = end.map_or(inside.len(), |(at, _)| at);
     &inside[..end]
 }
 
-/// The strings among the arguments, still escaped.
+/// String arguments, still escaped.
 fn quoted(arguments: &str) -> impl Iterator<Item = &str> {
     let mut rest = arguments;
     std::iter::from_fn(move || {
@@ -223,7 +208,7 @@ fn unescape(text: &str) -> String {
     text.replace("\\r\\n", "\n")
 }
 
-/// The last argument, if it is a number.
+/// The last argument, or 0 if it is not a number.
 fn numbers_at_the_end(arguments: &str) -> u64 {
     let arguments = arguments.trim_end_matches([' ', ')']);
     let last = arguments.rsplit(", ").next().unwrap_or_default();
@@ -235,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_of_several_threads_are_put_together() {
+    fn interleaved_calls_of_threads_are_matched() {
         let trace = "\
 12 pwrite64(9</r/a.part>, \"\\x01, = 5)\"..., 65536, 4096 <unfinished ...>
 13 recvfrom(8<TCP:[127.0.0.1:80->127.0.0.1:4000]>, \"PATCH /api/uploads/a HTTP/1.1\\r\\nUpload-Offset: 0\\r\\n\", 8192, 0, NULL, NULL) = 300
@@ -292,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_lengths() {
+    fn creations_truncations_and_renames_are_parsed() {
         let trace = "\
 7 openat(AT_FDCWD</w>, \"/r/a.part\", O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0666) = 9</r/a.part>
 7 ftruncate(9</r/a.part>, 4096)           = 0

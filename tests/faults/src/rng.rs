@@ -1,32 +1,30 @@
-//! Chance that can be repeated: every decision of a run follows from its seed.
+//! Reproducible random numbers: every decision of a run derives from its seed.
 
-/// SplitMix64: small, good enough for choosing moments and sizes, and the same on every machine.
+/// SplitMix64: sufficient for choosing moments and sizes, and the same on every machine.
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct Rng(u64);
 
-impl Dice {
-    /// Dice that fall the same way for the same seed.
+impl Rng {
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Any number.
-    pub fn roll(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(self.0)
     }
 
-    /// A number in `from..to`; `from` if that is empty.
+    /// A number in `from..to`; `from` if the range is empty.
     pub fn within(&mut self, from: u64, to: u64) -> u64 {
-        from + self.roll() % to.saturating_sub(from).max(1)
+        from + self.next_u64() % to.saturating_sub(from).max(1)
     }
 
-    /// Whether something happens that happens `percent` times in a hundred.
+    /// `true` with a probability of `percent`.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.within(0, 100) < percent
     }
 
-    /// A size in `from..to`, small ones as often as large ones: each doubling is equally likely.
+    /// A size in `from..to`, uniformly distributed over its logarithm.
     pub fn size(&mut self, from: u64, to: u64) -> u64 {
         let (low, high) = (from.max(1).ilog2(), to.max(2).ilog2());
         let exponent = self.within(u64::from(low), u64::from(high) + 1);
@@ -34,13 +32,13 @@ impl Dice {
         self.within(base, base * 2).clamp(from, to)
     }
 
-    /// Other dice that depend on these.
+    /// An independent generator seeded from this one.
     pub fn fork(&mut self) -> Self {
-        Self(self.roll())
+        Self(self.next_u64())
     }
 }
 
-/// Spreads a number's bits over all 64.
+/// Finaliser of SplitMix64.
 pub(crate) fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -52,16 +50,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_falls_the_same_way() {
-        let (mut one, mut two) = (Dice::new(7), Dice::new(7));
-        assert!((0..100).all(|_| one.roll() == two.roll()));
-        assert_ne!(Dice::new(7).roll(), Dice::new(8).roll());
+    fn equal_seeds_give_equal_numbers() {
+        let (mut one, mut two) = (Rng::new(7), Rng::new(7));
+        assert!((0..100).all(|_| one.next_u64() == two.next_u64()));
+        assert_ne!(Rng::new(7).next_u64(), Rng::new(8).next_u64());
     }
 
     #[test]
-    fn sizes_stay_in_their_range_and_reach_both_ends() {
-        let mut dice = Dice::new(1);
-        let sizes: Vec<_> = (0..2000).map(|_| dice.size(10, 1_000_000)).collect();
+    fn sizes_stay_in_range_and_reach_both_ends() {
+        let mut rng = Rng::new(1);
+        let sizes: Vec<_> = (0..2000).map(|_| rng.size(10, 1_000_000)).collect();
         assert!(sizes.iter().all(|size| (10..=1_000_000).contains(size)));
         assert!(sizes.iter().any(|size| *size < 100));
         assert!(sizes.iter().any(|size| *size > 500_000));

@@ -1,4 +1,4 @@
-//! What the server has promised, and whether its disk and its database keep it.
+//! Expected state of every upload according to the server's answers, compared with its disk and database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,88 +10,82 @@ use sortie_media::HEAD_ROOM;
 
 use crate::source::Source;
 
-/// What was promised about one upload.
+/// Expected state of one upload.
 #[derive(Clone, Debug)]
-pub struct Promise {
-    /// What is sent.
+pub struct Expectation {
     pub source: Arc<Source>,
-    /// Bytes that the server has said it holds, in whatever answer.
+    /// Highest offset that any answer has acknowledged.
     pub acknowledged: u64,
-    /// Every byte and the length were acknowledged: it is finished, or will be by itself.
+    /// Every byte and the length were acknowledged: the upload is finished or will be automatically.
     pub complete: bool,
-    /// Somebody has asked for its deletion: it may be gone.
+    /// A deletion was requested: the upload may be gone.
     pub deleting: bool,
-    /// The deletion was acknowledged: it must be gone.
+    /// The deletion was acknowledged: the upload must be gone.
     pub deleted: bool,
 }
 
-/// All promises. Cheap to clone.
+/// Expected states of all uploads by ID. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger(Arc<Mutex<BTreeMap<String, Promise>>>);
+pub struct Expectations(Arc<Mutex<BTreeMap<String, Expectation>>>);
 
-/// What a look at the disk has shown.
+/// Result of checking the stored objects.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
-    /// Growing objects that were checked.
+    /// Checked growing objects.
     pub growing: usize,
-    /// Finished objects that were checked.
+    /// Checked finished objects.
     pub finished: usize,
     /// Acknowledged bytes in them.
     pub acknowledged: u64,
-    /// Bytes that are there though their acknowledgement never arrived.
+    /// Stored bytes whose acknowledgement was lost.
     pub beyond: u64,
-    /// Everything that is wrong, one sentence each.
+    /// One sentence per fault.
     pub faults: Vec<String>,
 }
 
-impl Ledger {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Promise>> {
+impl Expectations {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Expectation>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new upload that the server has acknowledged.
-    pub fn open(&self, id: &str, source: &Arc<Source>) {
-        let promise = Promise {
+    /// Adds a newly created upload.
+    pub fn insert(&self, id: &str, source: &Arc<Source>) {
+        let expected = Expectation {
             source: Arc::clone(source),
             acknowledged: 0,
             complete: false,
             deleting: false,
             deleted: false,
         };
-        self.lock().insert(id.to_owned(), promise);
+        self.lock().insert(id.to_owned(), expected);
     }
 
-    /// Changes one.
-    pub fn note(&self, id: &str, change: impl FnOnce(&mut Promise)) {
-        if let Some(promise) = self.lock().get_mut(id) {
-            change(promise);
+    pub fn update(&self, id: &str, change: impl FnOnce(&mut Expectation)) {
+        if let Some(expected) = self.lock().get_mut(id) {
+            change(expected);
         }
     }
 
-    /// The server says that it holds so many bytes.
+    /// Raises the acknowledged offset of an upload.
     pub fn acknowledge(&self, id: &str, offset: u64) {
-        self.note(id, |promise| {
-            promise.acknowledged = promise.acknowledged.max(offset);
+        self.update(id, |expected| {
+            expected.acknowledged = expected.acknowledged.max(offset);
         });
     }
 
-    /// A copy of all promises.
-    pub fn promises(&self) -> BTreeMap<String, Promise> {
+    pub fn snapshot(&self) -> BTreeMap<String, Expectation> {
         self.lock().clone()
     }
 
-    /// Takes what is acknowledged as deleted off the books.
-    pub fn forget_deleted(&self) {
-        self.lock().retain(|_, promise| !promise.deleted);
+    /// Removes uploads whose deletion was acknowledged.
+    pub fn remove_deleted(&self) {
+        self.lock().retain(|_, expected| !expected.deleted);
     }
 
-    /// Looks at every object in the folder of a server that does not run.
-    ///
-    /// # Errors
-    /// When the folder cannot be read.
+    /// Checks every object in the folder of a stopped server.
     pub fn check_objects(&self, folder: &Path) -> Result<Findings> {
         let mut findings = Findings::default();
-        for (id, promise) in self.promises() {
+        for (id, expected) in self.snapshot() {
             let read = |extension: &str| {
                 let path = folder.join(format!("{id}.{extension}"));
                 match std::fs::read(&path) {
@@ -102,48 +96,47 @@ impl Ledger {
                     }
                 }
             };
-            let (growing, finished) = (read("part")?, read(promise.source.extension())?);
+            let (growing, finished) = (read("part")?, read(expected.source.extension())?);
             let mut fault = |what: &str| findings.faults.push(format!("{id}: {what}"));
             match (growing, finished) {
-                (None, None) if promise.deleting => continue,
+                (None, None) if expected.deleting => continue,
                 (None, None) => fault("its object is gone"),
-                _ if promise.deleted => fault("its object is there, though it was deleted"),
-                // Both are there while what is no container is copied; the growing one counts.
+                _ if expected.deleted => fault("its object is there, though it was deleted"),
+                // Both exist while raw data is copied; the growing object counts.
                 (Some(object), _) => {
                     findings.growing += 1;
-                    // A kill may meet the finish before anybody has heard that everything is there.
-                    let (have, sent) = (object.len() as u64, HEAD_ROOM + promise.source.len());
-                    let whole = promise.acknowledged == promise.source.len();
+                    // A kill may interrupt the finish before the client knows that all bytes were received.
+                    let (have, sent) = (object.len() as u64, HEAD_ROOM + expected.source.len());
+                    let whole = expected.acknowledged == expected.source.len();
                     let finishing = have > sent || whole && have != sent;
                     let checked = if finishing {
-                        let checked = promise.source.check_finishing(&object);
-                        checked.map(|()| promise.source.len())
+                        let checked = expected.source.check_finishing(&object);
+                        checked.map(|()| expected.source.len())
                     } else {
-                        promise.source.check_growing(&object, promise.acknowledged)
+                        expected
+                            .source
+                            .check_growing(&object, expected.acknowledged)
                     };
                     match checked {
-                        Ok(have) => findings.beyond += have - promise.acknowledged,
+                        Ok(have) => findings.beyond += have - expected.acknowledged,
                         Err(damage) => fault(&damage.to_string()),
                     }
                 }
                 (None, Some(object)) => {
                     findings.finished += 1;
-                    if let Err(damage) = promise.source.check_finished(&object) {
+                    if let Err(damage) = expected.source.check_finished(&object) {
                         fault(&format!("finished, but {damage}"));
                     }
                 }
             }
-            findings.acknowledged += promise.acknowledged;
+            findings.acknowledged += expected.acknowledged;
         }
         Ok(findings)
     }
 }
 
-/// Whether database and folder agree, one sentence for each case in which they do not.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn disagreements(rows: &[Recording], folder: &Path) -> Result<Vec<String>> {
+/// Differences between database and folder, one sentence each.
+pub fn inconsistencies(rows: &[Recording], folder: &Path) -> Result<Vec<String>> {
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -190,49 +183,54 @@ mod tests {
 
     struct Folder {
         folder: tempfile::TempDir,
-        ledger: Ledger,
+        expectations: Expectations,
         source: Arc<Source>,
     }
 
     fn upload(acknowledged: u64, stored: u64) -> Folder {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let source = Arc::new(Source::pattern(1, 10_000));
-        let ledger = Ledger::default();
-        ledger.open("a", &source);
-        ledger.acknowledge("a", acknowledged);
+        let expectations = Expectations::default();
+        expectations.insert("a", &source);
+        expectations.acknowledge("a", acknowledged);
         let mut object = vec![0; 4096];
         object.extend_from_slice(&source.bytes()[..usize::try_from(stored).expect("small")]);
         std::fs::write(folder.path().join("a.part"), object).expect("a file");
         Folder {
             folder,
-            ledger,
+            expectations,
             source,
         }
     }
 
     #[track_caller]
     fn check(at: &Folder, expected: &[&str]) {
-        let findings = at.ledger.check_objects(at.folder.path()).expect("a folder");
+        let findings = at
+            .expectations
+            .check_objects(at.folder.path())
+            .expect("a folder");
         assert_eq!(findings.faults, expected);
     }
 
     #[test]
-    fn what_is_kept_is_no_fault() {
+    fn acknowledged_and_further_bytes_are_no_fault() {
         check(&upload(5000, 5000), &[]);
         check(&upload(5000, 7000), &[]);
     }
 
     #[test]
-    fn every_broken_promise_is_found() {
+    fn lost_deleted_and_changed_objects_are_reported() {
         check(
             &upload(5000, 4999),
             &["a: 5000 bytes were acknowledged, 4999 are there"],
         );
         let at = upload(5000, 5000);
-        at.ledger.note("a", |promise| promise.deleted = true);
+        at.expectations
+            .update("a", |expected| expected.deleted = true);
         check(&at, &["a: its object is there, though it was deleted"]);
         let at = upload(10_000, 10_000);
-        at.ledger.note("a", |promise| promise.complete = true);
+        at.expectations
+            .update("a", |expected| expected.complete = true);
         check(&at, &[]);
         let part = at.folder.path().join("a.part");
         std::fs::remove_file(&part).expect("a file");
@@ -249,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn database_and_folder_are_compared_both_ways() {
+    fn missing_files_wrong_sizes_and_orphans_are_reported() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let row: Recording = serde_json::from_value(serde_json::json!({
             "id": "a", "session_id": "s", "user_id": "u", "filename": "f", "size_bytes": 3,
@@ -258,14 +256,17 @@ mod tests {
         }))
         .expect("a recording");
         let rows = [row];
-        let look = || disagreements(&rows, folder.path()).expect("a folder");
-        assert_eq!(look(), ["a is Ready, but a.webm is not there"]);
+        let compare = || inconsistencies(&rows, folder.path()).expect("a folder");
+        assert_eq!(compare(), ["a is Ready, but a.webm is not there"]);
         std::fs::write(folder.path().join("a.webm"), "abc").expect("a file");
-        assert_eq!(look(), [""; 0]);
+        assert_eq!(compare(), [""; 0]);
         std::fs::write(folder.path().join("a.webm"), "ab").expect("a file");
-        assert_eq!(look(), ["a has 3 bytes in the database and 2 on the disk"]);
+        assert_eq!(
+            compare(),
+            ["a has 3 bytes in the database and 2 on the disk"]
+        );
         std::fs::write(folder.path().join("a.webm"), "abc").expect("a file");
         std::fs::write(folder.path().join("b.part"), "").expect("a file");
-        assert_eq!(look(), ["b.part (0 bytes) has no row"]);
+        assert_eq!(compare(), ["b.part (0 bytes) has no row"]);
     }
 }
