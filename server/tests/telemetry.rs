@@ -129,7 +129,7 @@ async fn collector_receives_the_complete_trace_of_a_request() {
         let found = spans.iter().find(|span| span.name == name);
         found.unwrap_or_else(|| {
             let names: Vec<_> = spans.iter().map(|span| &span.name).collect();
-            panic!("{name} is not among {names:?}")
+            panic!("no {name} in {names:?}")
         })
     };
     let request = named("PATCH /api/uploads/{id}");

@@ -3,7 +3,7 @@
 use crate::*;
 
 /// Values that no text field accepts.
-fn nonsense() -> Vec<Value> {
+fn malformed_values() -> Vec<Value> {
     vec![
         Value::Null,
         json!(7),
@@ -89,7 +89,7 @@ async fn malformed_fields_return_4xx() {
             send(&without).await;
         }
         for field in body.as_object().expect("an object").keys() {
-            for wrong in nonsense() {
+            for wrong in malformed_values() {
                 let mut with = body.clone();
                 with[field] = wrong;
                 send(&with).await;
@@ -131,7 +131,7 @@ async fn malformed_paths_and_headers_return_4xx() {
         "é",
     ] {
         let request = server
-            .nobody()
+            .anonymous()
             .get("/api/auth/me")
             .header("authorization", format!("Bearer {token}").into_bytes());
         support::problem(request, 401, "unauthenticated").await;

@@ -5,7 +5,7 @@ use crate::*;
 
 const PROXIED: &[(&str, &str)] = &[("SORTIE_TRUSTED_PROXIES", "127.0.0.1")];
 
-fn from(request: RequestBuilder, address: &str) -> RequestBuilder {
+fn from_address(request: RequestBuilder, address: &str) -> RequestBuilder {
     request.header("x-forwarded-for", address.to_owned())
 }
 
@@ -38,21 +38,21 @@ async fn guesses_from_other_addresses_do_not_lock_out_a_known_device() {
     let own = Pair::of(&json_of(login(&server, "admin", ADMIN_PASSWORD), 200).await);
     for number in 0..40 {
         let guess = login(&server, "admin", "wrong password");
-        let guess = from(guess, &format!("198.51.100.{}", number % 8));
+        let guess = from_address(guess, &format!("198.51.100.{}", number % 8));
         let status = guess.send().await.expect("an answer").status();
         assert_eq!(status, 401);
     }
-    let again = |address| from(login(&server, "admin", ADMIN_PASSWORD), address);
+    let again = |address| from_address(login(&server, "admin", ADMIN_PASSWORD), address);
     problem(again("198.51.100.1"), 429, "too_many_requests").await;
     json_of(again("203.0.113.1"), 200).await;
     // A sign-in in progress stays valid and may verify its password.
     let change = json!({ "current_password": ADMIN_PASSWORD, "new_password": "another one" });
     let change = server
-        .nobody()
+        .anonymous()
         .post("/api/auth/password")
         .bearer_auth(&own.access)
         .json(&change);
-    let change = from(change, "198.51.100.1").send().await;
+    let change = from_address(change, "198.51.100.1").send().await;
     assert_eq!(change.expect("an answer").status(), 204);
 }
 
@@ -62,7 +62,7 @@ async fn known_device_signs_in_from_a_guessers_address() {
     server.user("ann").await;
     let page = |name: &str, password: &str, cookie: Option<&str>| {
         let body = json!({ "username": name, "password": password, "cookies_only": true });
-        let request = server.nobody().post("/api/auth/login").json(&body);
+        let request = server.anonymous().post("/api/auth/login").json(&body);
         match cookie {
             Some(cookie) => request.header("cookie", format!("sortie_device={cookie}")),
             None => request,
@@ -110,7 +110,7 @@ async fn password_guesses_with_a_stolen_sign_in_are_limited() {
     let stolen = Pair::sign_in(&server).await;
     let guess = || {
         let body = json!({ "current_password": "a guess", "new_password": "another one" });
-        let request = server.nobody().post("/api/auth/password");
+        let request = server.anonymous().post("/api/auth/password");
         request.bearer_auth(&stolen.access).json(&body)
     };
     for _ in 0..5 {
@@ -127,7 +127,7 @@ async fn audit_rows_of_guesses_are_limited() {
     let admin = server.admin().await;
     for number in 0..60 {
         let guess = login(&server, &format!("name {number}"), "x");
-        let guess = from(guess, &format!("198.51.100.{}", number % 4));
+        let guess = from_address(guess, &format!("198.51.100.{}", number % 4));
         problem(guess, 401, "wrong_credentials").await;
     }
     let refused = "/api/admin/audit?action=sign_in&result=denied&limit=500";
@@ -135,7 +135,7 @@ async fn audit_rows_of_guesses_are_limited() {
     // One row for each address: guesses of unknown names are not logged individually.
     assert_eq!(log.as_array().map(Vec::len), Some(4), "{log}");
     server.clock.advance(MINUTE);
-    let guess = from(login(&server, "admin", "wrong"), "198.51.100.9");
+    let guess = from_address(login(&server, "admin", "wrong"), "198.51.100.9");
     problem(guess, 401, "wrong_credentials").await;
     let log = json_of(admin.get(refused), 200).await;
     assert_eq!(log.as_array().map(Vec::len), Some(5), "{log}");

@@ -32,7 +32,7 @@ const EXPIRED: &str = "Your sign-in has expired. Sign in again.";
 
 fn login(server: &TestServer, username: &str, password: &str) -> RequestBuilder {
     let body = json!({ "username": username, "password": password });
-    server.nobody().post("/api/auth/login").json(&body)
+    server.anonymous().post("/api/auth/login").json(&body)
 }
 
 /// Token pair of a sign-in, as API clients receive it.
@@ -71,12 +71,12 @@ impl Pair {
 }
 
 fn me(server: &TestServer, token: &str) -> RequestBuilder {
-    server.nobody().get("/api/auth/me").bearer_auth(token)
+    server.anonymous().get("/api/auth/me").bearer_auth(token)
 }
 
 fn refresh(server: &TestServer, token: &str) -> RequestBuilder {
     server
-        .nobody()
+        .anonymous()
         .post("/api/auth/refresh")
         .json(&json!({ "refresh_token": token }))
 }

@@ -12,9 +12,9 @@ const ROLES: [(&str, &str); 2] = [
 ];
 
 /// The user signed in by these cookies.
-async fn who(server: &TestServer, cookies: &str) -> Value {
+async fn user_by_cookies(server: &TestServer, cookies: &str) -> Value {
     let request = server
-        .nobody()
+        .anonymous()
         .get("/api/auth/me")
         .header("cookie", cookies);
     json_of(request, 200).await
@@ -29,7 +29,7 @@ async fn user(provider: &Provider, server: &TestServer, subject: &str) -> Value 
         "{}",
         answer.text().await.unwrap_or_default()
     );
-    who(server, &cookies_of(&answer)).await
+    user_by_cookies(server, &cookies_of(&answer)).await
 }
 
 async fn audit(server: &TestServer, query: &str) -> Vec<Value> {
@@ -378,7 +378,7 @@ async fn concurrent_requests_share_one_provider_call() {
     assert_eq!(provider.calls("discovery"), 3);
 
     // One provider callback, replayed fifty times.
-    let (cookie, code, state) = provider.way_back(&server, "ann").await;
+    let (cookie, code, state) = provider.callback_parts(&server, "ann").await;
     let requests = (0..50).map(|_| callback(&server, &cookie, &code, &state));
     let answers = futures_util::future::join_all(requests).await;
     let signed_in = answers.iter().filter(|it| it.status() == 303).count();
@@ -519,7 +519,12 @@ async fn each_refresh_re_evaluates_roles() {
         };
         say("operator");
         let mut tokens = pair(&provider, &server, "ann").await;
-        let users = |token: &str| server.nobody().get("/api/admin/users").bearer_auth(token);
+        let users = |token: &str| {
+            server
+                .anonymous()
+                .get("/api/admin/users")
+                .bearer_auth(token)
+        };
         json_of(users(&tokens.access), 200).await;
         for (roles, status, word) in [("guest", 403, "demoted"), ("operator", 200, "elevated")] {
             say(roles);
@@ -704,7 +709,7 @@ async fn provider_tokens_are_encrypted_and_deleted_with_the_sign_in() {
     let rows = stored().await;
     assert_eq!(rows.len(), 1);
     assert!(rows[0].len() > 40 && !rows[0].contains("refresh-") && !rows[0].contains("access-"));
-    let logout = server.nobody().post("/api/auth/logout");
+    let logout = server.anonymous().post("/api/auth/logout");
     let body = json!({ "refresh_token": tokens.refresh });
     assert_eq!(status_of(logout.json(&body)).await, 204);
     assert!(stored().await.is_empty());
@@ -725,7 +730,7 @@ fn logout(server: &TestServer, token: &str) -> RequestBuilder {
         .append_pair("logout_token", token)
         .finish();
     server
-        .nobody()
+        .anonymous()
         .post("/api/auth/oidc/backchannel-logout")
         .header("content-type", "application/x-www-form-urlencoded")
         .body(body)
@@ -867,7 +872,7 @@ async fn invalid_logout_token_ends_no_sign_in() {
         assert_eq!(status_of(me(&server, &ann.access)).await, 200, "{why}");
     }
     for body in ["", "logout_token", "x=y", "logout_token=a&logout_token=b"] {
-        let request = server.nobody().post("/api/auth/oidc/backchannel-logout");
+        let request = server.anonymous().post("/api/auth/oidc/backchannel-logout");
         support::problem(request.body(body), 400, "bad_request").await;
     }
     // Rejected tokens did not consume the `jti` of the valid one.

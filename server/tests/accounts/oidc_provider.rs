@@ -152,7 +152,7 @@ impl Provider {
     }
 
     /// Path of a callback with a valid code, and the matching cookie.
-    pub(crate) async fn way_back(
+    pub(crate) async fn callback_parts(
         &self,
         server: &TestServer,
         subject: &str,

@@ -142,7 +142,7 @@ async fn only_administrators_manage_users() {
     let path = user_path(&user.user_id);
     for (client, status, code) in [
         (&user, 403, "forbidden"),
-        (&server.nobody(), 401, "unauthenticated"),
+        (&server.anonymous(), 401, "unauthenticated"),
     ] {
         let body = json!({ "roles": ["admin"] });
         problem(client.get("/api/admin/users"), status, code).await;
@@ -281,9 +281,9 @@ async fn first_administrators_password_is_shown_once() {
     let first = server
         .first_admin()
         .cloned()
-        .expect("nobody was there before");
+        .expect("a first administrator");
     assert_eq!(first.username, "root");
-    let password = first.generated_password.expect("none was given");
+    let password = first.generated_password.expect("a generated password");
     drop(server);
 
     let server = Server::open(config(), clock()).await.unwrap();

@@ -34,7 +34,7 @@ fn hs256(claims: &Value) -> String {
     signed(&Header::new(Algorithm::HS256), claims, &key)
 }
 
-async fn trusting_secret() -> TestServer {
+async fn server_with_secret() -> TestServer {
     TestServer::with(&[
         ("SORTIE_AUTH_JWT_SECRET", SECRET),
         ("SORTIE_AUTH_JWT_ISSUER", "https://platform.example"),
@@ -49,7 +49,7 @@ async fn trusting_secret() -> TestServer {
 
 #[tokio::test]
 async fn platform_token_creates_and_identifies_a_user() {
-    let server = trusting_secret().await;
+    let server = server_with_secret().await;
     let ann = json_of(me(&server, &hs256(&claims())), 200).await;
     assert_eq!(
         (
@@ -80,20 +80,25 @@ async fn platform_token_creates_and_identifies_a_user() {
 
     // Roles come from each token and last only for its request.
     let boss = hs256(&with("roles", json!("Domain Admins")));
-    let users = |token: &str| server.nobody().get("/api/admin/users").bearer_auth(token);
+    let users = |token: &str| {
+        server
+            .anonymous()
+            .get("/api/admin/users")
+            .bearer_auth(token)
+    };
     json_of(users(&boss), 200).await;
     problem(users(&hs256(&claims())), 403, "forbidden").await;
     json_of(users(&boss), 200).await;
 
     // Platform users record like local users and own their recordings.
-    let session = server.nobody().post("/api/sessions");
+    let session = server.anonymous().post("/api/sessions");
     let session = session.bearer_auth(hs256(&claims()));
     let session = json_of(session.json(&json!({ "app_id": "x" })), 201).await;
     assert_eq!(session["user_id"], ann["id"]);
 
     // A user disabled here is refused, and a platform token cannot create a longer-lived token.
     let token = json!({ "name": "x", "scopes": ["read"] });
-    let request = server.nobody().post("/api/tokens");
+    let request = server.anonymous().post("/api/tokens");
     let request = request.bearer_auth(hs256(&claims())).json(&token);
     problem(request, 403, "forbidden").await;
     let root = server.admin().await;
@@ -106,10 +111,13 @@ async fn platform_token_creates_and_identifies_a_user() {
 
 #[tokio::test]
 async fn role_claim_must_match_completely() {
-    let server = trusting_secret().await;
+    let server = server_with_secret().await;
     let users = |roles: Value| {
         let token = hs256(&with("roles", roles));
-        server.nobody().get("/api/admin/users").bearer_auth(token)
+        server
+            .anonymous()
+            .get("/api/admin/users")
+            .bearer_auth(token)
     };
     for roles in [
         json!("boss"),
@@ -157,7 +165,7 @@ async fn role_claim_must_match_completely() {
 
 #[tokio::test]
 async fn token_with_critical_extensions_or_duplicate_claims_is_refused() {
-    let server = trusting_secret().await;
+    let server = server_with_secret().await;
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     for names in [&["exp"][..], &["b64"], &[]] {
         let mut header = Header::new(Algorithm::HS256);
@@ -206,7 +214,7 @@ async fn token_with_an_audience_is_refused_if_none_is_configured() {
 
 #[tokio::test]
 async fn platform_user_names_cannot_imitate_local_ones() {
-    let server = trusting_secret().await;
+    let server = server_with_secret().await;
     for (number, name) in [
         "admin",
         "\u{430}dmin",
@@ -234,7 +242,7 @@ async fn platform_user_names_cannot_imitate_local_ones() {
 
 #[tokio::test]
 async fn platform_administrators_do_not_replace_the_last_local_one() {
-    let server = trusting_secret().await;
+    let server = server_with_secret().await;
     json_of(me(&server, &hs256(&with("roles", json!(["boss"])))), 200).await;
     let admin = server.admin().await;
     let demoted = change(&admin, &admin.user_id, &json!({ "roles": ["user"] }));
@@ -243,7 +251,7 @@ async fn platform_administrators_do_not_replace_the_last_local_one() {
 
 #[tokio::test]
 async fn invalid_platform_token_is_refused() {
-    let server = trusting_secret().await;
+    let server = server_with_secret().await;
     let wrong_key = EncodingKey::from_secret(b"another secret of thirty-two bytes");
     let right_key = EncodingKey::from_secret(SECRET.as_bytes());
     let none = {
@@ -287,7 +295,10 @@ async fn invalid_platform_token_is_refused() {
     json_of(me(&server, &hs256(&with("exp", json!(NOW - 59)))), 200).await;
     // Cookies carry our own tokens only.
     let cookie = format!("sortie_access={good}");
-    let request = server.nobody().get("/api/auth/me").header("cookie", cookie);
+    let request = server
+        .anonymous()
+        .get("/api/auth/me")
+        .header("cookie", cookie);
     problem(request, 401, "unauthenticated").await;
 }
 
@@ -366,7 +377,7 @@ fn keys() -> (Pair, Pair, Pair) {
     )
 }
 
-async fn trusting(url: &str) -> TestServer {
+async fn server_with_keys_at(url: &str) -> TestServer {
     TestServer::with(&[
         ("SORTIE_AUTH_JWT_JWKS_URL", url),
         ("SORTIE_AUTH_JWT_ISSUER", "https://platform.example"),
@@ -377,7 +388,7 @@ async fn trusting(url: &str) -> TestServer {
 }
 
 /// Claims valid for a month: these tests are about keys.
-fn lasting() -> Value {
+fn month_long_claims() -> Value {
     with("exp", json!(NOW + 30 * 86_400))
 }
 
@@ -386,25 +397,35 @@ async fn unknown_key_id_causes_one_key_fetch() {
     let published = KeyServer::default();
     let (one, two, rsa) = keys();
     published.publish(&[&one]);
-    let server = trusting(&published.clone().start().await).await;
+    let server = server_with_keys_at(&published.clone().start().await).await;
     let asked = || published.asked.load(Ordering::SeqCst);
     for _ in 0..3 {
-        json_of(me(&server, &one.sign(&lasting())), 200).await;
+        json_of(me(&server, &one.sign(&month_long_claims())), 200).await;
     }
     assert_eq!(asked(), 1);
 
     // Keys are rotated. At most one fetch in 30 seconds, whatever tokens arrive.
     published.publish(&[&two, &rsa]);
     for _ in 0..3 {
-        problem(me(&server, &two.sign(&lasting())), 401, "unauthenticated").await;
+        problem(
+            me(&server, &two.sign(&month_long_claims())),
+            401,
+            "unauthenticated",
+        )
+        .await;
     }
     assert_eq!(asked(), 1);
     server.clock.advance(Duration::from_secs(30));
-    json_of(me(&server, &two.sign(&lasting())), 200).await;
-    json_of(me(&server, &rsa.sign(&lasting())), 200).await;
+    json_of(me(&server, &two.sign(&month_long_claims())), 200).await;
+    json_of(me(&server, &rsa.sign(&month_long_claims())), 200).await;
     assert_eq!(asked(), 2);
     // The withdrawn key is no longer accepted.
-    problem(me(&server, &one.sign(&lasting())), 401, "unauthenticated").await;
+    problem(
+        me(&server, &one.sign(&month_long_claims())),
+        401,
+        "unauthenticated",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -413,20 +434,35 @@ async fn cached_keys_survive_a_key_server_outage_for_a_day() {
     let (one, two, _) = keys();
     published.publish(&[&one]);
     published.is_down.store(true, Ordering::SeqCst);
-    let server = trusting(&published.clone().start().await).await;
+    let server = server_with_keys_at(&published.clone().start().await).await;
     // Keys are unavailable, so the answer is retryable (503), unlike that to a malformed token.
-    problem(me(&server, &one.sign(&lasting())), 503, "unavailable").await;
+    problem(
+        me(&server, &one.sign(&month_long_claims())),
+        503,
+        "unavailable",
+    )
+    .await;
     problem(me(&server, "a.b.c"), 401, "unauthenticated").await;
     published.is_down.store(false, Ordering::SeqCst);
     server.clock.advance(MINUTE);
-    json_of(me(&server, &one.sign(&lasting())), 200).await;
+    json_of(me(&server, &one.sign(&month_long_claims())), 200).await;
 
     published.is_down.store(true, Ordering::SeqCst);
     server.clock.advance(DAY - Duration::from_secs(1));
-    json_of(me(&server, &one.sign(&lasting())), 200).await;
-    problem(me(&server, &two.sign(&lasting())), 401, "unauthenticated").await;
+    json_of(me(&server, &one.sign(&month_long_claims())), 200).await;
+    problem(
+        me(&server, &two.sign(&month_long_claims())),
+        401,
+        "unauthenticated",
+    )
+    .await;
     server.clock.advance(MINUTE);
-    problem(me(&server, &one.sign(&lasting())), 503, "unavailable").await;
+    problem(
+        me(&server, &one.sign(&month_long_claims())),
+        503,
+        "unavailable",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -434,7 +470,7 @@ async fn public_key_is_not_accepted_as_a_shared_secret() {
     let published = KeyServer::default();
     let (one, two, rsa) = keys();
     published.publish(&[&one, &rsa]);
-    let server = trusting(&published.clone().start().await).await;
+    let server = server_with_keys_at(&published.clone().start().await).await;
     json_of(me(&server, &rsa.sign(&claims())), 200).await;
     let jwk = rsa.published();
     let modulus = jwk["n"].as_str().unwrap();

@@ -11,9 +11,9 @@ async fn behind_proxy(trusted: &str) -> TestServer {
     .await
 }
 
-fn says(server: &TestServer, name: &str) -> RequestBuilder {
+fn as_proxied_user(server: &TestServer, name: &str) -> RequestBuilder {
     server
-        .nobody()
+        .anonymous()
         .get("/api/auth/me")
         .header("x-forwarded-user", name.to_owned())
 }
@@ -21,16 +21,19 @@ fn says(server: &TestServer, name: &str) -> RequestBuilder {
 #[tokio::test]
 async fn user_named_by_the_proxy_gets_an_account() {
     let server = behind_proxy("127.0.0.0/8").await;
-    let methods = json_of(server.nobody().get("/api/auth/methods"), 200).await;
+    let methods = json_of(server.anonymous().get("/api/auth/methods"), 200).await;
     assert_eq!(methods, json!({ "password": true, "proxy": true }));
-    let ann = json_of(says(&server, "ann"), 200).await;
+    let ann = json_of(as_proxied_user(&server, "ann"), 200).await;
     assert_eq!(
         (&ann["username"], &ann["source"], &ann["roles"]),
         (&json!("ann"), &json!("proxy"), &json!(["user"]))
     );
-    assert_eq!(json_of(says(&server, "ann"), 200).await["id"], ann["id"]);
+    assert_eq!(
+        json_of(as_proxied_user(&server, "ann"), 200).await["id"],
+        ann["id"]
+    );
     // An asserted name never takes over a local account.
-    let admin = json_of(says(&server, "admin"), 200).await;
+    let admin = json_of(as_proxied_user(&server, "admin"), 200).await;
     assert_eq!(admin["roles"], json!(["user"]));
     assert_ne!(admin["username"], "admin");
     // An API token takes precedence over the asserted name.
@@ -39,7 +42,7 @@ async fn user_named_by_the_proxy_gets_an_account() {
     assert_eq!(own["username"], "admin");
     // The proxy adds its header to cross-site requests, too.
     let post = || {
-        let request = server.nobody().post("/api/sessions");
+        let request = server.anonymous().post("/api/sessions");
         request
             .header("x-forwarded-user", "ann")
             .json(&json!({ "app_id": "x" }))
@@ -48,22 +51,22 @@ async fn user_named_by_the_proxy_gets_an_account() {
     for foreign in [post(), post().header("sec-fetch-site", "cross-site")] {
         problem(foreign, 403, "forbidden").await;
     }
-    let two = says(&server, "ann").header("x-forwarded-user", "bob");
+    let two = as_proxied_user(&server, "ann").header("x-forwarded-user", "bob");
     problem(two, 401, "unauthenticated").await;
-    for nobody in ["\t", &"x".repeat(300)] {
-        problem(says(&server, nobody), 401, "unauthenticated").await;
+    for invalid in ["\t", &"x".repeat(300)] {
+        problem(as_proxied_user(&server, invalid), 401, "unauthenticated").await;
     }
     // A user disabled here is refused.
     let admin = server.admin().await;
     let id = ann["id"].as_str().unwrap();
     json_of(change(&admin, id, &json!({ "disabled": true })), 200).await;
-    problem(says(&server, "ann"), 401, "unauthenticated").await;
+    problem(as_proxied_user(&server, "ann"), 401, "unauthenticated").await;
 }
 
 #[tokio::test]
 async fn user_header_of_an_untrusted_address_is_ignored() {
     for server in [behind_proxy("192.0.2.1").await, TestServer::start().await] {
-        problem(says(&server, "admin"), 401, "unauthenticated").await;
+        problem(as_proxied_user(&server, "admin"), 401, "unauthenticated").await;
         let admin = server.admin().await;
         let users = json_of(admin.get("/api/admin/users"), 200).await;
         assert_eq!(users.as_array().map(Vec::len), Some(1), "{users}");

@@ -72,7 +72,7 @@ async fn concurrent_sign_ins_end_with_all_others() {
                     End::Delete => admin.delete(&user_path(&id)),
                     End::ByAdministrator => admin.delete(&format!("{}/sign-ins", user_path(&id))),
                     End::OwnChange => server
-                        .nobody()
+                        .anonymous()
                         .post("/api/auth/password")
                         .bearer_auth(&own.access)
                         .json(&json!({ "current_password": OLD, "new_password": NEW })),
@@ -156,7 +156,7 @@ async fn concurrent_refreshes_end_with_their_sign_in() {
         let pair = Pair::of(&json_of(login(&server, &name, OLD), 200).await);
         let ending = match round % 3 {
             0 => server
-                .nobody()
+                .anonymous()
                 .post("/api/auth/logout")
                 .bearer_auth(&pair.access),
             1 => change(&admin, &id, &json!({ "disabled": true })),
@@ -200,7 +200,7 @@ async fn concurrently_created_api_tokens_are_revoked() {
             // A user has a limited number of tokens: stops at the end of the sign-in, or below the limit.
             while tokens.len() < 90 {
                 let body = json!({ "name": "t", "scopes": ["read"] });
-                let request = server.nobody().post("/api/tokens");
+                let request = server.anonymous().post("/api/tokens");
                 let request = request.bearer_auth(&thief.access).json(&body);
                 let answer = request.send().await.expect("an answer");
                 if answer.status() != 201 {
@@ -213,7 +213,7 @@ async fn concurrently_created_api_tokens_are_revoked() {
             tokens
         };
         let body = json!({ "current_password": OLD, "new_password": NEW, "revoke_tokens": true });
-        let changing = server.nobody().post("/api/auth/password");
+        let changing = server.anonymous().post("/api/auth/password");
         let changing = changing.bearer_auth(&own.access).json(&body);
         let (tokens, changed) = tokio::join!(making, status(changing));
         assert_eq!(changed, 204);
@@ -236,7 +236,7 @@ async fn concurrent_password_changes_leave_one_password() {
         );
         let to = |pair: &Pair, new: &str| {
             let body = json!({ "current_password": OLD, "new_password": new });
-            let request = server.nobody().post("/api/auth/password");
+            let request = server.anonymous().post("/api/auth/password");
             status(request.bearer_auth(&pair.access).json(&body))
         };
         let (first, second) = tokio::join!(to(&one, "password one"), to(&two, "password two"));

@@ -144,7 +144,7 @@ async fn recording_token_is_refused_outside_its_session() {
         // The token is not accepted as a cookie.
         let cookie = format!("sortie_access={}", page.token.as_deref().unwrap());
         let request = server
-            .nobody()
+            .anonymous()
             .post(&format!("/api/sessions/{session}/recording/start"));
         let request = request
             .header("cookie", cookie)
@@ -257,7 +257,7 @@ async fn only_owner_administrator_and_record_scope_create_recording_tokens() {
     ] {
         problem(refused.post(&path), 403, "forbidden").await;
     }
-    problem(server.nobody().post(&path), 401, "unauthenticated").await;
+    problem(server.anonymous().post(&path), 401, "unauthenticated").await;
     problem(ann.post("/api/sessions/none/token"), 404, "not_found").await;
 }
 

@@ -54,7 +54,7 @@ async fn concurrent_refreshes_of_two_tabs_both_stay_signed_in() {
 #[tokio::test]
 async fn logout_ends_the_sign_in_immediately() {
     let server = TestServer::start().await;
-    let logout = || server.nobody().post("/api/auth/logout");
+    let logout = || server.anonymous().post("/api/auth/logout");
     let origin = server.url.clone();
     for how in [
         "refresh token",
@@ -103,7 +103,7 @@ async fn logout_ends_the_sign_in_immediately() {
 #[tokio::test]
 async fn refresh_without_a_token_is_refused() {
     let server = TestServer::start().await;
-    let ask = || server.nobody().post("/api/auth/refresh");
+    let ask = || server.anonymous().post("/api/auth/refresh");
     for request in [
         ask(),
         ask().json(&json!({})),
@@ -151,7 +151,7 @@ async fn forged_refresh_token_ends_no_sign_in() {
     let cut = &pair.refresh[..pair.refresh.len() - 4];
     for forged in [format!("{id}.forged"), format!("{id}.a.b"), cut.to_owned()] {
         problem(refresh(&server, &forged), 401, "unauthenticated").await;
-        let logout = server.nobody().post("/api/auth/logout");
+        let logout = server.anonymous().post("/api/auth/logout");
         let logout = logout.json(&json!({ "refresh_token": forged }));
         assert_eq!(
             logout.send().await.unwrap().status(),

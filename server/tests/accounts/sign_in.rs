@@ -96,7 +96,7 @@ async fn malformed_sign_in_is_refused() {
         ),
     ] {
         let request = server
-            .nobody()
+            .anonymous()
             .post("/api/auth/login")
             .header("content-type", media_type)
             .body(body);
@@ -110,7 +110,7 @@ async fn access_token_expires_after_15_minutes() {
     let pair = Pair::sign_in(&server).await;
     let by_cookie = || {
         server
-            .nobody()
+            .anonymous()
             .get("/api/auth/me")
             .header("cookie", format!("sortie_access={}", pair.access))
     };
@@ -131,24 +131,26 @@ async fn access_token_expires_after_15_minutes() {
 async fn foreign_or_malformed_token_returns_401() {
     let server = TestServer::start().await;
     let pair = Pair::sign_in(&server).await;
-    let nobody = || server.nobody().get("/api/auth/me");
+    let anonymous = || server.anonymous().get("/api/auth/me");
     let (head, _) = pair.access.rsplit_once('.').unwrap();
     let cookie = format!("sortie_access={}", pair.access);
     for request in [
-        nobody(),
-        nobody().bearer_auth(""),
-        nobody().bearer_auth("nonsense"),
-        nobody().bearer_auth(format!("{head}.")),
-        nobody().bearer_auth(&pair.refresh),
-        nobody().basic_auth("admin", Some(ADMIN_PASSWORD)),
+        anonymous(),
+        anonymous().bearer_auth(""),
+        anonymous().bearer_auth("nonsense"),
+        anonymous().bearer_auth(format!("{head}.")),
+        anonymous().bearer_auth(&pair.refresh),
+        anonymous().basic_auth("admin", Some(ADMIN_PASSWORD)),
         // A valid cookie does not replace an invalid token: the program would act as another user unnoticed.
-        nobody().bearer_auth("nonsense").header("cookie", &cookie),
+        anonymous()
+            .bearer_auth("nonsense")
+            .header("cookie", &cookie),
     ] {
         problem(request, 401, "unauthenticated").await;
     }
     // Other authorization schemes are ignored: they may belong to a proxy.
     json_of(
-        nobody()
+        anonymous()
             .basic_auth("proxy", Some("x"))
             .header("cookie", &cookie),
         200,
@@ -181,7 +183,7 @@ async fn cookies_require_a_same_origin_request() {
         );
         let send = |method: Method, path: &str, body: Option<Value>| {
             let mut request = server
-                .nobody()
+                .anonymous()
                 .request(method, path)
                 .header("cookie", &cookie);
             for (name, value) in &headers {
@@ -296,7 +298,7 @@ async fn configured_secret_signs_access_tokens() {
         let key = DecodingKey::from_secret(secret.as_bytes());
         jsonwebtoken::decode::<Value>(&Pair::of(&tokens).access, &key, &validation)
     };
-    let claims = read(secret).expect("our signature").claims;
+    let claims = read(secret).expect("a valid signature").claims;
     assert_eq!(claims["iss"], "sortie");
     assert_eq!(claims["sub"], tokens["user"]["id"]);
     assert_eq!(claims["roles"], json!(["user", "admin"]));
@@ -312,7 +314,7 @@ async fn audit_names_sign_in_method_and_unusable_methods_are_not_offered() {
     let admin = server.admin().await;
     let rows = json_of(admin.get("/api/admin/audit?action=sign_in"), 200).await;
     assert_eq!(rows[0]["via"], "password", "{rows}");
-    let methods = json_of(server.nobody().get("/api/auth/methods"), 200).await;
+    let methods = json_of(server.anonymous().get("/api/auth/methods"), 200).await;
     assert_eq!(methods["password"], true);
     // No user has a password, as in an installation with an OpenID provider only.
     let database = database(&server).await;
@@ -320,6 +322,6 @@ async fn audit_names_sign_in_method_and_unusable_methods_are_not_offered() {
         .execute(&database)
         .await
         .expect("a statement");
-    let methods = json_of(server.nobody().get("/api/auth/methods"), 200).await;
+    let methods = json_of(server.anonymous().get("/api/auth/methods"), 200).await;
     assert_eq!(methods["password"], false);
 }

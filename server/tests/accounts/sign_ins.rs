@@ -3,16 +3,25 @@
 use crate::support::problem;
 use crate::*;
 
-fn by(server: &TestServer, method: Method, path: &str, token: &str) -> RequestBuilder {
-    server.nobody().request(method, path).bearer_auth(token)
+fn request_with_token(
+    server: &TestServer,
+    method: Method,
+    path: &str,
+    token: &str,
+) -> RequestBuilder {
+    server.anonymous().request(method, path).bearer_auth(token)
 }
 
-async fn ended(request: RequestBuilder) {
+async fn check_no_content(request: RequestBuilder) {
     assert_eq!(request.send().await.expect("an answer").status(), 204);
 }
 
 async fn ids(server: &TestServer, token: &str) -> Vec<String> {
-    let list = json_of(by(server, Method::GET, "/api/auth/sign-ins", token), 200).await;
+    let list = json_of(
+        request_with_token(server, Method::GET, "/api/auth/sign-ins", token),
+        200,
+    )
+    .await;
     let list = list.as_array().expect("a list").iter();
     list.map(|it| it["id"].as_str().expect("an id").to_owned())
         .collect()
@@ -83,13 +92,17 @@ async fn list_shows_own_sign_ins_and_ending_one_keeps_the_others() {
     let two = Pair::of(&json_of(login(&server, "ann", "a good password"), 200).await);
     Pair::sign_in(&server).await;
     let path = "/api/auth/sign-ins";
-    let list = json_of(by(&server, Method::GET, path, &one.access), 200).await;
+    let list = json_of(
+        request_with_token(&server, Method::GET, path, &one.access),
+        200,
+    )
+    .await;
     let list = list.as_array().expect("a list");
     // The first one comes from `user()`.
     assert_eq!(list.len(), 3, "{list:?}");
     let mine: Vec<_> = list.iter().filter(|it| it["current"] == true).collect();
     let [mine] = mine[..] else {
-        panic!("one is the present one: {list:?}")
+        panic!("exactly one current sign-in: {list:?}")
     };
     assert_eq!(mine["user_agent"], "Browser/1");
     assert_eq!(mine["address"], "127.0.0.1");
@@ -107,13 +120,29 @@ async fn list_shows_own_sign_ins_and_ending_one_keeps_the_others() {
     let token = json_of(user.post("/api/tokens").json(&token), 201).await;
     let token = token["token"].as_str().expect("a token");
     for method in [Method::GET, Method::DELETE] {
-        problem(by(&server, method, path, token), 403, "forbidden").await;
+        problem(
+            request_with_token(&server, method, path, token),
+            403,
+            "forbidden",
+        )
+        .await;
     }
-    problem(by(&server, Method::DELETE, &own, token), 403, "forbidden").await;
-    ended(by(&server, Method::DELETE, &own, &two.access)).await;
+    problem(
+        request_with_token(&server, Method::DELETE, &own, token),
+        403,
+        "forbidden",
+    )
+    .await;
+    check_no_content(request_with_token(
+        &server,
+        Method::DELETE,
+        &own,
+        &two.access,
+    ))
+    .await;
     assert_eq!(one.is_alive(&server).await, (false, false));
     problem(
-        by(&server, Method::DELETE, &own, &two.access),
+        request_with_token(&server, Method::DELETE, &own, &two.access),
         404,
         "not_found",
     )
@@ -121,7 +150,7 @@ async fn list_shows_own_sign_ins_and_ending_one_keeps_the_others() {
     for unknown in ["x", "%00"] {
         let unknown = format!("{path}/{unknown}");
         problem(
-            by(&server, Method::DELETE, &unknown, &two.access),
+            request_with_token(&server, Method::DELETE, &unknown, &two.access),
             404,
             "not_found",
         )
@@ -130,7 +159,13 @@ async fn list_shows_own_sign_ins_and_ending_one_keeps_the_others() {
 
     // Ends all other sign-ins.
     assert_eq!(ids(&server, &two.access).await.len(), 2);
-    ended(by(&server, Method::DELETE, path, &two.access)).await;
+    check_no_content(request_with_token(
+        &server,
+        Method::DELETE,
+        path,
+        &two.access,
+    ))
+    .await;
     assert_eq!(ids(&server, &two.access).await.len(), 1);
     problem(user.get("/api/auth/me"), 401, "unauthenticated").await;
     // API tokens are not sign-ins.
@@ -149,7 +184,7 @@ async fn administrator_lists_and_ends_a_users_sign_ins() {
     let list = json_of(admin.get(&path), 200).await;
     assert_eq!(list.as_array().map(Vec::len), Some(2), "{list}");
     assert_eq!(list[0]["current"], false);
-    ended(admin.delete(&path)).await;
+    check_no_content(admin.delete(&path)).await;
     assert_eq!(pair.is_alive(&server).await, (false, false));
     problem(ann.get("/api/auth/me"), 401, "unauthenticated").await;
     assert_eq!(json_of(admin.get(&path), 200).await, json!([]));
@@ -171,10 +206,10 @@ async fn logout_is_in_the_audit_log() {
     let admin = server.admin().await;
     let pair = Pair::sign_in(&server).await;
     let body = json!({ "refresh_token": pair.refresh });
-    let logout = || server.nobody().post("/api/auth/logout").json(&body);
-    ended(logout()).await;
+    let logout = || server.anonymous().post("/api/auth/logout").json(&body);
+    check_no_content(logout()).await;
     // The sign-in has already ended.
-    ended(logout()).await;
+    check_no_content(logout()).await;
     let log = json_of(admin.get("/api/admin/audit?action=sign_in.end"), 200).await;
     assert_eq!(log.as_array().map(Vec::len), Some(1), "{log}");
     assert_eq!(log[0]["actor_id"], admin.user_id.as_str());
@@ -193,15 +228,19 @@ async fn password_change_ends_other_sign_ins_and_optionally_api_tokens() {
         if let Some(revoke) = revoke {
             body["revoke_tokens"] = json!(revoke);
         }
-        by(&server, Method::POST, "/api/auth/password", &pair.access).json(&body)
+        request_with_token(&server, Method::POST, "/api/auth/password", &pair.access).json(&body)
     };
-    ended(change_own("a good password", "another one", None)).await;
+    check_no_content(change_own("a good password", "another one", None)).await;
     problem(ann.get("/api/auth/me"), 401, "unauthenticated").await;
     json_of(me(&server, &token), 200).await;
-    ended(change_own("another one", "a third one", Some(true))).await;
+    check_no_content(change_own("another one", "a third one", Some(true))).await;
     problem(me(&server, &token), 401, "unauthenticated").await;
     json_of(me(&server, &pair.access), 200).await;
-    let list = json_of(by(&server, Method::GET, "/api/tokens", &pair.access), 200).await;
+    let list = json_of(
+        request_with_token(&server, Method::GET, "/api/tokens", &pair.access),
+        200,
+    )
+    .await;
     assert_eq!(list, json!([]));
     let log = json_of(
         server
@@ -215,7 +254,7 @@ async fn password_change_ends_other_sign_ins_and_optionally_api_tokens() {
 
     // An administrator's password reset accepts the same option.
     let token = json!({ "name": "t", "scopes": ["read"] });
-    let token = by(&server, Method::POST, "/api/tokens", &pair.access).json(&token);
+    let token = request_with_token(&server, Method::POST, "/api/tokens", &pair.access).json(&token);
     let token = json_of(token, 201).await;
     let admin = server.admin().await;
     let reset = json!({ "password": "a fourth one", "revoke_tokens": true });
@@ -245,7 +284,11 @@ async fn reused_refresh_token_does_not_fork_a_sign_in() {
 async fn pages_receive_tokens_in_cookies_only() {
     let server = TestServer::start().await;
     let body = json!({ "username": "admin", "password": ADMIN_PASSWORD, "cookies_only": true });
-    let answer = server.nobody().post("/api/auth/login").json(&body).send();
+    let answer = server
+        .anonymous()
+        .post("/api/auth/login")
+        .json(&body)
+        .send();
     let answer = answer.await.expect("an answer");
     let set: Vec<String> = cookies(&answer);
     let value = |set: &[String], name: &str| {
@@ -266,7 +309,7 @@ async fn pages_receive_tokens_in_cookies_only() {
     // A cross-site script does not see the new pair either.
     let cookie = format!("sortie_refresh={}", value(&set, "sortie_refresh"));
     let answer = server
-        .nobody()
+        .anonymous()
         .post("/api/auth/refresh")
         .header("sec-fetch-site", "same-origin")
         .header("cookie", cookie)
@@ -293,7 +336,7 @@ async fn access_token_with_another_users_sign_in_is_refused() {
     validation.validate_exp = false;
     let key = jsonwebtoken::DecodingKey::from_secret(secret.as_bytes());
     let read = jsonwebtoken::decode::<Value>(&pair.access, &key, &validation);
-    let mut claims = read.expect("our signature").claims;
+    let mut claims = read.expect("a valid signature").claims;
     let signed = |claims: &Value| {
         let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
         jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key).expect("a token")

@@ -144,7 +144,7 @@ async fn imported_file_is_a_recording_with_its_file_name() {
         .unwrap();
     let importer = beside.importer();
     assert!(importer.import(&file).await.unwrap());
-    assert!(!importer.import(&file).await.unwrap(), "it is one already");
+    assert!(!importer.import(&file).await.unwrap(), "imported before");
     assert!(importer.names().await.unwrap().contains(name));
 
     let list = get(&admin, "/api/recordings").await;

@@ -32,7 +32,7 @@ async fn audit(client: &Client, action: &str) -> Vec<Value> {
 }
 
 /// Waits until the server has logged that doubt began or ended.
-async fn noticed(client: &Client, action: &str, rows: usize) {
+async fn wait_for_doubt(client: &Client, action: &str, rows: usize) {
     until(action, async || audit(client, action).await.len() == rows).await;
 }
 
@@ -50,12 +50,12 @@ async fn jump_of_400_days_deletes_nothing_until_confirmed() {
     let server = server().await;
     let client = server.admin().await;
     let id = client.record(&chromium_webm()).await;
-    noticed(&client, "clock.hold", 0).await;
+    wait_for_doubt(&client, "clock.hold", 0).await;
     server.clock.jump(400 * DAY_MS);
     // The elapsed time makes the recordings due for deletion.
     server.clock.advance(2 * HOUR);
     let client = server.admin().await;
-    noticed(&client, "clock.hold", 1).await;
+    wait_for_doubt(&client, "clock.hold", 1).await;
     let log = audit(&client, "clock.hold").await;
     let detail = log[0]["detail"].as_str().unwrap_or_default();
     assert!(detail.contains("400 days ahead"), "{detail}");
@@ -93,14 +93,14 @@ async fn reverted_jump_deletes_nothing_and_needs_no_confirmation() {
     {
         server.clock.jump(jump_ms);
         let client = server.admin().await;
-        noticed(&client, "clock.hold", round + 1).await;
+        wait_for_doubt(&client, "clock.hold", round + 1).await;
         server.clock.jump(-jump_ms);
         let client = server.admin().await;
-        noticed(&client, "clock.resume", round + 1).await;
+        wait_for_doubt(&client, "clock.resume", round + 1).await;
     }
     server.clock.advance(2 * DAY);
     let client = server.admin().await;
-    until("the old one goes for its age", async || {
+    until("retention deletes the old recording", async || {
         !exists(&client, &old).await
     })
     .await;
@@ -145,12 +145,12 @@ async fn threshold_deletes_nothing_while_the_clock_is_in_doubt() {
     server.clock.jump(-400 * DAY_MS);
     server.clock.advance(HOUR);
     let client = server.admin().await;
-    noticed(&client, "clock.hold", 1).await;
+    wait_for_doubt(&client, "clock.hold", 1).await;
     assert!(exists(&client, &id).await);
     server.clock.jump(400 * DAY_MS);
     server.clock.advance(HOUR);
     let client = server.admin().await;
-    until("the threshold acts again", async || {
+    until("the threshold deletes a recording", async || {
         !exists(&client, &id).await
     })
     .await;
@@ -192,7 +192,10 @@ async fn recordings_of_1970_and_of_the_future_wait_for_a_confirmation() {
     let run = json_of(client.post("/api/admin/retention/run"), 200).await;
     assert_eq!(run["deleted"], 1);
     assert!(!exists(&client, &ancient).await);
-    assert!(exists(&client, &future).await, "it is not old");
+    assert!(
+        exists(&client, &future).await,
+        "a future recording is not old"
+    );
 }
 
 #[tokio::test]
@@ -209,13 +212,13 @@ async fn wrong_clock_does_not_expire_complete_partial_uploads() {
     };
     server.clock.jump(400 * DAY_MS);
     let client = server.admin().await;
-    noticed(&client, "clock.hold", 1).await;
+    wait_for_doubt(&client, "clock.hold", 1).await;
     assert!(there(&client).await);
     server.clock.jump(-400 * DAY_MS);
     let client = server.admin().await;
-    noticed(&client, "clock.resume", 1).await;
+    wait_for_doubt(&client, "clock.resume", 1).await;
     assert!(there(&client).await);
     server.clock.advance(DAY);
     let client = server.admin().await;
-    until("it expires in time", async || !there(&client).await).await;
+    until("the partial upload expires", async || !there(&client).await).await;
 }

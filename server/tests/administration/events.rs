@@ -40,7 +40,7 @@ impl Reader {
                 continue;
             }
             let chunk = tokio::time::timeout(PATIENCE, self.answer.chunk()).await;
-            let chunk = chunk.expect("something comes").ok().flatten()?;
+            let chunk = chunk.expect("an event in time").ok().flatten()?;
             self.text += std::str::from_utf8(&chunk).expect("UTF-8");
         }
     }
@@ -183,7 +183,12 @@ async fn user_stream_gets_own_recordings_and_admin_stream_all() {
         "forbidden",
     )
     .await;
-    problem(server.nobody().get("/api/events"), 401, "unauthenticated").await;
+    problem(
+        server.anonymous().get("/api/events"),
+        401,
+        "unauthenticated",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -197,7 +202,7 @@ async fn streams_are_limited_and_end_at_shutdown() {
     problem(ann.get("/api/events"), 429, "too_many_requests").await;
     let last = open.pop().expect("a reader");
     drop(open);
-    crate::until("the others are gone", async || {
+    crate::until("the other streams are closed", async || {
         ann.get("/api/events")
             .send()
             .await
@@ -270,7 +275,7 @@ async fn stream_ends_with_its_credential() {
             "administrator" => admin.delete(&format!("{user}/sign-ins")),
             // An unknown token of a known sign-in counts as one that was spent long ago.
             "reuse" => server
-                .nobody()
+                .anonymous()
                 .post("/api/auth/refresh")
                 .json(&json!({ "refresh_token": format!("{sign_in}.x") })),
             "token" => other.delete(&format!("/api/tokens/{token_id}")),

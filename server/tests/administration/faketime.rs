@@ -41,7 +41,7 @@ fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
-fn anybody(url: &str) -> Client {
+fn anonymous(url: &str) -> Client {
     // A server in this process would have installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client {
@@ -53,7 +53,7 @@ fn anybody(url: &str) -> Client {
 }
 
 async fn sign_in(url: &str) -> (Client, Value) {
-    let client = anybody(url);
+    let client = anonymous(url);
     let who = json!({ "username": "admin", "password": ADMIN_PASSWORD });
     let tokens = json_of(client.post("/api/auth/login").json(&who), 200).await;
     let signed_in = Client {
@@ -104,7 +104,7 @@ async fn clock_jumps_of_a_running_server_delete_and_end_nothing() {
         let (there, new_tokens) = sign_in(&server.url).await;
         assert_eq!(hold(&there).await, doubt, "{offset}");
         problem(there.post("/api/admin/retention/run"), 409, "conflict").await;
-        until("the audit log says so", async || {
+        until("the audit log has the row", async || {
             rows(&there, "clock.hold").await == round + 1
         })
         .await;
@@ -116,7 +116,7 @@ async fn clock_jumps_of_a_running_server_delete_and_end_nothing() {
         clock.set("+0");
         let (back, _) = sign_in(&server.url).await;
         assert_eq!(hold(&back).await, Value::Null, "{offset}");
-        until("the audit log says so", async || {
+        until("the audit log has the row", async || {
             rows(&back, "clock.resume").await == round + 1
         })
         .await;
@@ -134,7 +134,7 @@ async fn clock_jumps_of_a_running_server_delete_and_end_nothing() {
     }
     let refresh = json!({ "refresh_token": tokens["refresh_token"] });
     json_of(
-        anybody(&server.url)
+        anonymous(&server.url)
             .post("/api/auth/refresh")
             .json(&refresh),
         200,
@@ -206,9 +206,11 @@ async fn stopped_process_ends_no_recording() {
     json_of(client.post(&format!("/api/sessions/{session}/stop")), 200).await;
 
     let process = rustix::process::Pid::from_child(&server.child);
-    rustix::process::kill_process(process, rustix::process::Signal::STOP).expect("it is there");
+    rustix::process::kill_process(process, rustix::process::Signal::STOP)
+        .expect("a running process");
     tokio::time::sleep(Duration::from_secs(20)).await;
-    rustix::process::kill_process(process, rustix::process::Signal::CONT).expect("it is there");
+    rustix::process::kill_process(process, rustix::process::Signal::CONT)
+        .expect("a running process");
 
     until("the reaper ticks", async || {
         // The sender has resumed, paused.
@@ -257,7 +259,7 @@ async fn only_the_replica_with_a_wrong_clock_holds_retention() {
     // A lease taken under one clock does not bind replicas under another.
     wrong.set("+0");
     let (back, _) = sign_in(&second.url).await;
-    until("the other trusts its clock again", async || {
+    until("the other replica accepts its clock again", async || {
         hold(&back).await == Value::Null
     })
     .await;

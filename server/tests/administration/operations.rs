@@ -23,13 +23,13 @@ async fn scrape(client: &crate::support::Client) -> String {
 async fn running_server_is_healthy_and_ready() {
     let server = TestServer::start().await;
     let health = server
-        .nobody()
+        .anonymous()
         .get("/healthz")
         .send()
         .await
         .expect("an answer");
     assert_eq!(health.status(), StatusCode::NO_CONTENT);
-    let ready = json_of(server.nobody().get("/readyz"), 200).await;
+    let ready = json_of(server.anonymous().get("/readyz"), 200).await;
     assert_eq!(
         ready,
         serde_json::json!({ "database": "ok", "storage": "ok" })
@@ -39,9 +39,9 @@ async fn running_server_is_healthy_and_ready() {
 #[tokio::test]
 async fn readiness_reports_missing_storage_without_details() {
     let server = TestServer::start().await;
-    std::fs::remove_dir_all(server.recordings()).expect("the folder goes");
+    std::fs::remove_dir_all(server.recordings()).expect("the folder is removable");
     let answer = server
-        .nobody()
+        .anonymous()
         .get("/readyz")
         .send()
         .await
@@ -56,7 +56,7 @@ async fn readiness_reports_missing_storage_without_details() {
         "{text}"
     );
     let health = server
-        .nobody()
+        .anonymous()
         .get("/healthz")
         .send()
         .await
@@ -93,7 +93,7 @@ async fn unknown_query_parameter_returns_400_and_names_the_known_ones() {
         assert!(!sentence.contains("secret"), "{path}: {sentence}");
     }
     // The parameters of a route are not disclosed to unauthenticated callers.
-    let anonymous = server.nobody().get("/api/recordings?stauts=ready");
+    let anonymous = server.anonymous().get("/api/recordings?stauts=ready");
     problem(anonymous, 401, "unauthenticated").await;
     json_of(admin.get("/api/recordings?"), 200).await;
 }
@@ -101,11 +101,11 @@ async fn unknown_query_parameter_returns_400_and_names_the_known_ones() {
 #[tokio::test]
 async fn openapi_document_describes_this_server() {
     let server = TestServer::start().await;
-    let document = json_of(server.nobody().get("/api/openapi.json"), 200).await;
+    let document = json_of(server.anonymous().get("/api/openapi.json"), 200).await;
     assert_eq!(document["openapi"], "3.1.1");
     assert!(document["paths"]["/api/recordings"]["get"].is_object());
     let page = server
-        .nobody()
+        .anonymous()
         .get("/api/docs")
         .send()
         .await
@@ -119,7 +119,7 @@ async fn openapi_document_describes_this_server() {
 
     // Without the feature, its routes are neither served nor described.
     let server = TestServer::with(&[("SORTIE_VIDEO_RECORDING_ENABLED", "false")]).await;
-    let document = json_of(server.nobody().get("/api/openapi.json"), 200).await;
+    let document = json_of(server.anonymous().get("/api/openapi.json"), 200).await;
     assert!(document["paths"]["/api/sessions"].is_object());
     assert!(document["paths"]["/api/recordings"].is_null());
 }
@@ -127,13 +127,13 @@ async fn openapi_document_describes_this_server() {
 #[tokio::test]
 async fn metrics_require_an_administrator_unless_public() {
     let server = TestServer::start().await;
-    problem(server.nobody().get("/metrics"), 401, "unauthenticated").await;
+    problem(server.anonymous().get("/metrics"), 401, "unauthenticated").await;
     let ann = server.user("ann").await;
     problem(ann.get("/metrics"), 403, "forbidden").await;
     scrape(&server.admin().await).await;
 
     let server = TestServer::with(&[("SORTIE_METRICS_PUBLIC", "true")]).await;
-    scrape(&server.nobody()).await;
+    scrape(&server.anonymous()).await;
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn files_are_private_whatever_the_umask() {
     // A database created by an earlier version.
     std::fs::write(&database, b"").expect("writable");
     let open = std::fs::Permissions::from_mode(0o644);
-    std::fs::set_permissions(&database, open).expect("ours");
+    std::fs::set_permissions(&database, open).expect("our own file");
     let mut command = std::process::Command::new("sh");
     command
         .arg("-c")
@@ -206,7 +206,7 @@ async fn files_are_private_whatever_the_umask() {
         .env("SORTIE_DB", &database)
         .env("SORTIE_RECORDING_STORAGE_PATH", &recordings);
     let process = crate::support::process::Process::start(&mut command, None);
-    let nobody = crate::support::Client {
+    let anonymous = crate::support::Client {
         http: reqwest::Client::new(),
         url: process.url.clone(),
         token: None,
@@ -214,10 +214,10 @@ async fn files_are_private_whatever_the_umask() {
     };
     let who =
         serde_json::json!({ "username": "admin", "password": crate::support::ADMIN_PASSWORD });
-    let tokens = json_of(nobody.post("/api/auth/login").json(&who), 200).await;
+    let tokens = json_of(anonymous.post("/api/auth/login").json(&who), 200).await;
     let admin = crate::support::Client {
         token: tokens["access_token"].as_str().map(str::to_owned),
-        ..nobody
+        ..anonymous
     };
     admin.record(&crate::support::chromium_webm()).await;
     admin.start_recording().await;

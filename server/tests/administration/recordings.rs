@@ -69,7 +69,12 @@ async fn invalid_name_and_foreign_recording_are_refused() {
     )
     .await;
     problem(bob.change("/api/recordings/%00", &body), 404, "not_found").await;
-    problem(server.nobody().change(&path, &body), 401, "unauthenticated").await;
+    problem(
+        server.anonymous().change(&path, &body),
+        401,
+        "unauthenticated",
+    )
+    .await;
     assert_eq!(ann.recording(&id).await, before);
     let longest = json!({ "filename": "ä".repeat(200) });
     let answer = ann.change(&path, &longest).send().await.expect("an answer");

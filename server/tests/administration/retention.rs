@@ -84,7 +84,10 @@ async fn retention_runs_a_minute_after_start_and_then_hourly() {
     let ann = server.sign_in("ann", "a good password").await;
     assert!(!is_gone(&ann, &old).await);
     server.clock.advance(MINUTE);
-    until("the first run", || is_gone(&ann, &old)).await;
+    until("the first run deletes the old recording", || {
+        is_gone(&ann, &old)
+    })
+    .await;
     assert!(!is_gone(&ann, &younger).await);
     let admin = server.admin().await;
     let preview = json_of(admin.get("/api/admin/retention"), 200).await;
@@ -95,7 +98,10 @@ async fn retention_runs_a_minute_after_start_and_then_hourly() {
     assert_eq!(log[0]["via"], "system");
     server.clock.advance(6 * DAY);
     let ann = server.sign_in("ann", "a good password").await;
-    until("a later run", || is_gone(&ann, &younger)).await;
+    until("a later run deletes the younger recording", || {
+        is_gone(&ann, &younger)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -125,7 +131,10 @@ async fn full_disk_deletes_the_oldest_recordings() {
     assert_eq!(preview["reasons"][0]["reason"], "room");
     // Retention runs at the next check of the disk.
     server.clock.advance(MINUTE);
-    until("the threshold acts", || is_gone(&ann, &third)).await;
+    until("the threshold deletes a recording", || {
+        is_gone(&ann, &third)
+    })
+    .await;
     assert!(is_gone(&ann, &first).await);
     assert!(!is_gone(&ann, &second).await);
     let log = admin
@@ -200,5 +209,5 @@ async fn undeletable_recording_is_reported_retried_and_skipped() {
     assert_eq!(log[0]["subject"], stuck.as_str());
 
     std::fs::remove_dir_all(&file).expect("the folder");
-    until("it is tried again", || is_gone(&ann, &stuck)).await;
+    until("the deletion is retried", || is_gone(&ann, &stuck)).await;
 }

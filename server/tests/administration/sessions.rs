@@ -155,7 +155,7 @@ async fn sender_is_refused_after_the_grace_time_of_its_ended_session() {
     server.clock.advance(MINUTE);
     // Sends a byte at a time until the server refuses.
     let next = std::cell::Cell::new(5000);
-    until("the server ends it", async || {
+    until("the server ends the upload", async || {
         let offset = next.replace(next.get() + 1);
         let chunk = webm[offset..=offset].to_vec();
         let sent = ann.patch(&upload, offset as u64, chunk).send().await;
@@ -176,7 +176,7 @@ async fn stopped_recording_is_reported_in_the_next_answer() {
         };
         let (recording, session) = ann.start_recording().await;
         let upload = format!("/api/uploads/{recording}");
-        let told = async |ann: &Client, offset: usize| {
+        let stop_headers = async |ann: &Client, offset: usize| {
             let chunk = webm[offset..offset + 1000].to_vec();
             let sent = ann.patch(&upload, offset as u64, chunk).send().await;
             let sent = sent.expect("an answer");
@@ -192,17 +192,17 @@ async fn stopped_recording_is_reported_in_the_next_answer() {
                 header(&asked, "sortie-stopped"),
             ]
         };
-        assert_eq!(told(&ann, 0).await, ["", ""], "{case}");
+        assert_eq!(stop_headers(&ann, 0).await, ["", ""], "{case}");
         if by_session {
             json_of(ann.post(&format!("/api/sessions/{session}/stop")), 200).await;
         } else {
             stop_recording(&ann, &session, &recording).await;
         }
-        assert_eq!(told(&ann, 1000).await, ["1", "1"], "{case}");
+        assert_eq!(stop_headers(&ann, 1000).await, ["1", "1"], "{case}");
         // A restarted server reports it, too.
         server.restart().await;
         let ann = server.sign_in("ann", "a good password").await;
-        assert_eq!(told(&ann, 2000).await, ["1", "1"], "{case}");
+        assert_eq!(stop_headers(&ann, 2000).await, ["1", "1"], "{case}");
     }
 }
 

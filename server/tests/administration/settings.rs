@@ -82,7 +82,7 @@ async fn unknown_setting_is_refused_by_name_without_changes() {
     let ann = server.user("ann").await;
     problem(ann.get("/api/admin/settings"), 403, "forbidden").await;
     problem(
-        server.nobody().get("/api/admin/settings"),
+        server.anonymous().get("/api/admin/settings"),
         401,
         "unauthenticated",
     )

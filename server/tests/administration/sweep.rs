@@ -22,7 +22,7 @@ fn sweep(server: &TestServer, arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn said(output: &Output, code: i32) -> String {
+fn output_text(output: &Output, code: i32) -> String {
     let text = [&output.stdout[..], &output.stderr].concat();
     let text = String::from_utf8(text).expect("text");
     assert_eq!(output.status.code(), Some(code), "{text}");
@@ -30,7 +30,7 @@ fn said(output: &Output, code: i32) -> String {
 }
 
 /// Writes a file that was last modified `age` ago.
-fn lay(path: &Path, bytes: &[u8], age: Duration) {
+fn write_aged(path: &Path, bytes: &[u8], age: Duration) {
     std::fs::write(path, bytes).expect("a file");
     set_age(path, age);
 }
@@ -85,48 +85,48 @@ async fn sweep_removes_orphans_and_keeps_recordings() {
         format!("{ready}.part"),
     ];
     for name in &orphans {
-        lay(&server.file(name), &[7; 1000], OLD);
+        write_aged(&server.file(name), &[7; 1000], OLD);
     }
     let young = STRAY.replace('a', "b");
-    lay(
+    write_aged(
         &server.file(&format!("{young}.webm")),
         b"young",
         Duration::ZERO,
     );
     let foreign = ["holiday.webm", "notes.txt", "lost+found"];
     for name in foreign {
-        lay(&server.file(name), b"not ours", OLD);
+        write_aged(&server.file(name), b"not ours", OLD);
     }
 
-    let told = said(&sweep(&server, &["--dry-run"]), 3);
+    let text = output_text(&sweep(&server, &["--dry-run"]), 3);
     assert!(
-        told.contains(&format!("would remove     1.0 kB  {STRAY}.webm")),
-        "{told}"
+        text.contains(&format!("would remove     1.0 kB  {STRAY}.webm")),
+        "{text}"
     );
     for name in &orphans {
         assert!(server.file(name).exists(), "{name} went in a dry run");
     }
-    let told = said(&sweep(&server, &[]), 0);
+    let text = output_text(&sweep(&server, &[]), 0);
     let counted = |words: &str, count: usize| {
-        told.lines().any(|line| {
+        text.lines().any(|line| {
             let rest = line.strip_prefix(words).map(str::split_whitespace);
             rest.and_then(|mut words| words.next()) == Some(&count.to_string())
         })
     };
-    assert!(counted("finished files without a recording", 1), "{told}");
-    assert!(counted("unfinished files without a recording", 2), "{told}");
-    assert!(counted("temporary files", 2), "{told}");
-    assert!(counted("recordings whose file is gone", 0), "{told}");
-    assert!(counted("swept", 5), "{told}");
-    assert!(counted("too young, left alone", 1), "{told}");
-    assert!(counted("not ours, left alone", 3), "{told}");
+    assert!(counted("finished files without a recording", 1), "{text}");
+    assert!(counted("unfinished files without a recording", 2), "{text}");
+    assert!(counted("temporary files", 2), "{text}");
+    assert!(counted("recordings whose file is gone", 0), "{text}");
+    assert!(counted("swept", 5), "{text}");
+    assert!(counted("too young, left alone", 1), "{text}");
+    assert!(counted("not ours, left alone", 3), "{text}");
     for name in &orphans {
         assert!(!server.file(name).exists(), "{name} is still there");
     }
     for name in kept.iter().map(String::as_str).chain(foreign) {
         assert!(server.file(name).exists(), "{name} is gone");
     }
-    said(&sweep(&server, &["--dry-run"]), 0);
+    output_text(&sweep(&server, &["--dry-run"]), 0);
 
     // The recording that grew meanwhile is intact.
     assert_eq!(client.offset(&growing).await, 5000);
@@ -152,11 +152,11 @@ async fn recording_without_its_file_fails_with_a_reason() {
     let there = client.record(&chromium_webm()).await;
     std::fs::remove_file(server.file(&format!("{lost}.webm"))).expect("a file");
 
-    let told = said(&sweep(&server, &["--dry-run"]), 3);
-    assert!(told.contains(&lost) && !told.contains(&there), "{told}");
+    let text = output_text(&sweep(&server, &["--dry-run"]), 3);
+    assert!(text.contains(&lost) && !text.contains(&there), "{text}");
     assert_eq!(client.recording(&lost).await["status"], "ready");
 
-    said(&sweep(&server, &[]), 0);
+    output_text(&sweep(&server, &[]), 0);
     let recording = client.recording(&lost).await;
     assert_eq!(recording["status"], "failed");
     assert_eq!(
@@ -180,9 +180,9 @@ async fn recording_without_its_file_fails_with_a_reason() {
 async fn empty_database_or_storage_stops_the_sweep() {
     let server = TestServer::start().await;
     let stray = server.file(&format!("{STRAY}.webm"));
-    lay(&stray, b"precious", OLD);
-    let told = said(&sweep(&server, &[]), 1);
-    assert!(told.contains("the right database"), "{told}");
+    write_aged(&stray, b"precious", OLD);
+    let text = output_text(&sweep(&server, &[]), 1);
+    assert!(text.contains("the right database"), "{text}");
     assert!(stray.exists());
 
     let client = server.admin().await;
@@ -191,10 +191,10 @@ async fn empty_database_or_storage_stops_the_sweep() {
     let away = server.file("away");
     std::fs::rename(&file, &away).expect("a file");
     std::fs::remove_file(&stray).expect("a file");
-    let told = said(&sweep(&server, &[]), 1);
-    assert!(told.contains("mounted"), "{told}");
+    let text = output_text(&sweep(&server, &[]), 1);
+    assert!(text.contains("mounted"), "{text}");
     assert_eq!(client.recording(&id).await["status"], "ready");
-    said(&sweep(&server, &["--force"]), 0);
+    output_text(&sweep(&server, &["--force"]), 0);
     assert_eq!(client.recording(&id).await["status"], "failed");
 }
 
@@ -202,7 +202,7 @@ async fn empty_database_or_storage_stops_the_sweep() {
 async fn missing_database_is_neither_created_nor_swept() {
     let folder = tempfile::tempdir().expect("a folder");
     let stray = folder.path().join(format!("{STRAY}.webm"));
-    lay(&stray, b"precious", OLD);
+    write_aged(&stray, b"precious", OLD);
     let database = folder.path().join("nowhere.db");
     let output = Command::new(env!("CARGO_BIN_EXE_sortie-server"))
         .args(["sweep", "--force"])
@@ -211,20 +211,20 @@ async fn missing_database_is_neither_created_nor_swept() {
         .env("SORTIE_RECORDING_STORAGE_PATH", folder.path())
         .output()
         .expect("the server program");
-    let told = said(&output, 1);
-    assert!(told.contains("SORTIE_DB"), "{told}");
+    let text = output_text(&output, 1);
+    assert!(text.contains("SORTIE_DB"), "{text}");
     assert!(stray.exists() && !database.exists());
 }
 
 #[tokio::test]
 async fn wrong_usage_exits_with_2() {
     let server = TestServer::start().await;
-    said(&sweep(&server, &["--min-age", "5"]), 2);
+    output_text(&sweep(&server, &["--min-age", "5"]), 2);
     let output = Command::new(env!("CARGO_BIN_EXE_sortie-server"))
         .arg("sweep")
         .env_clear()
         .env("SORTIE_PORT", "many")
         .output()
         .expect("the server program");
-    assert!(said(&output, 2).contains("SORTIE_PORT"));
+    assert!(output_text(&output, 2).contains("SORTIE_PORT"));
 }

@@ -71,16 +71,16 @@ fn wrong_configuration_fails_check_and_start() {
     let environment = [("SORTIE_PORT", "x"), ("SORTIE_CONFIG", "/no/such/file")];
     for arguments in [&["check-config"][..], &[][..]] {
         let output = run(arguments, &environment);
-        let told = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{told}");
-        assert!(told.contains("2 values are wrong"), "{told}");
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains("2 values are wrong"), "{errors}");
         assert!(
-            told.contains("SORTIE_PORT: \"x\" is not a whole number"),
-            "{told}"
+            errors.contains("SORTIE_PORT: \"x\" is not a whole number"),
+            "{errors}"
         );
         assert!(
-            told.contains("SORTIE_CONFIG: /no/such/file: No such file"),
-            "{told}"
+            errors.contains("SORTIE_CONFIG: /no/such/file: No such file"),
+            "{errors}"
         );
     }
 }

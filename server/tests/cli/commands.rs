@@ -44,7 +44,7 @@ fn run(arguments: &[&str], file: &Path) -> Output {
 
 /// Runs a command that must succeed with an empty standard error: without a terminal, no progress bar is printed.
 #[track_caller]
-fn told(arguments: &[&str], file: &Path) -> String {
+fn run_successfully(arguments: &[&str], file: &Path) -> String {
     let output = run(arguments, file);
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -56,7 +56,7 @@ fn told(arguments: &[&str], file: &Path) -> String {
 
 /// Runs a command that must fail with this exit status and print one sentence only.
 #[track_caller]
-fn refused(arguments: &[&str], file: &Path, code: i32, word: &str) {
+fn check_refused(arguments: &[&str], file: &Path, code: i32, word: &str) {
     let output = run(arguments, file);
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{complaint}");
@@ -67,7 +67,7 @@ fn refused(arguments: &[&str], file: &Path, code: i32, word: &str) {
 
 #[track_caller]
 fn inspected(file: &Path) -> Value {
-    serde_json::from_str(&told(&["inspect", "--json"], file)).expect("JSON")
+    serde_json::from_str(&run_successfully(&["inspect", "--json"], file)).expect("JSON")
 }
 
 #[track_caller]
@@ -243,7 +243,7 @@ fn repaired_files_play() {
         let before = inspected(&file);
         assert_eq!(before["state"], case.state, "{}", case.name);
 
-        let words = told(&["repair"], &file);
+        let words = run_successfully(&["repair"], &file);
         assert!(words.contains(case.says), "{}: {words}", case.name);
         assert_eq!(
             std::fs::read(&file).expect("readable"),
@@ -276,7 +276,7 @@ fn repaired_files_play() {
             );
         }
         // A second repair changes nothing.
-        let words = told(&["repair"], &repaired);
+        let words = run_successfully(&["repair"], &repaired);
         assert!(words.contains("finished already"), "{words}");
         assert_eq!(names(&folder).len(), 2);
     }
@@ -310,7 +310,7 @@ fn server_part_is_repaired_in_place() {
             std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(file).expect("there"))
         };
         let before = inode(&file);
-        let words = told(&["repair", "--in-place"], &file);
+        let words = run_successfully(&["repair", "--in-place"], &file);
         assert!(words.contains("Now it has its duration"), "{words}");
         assert_eq!(
             (inode(&file), names(&folder)),
@@ -331,18 +331,18 @@ fn server_part_without_its_head_is_repaired() {
     stored[..4096].fill(0);
     let (folder, file) = folder_with("0198.part", &stored);
     assert_eq!(inspected(&file)["frames"], 75);
-    told(&["repair"], &file);
+    run_successfully(&["repair"], &file);
     assert_eq!(probed(&folder.path().join("0198.repaired.webm")).1, 75);
 
     stored.truncate(4096);
     let (_folder, file) = folder_with("0199.part", &stored);
-    refused(&["repair"], &file, 3, "The recording is empty");
+    check_refused(&["repair"], &file, 3, "The recording is empty");
 }
 
 #[test]
 fn other_files_are_replaced_atomically() {
     let (folder, file) = folder_with("talk.webm", &fixture("firefox-vp8.webm"));
-    told(&["repair", "--in-place"], &file);
+    run_successfully(&["repair", "--in-place"], &file);
     assert_eq!(names(&folder), ["talk.webm"]);
     assert_eq!(inspected(&file)["state"], "finished");
     assert!(probed(&file).1 > 50);
@@ -353,15 +353,15 @@ fn existing_output_is_not_overwritten_without_force() {
     let (folder, file) = folder_with("talk.webm", &fixture("chromium-vp8.webm"));
     let other = folder.path().join("talk.repaired.webm");
     std::fs::write(&other, "precious").expect("writable");
-    refused(&["repair"], &file, 2, "is there already");
+    check_refused(&["repair"], &file, 2, "is there already");
     assert_eq!(std::fs::read(&other).expect("readable"), b"precious");
-    told(&["repair", "--force"], &file);
+    run_successfully(&["repair", "--force"], &file);
     assert_eq!(probed(&other).1, 75);
 
     let itself = file.to_str().expect("UTF-8");
-    refused(&["repair", "--force", "-o", itself], &file, 2, "--in-place");
+    check_refused(&["repair", "--force", "-o", itself], &file, 2, "--in-place");
     let nowhere = folder.path().join("no/such/folder.webm");
-    refused(
+    check_refused(
         &["repair", "-o", nowhere.to_str().expect("UTF-8")],
         &file,
         1,
@@ -390,25 +390,25 @@ fn files_without_a_recording_are_refused() {
         ),
     ] {
         let (folder, file) = folder_with("file", bytes);
-        refused(&["repair"], &file, code, word);
-        refused(&["repair", "--in-place"], &file, code, word);
-        refused(&["inspect"], &file, code, word);
-        refused(&["inspect", "--json"], &file, code, word);
+        check_refused(&["repair"], &file, code, word);
+        check_refused(&["repair", "--in-place"], &file, code, word);
+        check_refused(&["inspect"], &file, code, word);
+        check_refused(&["inspect", "--json"], &file, code, word);
         assert_eq!(names(&folder), ["file"]);
         assert_eq!(std::fs::read(&file).expect("readable"), bytes);
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    refused(&["repair"], folder.path(), 2, "is a folder");
-    refused(&["inspect"], folder.path(), 2, "is a folder");
-    refused(
+    check_refused(&["repair"], folder.path(), 2, "is a folder");
+    check_refused(&["inspect"], folder.path(), 2, "is a folder");
+    check_refused(
         &["inspect"],
         Path::new("/dev/null"),
         2,
         "is no ordinary file",
     );
     let missing = folder.path().join("missing.webm");
-    refused(&["repair"], &missing, 1, "cannot read");
-    refused(&["inspect"], &missing, 1, "cannot read");
+    check_refused(&["repair"], &missing, 1, "cannot read");
+    check_refused(&["inspect"], &missing, 1, "cannot read");
 }
 
 #[test]
@@ -445,7 +445,7 @@ fn unreadable_file_is_reported() {
 #[test]
 fn inspect_reports_the_state_of_files() {
     let (_folder, file) = folder_with("talk.webm", &fixture("chromium-vp9-opus.webm"));
-    let words = told(&["inspect"], &file);
+    let words = run_successfully(&["inspect"], &file);
     for part in [
         "a WebM recording of 4.0 s with 2 tracks",
         "Track 1: video, V_VP9, 160×120",
@@ -475,7 +475,7 @@ fn inspect_reports_the_state_of_files() {
 
 /// Received bytes, and those of them that the stored file leaves out.
 #[track_caller]
-fn accounts(facts: &Value) -> (u64, u64, usize) {
+fn byte_counts(facts: &Value) -> (u64, u64, usize) {
     let number = |value: &Value| value.as_u64().expect("a number");
     let left_out = facts["left_out"].as_array().expect("ranges");
     let missing: u64 = left_out.iter().map(|range| number(&range["length"])).sum();
@@ -502,25 +502,25 @@ fn json_accounts_for_every_byte() {
     for case in cases().into_iter().map(|case| case.bytes).chain([junk]) {
         let (_folder, file) = folder_with("talk.webm", &case);
         let before = inspected(&file);
-        assert_eq!(accounts(&before).0, case.len() as u64);
-        let text = told(&["repair", "--json", "--in-place"], &file);
+        assert_eq!(byte_counts(&before).0, case.len() as u64);
+        let text = run_successfully(&["repair", "--json", "--in-place"], &file);
         let repaired: Value = serde_json::from_str(&text).expect("JSON");
-        assert_eq!(accounts(&repaired), accounts(&before), "{repaired}");
+        assert_eq!(byte_counts(&repaired), byte_counts(&before), "{repaired}");
         let size = std::fs::metadata(&file).expect("there").len();
         assert_eq!(repaired["size_bytes"], size);
         assert_eq!(repaired["output"], file.to_str().expect("UTF-8"));
         let after = inspected(&file);
-        let (received, missing, hidden) = accounts(&after);
+        let (received, missing, hidden) = byte_counts(&after);
         assert_eq!((received, missing), (size, 0), "{after}");
         // Other containers mark the hidden ranges; an MP4 does not.
         if after["container"] != "mp4" {
-            assert_eq!(hidden, accounts(&before).2, "{after}");
+            assert_eq!(hidden, byte_counts(&before).2, "{after}");
         }
         // A second repair changes nothing.
-        let text = told(&["repair", "--json"], &file);
+        let text = run_successfully(&["repair", "--json"], &file);
         let again: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(
-            (&again["output"], accounts(&again).1),
+            (&again["output"], byte_counts(&again).1),
             (&Value::Null, 0),
             "{again}"
         );
@@ -538,7 +538,7 @@ fn concatenated_recordings_are_joined() {
         let one = fixture(name);
         let (folder, file) = folder_with(name, &[&one[..], &one].concat());
         let (_alone, alone) = folder_with(name, &one);
-        told(&["repair"], &file);
+        run_successfully(&["repair"], &file);
         let mut paths = std::fs::read_dir(folder.path())
             .expect("readable")
             .map(|entry| entry.expect("readable").path());
@@ -568,7 +568,7 @@ fn repair_in_place_writes_through_a_link() {
         let links = tempfile::tempdir().expect("a temporary folder");
         let link = links.path().join("link.webm");
         std::os::unix::fs::symlink(&file, &link).expect("a link");
-        told(&["repair", "--in-place"], &link);
+        run_successfully(&["repair", "--in-place"], &link);
         let kind = std::fs::symlink_metadata(&link).expect("there").file_type();
         assert!(kind.is_symlink(), "{name}");
         assert_eq!(inspected(&file)["state"], "finished", "{name}");
@@ -580,7 +580,7 @@ fn repair_in_place_writes_through_a_link() {
         // A symbolic link as output is followed; a dangling link is refused.
         let (_other, other) = folder_with("other.webm", &fixture("chromium-vp8.webm"));
         let output = link.to_str().expect("UTF-8");
-        told(&["repair", "--force", "-o", output], &other);
+        run_successfully(&["repair", "--force", "-o", output], &other);
         assert!(
             std::fs::symlink_metadata(&link)
                 .expect("there")
@@ -588,7 +588,7 @@ fn repair_in_place_writes_through_a_link() {
         );
         assert_eq!(probed(&file).1, 75);
         std::fs::remove_file(&file).expect("ours");
-        refused(
+        check_refused(
             &["repair", "--force", "-o", output],
             &other,
             2,
@@ -606,7 +606,7 @@ fn repaired_name_loses_known_endings_only() {
         ("TALK.WEBM", "TALK.repaired.webm"),
     ] {
         let (folder, file) = folder_with(name, &fixture("chromium-vp8.webm"));
-        told(&["repair"], &file);
+        run_successfully(&["repair"], &file);
         assert!(
             names(&folder).contains(&repaired.to_owned()),
             "{:?}",
@@ -621,7 +621,7 @@ fn control_characters_of_names_are_escaped() {
     let (folder, file) = folder_with(name, &fixture("chromium-vp8.webm"));
     let clean =
         |text: &str| !text.contains(|c: char| c != '\n' && c.is_control() || c == '\u{202e}');
-    let words = told(&["repair"], &file);
+    let words = run_successfully(&["repair"], &file);
     assert!(
         clean(&words) && words.contains("\\u{1b}[2J\\nall is well\\u{7}"),
         "{words:?}"

@@ -64,7 +64,7 @@ const ROUTES: [(&str, &str, &[&str]); 26] = [
 #[tokio::test]
 async fn every_route_is_described() {
     let server = TestServer::start().await;
-    let description = json_of(server.nobody().get("/api/openapi.json"), 200).await;
+    let description = json_of(server.anonymous().get("/api/openapi.json"), 200).await;
     for (method, path, statuses) in ROUTES {
         let operation = &description["paths"][path][method];
         assert!(operation.is_object(), "{method} {path} is gone");
@@ -104,27 +104,27 @@ fn whole_file(client: &Client, session: &str, id: &str, bytes: Vec<u8>) -> Reque
 #[tokio::test]
 async fn signing_in() {
     let server = TestServer::start().await;
-    let nobody = server.nobody();
+    let anonymous = server.anonymous();
     let login = json!({ "username": "admin", "password": ADMIN_PASSWORD });
-    let tokens = json_of(nobody.post("/api/auth/login").json(&login), 200).await;
+    let tokens = json_of(anonymous.post("/api/auth/login").json(&login), 200).await;
     has(
         &tokens,
         &["access_token", "refresh_token", "expires_in", "user"],
     );
     assert!(tokens["expires_in"].is_u64());
     let refresh = json!({ "refresh_token": tokens["refresh_token"] });
-    let tokens = json_of(nobody.post("/api/auth/refresh").json(&refresh), 200).await;
+    let tokens = json_of(anonymous.post("/api/auth/refresh").json(&refresh), 200).await;
     has(&tokens, &["access_token", "refresh_token", "expires_in"]);
     let admin = Client {
         token: Some(text(&tokens, "access_token").to_owned()),
-        ..nobody
+        ..anonymous
     };
     let me = json_of(admin.get("/api/auth/me"), 200).await;
     assert_eq!(text(&me, "username"), "admin");
     assert_eq!(status(admin.post("/api/auth/logout")).await, 204);
     problem(admin.get("/api/auth/me"), 401, "unauthenticated").await;
     let wrong = json!({ "username": "admin", "password": "wrong" });
-    let wrong = server.nobody().post("/api/auth/login").json(&wrong);
+    let wrong = server.anonymous().post("/api/auth/login").json(&wrong);
     problem(wrong, 401, "wrong_credentials").await;
 }
 

@@ -46,7 +46,7 @@ const fn row(name: &'static str, kind: Type, default: &'static str, example: &'s
     }
 }
 
-const fn with(needs: &'static [(&'static str, &'static str)], row: Row) -> Row {
+const fn requiring(needs: &'static [(&'static str, &'static str)], row: Row) -> Row {
     Row {
         example: (row.example.0, needs),
         ..row
@@ -56,31 +56,31 @@ const fn with(needs: &'static [(&'static str, &'static str)], row: Row) -> Row {
 #[rustfmt::skip]
 const ROWS: [Row; 24] = [
     row("SORTIE_VIDEO_RECORDING_ENABLED", Type::Bool, "false", "true"),
-    with(BUCKET,
+    requiring(BUCKET,
         row("SORTIE_RECORDING_STORAGE_BACKEND", Type::String(&["ftp", "S3 "]), "local", "s3")),
     row("SORTIE_RECORDING_STORAGE_PATH", Type::String(&[]), "/data/recordings", "/srv"),
     row("SORTIE_RECORDING_MAX_SIZE_MB", Type::Int, "500", "2000"),
     row("SORTIE_RECORDING_RETENTION_DAYS", Type::Int, "0", "30"),
-    with(S3, row("SORTIE_RECORDING_S3_BUCKET", Type::String(&["no/bucket", "x"]), "", "videos")),
-    with(S3, row("SORTIE_RECORDING_S3_REGION", Type::String(&["eu central"]), "us-east-1", "eu-central-1")),
-    with(S3, row("SORTIE_RECORDING_S3_ENDPOINT", Type::String(&["minio:9000", "http://"]), "", "http://minio:9000")),
-    with(S3, row("SORTIE_RECORDING_S3_PREFIX", Type::String(&["a//b"]), "recordings/", "videos/")),
+    requiring(S3, row("SORTIE_RECORDING_S3_BUCKET", Type::String(&["no/bucket", "x"]), "", "videos")),
+    requiring(S3, row("SORTIE_RECORDING_S3_REGION", Type::String(&["eu central"]), "us-east-1", "eu-central-1")),
+    requiring(S3, row("SORTIE_RECORDING_S3_ENDPOINT", Type::String(&["minio:9000", "http://"]), "", "http://minio:9000")),
+    requiring(S3, row("SORTIE_RECORDING_S3_PREFIX", Type::String(&["a//b"]), "recordings/", "videos/")),
     row("SORTIE_PORT", Type::Int, "8080", "81"),
     row("SORTIE_HOST", Type::String(&["localhost"]), "0.0.0.0", "127.0.0.1"),
-    with(POSTGRES, row("SORTIE_DB_TYPE", Type::String(&["mysql"]), "sqlite", "postgres")),
+    requiring(POSTGRES, row("SORTIE_DB_TYPE", Type::String(&["mysql"]), "sqlite", "postgres")),
     row("SORTIE_DB", Type::String(&[]), "sortie.db", "/data/sortie.db"),
-    with(POSTGRES, row("SORTIE_DB_DSN", Type::String(&["mysql://db"]), "", "postgres://sortie@db.example.com/sortie")),
-    with(POSTGRES, row("SORTIE_DB_HOST", Type::String(&[]), "", "db.example.com")),
-    with(POSTGRES, row("SORTIE_DB_PORT", Type::Int, "5432", "5433")),
-    with(POSTGRES, row("SORTIE_DB_USER", Type::String(&[]), "sortie", "ann")),
-    with(POSTGRES, row("SORTIE_DB_PASSWORD", Type::String(&[]), "", "secret")),
-    with(POSTGRES, row("SORTIE_DB_NAME", Type::String(&[]), "sortie", "videos")),
-    with(POSTGRES, row("SORTIE_DB_SSLMODE", Type::String(&["maybe"]), "prefer", "require")),
+    requiring(POSTGRES, row("SORTIE_DB_DSN", Type::String(&["mysql://db"]), "", "postgres://sortie@db.example.com/sortie")),
+    requiring(POSTGRES, row("SORTIE_DB_HOST", Type::String(&[]), "", "db.example.com")),
+    requiring(POSTGRES, row("SORTIE_DB_PORT", Type::Int, "5432", "5433")),
+    requiring(POSTGRES, row("SORTIE_DB_USER", Type::String(&[]), "sortie", "ann")),
+    requiring(POSTGRES, row("SORTIE_DB_PASSWORD", Type::String(&[]), "", "secret")),
+    requiring(POSTGRES, row("SORTIE_DB_NAME", Type::String(&[]), "sortie", "videos")),
+    requiring(POSTGRES, row("SORTIE_DB_SSLMODE", Type::String(&["maybe"]), "prefer", "require")),
     row("SORTIE_ADMIN_USERNAME", Type::String(&[" ann"]), "admin", "root"),
     row("SORTIE_ADMIN_PASSWORD", Type::String(&["short"]), "", "a good password"),
     row("SORTIE_JWT_SECRET", Type::String(&["short"]), "", "0123456789abcdef0123456789abcdef"),
     // The AWS credential chain reads the environment first.
-    with(AWS,
+    requiring(AWS,
         row("AWS_ACCESS_KEY_ID", Type::String(&[]), "", "key")),
 ];
 
@@ -111,7 +111,7 @@ impl Type {
 fn every_variable_exists_with_its_default() {
     for row in &ROWS {
         let described = VARIABLES.iter().find(|known| known.name == row.name);
-        let described = described.unwrap_or_else(|| panic!("{} is gone", row.name));
+        let described = described.unwrap_or_else(|| panic!("{} does not exist", row.name));
         let default = Some(described.default)
             .filter(|text| !text.starts_with('('))
             .unwrap_or_default();
@@ -128,7 +128,7 @@ fn wrong_value_error_names_variable_and_allowed_values() {
         for wrong in row.kind.wrong_values() {
             let errors = read(&set(row, wrong)).err().unwrap_or_default();
             let error = errors.iter().find(|error| error.variable == row.name);
-            let error = error.unwrap_or_else(|| panic!("{}={wrong} is taken", row.name));
+            let error = error.unwrap_or_else(|| panic!("{}={wrong} is accepted", row.name));
             assert!(error.message.len() > 20, "{}: {error}", row.name);
         }
     }
@@ -162,7 +162,7 @@ fn all_wrong_values_are_reported_together() {
 
 #[test]
 fn variables_take_effect() {
-    let config = read(&[]).expect("nothing is required");
+    let config = read(&[]).expect("no variable is required");
     assert!(!config.recording_enabled);
     assert_eq!(config.max_size_bytes, 500 * 1024 * 1024);
     assert_eq!(config.retention_days, 0);
@@ -175,7 +175,7 @@ fn variables_take_effect() {
         &config.storage,
         StorageConfig::Local(local) if local.path.as_os_str() == "/data/recordings"
     ));
-    let config = read(S3).expect("that is enough");
+    let config = read(S3).expect("a valid configuration");
     assert!(matches!(
         &config.storage,
         StorageConfig::S3(s3) if s3.bucket == "videos"

@@ -42,7 +42,7 @@ fn table() -> Vec<Row> {
 }
 
 /// A kind of caller.
-struct Kind {
+struct Caller {
     name: &'static str,
     client: Client,
     /// Whether the caller is authenticated.
@@ -57,8 +57,8 @@ struct Kind {
     has_signed_in: bool,
 }
 
-impl Kind {
-    fn may(&self, row: &Row) -> bool {
+impl Caller {
+    fn is_allowed(&self, row: &Row) -> bool {
         let by_scope = match (self.scope, row.scopes.as_str()) {
             (_, "none: sign in") => self.has_signed_in,
             (Some(RECORDING_TOKEN), needed) => needed.split(", ").any(|it| it == RECORDING_TOKEN),
@@ -70,7 +70,7 @@ impl Kind {
             "owner" => self.is_owner || self.is_admin,
             // Metrics are private unless configured otherwise.
             "admin" | "scraper" => self.is_admin,
-            other => panic!("{other} is nobody that this test knows"),
+            other => panic!("{other} is an unknown role"),
         };
         by_scope && by_role
     }
@@ -114,7 +114,7 @@ async fn recording_token(owner: &Client, session: &str) -> Client {
 }
 
 /// Every kind of caller; the third owns the objects in the paths.
-async fn kinds(server: &TestServer) -> Vec<Kind> {
+async fn callers(server: &TestServer) -> Vec<Caller> {
     let (admin, owner) = (server.admin().await, server.user("owner").await);
     let disabled = server.user("disabled").await;
     let token_of_disabled = api_token(&disabled, "record").await;
@@ -122,7 +122,7 @@ async fn kinds(server: &TestServer) -> Vec<Kind> {
     let change = admin.request(Method::PATCH, &path);
     json_of(change.json(&json!({ "disabled": true })), 200).await;
 
-    let kind = |name, client: Client, is_owner, is_admin| Kind {
+    let caller = |name, client: Client, is_owner, is_admin| Caller {
         name,
         client,
         is_known: true,
@@ -131,31 +131,31 @@ async fn kinds(server: &TestServer) -> Vec<Kind> {
         scope: None,
         has_signed_in: true,
     };
-    let unknown = |name, client| Kind {
+    let unknown = |name, client| Caller {
         is_known: false,
-        ..kind(name, client, false, false)
+        ..caller(name, client, false, false)
     };
-    let scoped = |name, scope, client, is_owner, is_admin| Kind {
+    let scoped = |name, scope, client, is_owner, is_admin| Caller {
         scope: Some(scope),
         has_signed_in: false,
-        ..kind(name, client, is_owner, is_admin)
+        ..caller(name, client, is_owner, is_admin)
     };
-    let platform = |name, token: String, is_admin| Kind {
+    let platform = |name, token: String, is_admin| Caller {
         has_signed_in: false,
-        ..kind(name, with_token(&owner, token), false, is_admin)
+        ..caller(name, with_token(&owner, token), false, is_admin)
     };
-    let mut forged = server.nobody();
+    let mut forged = server.anonymous();
     forged.token = Some("sortie_0123456789012345678901234567890123456789".to_owned());
     vec![
-        unknown("nobody", server.nobody()),
-        kind("user", server.user("user").await, false, false),
-        kind(
+        unknown("nobody", server.anonymous()),
+        caller("user", server.user("user").await, false, false),
+        caller(
             "owner",
             server.sign_in("owner", "a good password").await,
             true,
             false,
         ),
-        kind("admin", server.admin().await, false, true),
+        caller("admin", server.admin().await, false, true),
         scoped(
             "owner's token: record",
             "record",
@@ -224,14 +224,17 @@ async fn kinds(server: &TestServer) -> Vec<Kind> {
 
 /// Fills the path with a new object of the owner: an earlier caller may have deleted the last one. Also returns the
 /// recording and its session, if the path has one.
-async fn filled(
+async fn fill_path(
     path: &str,
     owner: &Client,
     admin: &Client,
     number: usize,
 ) -> (String, Option<(String, String)>) {
     if !path.contains("{id}") {
-        assert!(!path.contains('{'), "teach this test what {path} needs");
+        assert!(
+            !path.contains('{'),
+            "add the objects of {path} to this test"
+        );
         return (path.to_owned(), None);
     }
     let made = async |client: &Client, path: &str, body: serde_json::Value| {
@@ -251,7 +254,7 @@ async fn filled(
         let mut list = list.as_array().into_iter().flatten();
         let current = list
             .find(|it| it["current"] == true)
-            .expect("the present one");
+            .expect("the current sign-in");
         let id = current["id"].as_str().expect("an id");
         (id.to_owned(), None)
     } else if path.starts_with("/api/tokens/") {
@@ -259,17 +262,17 @@ async fn filled(
         let id = made(owner, "/api/tokens", body).await;
         (id, None)
     } else if path.starts_with("/api/admin/users/") {
-        let name = format!("somebody {number}");
+        let name = format!("user {number}");
         let body = json!({ "username": name, "password": "a good password" });
         (made(admin, "/api/admin/users", body).await, None)
     } else {
-        panic!("teach this test what {path} names")
+        panic!("add the objects of {path} to this test")
     };
     (path.replace("{id}", &id), recording)
 }
 
 /// Shapes a request that passes the validation some routes perform before the ownership check.
-fn shaped(request: RequestBuilder, row: &Row, recording: Option<String>) -> RequestBuilder {
+fn shape_request(request: RequestBuilder, row: &Row, recording: Option<String>) -> RequestBuilder {
     let request = request.header("tus-resumable", "1.0.0");
     let recording = recording.unwrap_or_default();
     match (row.method.as_str(), row.path.as_str()) {
@@ -301,12 +304,12 @@ async fn every_route_admits_exactly_the_callers_of_the_table() {
     // Without an appliance, its routes would be missing.
     let appliance = Arc::new(FakeRecorder::new());
     let server = TestServer::with_appliance(&variables, Some(appliance)).await;
-    let kinds = kinds(&server).await;
+    let callers = callers(&server).await;
     // Separate sign-ins, so that requests of `/api/auth/logout` do not end a sign-in still in use.
     let owner = server.sign_in("owner", "a good password").await;
     let admin = server.admin().await;
     let rows = table();
-    assert!(rows.len() > 30, "the page has lost its table");
+    assert!(rows.len() > 30, "no table in the page");
     let mut wrong = Vec::new();
     let mut asked = 0;
     for row in rows {
@@ -315,25 +318,25 @@ async fn every_route_admits_exactly_the_callers_of_the_table() {
         if row.path == "/api/auth/logout" || ends_others {
             continue;
         }
-        let mut of_nobody = None::<u16>;
-        for kind in &kinds {
-            let (path, recording) = filled(&row.path, &owner, &admin, asked).await;
+        let mut first_status = None::<u16>;
+        for caller in &callers {
+            let (path, recording) = fill_path(&row.path, &owner, &admin, asked).await;
             let (recording, session) = recording.unzip();
-            let client = match (kind.name, session) {
+            let client = match (caller.name, session) {
                 (RECORDING_TOKEN, Some(session)) => &recording_token(&owner, &session).await,
                 (RECORDING_TOKEN, None) => &recording_token(&owner, &owner.session().await).await,
-                _ => &kind.client,
+                _ => &caller.client,
             };
             let request = client.request(row.method.clone(), &path);
-            let request = shaped(request, &row, recording);
+            let request = shape_request(request, &row, recording);
             let status = request.send().await.expect("an answer").status().as_u16();
             asked += 1;
             let is_right = if row.who == "public" {
                 // Public routes answer every caller alike.
-                *of_nobody.get_or_insert(status) == status
-            } else if !kind.is_known {
+                *first_status.get_or_insert(status) == status
+            } else if !caller.is_known {
                 status == 401
-            } else if kind.may(&row) {
+            } else if caller.is_allowed(&row) {
                 status < 500 && ![401, 403, 404, 405].contains(&status)
             } else {
                 status == 403
@@ -341,12 +344,12 @@ async fn every_route_admits_exactly_the_callers_of_the_table() {
             if !is_right {
                 wrong.push(format!(
                     "{} {} as {}: {status}",
-                    row.method, row.path, kind.name
+                    row.method, row.path, caller.name
                 ));
             }
         }
     }
-    println!("{asked} requests by {} kinds of callers", kinds.len());
+    println!("{asked} requests by {} callers of callers", callers.len());
     assert!(
         wrong.is_empty(),
         "{} of {asked}:\n{}",

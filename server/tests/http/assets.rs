@@ -9,7 +9,7 @@ use reqwest::{Method, Response, StatusCode};
 use sha2::{Digest, Sha256};
 
 async fn get(server: &TestServer, path: &str, headers: &[(&str, &str)]) -> Response {
-    let mut request = server.nobody().get(path);
+    let mut request = server.anonymous().get(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -59,11 +59,11 @@ async fn api_routes_never_return_a_page() {
         "/favicon.xyz",
         "/a/b.wasm",
     ] {
-        problem(server.nobody().get(path), 404, "not_found").await;
+        problem(server.anonymous().get(path), 404, "not_found").await;
     }
     for method in [Method::POST, Method::PUT, Method::DELETE] {
         problem(
-            server.nobody().request(method, "/recordings"),
+            server.anonymous().request(method, "/recordings"),
             405,
             "method_not_allowed",
         )
@@ -180,7 +180,7 @@ async fn unchanged_page_returns_304() {
 async fn head_of_a_page_equals_get_without_the_body() {
     let server = TestServer::start().await;
     let answer = server
-        .nobody()
+        .anonymous()
         .request(Method::HEAD, "/recordings")
         .send()
         .await
@@ -191,7 +191,7 @@ async fn head_of_a_page_equals_get_without_the_body() {
     assert_eq!(header(&answer, "content-type"), "text/html; charset=utf-8");
     assert!(answer.bytes().await.unwrap().is_empty());
     let missing = server
-        .nobody()
+        .anonymous()
         .request(Method::HEAD, "/no.js")
         .send()
         .await

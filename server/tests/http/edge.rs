@@ -247,7 +247,7 @@ async fn trailing_slash_of_an_api_path_is_ignored() {
 #[tokio::test]
 async fn concurrent_readiness_checks_are_independent() {
     let server = TestServer::start().await;
-    let client = server.nobody();
+    let client = server.anonymous();
     let calls = (0..50).map(|_| client.get("/readyz").send());
     for answer in futures_util::future::join_all(calls).await {
         assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
@@ -261,7 +261,7 @@ async fn concurrent_readiness_checks_are_independent() {
 /// Fails to sign in with these forwarding headers; returns the address in the audit log.
 async fn written_address(server: &TestServer, headers: &[(&str, &str)]) -> Value {
     let admin = server.admin().await;
-    let mut guess = server.nobody().post("/api/auth/login");
+    let mut guess = server.anonymous().post("/api/auth/login");
     for (name, value) in headers {
         guess = guess.header(*name, *value);
     }
@@ -305,7 +305,7 @@ async fn client_address_comes_from_trusted_proxies_only() {
 }
 
 async fn sign_in_cookies(server: &TestServer, headers: &[(&str, &str)]) -> Vec<String> {
-    let mut login = server.nobody().post("/api/auth/login");
+    let mut login = server.anonymous().post("/api/auth/login");
     for (name, value) in headers {
         login = login.header(*name, *value);
     }
@@ -411,7 +411,7 @@ async fn unsafe_request_id_of_a_client_is_replaced() {
         (&"a".repeat(65), false),
     ] {
         let answer = server
-            .nobody()
+            .anonymous()
             .get("/healthz")
             .header("X-Request-Id", given);
         let id = header(&answer.send().await.expect("an answer"), "x-request-id");
@@ -703,7 +703,7 @@ async fn connections_beyond_the_limit_of_an_address_are_refused_unless_one_is_id
     let body: Value = serde_json::from_str(body).expect("JSON");
     assert_eq!(body["code"], "too_many_requests");
     drop(busy);
-    crate::support::until("the seats are free", async || {
+    crate::support::until("the connections are closed", async || {
         let mut stream = connect(&server).await;
         let _ = stream
             .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -735,7 +735,7 @@ async fn trickling_sign_in_body_is_cut_off() {
             tokio::select! {
                 () = answered => {}
                 () = trickle => panic!("{path}: cut without an answer"),
-                () = tokio::time::sleep(FOREVER) => panic!("{path}: goes on"),
+                () = tokio::time::sleep(FOREVER) => panic!("{path}: not cut off"),
             }
             assert_eq!(&answer, b"HTTP/1.1 408", "{path}");
         }
@@ -827,19 +827,19 @@ async fn open_uploads_leave_file_descriptors_for_other_requests() {
         )
         .env("SORTIE_UPLOADS_PER_USER", "1000");
     let process = crate::support::process::Process::start(&mut command, Some(folder));
-    let nobody = Client {
+    let anonymous = Client {
         http: reqwest::Client::new(),
         url: process.url.clone(),
         token: None,
         user_id: String::new(),
     };
-    let login = nobody
+    let login = anonymous
         .post("/api/auth/login")
         .json(&json!({ "username": "admin", "password": crate::support::ADMIN_PASSWORD }));
     let token = json_of(login, 200).await["access_token"]
         .as_str()
         .map(str::to_owned);
-    let admin = Client { token, ..nobody };
+    let admin = Client { token, ..anonymous };
     let create = || {
         admin
             .tus(Method::POST, "/api/uploads")

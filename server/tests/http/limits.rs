@@ -62,7 +62,7 @@ async fn slow_heads_are_cut_off_while_others_are_served() {
         }
     };
     let served = server
-        .nobody()
+        .anonymous()
         .get("/healthz")
         .send()
         .await
@@ -70,7 +70,7 @@ async fn slow_heads_are_cut_off_while_others_are_served() {
     assert!(served.status().is_success());
     tokio::time::timeout(FOREVER, trickle)
         .await
-        .expect("the slow ones are cut");
+        .expect("the slow connections are cut off");
 }
 
 #[tokio::test]

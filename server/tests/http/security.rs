@@ -9,7 +9,12 @@ const SITE: &str = "https://app.example.com";
 async fn pages_refuse_framing_and_foreign_scripts() {
     let server = TestServer::start().await;
     for path in ["/", "/recordings", "/index.html"] {
-        let answer = server.nobody().get(path).send().await.expect("an answer");
+        let answer = server
+            .anonymous()
+            .get(path)
+            .send()
+            .await
+            .expect("an answer");
         let policy = header(&answer, "content-security-policy");
         assert!(policy.starts_with("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'"));
         assert!(!policy.contains("unsafe-inline") && !policy.contains("'unsafe-eval'"));
@@ -39,7 +44,12 @@ async fn pages_refuse_framing_and_foreign_scripts() {
 async fn data_cannot_be_rendered_as_a_page() {
     let server = TestServer::start().await;
     for path in ["/api/info", "/api/no/such", "/api/recordings"] {
-        let answer = server.nobody().get(path).send().await.expect("an answer");
+        let answer = server
+            .anonymous()
+            .get(path)
+            .send()
+            .await
+            .expect("an answer");
         assert_eq!(
             header(&answer, "content-security-policy"),
             "default-src 'none'; frame-ancestors 'none'",
@@ -73,13 +83,13 @@ async fn recording_opens_in_its_own_tab() {
 async fn configured_origins_may_frame_pages_only() {
     let sites = "https://app.example.com, http://localhost:3000";
     let server = TestServer::with(&[("SORTIE_FRAME_ANCESTORS", sites)]).await;
-    let page = server.nobody().get("/").send().await.expect("an answer");
+    let page = server.anonymous().get("/").send().await.expect("an answer");
     let policy = header(&page, "content-security-policy");
     let named = "frame-ancestors 'self' https://app.example.com http://localhost:3000";
     assert!(policy.ends_with(named), "{policy}");
     assert_eq!(header(&page, "x-frame-options"), "");
     let data = server
-        .nobody()
+        .anonymous()
         .get("/api/info")
         .send()
         .await
@@ -91,7 +101,10 @@ async fn configured_origins_may_frame_pages_only() {
 async fn hsts_is_sent_over_https_only() {
     let server = TestServer::start().await;
     for (proto, expected) in [("https", "max-age=31536000"), ("http", ""), ("", "")] {
-        let request = server.nobody().get("/").header("X-Forwarded-Proto", proto);
+        let request = server
+            .anonymous()
+            .get("/")
+            .header("X-Forwarded-Proto", proto);
         let answer = request.send().await.expect("an answer");
         assert_eq!(
             header(&answer, "strict-transport-security"),
@@ -101,7 +114,7 @@ async fn hsts_is_sent_over_https_only() {
     }
     let server = TestServer::with(&[("SORTIE_HSTS_SECONDS", "0")]).await;
     let request = server
-        .nobody()
+        .anonymous()
         .get("/")
         .header("X-Forwarded-Proto", "https");
     let answer = request.send().await.expect("an answer");
@@ -111,7 +124,9 @@ async fn hsts_is_sent_over_https_only() {
 #[tokio::test]
 async fn cross_origin_requests_require_a_configured_origin() {
     let server = TestServer::start().await;
-    let request = server.nobody().request(Method::OPTIONS, "/api/recordings");
+    let request = server
+        .anonymous()
+        .request(Method::OPTIONS, "/api/recordings");
     let request = request
         .header("Origin", SITE)
         .header("Access-Control-Request-Method", "GET");
@@ -124,9 +139,9 @@ async fn cross_origin_requests_require_a_configured_origin() {
 #[tokio::test]
 async fn configured_origin_may_use_tokens_and_read_tus_headers() {
     let server = TestServer::with(&[("SORTIE_CORS_ORIGINS", SITE)]).await;
-    let nobody = server.nobody();
+    let anonymous = server.anonymous();
     let preflight = |origin| {
-        nobody
+        anonymous
             .request(Method::OPTIONS, "/api/uploads")
             .header("Origin", origin)
             .header("Access-Control-Request-Method", "POST")
@@ -175,7 +190,7 @@ async fn configured_origin_may_use_tokens_and_read_tus_headers() {
     assert_eq!(header(&stranger, "access-control-allow-origin"), "");
     assert_eq!(header(&stranger, "vary"), "Origin");
     // An `OPTIONS` request of a tus client is not a preflight.
-    let announced = nobody.request(Method::OPTIONS, "/api/uploads");
+    let announced = anonymous.request(Method::OPTIONS, "/api/uploads");
     let announced = announced
         .header("Origin", SITE)
         .send()

@@ -7,7 +7,7 @@ use serde_json::Value;
 use sqlx::Row as _;
 
 /// Follows the pages of a list to its end; returns every recording's ID and the number of pages.
-async fn all(client: &Client, path: &str) -> (Vec<String>, usize) {
+async fn all_pages(client: &Client, path: &str) -> (Vec<String>, usize) {
     let (mut ids, mut pages, mut next) = (Vec::new(), 0, Some(path.to_owned()));
     while let Some(path) = next {
         let answer = client.get(&path).send().await.expect("an answer");
@@ -51,15 +51,15 @@ async fn recording_list_is_filtered_ordered_and_paged() {
         made[0].clone(),
     ];
     let oldest_first: Vec<_> = newest_first.iter().rev().cloned().collect();
-    let mine = async |query: &str| all(&ann, &format!("/api/recordings?{query}")).await.0;
+    let mine = async |query: &str| all_pages(&ann, &format!("/api/recordings?{query}")).await.0;
     assert_eq!(mine("").await, newest_first);
     assert_eq!(mine("order=asc").await, oldest_first);
     assert_eq!(
-        all(&ann, "/api/recordings?limit=2").await,
+        all_pages(&ann, "/api/recordings?limit=2").await,
         (newest_first.clone(), 3)
     );
     assert_eq!(
-        all(&ann, "/api/recordings?limit=2&order=asc").await,
+        all_pages(&ann, "/api/recordings?limit=2&order=asc").await,
         (oldest_first, 3)
     );
     assert_eq!(
@@ -96,16 +96,16 @@ async fn recording_list_is_filtered_ordered_and_paged() {
     );
 
     let admin = server.admin().await;
-    let (everybodys, _) = all(&admin, "/api/admin/recordings?limit=1").await;
-    assert_eq!(everybodys.len(), 6);
+    let (all_users, _) = all_pages(&admin, "/api/admin/recordings?limit=1").await;
+    assert_eq!(all_users.len(), 6);
     for bob in [bob.user_id.as_str(), "bob", "Bob"] {
         let path = format!("/api/admin/recordings?user_id={bob}");
-        assert_eq!(all(&admin, &path).await.0, [&foreign[..]], "{bob}");
+        assert_eq!(all_pages(&admin, &path).await.0, [&foreign[..]], "{bob}");
     }
-    let nobodys = all(&admin, "/api/admin/recordings?user_id=nobody").await;
-    assert!(nobodys.0.is_empty(), "{nobodys:?}");
+    let unknown_users = all_pages(&admin, "/api/admin/recordings?user_id=nobody").await;
+    assert!(unknown_users.0.is_empty(), "{unknown_users:?}");
     assert_eq!(
-        all(&admin, "/api/admin/recordings?q=BOB").await.0,
+        all_pages(&admin, "/api/admin/recordings?q=BOB").await.0,
         [&foreign[..]]
     );
     let rows = json_of(admin.get("/api/admin/recordings?q=bob"), 200).await;
@@ -142,7 +142,7 @@ async fn pages_are_stable_while_recordings_come_and_go() {
         .await;
     assert_eq!(answer.expect("an answer").status(), 204);
     client.start_recording().await;
-    assert_eq!(all(&client, next).await.0, [&made[1][..], &made[0]]);
+    assert_eq!(all_pages(&client, next).await.0, [&made[1][..], &made[0]]);
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ async fn foreign_sessions_and_recordings_are_not_accessible() {
                 .header("Upload-Offset", "0")
                 .body(body())
         };
-        problem(request(&server.nobody()), 401, "unauthenticated").await;
+        problem(request(&server.anonymous()), 401, "unauthenticated").await;
         let sentence = problem(request(&bob), 403, "forbidden").await;
         assert!(
             sentence.contains("belongs to another user"),
@@ -429,7 +429,7 @@ async fn bulk_delete_returns_one_line_per_recording() {
             .json(&json!({ "ids": ids })),
     )
     .await;
-    let told: Vec<_> = lines
+    let reply: Vec<_> = lines
         .iter()
         .map(|line| {
             let problem = line["problem"]["code"].as_str().unwrap_or_default();
@@ -437,7 +437,7 @@ async fn bulk_delete_returns_one_line_per_recording() {
         })
         .collect();
     assert_eq!(
-        told,
+        reply,
         [
             (Some(first.as_str()), Some("deleted"), ""),
             (Some(foreign.as_str()), Some("failed"), "forbidden"),
@@ -486,7 +486,7 @@ async fn bulk_delete_stops_when_its_user_is_disabled() {
         .post("/api/recordings/delete")
         .json(&json!({ "ids": ids }));
     let mut answer = delete.send().await.expect("an answer");
-    let mut told = answer
+    let mut reply = answer
         .chunk()
         .await
         .expect("a line")
@@ -497,9 +497,9 @@ async fn bulk_delete_stops_when_its_user_is_disabled() {
         .json(&json!({ "disabled": true }));
     json_of(disable, 200).await;
     while let Some(piece) = answer.chunk().await.expect("a line") {
-        told.extend_from_slice(&piece);
+        reply.extend_from_slice(&piece);
     }
-    let last = told.trim_ascii_end().rsplit(|&byte| byte == b'\n').next();
+    let last = reply.trim_ascii_end().rsplit(|&byte| byte == b'\n').next();
     let last: Value = serde_json::from_slice(last.expect("a line")).expect("JSON");
     assert_eq!(last["status"], "failed", "{last}");
     assert_eq!(last["problem"]["status"], 401, "{last}");
@@ -526,17 +526,17 @@ async fn bulk_delete_stops_when_the_client_disconnects() {
     );
     let sent = stream.write_all(request.as_bytes()).await;
     sent.expect("a request");
-    let mut told = Vec::new();
-    while !String::from_utf8_lossy(&told).contains("\"deleted\"") {
-        let read = stream.read_buf(&mut told).await.expect("an answer");
-        assert!(read > 0, "{}", String::from_utf8_lossy(&told));
+    let mut reply = Vec::new();
+    while !String::from_utf8_lossy(&reply).contains("\"deleted\"") {
+        let read = stream.read_buf(&mut reply).await.expect("an answer");
+        assert!(read > 0, "{}", String::from_utf8_lossy(&reply));
     }
     stream.shutdown().await.expect("the end of the request");
     // The closed connection cannot receive the next line.
-    stream.read_to_end(&mut told).await.expect("the rest");
+    stream.read_to_end(&mut reply).await.expect("the rest");
     // The running deletion is completed.
     let mut counts = Vec::new();
-    crate::support::until("the deletion rests", async || {
+    crate::support::until("the number of recordings is stable", async || {
         let left = json_of(ann.get("/api/recordings"), 200).await;
         counts.push(left.as_array().map_or(0, Vec::len));
         counts.len() > 20
@@ -552,7 +552,11 @@ async fn bulk_delete_stops_when_the_client_disconnects() {
 }
 
 /// Asserts that every received byte is in the file or in a reported range; returns the row.
-async fn accounted(client: &crate::support::Client, id: &str, received: usize) -> Value {
+async fn check_every_byte_accounted(
+    client: &crate::support::Client,
+    id: &str,
+    received: usize,
+) -> Value {
     let row = client.recording(id).await;
     let number = |value: &Value| value.as_u64().unwrap_or(0);
     assert_eq!(number(&row["received_bytes"]), received as u64, "{row}");
@@ -577,11 +581,11 @@ async fn recording_with_data_left_out_is_ready_and_has_a_note() {
     let webm = chromium_webm();
 
     let whole = client.record(&webm).await;
-    let row = accounted(&client, &whole, webm.len()).await;
+    let row = check_every_byte_accounted(&client, &whole, webm.len()).await;
     assert_eq!(row["note"], Value::Null, "{row}");
 
     let torn = client.record(&webm[..webm.len() - 5]).await;
-    let row = accounted(&client, &torn, webm.len() - 5).await;
+    let row = check_every_byte_accounted(&client, &torn, webm.len() - 5).await;
     assert_eq!(
         (&row["status"], &row["left_out"][0]["reason"]),
         (&"ready".into(), &"torn".into())
@@ -595,7 +599,7 @@ async fn recording_with_data_left_out_is_ready_and_has_a_note() {
     let other = include_bytes!("../../../media/tests/data/chromium-avc1-mkv.mkv");
     let mixed = [&webm[..], other].concat();
     let mixed_id = client.record(&mixed).await;
-    let row = accounted(&client, &mixed_id, mixed.len()).await;
+    let row = check_every_byte_accounted(&client, &mixed_id, mixed.len()).await;
     let hidden = serde_json::json!([
         {"offset": webm.len(), "length": other.len(), "reason": "other_recording"}
     ]);

@@ -42,9 +42,9 @@ async fn started(installation: &Arc<Installation>) -> Process {
 }
 
 /// Deterministic random numbers.
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -57,9 +57,9 @@ impl Dice {
 struct Servers(RwLock<Vec<Process>>);
 
 impl Servers {
-    async fn any(&self, dice: &mut Dice) -> String {
+    async fn random_url(&self, rng: &mut Rng) -> String {
         let servers = self.0.read().await;
-        let n = dice.below(servers.len() as u64);
+        let n = rng.below(servers.len() as u64);
         servers[usize::try_from(n).expect("small")].url.clone()
     }
 }
@@ -72,14 +72,14 @@ async fn upload(
     id: &str,
     stream: &[u8],
     answered: &AtomicU64,
-    mut dice: Dice,
+    mut rng: Rng,
 ) {
     let upload = format!("/api/uploads/{id}");
     let (mut at, mut safe, length) = (0u64, 0u64, stream.len() as u64);
     while at < length {
-        let end = (at + 1 + dice.below(MIB)).min(length);
+        let end = (at + 1 + rng.below(MIB)).min(length);
         let range = usize::try_from(at).expect("small")..usize::try_from(end).expect("small");
-        let there = client.at(&servers.any(&mut dice).await);
+        let there = client.at(&servers.random_url(&mut rng).await);
         let mut patch = there.patch(&upload, at, stream[range].to_vec());
         if end == length {
             patch = patch.header("Upload-Length", length);
@@ -92,7 +92,7 @@ async fn upload(
             continue;
         }
         at = loop {
-            let there = client.at(&servers.any(&mut dice).await);
+            let there = client.at(&servers.random_url(&mut rng).await);
             let asked = there.tus(Method::HEAD, &upload).send().await;
             match asked {
                 Ok(answer) if answer.status() == StatusCode::OK => {
@@ -117,7 +117,7 @@ async fn upload(
     }
 }
 
-async fn when_ready(client: &Client, id: &str) -> Value {
+async fn wait_until_ready(client: &Client, id: &str) -> Value {
     let waiting = async {
         loop {
             let recording = client.recording(id).await;
@@ -128,7 +128,7 @@ async fn when_ready(client: &Client, id: &str) -> Value {
         }
     };
     let waited = tokio::time::timeout(PATIENCE, waiting).await;
-    waited.expect("it is finished in the end")
+    waited.expect("the recording is finished in time")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,33 +154,33 @@ async fn random_kills_of_three_replicas_lose_no_byte() {
         );
         let (task_id, client) = (id.clone(), client.at(&client.url));
         let task = tokio::spawn(async move {
-            let dice = Dice(n * 0x9E37_79B9);
-            upload(&servers, &client, &task_id, &stream, &answered, dice).await;
+            let rng = Rng(n * 0x9E37_79B9);
+            upload(&servers, &client, &task_id, &stream, &answered, rng).await;
         });
         uploads.push((id, task));
     }
     // Kills depend on acknowledged bytes, so that a slow machine has as many.
     let total = STREAMS * stream.len() as u64;
-    let mut dice = Dice(0x2545_F491);
+    let mut rng = Rng(0x2545_F491);
     for kill in 1..=KILLS {
-        let when = total * kill / (KILLS + 1) - dice.below(MIB / 2);
+        let when = total * kill / (KILLS + 1) - rng.below(MIB / 2);
         let reached = async {
             while answered.load(Ordering::SeqCst) < when {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
         let reached = tokio::time::timeout(PATIENCE, reached).await;
-        assert!(reached.is_ok(), "the uploads hang");
-        let n = usize::try_from(dice.below(3)).expect("small");
+        assert!(reached.is_ok(), "the uploads make no progress");
+        let n = usize::try_from(rng.below(3)).expect("small");
         let _ = servers.0.write().await[n].child.kill();
         let fresh = started(&installation).await;
         servers.0.write().await[n] = fresh;
     }
-    let url = servers.any(&mut dice).await;
+    let url = servers.random_url(&mut rng).await;
     let client = client.at(&url);
     for (id, task) in uploads {
         task.await.expect("no byte that was answered for is lost");
-        let recording = when_ready(&client, &id).await;
+        let recording = wait_until_ready(&client, &id).await;
         assert_eq!(recording["status"], "ready", "{recording}");
         assert_eq!(recording["interrupted"], false, "{recording}");
         assert!(download(&client, &id).await == finished(&stream));
@@ -202,7 +202,7 @@ async fn replica_finishes_upload_of_a_killed_one() {
     assert_eq!(answer.status(), StatusCode::NO_CONTENT);
     drop(doomed);
     let client = client.at(&other.url);
-    let recording = when_ready(&client, &id).await;
+    let recording = wait_until_ready(&client, &id).await;
     assert_eq!(recording["status"], "ready", "{recording}");
     assert_eq!(recording["interrupted"], true, "{recording}");
     assert!(download(&client, &id).await == finished(&stream));

@@ -1,9 +1,9 @@
 //! Several servers on one PostgreSQL database and one bucket.
 #![cfg(all(feature = "postgres", feature = "s3"))]
 
-mod abroad;
 mod killed;
 mod postgres;
+mod propagation;
 mod s3_kill;
 #[path = "../support/mod.rs"]
 mod support;

@@ -23,7 +23,11 @@ async fn event_with(client: &Client, what: &str, act: impl Future<Output = ()>) 
     act.await;
     let waiting = async {
         while !seen.contains(what) {
-            let chunk = answer.chunk().await.expect("bytes").expect("it goes on");
+            let chunk = answer
+                .chunk()
+                .await
+                .expect("bytes")
+                .expect("the stream continues");
             seen.push_str(&String::from_utf8_lossy(&chunk));
         }
     };

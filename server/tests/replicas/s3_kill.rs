@@ -44,7 +44,7 @@ fn recording() -> Vec<u8> {
 }
 
 /// Kills the server at the `n`th request of a finish. Returns `false` if the finish has fewer requests.
-async fn killed(n: u64, fault: Fault, stream: &[u8]) -> bool {
+async fn finish_killed_at(n: u64, fault: Fault, stream: &[u8]) -> bool {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
     let mut server = s3_server(&proxy.endpoint, &[]).await;
     server.stop().await;
@@ -110,7 +110,7 @@ async fn killed(n: u64, fault: Fault, stream: &[u8]) -> bool {
     let stored = stored.await.expect("an answer").bytes().await;
     assert!(
         stored.expect("a body") == finished(stream),
-        "{fault:?} of request {n}: other bytes"
+        "{fault:?} of request {n}: bytes differ"
     );
     met
 }
@@ -120,7 +120,7 @@ async fn finish_killed_at_any_store_request_resumes() {
     let stream = recording();
     for fault in [Fault::CutBefore, Fault::CutAfter] {
         let met = futures_util::stream::iter(1..=MOST)
-            .map(|n| killed(n, fault, &stream))
+            .map(|n| finish_killed_at(n, fault, &stream))
             .buffered(4)
             .take_while(|&met| std::future::ready(met))
             .count()

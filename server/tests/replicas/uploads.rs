@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::Installation;
-use crate::support::hanging::Hanging;
+use crate::support::stalled::StalledPatch;
 use crate::support::streams::{download, finished, large_webm, send};
 use crate::support::{Client, chromium_webm, json_of, problem, until};
 
@@ -64,14 +64,14 @@ async fn server_without_the_lease_stores_no_byte() {
     let (id, _) = here.start_recording().await;
     send(&here, &id, &stream, 0, 10_000, 5_000).await;
     // A body stalls at the first server while the sender resumes at the second.
-    let mut hanging = Hanging::open(&here, &id, 10_000, 5_000).await;
-    hanging.send(&[0xEE; 4_000]).await;
+    let mut stalled = StalledPatch::open(&here, &id, 10_000, 5_000).await;
+    stalled.send(&[0xEE; 4_000]).await;
     assert_eq!(there.offset(&id).await, 10_000);
     send(&there, &id, &stream, 10_000, 20_000, 5_000).await;
     // It ends with different bytes than the second server received.
-    hanging.send(&[0xEE; 1_000]).await;
-    let told = hanging.told().await;
-    assert!(told.starts_with("HTTP/1.1 423"), "{told}");
+    stalled.send(&[0xEE; 1_000]).await;
+    let reply = stalled.answer_head().await;
+    assert!(reply.starts_with("HTTP/1.1 423"), "{reply}");
     assert_eq!(there.offset(&id).await, 20_000);
     // An upload deleted at one server is gone at the other, despite its cache.
     let (gone, _) = here.start_recording().await;

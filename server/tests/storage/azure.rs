@@ -5,7 +5,7 @@ use crate::support::azurite::{ACCOUNT, CONTAINER, KEY, azurite};
 use crate::support::fault_proxy::{Fault, FaultProxy};
 use crate::support::store::{
     MIB, check_bad_day, check_deletion, check_failed, check_life, check_lost_completion,
-    check_restarts, confirmed, started,
+    check_restarts, run_until_ready, wait_until_confirmed,
 };
 use crate::support::streams::{large_webm, send};
 
@@ -73,7 +73,7 @@ async fn lost_blocks_fail_the_recording() {
     let stream = large_webm(20 * MIB);
     let (id, _) = client.start_recording().await;
     send(&client, &id, &stream, 0, 19 * MIB, 4 * MIB).await;
-    confirmed(&server, &id, 1).await;
+    wait_until_confirmed(&server, &id, 1).await;
     proxy.plan(|_, line| {
         if line.contains("comp=blocklist") {
             Fault::Refused("InvalidBlockList")
@@ -91,7 +91,7 @@ async fn lost_blocks_fail_the_recording() {
 
 #[test]
 fn missing_container_stops_the_start() {
-    let said = started(&[
+    let said = run_until_ready(&[
         ("SORTIE_RECORDING_STORAGE_BACKEND", "azure"),
         ("SORTIE_RECORDING_AZURE_CONTAINER", "nowhere"),
         ("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT),

@@ -8,7 +8,7 @@ use crate::support::fault_proxy::{Fault, FaultProxy};
 use crate::support::seaweedfs::{ADMIN, BUCKET, seaweedfs};
 use crate::support::store::{
     MIB, check_bad_day, check_deletion, check_failed, check_life, check_lost_completion,
-    check_restarts, confirmed, s3_server, started,
+    check_restarts, run_until_ready, s3_server, wait_until_confirmed,
 };
 use crate::support::streams::{download, finished, large_webm, send};
 use crate::support::{TestServer, chromium_webm, header, json_of};
@@ -18,7 +18,7 @@ use sortie_server::{
 };
 
 /// A single server, which stages unconfirmed bytes on its own disk.
-async fn lone_server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
+async fn single_server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
     let sqlite = [("SORTIE_DB_TYPE", "sqlite")];
     s3_server(endpoint, &[more, &sqlite].concat()).await
 }
@@ -59,7 +59,7 @@ async fn lost_answer_to_the_completion_is_tolerated() {
 #[tokio::test]
 async fn store_outage_does_not_stop_a_recording() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
-    let server = lone_server(&proxy.endpoint, &[]).await;
+    let server = single_server(&proxy.endpoint, &[]).await;
     let client = server.admin().await;
     let stream = large_webm(30 * MIB);
     let (id, _) = client.start_recording().await;
@@ -74,12 +74,12 @@ async fn store_outage_does_not_stop_a_recording() {
 #[tokio::test]
 async fn lost_multipart_upload_fails_the_recording() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
-    let mut server = lone_server(&proxy.endpoint, &[]).await;
+    let mut server = single_server(&proxy.endpoint, &[]).await;
     let client = server.admin().await;
     let stream = large_webm(20 * MIB);
     let (id, _) = client.start_recording().await;
     send(&client, &id, &stream, 0, 19 * MIB, 4 * MIB).await;
-    confirmed(&server, &id, 1).await;
+    wait_until_confirmed(&server, &id, 1).await;
     proxy.plan(|_, line| {
         if line.contains("uploadId=") {
             Fault::Status(404)
@@ -106,14 +106,14 @@ async fn lost_multipart_upload_fails_the_recording() {
 async fn sweep_removes_orphans_from_the_store() {
     let prefix = uuid::Uuid::new_v4().simple().to_string();
     let prefix = [("SORTIE_RECORDING_S3_PREFIX", prefix.as_str())];
-    let one = lone_server(&seaweedfs().endpoint, &prefix).await;
-    let other = lone_server(&seaweedfs().endpoint, &prefix).await;
+    let one = single_server(&seaweedfs().endpoint, &prefix).await;
+    let other = single_server(&seaweedfs().endpoint, &prefix).await;
     let client = one.admin().await;
     let ready = client.record(&chromium_webm()).await;
     let stream = large_webm(20 * MIB);
     let (growing, _) = client.start_recording().await;
     send(&client, &growing, &stream, 0, 19 * MIB, 4 * MIB).await;
-    confirmed(&one, &growing, 1).await;
+    wait_until_confirmed(&one, &growing, 1).await;
     let others = other.admin().await;
     let kept = others.record(&chromium_webm()).await;
     let (began, _) = others.start_recording().await;
@@ -261,14 +261,14 @@ async fn download_redirects_to_the_store() {
 }
 
 /// Output of the program with these store settings and credentials.
-fn started_with(credentials: &[(&str, &str)]) -> String {
+fn run_until_ready_with(credentials: &[(&str, &str)]) -> String {
     let variables = [
         ("SORTIE_RECORDING_STORAGE_BACKEND", "s3"),
         ("SORTIE_RECORDING_S3_BUCKET", BUCKET),
         ("SORTIE_RECORDING_S3_ENDPOINT", &seaweedfs().endpoint),
         ("AWS_EC2_METADATA_DISABLED", "true"),
     ];
-    started(&[&variables, credentials].concat())
+    run_until_ready(&[&variables, credentials].concat())
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn credentials_come_from_a_profile() {
         ADMIN.0, ADMIN.1
     );
     std::fs::write(&config, profile).expect("a file");
-    let said = started_with(&[
+    let said = run_until_ready_with(&[
         ("AWS_CONFIG_FILE", &config.display().to_string()),
         ("AWS_PROFILE", "recorder"),
     ]);
@@ -289,7 +289,7 @@ fn credentials_come_from_a_profile() {
 
 #[test]
 fn start_without_credentials_lists_the_sources_tried() {
-    let said = started_with(&[]);
+    let said = run_until_ready_with(&[]);
     assert!(said.contains("cannot use the bucket sortie"), "{said}");
     assert!(said.contains("credentials: none were found"), "{said}");
 }

@@ -9,7 +9,6 @@ pub(crate) mod azurite;
 pub(crate) mod faketime;
 #[cfg(feature = "s3")]
 pub(crate) mod fault_proxy;
-pub(crate) mod hanging;
 #[cfg(any(feature = "postgres", feature = "s3"))]
 pub(crate) mod ports;
 #[cfg(feature = "postgres")]
@@ -17,6 +16,7 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 #[cfg(feature = "s3")]
 pub(crate) mod seaweedfs;
+pub(crate) mod stalled;
 #[cfg(feature = "s3")]
 pub(crate) mod store;
 #[cfg(feature = "s3")]
@@ -232,7 +232,7 @@ impl TestServer {
         self.sign_in(username, "a good password").await
     }
 
-    pub(crate) fn nobody(&self) -> Client {
+    pub(crate) fn anonymous(&self) -> Client {
         Client {
             http: reqwest::Client::new(),
             url: self.url.clone(),
@@ -256,18 +256,18 @@ impl Client {
     pub(crate) async fn admin_at(url: &str) -> Self {
         // A server in this process would have installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let nobody = Self {
+        let anonymous = Self {
             http: reqwest::Client::new(),
             url: url.to_owned(),
             token: None,
             user_id: String::new(),
         };
         let who = json!({ "username": "admin", "password": ADMIN_PASSWORD });
-        let tokens = json_of(nobody.post("/api/auth/login").json(&who), 200).await;
+        let tokens = json_of(anonymous.post("/api/auth/login").json(&who), 200).await;
         Self {
             token: tokens["access_token"].as_str().map(str::to_owned),
             user_id: tokens["user"]["id"].as_str().unwrap_or_default().to_owned(),
-            ..nobody
+            ..anonymous
         }
     }
 

@@ -9,8 +9,8 @@ use std::net::{Ipv4Addr, TcpListener};
 /// system could assign such a port before its use.
 pub(crate) fn hold() -> TcpListener {
     loop {
-        let dice = RandomState::new().hash_one(());
-        let port = 10_000 + u16::try_from(dice % 20_000).expect("small");
+        let seed = RandomState::new().hash_one(());
+        let port = 10_000 + u16::try_from(seed % 20_000).expect("small");
         if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             return listener;
         }

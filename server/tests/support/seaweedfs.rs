@@ -55,10 +55,10 @@ impl SeaweedFs {
                 "actions": actions,
             })
         };
-        let anybody =
+        let anonymous_actions =
             ["Read", "Write", "List", "Tagging"].map(|action| format!("{action}:{OPEN_BUCKET}"));
         let identities = serde_json::json!({ "identities": [
-            { "name": "anonymous", "actions": anybody },
+            { "name": "anonymous", "actions": anonymous_actions },
             identity("admin", ADMIN, &["Admin", "Read", "Write", "List", "Tagging"]),
             identity("reader", READER, &["Read", "List"]),
         ]});

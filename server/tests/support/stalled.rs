@@ -8,9 +8,9 @@ use tokio::net::TcpStream;
 use super::{Client, PATIENCE};
 
 /// A `PATCH` whose body the server waits for.
-pub(crate) struct Hanging(TcpStream);
+pub(crate) struct StalledPatch(TcpStream);
 
-impl Hanging {
+impl StalledPatch {
     /// Opens a request with bytes from `offset` on. Returns once the server has locked the upload; the body is not sent
     /// yet.
     pub(crate) async fn open(client: &Client, id: &str, offset: u64, length: u64) -> Self {
@@ -23,10 +23,10 @@ impl Hanging {
              Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.expect("it reads");
-        let mut hanging = Self(stream);
-        let told = hanging.next_head().await;
-        assert!(told.starts_with("HTTP/1.1 100"), "{told}");
-        hanging
+        let mut stalled = Self(stream);
+        let reply = stalled.next_head().await;
+        assert!(reply.starts_with("HTTP/1.1 100"), "{reply}");
+        stalled
     }
 
     /// Opens a `PATCH` at offset 0 without a declared length.
@@ -59,7 +59,7 @@ impl Hanging {
     }
 
     /// Reads the status line and headers of the next answer.
-    pub(crate) async fn told(mut self) -> String {
+    pub(crate) async fn answer_head(mut self) -> String {
         self.next_head().await
     }
 
@@ -71,7 +71,7 @@ impl Hanging {
             }
         };
         let read = tokio::time::timeout(PATIENCE, reading).await;
-        assert!(read.is_ok(), "it is told nothing");
+        assert!(read.is_ok(), "no answer in time");
         String::from_utf8_lossy(&head).into_owned()
     }
 }

@@ -31,7 +31,7 @@ pub(crate) async fn s3_server(endpoint: &str, more: &[(&str, &str)]) -> TestServ
 
 /// Starts the program with these variables only, like an operator; returns both output streams until it listens or
 /// exits.
-pub(crate) fn started(variables: &[(&str, &str)]) -> String {
+pub(crate) fn run_until_ready(variables: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let mut program = Command::new(env!("CARGO_BIN_EXE_sortie-server"))
         .env_clear()
@@ -60,7 +60,7 @@ pub(crate) fn started(variables: &[(&str, &str)]) -> String {
 }
 
 /// Waits until the store has confirmed a part.
-pub(crate) async fn confirmed(server: &TestServer, id: &str, part: u64) {
+pub(crate) async fn wait_until_confirmed(server: &TestServer, id: &str, part: u64) {
     let staging = server.database_file().with_file_name("staging");
     let part = staging.join(id).join(format!("{part:05}.part"));
     until("the store has the part", async || !part.exists()).await;

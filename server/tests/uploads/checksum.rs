@@ -51,7 +51,7 @@ async fn checksum_decides_whether_a_body_is_stored() {
         }
     }
     let names = std::fs::read_dir(server.recordings()).expect("the folder");
-    assert_eq!(names.count(), 6, "a spooled body stayed behind");
+    assert_eq!(names.count(), 6, "a spooled body is left");
 }
 
 #[tokio::test]

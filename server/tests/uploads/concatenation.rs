@@ -67,7 +67,7 @@ async fn joined_parts_equal_the_whole_and_are_removed() {
     let three = part(&client, three).await;
     let two = part(&client, two).await;
     let list = json_of(client.get("/api/recordings"), 200).await;
-    assert_eq!(list, Value::Array(vec![]), "pieces are shown");
+    assert_eq!(list, Value::Array(vec![]), "parts are listed");
     for path in ["", "/download", "/stream"] {
         let hidden = client.get(&format!("/api/recordings/{}{path}", id(&one)));
         problem(hidden, 404, "not_found").await;
@@ -95,7 +95,7 @@ async fn joined_parts_equal_the_whole_and_are_removed() {
         std::fs::read(server.file(path)).expect("the finished file")
     });
     assert!(contents[0] == contents[1], "the two files differ");
-    assert_eq!(files(&server).len(), 2, "parts stayed behind");
+    assert_eq!(files(&server).len(), 2, "parts are left");
 
     let answer = head(&client, &upload).await;
     assert_eq!(header(&answer, "upload-concat"), format!("final;{parts}"));
@@ -138,7 +138,7 @@ async fn raw_parts_are_joined_byte_for_byte() {
     }
     let upload = joined(&client, &parts.join(" ")).await;
     let kept = std::fs::read(server.file(&format!("{}.bin", id(&upload)))).expect("the kept file");
-    assert!(kept == pieces.concat(), "other bytes are kept");
+    assert!(kept == pieces.concat(), "the stored bytes differ");
     assert_eq!(files(&server).len(), 1);
 }
 
@@ -332,7 +332,7 @@ async fn interrupted_concatenation_resumes_after_a_restart() {
         )
         .await;
         let growing = [vec![0; 4096], bytes[..copied].to_vec()].concat();
-        std::fs::write(server.file(&format!("{name}.part")), growing).expect("room");
+        std::fs::write(server.file(&format!("{name}.part")), growing).expect("free space");
         // Parts of a final upload belong to it alone.
         problem(client.tus(Method::DELETE, &one), 409, "conflict").await;
         // Before it is joined, it has a length but no offset.
@@ -348,7 +348,7 @@ async fn interrupted_concatenation_resumes_after_a_restart() {
     let whole = client.recording(&client.record(&bytes).await).await;
     for copied in places {
         let name = format!("joined-{copied}");
-        until("it goes on", async || {
+        until("the concatenation resumes", async || {
             client.recording(&name).await["status"] == "ready"
         })
         .await;
@@ -381,5 +381,5 @@ async fn joined_recordings_have_the_sum_of_durations() {
     let path = row["storage_path"].as_str().unwrap_or_default();
     let file = std::fs::read(server.file(path)).expect("the finished file");
     assert_eq!(file.len(), 4096 + 2 * bytes.len());
-    assert_eq!(files(&server).len(), 2, "parts stayed behind");
+    assert_eq!(files(&server).len(), 2, "parts are left");
 }

@@ -178,7 +178,7 @@ async fn uploads(client: &Client) -> Vec<(&'static str, String)> {
         .create_upload(&[("Upload-Concat", "partial"), ("Upload-Length", "4")])
         .await;
     sent(&partial, "abc").await;
-    let part = |client| whole_part(client, "part");
+    let part = |client| complete_part(client, "part");
     let spent = part(client).await;
     let joined = client
         .create_upload(&[("Upload-Concat", &format!("final;{spent}"))])
@@ -196,7 +196,7 @@ async fn uploads(client: &Client) -> Vec<(&'static str, String)> {
     ]
 }
 
-async fn whole_part(client: &Client, bytes: &'static str) -> String {
+async fn complete_part(client: &Client, bytes: &'static str) -> String {
     let length = bytes.len().to_string();
     let upload = client
         .create_upload(&[("Upload-Concat", "partial"), ("Upload-Length", &length)])
@@ -207,7 +207,7 @@ async fn whole_part(client: &Client, bytes: &'static str) -> String {
 }
 
 /// Offset and length of an upload, as HEAD reports them.
-async fn position(client: &Client, upload: &str) -> [String; 3] {
+async fn offset_and_length(client: &Client, upload: &str) -> [String; 3] {
     let head = client.tus(Method::HEAD, upload).send().await;
     let head = head.expect("an answer");
     assert_eq!(head.status(), 200, "{upload}");
@@ -238,7 +238,7 @@ async fn every_error_case_is_refused_without_effect() {
         .collect();
     let mut before = Vec::new();
     for upload in &open {
-        before.push(position(&client, upload).await);
+        before.push(offset_and_length(&client, upload).await);
     }
     let recordings = async || {
         let list = client.get("/api/recordings").send().await;
@@ -258,7 +258,7 @@ async fn every_error_case_is_refused_without_effect() {
         "The upload is at byte 3, the request is for byte 2."
     );
     for (upload, before) in open.iter().zip(before) {
-        assert_eq!(position(&client, upload).await, before, "{upload}");
+        assert_eq!(offset_and_length(&client, upload).await, before, "{upload}");
     }
     assert_eq!(recordings().await, known, "something was created");
 }

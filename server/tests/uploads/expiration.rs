@@ -64,7 +64,7 @@ async fn expired_recording_is_finished_and_its_sender_gets_410() {
     let patched = client.patch(&upload, 0, bytes[..cut].to_vec()).send().await;
     assert_eq!(patched.expect("an answer").status(), 204);
     server.clock.advance(Duration::from_secs(60));
-    until("it is finished", async || {
+    until("the recording is finished", async || {
         client.recording(id).await["status"] == "ready"
     })
     .await;
@@ -116,7 +116,7 @@ async fn expired_partial_uploads_are_removed() {
         }
     };
     // A complete partial upload waits longer for its siblings.
-    until("one of them goes", async || {
+    until("one upload expires", async || {
         let files = std::fs::read_dir(server.recordings()).expect("the folder");
         files.count() == 1
     })
@@ -124,7 +124,7 @@ async fn expired_partial_uploads_are_removed() {
     assert_eq!(status(unfinished.clone()).await, 404);
     assert_eq!(status(complete.clone()).await, 200);
     server.clock.advance(Duration::from_secs(24 * 60 * 60));
-    until("the other goes, too", async || {
+    until("the other upload expires", async || {
         let files = std::fs::read_dir(server.recordings()).expect("the folder");
         files.count() == 0
     })

@@ -41,7 +41,7 @@ enum Op {
         last: bool,
     },
     /// The sender disconnects after `after_ms`, in the middle of the body.
-    Vanish {
+    Disconnect {
         slot: usize,
         size: usize,
         after_ms: u64,
@@ -90,7 +90,7 @@ fn op() -> impl Strategy<Value = Op> {
         9 => (slot.clone(), size.clone(), off, any::<bool>())
             .prop_map(|(slot, size, off, last)| Op::Patch { slot, size, off, last }),
         3 => (slot.clone(), size.clone(), 0u64..6)
-            .prop_map(|(slot, size, after_ms)| Op::Vanish { slot, size, after_ms }),
+            .prop_map(|(slot, size, after_ms)| Op::Disconnect { slot, size, after_ms }),
         4 => (slot.clone(), size, with).prop_map(|(slot, size, with)| Op::Race { slot, size, with }),
         1 => slot.clone().prop_map(|slot| Op::Stop { slot }),
         1 => slot.prop_map(|slot| Op::Delete { slot }),
@@ -204,11 +204,11 @@ impl World {
                 off,
                 last,
             } => self.patch(slot, size, off, last).await,
-            Op::Vanish {
+            Op::Disconnect {
                 slot,
                 size,
                 after_ms,
-            } => self.vanish(slot, size, after_ms).await,
+            } => self.disconnect(slot, size, after_ms).await,
             Op::Race { slot, size, with } => self.race(slot, size, with).await,
             Op::Stop { slot } => self.stop(slot).await,
             Op::Delete { slot } => self.delete(slot).await,
@@ -219,7 +219,7 @@ impl World {
             }
         }
         for slot in 0..SLOTS {
-            self.look(slot).await;
+            self.check_state(slot).await;
         }
     }
 
@@ -300,7 +300,7 @@ impl World {
         upload.declared |= declares;
     }
 
-    async fn vanish(&mut self, slot: usize, size: usize, after_ms: u64) {
+    async fn disconnect(&mut self, slot: usize, size: usize, after_ms: u64) {
         let Some(upload) = self.slots[slot].as_mut().filter(|it| !it.is_complete()) else {
             return;
         };
@@ -375,7 +375,7 @@ impl World {
                 );
                 assert_eq!(status(gone), 204);
                 assert!(matches!(status(one), 204 | 404 | 423));
-                self.gone(slot).await;
+                self.check_deleted(slot).await;
             }
         }
     }
@@ -405,11 +405,11 @@ impl World {
         };
         let gone = self.client.tus(Method::DELETE, &upload.path()).send().await;
         assert_eq!(gone.expect("an answer").status(), StatusCode::NO_CONTENT);
-        self.gone(slot).await;
+        self.check_deleted(slot).await;
     }
 
     /// Checks that a deleted upload is not found and has no file.
-    async fn gone(&mut self, slot: usize) {
+    async fn check_deleted(&mut self, slot: usize) {
         let Some(upload) = self.slots[slot].take() else {
             return;
         };
@@ -444,7 +444,7 @@ impl World {
     }
 
     /// Compares the server and its disk with the model.
-    async fn look(&mut self, slot: usize) {
+    async fn check_state(&mut self, slot: usize) {
         let Some(upload) = &mut self.slots[slot] else {
             return;
         };
@@ -505,7 +505,7 @@ impl World {
     }
 
     /// Checks that the complete recordings, byte for byte, are the only files.
-    fn end(self) {
+    fn check_files(self) {
         let mut expected: Vec<_> = Vec::new();
         for (id, stream) in &self.done {
             let (extension, file) = finished(stream);
@@ -562,7 +562,7 @@ proptest! {
             for op in ops {
                 world.step(op).await;
             }
-            world.end();
+            world.check_files();
         });
     }
 }

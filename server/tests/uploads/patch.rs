@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::hanging::Hanging;
+use crate::support::stalled::StalledPatch;
 use crate::support::{Client, TestServer, chromium_webm, header, json_of, problem, until};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -27,7 +27,7 @@ async fn create(client: &Client, length: Option<u64>, metadata: &str) -> String 
 async fn options_lists_extensions_without_authentication() {
     let server = TestServer::start().await;
     let answer = server
-        .nobody()
+        .anonymous()
         .request(Method::OPTIONS, "/api/uploads")
         .send()
         .await
@@ -88,7 +88,7 @@ async fn idempotency_key_of_an_expired_upload_creates_another() {
     assert_eq!(create(&ann, None, &key).await, first);
     server.clock.advance(Duration::from_secs(60));
     let id = first.rsplit('/').next().unwrap_or_default();
-    until("it is given up", async || {
+    until("the upload has expired", async || {
         ann.recording(id).await["status"] == "failed"
     })
     .await;
@@ -352,8 +352,8 @@ async fn newer_patch_preempts_stalled_patch_and_keeps_its_bytes() {
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
     let upload = format!("/api/uploads/{id}");
-    let mut hanging = Hanging::open(&client, &id, 0, 100_000_000).await;
-    hanging.send(&vec![7; 2 * 1024 * 1024]).await;
+    let mut stalled = StalledPatch::open(&client, &id, 0, 100_000_000).await;
+    stalled.send(&vec![7; 2 * 1024 * 1024]).await;
     let file = server.file(&format!("{id}.part"));
     // More than one batch: it reaches the file while the request is open.
     until("a batch is in the file", async || {
@@ -363,8 +363,8 @@ async fn newer_patch_preempts_stalled_patch_and_keeps_its_bytes() {
 
     let offset = client.offset(&id).await;
     assert!(offset > 1024 * 1024, "{offset}");
-    let told = hanging.told().await;
-    assert!(told.starts_with("HTTP/1.1 423"), "{told}");
+    let reply = stalled.answer_head().await;
+    assert!(reply.starts_with("HTTP/1.1 423"), "{reply}");
     // A new sender resumes at the preempted sender's offset.
     let answer = client
         .patch(&upload, offset, "more")
@@ -411,11 +411,11 @@ async fn disconnect_in_mid_body_keeps_received_bytes() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
-    let mut sending = Hanging::open(&client, &id, 0, 100_000_000).await;
+    let mut sending = StalledPatch::open(&client, &id, 0, 100_000_000).await;
     sending.send(&vec![7; 300_000]).await;
     drop(sending);
     // HEAD would preempt the request and drop the bytes in transit.
-    until("it is all there", async || {
+    until("all bytes are received", async || {
         client.recording(&id).await["size_bytes"] == 300_000
     })
     .await;
@@ -482,7 +482,8 @@ async fn complete_upload_is_finished_after_a_crash() {
     let file = std::fs::OpenOptions::new()
         .append(true)
         .open(server.file(&format!("{id}.part")));
-    std::io::Write::write_all(&mut file.expect("the growing file"), &bytes[9000..]).expect("room");
+    std::io::Write::write_all(&mut file.expect("the growing file"), &bytes[9000..])
+        .expect("free space");
     server.restart().await;
     let client = server.admin().await;
     assert_eq!(client.offset(&id).await, bytes.len() as u64);
@@ -505,7 +506,7 @@ async fn reaper_finishes_silent_upload_as_interrupted() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(client.recording(&id).await["status"], "recording");
     server.clock.advance(Duration::from_secs(1));
-    until("it is finished", async || {
+    until("the recording is finished", async || {
         client.recording(&id).await["status"] == "ready"
     })
     .await;

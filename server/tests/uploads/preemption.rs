@@ -1,6 +1,6 @@
 //! A stalled connection: a newer request is answered before it ends, and received bytes are kept.
 
-use crate::support::hanging::Hanging;
+use crate::support::stalled::StalledPatch;
 use crate::support::{Client, PATIENCE, TestServer, until};
 use reqwest::{Method, StatusCode};
 
@@ -8,16 +8,16 @@ use reqwest::{Method, StatusCode};
 const SENT: usize = 1024 * 1024 + 200_000;
 
 /// A `PATCH` that sends only the beginning of its body.
-async fn hanging(client: &Client, id: &str) -> Hanging {
-    let mut hanging = Hanging::open(client, id, 0, 100_000_000).await;
-    hanging.send(&vec![7; SENT]).await;
-    hanging
+async fn stalled(client: &Client, id: &str) -> StalledPatch {
+    let mut stalled = StalledPatch::open(client, id, 0, 100_000_000).await;
+    stalled.send(&vec![7; SENT]).await;
+    stalled
 }
 
 /// Waits until at least one batch is in the file.
-async fn has_arrived(server: &TestServer, id: &str) {
+async fn wait_for_first_batch(server: &TestServer, id: &str) {
     let file = server.file(&format!("{id}.part"));
-    until("the beginning of the body arrives", async || {
+    until("the first batch is in the file", async || {
         std::fs::metadata(&file).is_ok_and(|file| file.len() > 4096 + 1024 * 1024)
     })
     .await;
@@ -30,9 +30,9 @@ async fn at_once<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// Checks that the request was preempted.
-async fn check_locked(hanging: Hanging) {
-    let told = hanging.told().await;
-    assert!(told.starts_with("HTTP/1.1 423"), "{told}");
+async fn check_locked(stalled: StalledPatch) {
+    let reply = stalled.answer_head().await;
+    assert!(reply.starts_with("HTTP/1.1 423"), "{reply}");
 }
 
 #[tokio::test]
@@ -40,9 +40,9 @@ async fn head_preempts_stalled_patch_and_keeps_its_bytes() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
-    let stream = hanging(&client, &id).await;
-    has_arrived(&server, &id).await;
-    let offset = at_once(client.offset(&id)).await;
+    let stream = stalled(&client, &id).await;
+    wait_for_first_batch(&server, &id).await;
+    let offset = within_time_limit(client.offset(&id)).await;
     assert!((1024 * 1024..=SENT as u64).contains(&offset), "{offset}");
     check_locked(stream).await;
     assert_eq!(client.offset(&id).await, offset);
@@ -54,15 +54,15 @@ async fn patch_at_wrong_offset_does_not_preempt() {
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
     let upload = format!("/api/uploads/{id}");
-    let mut stream = hanging(&client, &id).await;
-    has_arrived(&server, &id).await;
-    let answer = at_once(client.patch(&upload, 0, "again").send()).await;
+    let mut stream = stalled(&client, &id).await;
+    wait_for_first_batch(&server, &id).await;
+    let answer = within_time_limit(client.patch(&upload, 0, "again").send()).await;
     assert_eq!(answer.expect("an answer").status(), StatusCode::CONFLICT);
     // The older request may continue.
     stream.send(&vec![7; SENT]).await;
     drop(stream);
     let file = server.file(&format!("{id}.part"));
-    until("the older request is not disturbed", async || {
+    until("the older request continues", async || {
         std::fs::metadata(&file).expect("the file").len() == 4096 + 2 * SENT as u64
     })
     .await;
@@ -74,12 +74,12 @@ async fn continuing_patch_preempts_stalled_patch_and_keeps_its_bytes() {
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
     let upload = format!("/api/uploads/{id}");
-    let stream = hanging(&client, &id).await;
-    has_arrived(&server, &id).await;
+    let stream = stalled(&client, &id).await;
+    wait_for_first_batch(&server, &id).await;
     // All bytes were received; some may still be buffered.
-    until("it is not refused", async || {
+    until("the request is accepted", async || {
         let patch = client.patch(&upload, SENT as u64, "more").send();
-        match at_once(patch).await.expect("an answer").status() {
+        match within_time_limit(patch).await.expect("an answer").status() {
             StatusCode::CONFLICT => false,
             status => {
                 assert_eq!(status, StatusCode::NO_CONTENT);
@@ -100,12 +100,12 @@ async fn delete_preempts_stalled_patch_and_removes_its_bytes() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
-    let stream = hanging(&client, &id).await;
-    has_arrived(&server, &id).await;
+    let stream = stalled(&client, &id).await;
+    wait_for_first_batch(&server, &id).await;
     let delete = client
         .tus(Method::DELETE, &format!("/api/uploads/{id}"))
         .send();
-    let answer = at_once(delete).await.expect("an answer");
+    let answer = within_time_limit(delete).await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::NO_CONTENT);
     check_locked(stream).await;
     let names = std::fs::read_dir(server.recordings()).expect("the folder");
@@ -119,11 +119,11 @@ async fn fifty_stalled_uploads_are_preempted() {
     let mut uploads = Vec::new();
     for _ in 0..50 {
         let (id, _) = client.start_recording().await;
-        let stream = hanging(&client, &id).await;
+        let stream = stalled(&client, &id).await;
         uploads.push((id, stream));
     }
     for (id, _) in &uploads {
-        has_arrived(&server, id).await;
+        wait_for_first_batch(&server, id).await;
     }
     // Reads the offset, deletes, or sends to every third upload in turn.
     let answers = uploads.iter().enumerate().map(|(number, (id, _))| {
@@ -135,7 +135,7 @@ async fn fifty_stalled_uploads_are_preempted() {
                 1 => client.tus(Method::DELETE, &upload),
                 _ => client.patch(&upload, 1, "elsewhere"),
             };
-            at_once(request.send())
+            within_time_limit(request.send())
                 .await
                 .expect("an answer")
                 .status()
@@ -150,7 +150,7 @@ async fn fifty_stalled_uploads_are_preempted() {
             _ => assert_eq!(status, 409),
         }
         if number % 3 != 1 {
-            let offset = at_once(client.offset(id)).await;
+            let offset = within_time_limit(client.offset(id)).await;
             assert!((1024 * 1024..=SENT as u64).contains(&offset), "{offset}");
         }
     }

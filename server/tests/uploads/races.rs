@@ -161,7 +161,7 @@ async fn sender_of_a_deleted_session_is_refused() {
             let answer = patch.send().await.expect("an answer").status().as_u16();
             match answer {
                 204 if end < bytes.len() => at = end,
-                204 => panic!("it was never cut off"),
+                204 => panic!("the sender was never refused"),
                 423 => {}
                 other => return other,
             }

@@ -52,7 +52,7 @@ async fn clock_jumps_and_a_stopped_process_do_not_end_recordings() {
     let client = server.admin().await;
     assert_eq!(status(&client, &id).await, "recording");
     server.clock.advance(SILENCE);
-    until("it is finished once its sender is silent", async || {
+    until("the silent recording is finished", async || {
         status(&client, &id).await == "ready"
     })
     .await;
@@ -91,7 +91,7 @@ async fn restart_renews_the_silence_limit_of_open_uploads() {
     let client = server.admin().await;
     assert_eq!(status(&client, &id).await, "recording");
     server.clock.advance(SILENCE);
-    until("it is finished", async || {
+    until("the recording is finished", async || {
         status(&client, &id).await == "failed"
     })
     .await;
