@@ -44,7 +44,7 @@ async fn recording_actions_and_denials_are_audited() {
     admin.delete(&path).send().await.expect("an answer");
 
     let log = admin.audit(&format!("subject={id}")).await;
-    let reply: Vec<_> = log
+    let rows: Vec<_> = log
         .iter()
         .rev()
         .map(|row| {
@@ -52,7 +52,7 @@ async fn recording_actions_and_denials_are_audited() {
         })
         .collect();
     assert_eq!(
-        reply,
+        rows,
         [
             ["recording.start", "ann", "ok"],
             ["recording.upload", "ann", "ok"],

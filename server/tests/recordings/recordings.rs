@@ -429,7 +429,7 @@ async fn bulk_delete_returns_one_line_per_recording() {
             .json(&json!({ "ids": ids })),
     )
     .await;
-    let reply: Vec<_> = lines
+    let results: Vec<_> = lines
         .iter()
         .map(|line| {
             let problem = line["problem"]["code"].as_str().unwrap_or_default();
@@ -437,7 +437,7 @@ async fn bulk_delete_returns_one_line_per_recording() {
         })
         .collect();
     assert_eq!(
-        reply,
+        results,
         [
             (Some(first.as_str()), Some("deleted"), ""),
             (Some(foreign.as_str()), Some("failed"), "forbidden"),
@@ -486,7 +486,7 @@ async fn bulk_delete_stops_when_its_user_is_disabled() {
         .post("/api/recordings/delete")
         .json(&json!({ "ids": ids }));
     let mut answer = delete.send().await.expect("an answer");
-    let mut reply = answer
+    let mut received = answer
         .chunk()
         .await
         .expect("a line")
@@ -497,9 +497,12 @@ async fn bulk_delete_stops_when_its_user_is_disabled() {
         .json(&json!({ "disabled": true }));
     json_of(disable, 200).await;
     while let Some(piece) = answer.chunk().await.expect("a line") {
-        reply.extend_from_slice(&piece);
+        received.extend_from_slice(&piece);
     }
-    let last = reply.trim_ascii_end().rsplit(|&byte| byte == b'\n').next();
+    let last = received
+        .trim_ascii_end()
+        .rsplit(|&byte| byte == b'\n')
+        .next();
     let last: Value = serde_json::from_slice(last.expect("a line")).expect("JSON");
     assert_eq!(last["status"], "failed", "{last}");
     assert_eq!(last["problem"]["status"], 401, "{last}");
@@ -526,14 +529,14 @@ async fn bulk_delete_stops_when_the_client_disconnects() {
     );
     let sent = stream.write_all(request.as_bytes()).await;
     sent.expect("a request");
-    let mut reply = Vec::new();
-    while !String::from_utf8_lossy(&reply).contains("\"deleted\"") {
-        let read = stream.read_buf(&mut reply).await.expect("an answer");
-        assert!(read > 0, "{}", String::from_utf8_lossy(&reply));
+    let mut received = Vec::new();
+    while !String::from_utf8_lossy(&received).contains("\"deleted\"") {
+        let read = stream.read_buf(&mut received).await.expect("an answer");
+        assert!(read > 0, "{}", String::from_utf8_lossy(&received));
     }
     stream.shutdown().await.expect("the end of the request");
     // The closed connection cannot receive the next line.
-    stream.read_to_end(&mut reply).await.expect("the rest");
+    stream.read_to_end(&mut received).await.expect("the rest");
     // The running deletion is completed.
     let mut counts = Vec::new();
     crate::support::until("the number of recordings is stable", async || {

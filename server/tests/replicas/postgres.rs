@@ -145,14 +145,14 @@ async fn upload_resumes_after_a_database_outage() {
 
 /// Starts a server on a copy of another server's database.
 async fn copied(from: &DatabaseConfig, to: &DatabaseConfig) -> u64 {
-    let mut reply = Vec::new();
+    let mut progress = Vec::new();
     let copied = copy_database(from, to, &mut |table, done, all| {
-        reply.push((table.to_owned(), done, all))
+        progress.push((table.to_owned(), done, all))
     })
     .await
     .unwrap_or_else(|error| panic!("{:#}", anyhow::Error::from(error)));
     assert_eq!(copied.audit_broken_at, None);
-    assert!(reply.iter().all(|(_, done, all)| done <= all));
+    assert!(progress.iter().all(|(_, done, all)| done <= all));
     copied.tables.iter().map(|(_, rows)| rows).sum()
 }
 

@@ -70,8 +70,8 @@ async fn server_without_the_lease_stores_no_byte() {
     send(&there, &id, &stream, 10_000, 20_000, 5_000).await;
     // It ends with different bytes than the second server received.
     stalled.send(&[0xEE; 1_000]).await;
-    let reply = stalled.answer_head().await;
-    assert!(reply.starts_with("HTTP/1.1 423"), "{reply}");
+    let head = stalled.answer_head().await;
+    assert!(head.starts_with("HTTP/1.1 423"), "{head}");
     assert_eq!(there.offset(&id).await, 20_000);
     // An upload deleted at one server is gone at the other, despite its cache.
     let (gone, _) = here.start_recording().await;

@@ -24,8 +24,8 @@ impl StalledPatch {
         );
         stream.write_all(head.as_bytes()).await.expect("it reads");
         let mut stalled = Self(stream);
-        let reply = stalled.next_head().await;
-        assert!(reply.starts_with("HTTP/1.1 100"), "{reply}");
+        let head = stalled.next_head().await;
+        assert!(head.starts_with("HTTP/1.1 100"), "{head}");
         stalled
     }
 

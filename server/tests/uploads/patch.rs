@@ -363,8 +363,8 @@ async fn newer_patch_preempts_stalled_patch_and_keeps_its_bytes() {
 
     let offset = client.offset(&id).await;
     assert!(offset > 1024 * 1024, "{offset}");
-    let reply = stalled.answer_head().await;
-    assert!(reply.starts_with("HTTP/1.1 423"), "{reply}");
+    let head = stalled.answer_head().await;
+    assert!(head.starts_with("HTTP/1.1 423"), "{head}");
     // A new sender resumes at the preempted sender's offset.
     let answer = client
         .patch(&upload, offset, "more")

@@ -31,8 +31,8 @@ async fn at_once<T>(work: impl Future<Output = T>) -> T {
 
 /// Checks that the request was preempted.
 async fn check_locked(stalled: StalledPatch) {
-    let reply = stalled.answer_head().await;
-    assert!(reply.starts_with("HTTP/1.1 423"), "{reply}");
+    let head = stalled.answer_head().await;
+    assert!(head.starts_with("HTTP/1.1 423"), "{head}");
 }
 
 #[tokio::test]

@@ -10,14 +10,12 @@ use sortie_faults::process::{Process, Setup};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-/// A measured program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contestant {
     /// `write` and `fdatasync` per chunk, a thread for each stream, no network.
     Floor,
     /// A minimal HTTP receiver; see [`crate::http_floor`].
     HttpFloor,
-    /// This server.
     Sortie,
     /// rustus with its defaults: not durable.
     Rustus,
@@ -153,7 +151,6 @@ pub(crate) struct Address {
     pub(crate) authorization: String,
 }
 
-/// A started server.
 #[derive(Debug)]
 pub(crate) struct Running {
     address: Address,

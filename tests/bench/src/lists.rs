@@ -42,7 +42,6 @@ const SEED: &str = "WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL S
     'recording_' || CAST(i AS TEXT) || '.webm', i * 7919 % 1000003 * 100, i * 104729 % 1000003, 'webm', 'local', '', \
     CASE WHEN i % 5 = 0 THEN 'failed' ELSE 'ready' END, 1700000000000 + i * 1000, 1700000000500 + i * 1000 FROM n";
 
-/// A list request.
 struct List {
     name: &'static str,
     query: &'static str,

@@ -24,7 +24,6 @@ const CONTESTANTS: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// Median time.
 pub(crate) struct Figures {
     pub(crate) name: &'static str,
     pub(crate) took: Duration,

@@ -33,7 +33,6 @@ impl Caller {
         Self::sign_in_as(origin, ADMIN, PASSWORD).await
     }
 
-    /// Signs in.
     pub async fn sign_in_as(origin: &str, username: &str, password: &str) -> Result<Self> {
         choose_tls();
         let http = reqwest::Client::builder().timeout(PATIENCE).build()?;

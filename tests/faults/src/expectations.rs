@@ -31,9 +31,7 @@ pub struct Expectations(Arc<Mutex<BTreeMap<String, Expectation>>>);
 /// Result of checking the stored objects.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
-    /// Checked growing objects.
     pub growing: usize,
-    /// Checked finished objects.
     pub finished: usize,
     /// Acknowledged bytes in them.
     pub acknowledged: u64,

@@ -539,7 +539,6 @@ impl Target {
         Ok("500 of 500 checks passed".to_owned())
     }
 
-    /// A normal upload.
     async fn upload(&self) -> Result<String> {
         let id = self.caller.create(Some(SAMPLE.len() as u64)).await?;
         let answer = self

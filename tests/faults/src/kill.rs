@@ -24,7 +24,6 @@ use crate::source::Source;
 /// Parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Number of kills.
     pub rounds: u64,
     /// Seed of every decision. The machine's scheduling is not reproducible.
     pub seed: u64,
@@ -60,7 +59,6 @@ pub struct Outcome {
     pub finished: u64,
     /// Distinct finished recordings checked with ffprobe and mkvinfo.
     pub players: usize,
-    /// Deleted uploads.
     pub deleted: u64,
     /// Kills during a finish.
     pub while_finishing: u64,

@@ -35,7 +35,6 @@ pub const KINDS: [(&str, Fault); 5] = [
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     pub kind: &'static str,
-    /// Uploads stored completely.
     pub arrived: usize,
     pub requests: u64,
     pub connections: u64,

@@ -20,7 +20,6 @@ const START: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub binary: PathBuf,
-    /// The SQLite file.
     pub database: PathBuf,
     /// The folder for recordings.
     pub recordings: PathBuf,
@@ -115,7 +114,6 @@ impl Process {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Process ID.
     pub fn id(&self) -> Option<u32> {
         self.child.id()
     }

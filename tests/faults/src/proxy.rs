@@ -100,12 +100,10 @@ impl Proxy {
         })
     }
 
-    /// `http://127.0.0.1:<port>`.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// Connections so far.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }

@@ -43,7 +43,6 @@ pub struct Outcome {
 /// Parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Number of kills.
     pub rounds: u64,
     /// Seed of every decision. The machine's scheduling is not reproducible.
     pub seed: u64,

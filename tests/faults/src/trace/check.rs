@@ -62,7 +62,6 @@ struct Checker {
     files: HashMap<String, File>,
     names: Names,
     requests: HashMap<String, String>,
-    /// Renamed objects.
     finished: HashSet<String>,
 }
 
