@@ -1,5 +1,5 @@
-// Starts Azurite with one container in it, says where it is, and ends with its standard input: however the test
-// program that started it goes, it goes too.
+// Starts Azurite with one container and prints its endpoint. Exits at the end of standard input, hence also when the
+// test program crashes.
 //
 //   node start.mjs FOLDER ACCOUNT KEY CONTAINER    prints http://127.0.0.1:PORT/ACCOUNT
 
@@ -48,7 +48,7 @@ process.argv.splice(
   "--blobHost", "127.0.0.1", "--blobPort", String(port), "--location", folder,
   "--silent", "--skipApiVersionCheck", "--disableTelemetry",
 );
-// Only the address belongs on standard output.
+// Standard output carries the endpoint only.
 console.log = console.error;
 createRequire(import.meta.url)("azurite/dist/src/blob/main.js");
 
@@ -58,7 +58,7 @@ for (;;) {
     await createContainer(endpoint);
     break;
   } catch (error) {
-    // It does not listen yet.
+    // Azurite does not listen yet.
     if (error.cause?.code !== "ECONNREFUSED") throw error;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

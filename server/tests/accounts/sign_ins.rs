@@ -28,7 +28,7 @@ async fn ids(server: &TestServer, token: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn sign_in_ends_after_its_idle_and_after_its_absolute_lifetime() {
+async fn sign_in_ends_after_its_idle_or_absolute_lifetime() {
     let server = TestServer::start().await;
     let idle = Pair::sign_in(&server).await;
     server.clock.advance(7 * DAY - MINUTE);

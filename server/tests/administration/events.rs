@@ -48,7 +48,7 @@ impl Reader {
     /// Returns the next event of this name that satisfies the condition.
     async fn expect(&mut self, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
         loop {
-            let (got, data) = self.next().await.expect("the stream goes on");
+            let (got, data) = self.next().await.expect("the stream continues");
             if got == name && fits(&data) {
                 return data;
             }

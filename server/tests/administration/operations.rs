@@ -185,7 +185,7 @@ async fn scrapes_query_the_database_at_most_twice_a_minute() {
 /// Runs the program: this process shares its umask with other tests.
 #[cfg(unix)]
 #[tokio::test]
-async fn files_are_private_whatever_the_umask() {
+async fn files_are_private_with_any_umask() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let folder = tempfile::tempdir().expect("a temporary folder");

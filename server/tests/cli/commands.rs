@@ -598,7 +598,7 @@ fn repair_in_place_writes_through_a_link() {
 }
 
 #[test]
-fn repaired_name_loses_known_endings_only() {
+fn repaired_name_drops_known_extensions_only() {
     for (name, repaired) in [
         ("talk v1.2", "talk v1.2.repaired.webm"),
         ("talk v1.2.webm", "talk v1.2.repaired.webm"),

@@ -102,7 +102,7 @@ fn whole_file(client: &Client, session: &str, id: &str, bytes: Vec<u8>) -> Reque
 }
 
 #[tokio::test]
-async fn signing_in() {
+async fn sign_in_routes_match_the_contract() {
     let server = TestServer::start().await;
     let anonymous = server.anonymous();
     let login = json!({ "username": "admin", "password": ADMIN_PASSWORD });
@@ -129,7 +129,7 @@ async fn signing_in() {
 }
 
 #[tokio::test]
-async fn people() {
+async fn user_routes_match_the_contract() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let ann = json!({
@@ -152,7 +152,7 @@ async fn people() {
 }
 
 #[tokio::test]
-async fn sessions() {
+async fn session_routes_match_the_contract() {
     let server = TestServer::start().await;
     let (admin, ann) = (server.admin().await, server.user("ann").await);
     let body = json!({ "app_id": "desk", "user_id": ann.user_id });
@@ -190,7 +190,7 @@ async fn sessions() {
 }
 
 #[tokio::test]
-async fn recording_a_session() {
+async fn recording_routes_of_a_session_match_the_contract() {
     let server = TestServer::with(&[("SORTIE_RECORDING_MAX_SIZE_MB", "1")]).await;
     let (ann, bob) = (server.user("ann").await, server.user("bob").await);
     let session = ann.session().await;
@@ -223,7 +223,7 @@ async fn recording_a_session() {
 }
 
 #[tokio::test]
-async fn recordings() {
+async fn recording_routes_match_the_contract() {
     let server = TestServer::start().await;
     let (admin, ann, bob) = (
         server.admin().await,
@@ -296,7 +296,7 @@ async fn invalid_recordings_fail_as_documented() {
 }
 
 #[tokio::test]
-async fn settings() {
+async fn settings_routes_match_the_contract() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let before = json_of(admin.get("/api/admin/settings"), 200).await;

@@ -578,7 +578,7 @@ async fn check_every_byte_accounted(
 }
 
 #[tokio::test]
-async fn recording_with_data_left_out_is_ready_and_has_a_note() {
+async fn recording_with_omitted_data_is_ready_with_a_note() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let webm = chromium_webm();
@@ -624,7 +624,7 @@ async fn recording_with_data_left_out_is_ready_and_has_a_note() {
 }
 
 #[tokio::test]
-async fn failed_recording_is_downloaded_as_it_arrived() {
+async fn failed_recording_is_downloaded_unchanged() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let webm = chromium_webm();

@@ -86,7 +86,10 @@ impl Setup {
                     return Ok(port.parse::<u16>()?);
                 }
             }
-            bail!("the server ended at once; see {}", self.log.display())
+            bail!(
+                "the server exited during the start; see {}",
+                self.log.display()
+            )
         };
         let port = tokio::time::timeout(START, listening)
             .await
@@ -121,7 +124,7 @@ impl Process {
     /// Kills the server with SIGKILL. Fails if it had already exited, which is a crash.
     pub async fn kill(mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            bail!("the server has ended by itself: {status}");
+            bail!("the server has exited: {status}");
         }
         self.child.kill().await.context("cannot kill the server")
     }
