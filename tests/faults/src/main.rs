@@ -194,13 +194,13 @@ async fn kills(binary: &Path, folder: &Path, plan: &kill::Plan) -> Result<usize>
         "  kills                        {} in {seconds} s",
         outcome.kills
     );
-    println!("  kills that met a finish      {}", outcome.while_finishing);
+    println!("  kills during a finish        {}", outcome.while_finishing);
     println!("  uploads resumed              {}", outcome.resumed);
     println!("  uploads finished, compared   {}", outcome.finished);
-    println!("  different ones in players    {}", outcome.players);
-    println!("  uploads deleted half-way     {}", outcome.deleted);
+    println!("  distinct files in players    {}", outcome.players);
+    println!("  uploads deleted halfway      {}", outcome.deleted);
     println!("  acknowledged bytes checked   {}", outcome.acknowledged);
-    println!("  bytes beyond them, all true  {}", outcome.beyond);
+    println!("  unacknowledged bytes stored  {}", outcome.beyond);
     println!("  empty objects without a row  {}", outcome.empty_orphans);
     println!(
         "  slowest start to first list  {} ms",
@@ -222,10 +222,10 @@ async fn remote_kills(binary: &Path, folder: &Path, plan: &remote::Plan) -> Resu
         outcome.kills
     );
     println!("  uploads resumed              {}", outcome.resumed);
-    println!("  acknowledged bytes asked for {}", outcome.acknowledged);
-    println!("  bytes beyond them            {}", outcome.beyond);
+    println!("  acknowledged bytes checked   {}", outcome.acknowledged);
+    println!("  unacknowledged bytes stored  {}", outcome.beyond);
     println!("  recordings compared          {}", outcome.finished);
-    println!("  bytes of them, all true      {}", outcome.bytes);
+    println!("  bytes compared               {}", outcome.bytes);
     Ok(print_faults(&outcome.faults))
 }
 
@@ -247,7 +247,7 @@ async fn bad_network(binary: &Path, folder: &Path, seed: u64, uploads: usize) ->
     let mut faults = 0;
     for outcome in network::run(binary, folder, seed, uploads, 6 << 20).await? {
         println!(
-            "  {:<12} {} of {uploads} uploads arrived, {} requests, {} connections",
+            "  {:<12} {} of {uploads} uploads completed, {} requests, {} connections",
             outcome.kind, outcome.arrived, outcome.requests, outcome.connections
         );
         faults += print_faults(&outcome.faults);
