@@ -122,7 +122,10 @@ impl<'m> SmallDisk<'m> {
     async fn check_finished(&self, id: &str, source: &Source) -> Result<()> {
         let path = self.recordings.join(format!("{id}.{}", source.extension()));
         source.check_finished(&std::fs::read(path)?)?;
-        ensure!(self.caller.delete(id).await?, "it cannot be deleted");
+        ensure!(
+            self.caller.delete(id).await?,
+            "the recording cannot be deleted"
+        );
         Ok(())
     }
 
@@ -224,7 +227,7 @@ impl<'m> SmallDisk<'m> {
             .context("the recording is gone")?;
         ensure!(
             row.status == RecordingStatus::Processing,
-            "it is {:?} without room",
+            "the recording is {:?} on a full disk",
             row.status
         );
         source.check_finishing(&self.growing(&id)?)?;
@@ -235,7 +238,7 @@ impl<'m> SmallDisk<'m> {
             "the recording is {:?}",
             row.status
         );
-        ensure!(!row.interrupted, "it is marked interrupted");
+        ensure!(!row.interrupted, "the recording is marked interrupted");
         self.check_finished(&id, &source).await
     }
 
@@ -296,7 +299,7 @@ impl<'m> SmallDisk<'m> {
         let (end, refusal) = disk.send(&id, &source, offset).await?;
         ensure!(
             refusal.is_none(),
-            "it does not go on when it can be written"
+            "the upload does not resume on a writable disk"
         );
         let answer = disk
             .caller

@@ -551,7 +551,7 @@ impl Target {
         let row = self.caller.completed(&id, Duration::from_secs(30)).await?;
         ensure!(
             row.status == RecordingStatus::Ready,
-            "it is {:?}",
+            "the recording is {:?}",
             row.status
         );
         Ok("ready".to_owned())

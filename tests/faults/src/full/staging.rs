@@ -119,7 +119,10 @@ impl SmallDisk {
         let answer = self.caller.request(Method::GET, &path).send().await?;
         let stored = answer.error_for_status()?.bytes().await?;
         remote::check_equal(&stored, &self.finished)?;
-        ensure!(self.caller.delete(id).await?, "it cannot be deleted");
+        ensure!(
+            self.caller.delete(id).await?,
+            "the recording cannot be deleted"
+        );
         Ok(())
     }
 }
