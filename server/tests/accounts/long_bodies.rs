@@ -2,7 +2,7 @@
 
 use reqwest::multipart::{Form, Part};
 
-use crate::support::hanging::Hanging;
+use crate::support::stalled::StalledPatch;
 use crate::support::until;
 use crate::*;
 
@@ -55,10 +55,10 @@ async fn body_of_a_patch_ends_with_the_access_of_its_sender() {
     let checks = ENDS.map(async |end| {
         let (user, sender, token) = sender(&server, end).await;
         let (id, _) = user.start_recording().await;
-        let mut body = Hanging::live(&sender, &id).await;
+        let mut body = StalledPatch::live(&sender, &id).await;
         body.send_chunk(BYTES).await;
         end_access(&server, &user, &token, end).await;
-        let answer = body.told().await;
+        let answer = body.answer_head().await;
         assert!(answer.starts_with("HTTP/1.1 401"), "{end:?}: {answer}");
         let kept = admin.recording(&id).await["size_bytes"].as_u64();
         assert_eq!(kept, Some(BYTES.len() as u64), "{end:?}");

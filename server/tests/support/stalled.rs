@@ -40,10 +40,10 @@ impl StalledPatch {
              Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.expect("it reads");
-        let mut hanging = Self(stream);
-        let told = hanging.next_head().await;
-        assert!(told.starts_with("HTTP/1.1 100"), "{told}");
-        hanging
+        let mut stalled = Self(stream);
+        let head = stalled.next_head().await;
+        assert!(head.starts_with("HTTP/1.1 100"), "{head}");
+        stalled
     }
 
     /// Sends a chunk of a body without a declared length.

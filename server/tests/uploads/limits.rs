@@ -365,14 +365,14 @@ async fn spooled_bodies_count_in_the_limits_of_their_owner_until_they_end() {
         let (first, _) = ann.start_recording().await;
         let (second, _) = ann.start_recording().await;
         let (other, _) = bob.start_recording().await;
-        let hanging = spooled(&ann, &first, 3 * MB, 3 * MB + 1).await;
+        let stalled = spooled(&ann, &first, 3 * MB, 3 * MB + 1).await;
         until("the first body is spooled", async || {
             received_bytes(&admin).await == 3 * MB as u64
         })
         .await;
         assert_eq!(status_of_spooled(&ann, &second, 2 * MB).await, refused);
         assert_eq!(status_of_spooled(&bob, &other, 2 * MB).await, 460, "{name}");
-        drop(hanging);
+        drop(stalled);
         until("the spooled bytes are released", async || {
             status_of_spooled(&ann, &second, 2 * MB).await == 460
         })

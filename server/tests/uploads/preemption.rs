@@ -24,7 +24,7 @@ async fn wait_for_first_batch(server: &TestServer, id: &str) {
 }
 
 /// Sends a request while the other one is stalled; without preemption this would time out.
-async fn at_once<T>(work: impl Future<Output = T>) -> T {
+async fn within_time_limit<T>(work: impl Future<Output = T>) -> T {
     let answer = tokio::time::timeout(PATIENCE, work).await;
     answer.expect("an answer")
 }
@@ -162,7 +162,7 @@ async fn live_body_ends_soon_after_the_stop_of_its_recording() {
     let client = server.admin().await;
     for of_session in [false, true] {
         let (id, session) = client.start_recording().await;
-        let mut body = Hanging::live(&client, &id).await;
+        let mut body = StalledPatch::live(&client, &id).await;
         body.send_chunk(&[7; 1000]).await;
         let stop = match of_session {
             true => client.post(&format!("/api/sessions/{session}/stop")),
@@ -174,8 +174,8 @@ async fn live_body_ends_soon_after_the_stop_of_its_recording() {
         assert!(stopped.status().is_success(), "{}", stopped.status());
         // Bytes in transit at the stop are accepted.
         body.send_chunk(&[7; 1000]).await;
-        let told = body.told().await;
-        assert!(told.starts_with("HTTP/1.1 409"), "{told}");
+        let head = body.answer_head().await;
+        assert!(head.starts_with("HTTP/1.1 409"), "{head}");
         let kept = client.recording(&id).await["size_bytes"].as_u64();
         assert_eq!(kept, Some(2000), "of session: {of_session}");
     }

@@ -18,7 +18,7 @@ use crate::caller::{Caller, upload_offset};
 use crate::expectations::{Expectation, Expectations, inconsistencies};
 use crate::players::Players;
 use crate::process::{Process, Setup};
-use crate::rng::Rng;
+use crate::rng::SplitMix64;
 use crate::source::Source;
 
 /// Parameters of a run.
@@ -87,7 +87,7 @@ struct Sender {
     /// Held during a request; the checker acquires it to wait for the end of all requests.
     turn: Arc<Mutex<()>>,
     expectations: Expectations,
-    rng: Rng,
+    rng: SplitMix64,
     largest: u64,
     current: Option<(String, Arc<Source>)>,
     /// Whether the offset of `current` must be read next.
@@ -217,7 +217,7 @@ pub async fn run(binary: &Path, folder: &Path, plan: &Plan) -> Result<Outcome> {
     let setup = Setup::new(binary, folder);
     let mut checker = Checker {
         setup,
-        rng: Rng::new(plan.seed),
+        rng: SplitMix64::new(plan.seed),
         expectations: Expectations::default(),
         players: Players::default(),
         outcome: Outcome::default(),
@@ -277,7 +277,7 @@ pub async fn run(binary: &Path, folder: &Path, plan: &Plan) -> Result<Outcome> {
 
 struct Checker {
     setup: Setup,
-    rng: Rng,
+    rng: SplitMix64,
     expectations: Expectations,
     players: Players,
     outcome: Outcome,

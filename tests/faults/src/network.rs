@@ -11,7 +11,7 @@ use crate::caller::Caller;
 use crate::machine::{self, Cost};
 use crate::process::Setup;
 use crate::proxy::{Fault, Proxy};
-use crate::rng::Rng;
+use crate::rng::SplitMix64;
 use crate::source::Source;
 
 /// Time limit of an upload.
@@ -52,7 +52,7 @@ pub async fn run(
     let setup = Setup::new(binary, folder);
     let process = setup.start(0).await?;
     let caller = Caller::sign_in(&process.origin()).await?;
-    let mut rng = Rng::new(seed);
+    let mut rng = SplitMix64::new(seed);
     let mut outcomes = Vec::new();
     for (kind, fault) in KINDS {
         let proxy = Proxy::start(process.port(), fault, rng.fork(), largest / 4).await?;

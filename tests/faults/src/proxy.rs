@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::rng::Rng;
+use crate::rng::SplitMix64;
 
 /// Fault of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub enum Fault {
 
 impl Fault {
     /// A fault of this kind at a random moment within a stream of about `most` bytes.
-    pub fn random(self, rng: &mut Rng, most: u64) -> Self {
+    pub fn random(self, rng: &mut SplitMix64, most: u64) -> Self {
         // A few connections have no fault, else no upload would complete.
         if rng.chance(25) {
             return Self::None;
@@ -77,7 +77,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// Listens and forwards to `port` with faults of this kind.
-    pub async fn start(port: u16, kind: Fault, mut rng: Rng, most: u64) -> Result<Self> {
+    pub async fn start(port: u16, kind: Fault, mut rng: SplitMix64, most: u64) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let origin = format!("http://{}", listener.local_addr()?);
         let connections = Arc::new(AtomicU64::new(0));

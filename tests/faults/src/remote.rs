@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::caller::{Caller, upload_offset};
 use crate::process::Setup;
-use crate::rng::Rng;
+use crate::rng::SplitMix64;
 use crate::{store, webm};
 
 /// Time limit of one recording, from its creation to its comparison, including kills.
@@ -68,7 +68,7 @@ pub async fn run(binary: &Path, folder: &Path, plan: &Plan) -> Result<Outcome> {
     let port = process.port();
     let caller = Caller::sign_in(&process.origin()).await?;
     let (phases, phase) = watch::channel(Phase::Running);
-    let mut rng = Rng::new(plan.seed);
+    let mut rng = SplitMix64::new(plan.seed);
     let mut running = JoinSet::new();
     for _ in 0..plan.senders {
         let sender = Sender {
@@ -105,7 +105,7 @@ pub async fn run(binary: &Path, folder: &Path, plan: &Plan) -> Result<Outcome> {
 struct Sender {
     caller: Caller,
     phase: watch::Receiver<Phase>,
-    rng: Rng,
+    rng: SplitMix64,
     largest: u64,
     outcome: Outcome,
 }

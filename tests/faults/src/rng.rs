@@ -1,10 +1,10 @@
 //! Reproducible random numbers: every decision of a run derives from its seed.
 
-/// SplitMix64: sufficient for choosing moments and sizes, and the same on every machine.
+/// Sufficient for choosing moments and sizes, and the same on every machine.
 #[derive(Clone, Debug)]
-pub struct Rng(u64);
+pub struct SplitMix64(u64);
 
-impl Rng {
+impl SplitMix64 {
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -51,14 +51,14 @@ mod tests {
 
     #[test]
     fn equal_seeds_give_equal_numbers() {
-        let (mut one, mut two) = (Rng::new(7), Rng::new(7));
+        let (mut one, mut two) = (SplitMix64::new(7), SplitMix64::new(7));
         assert!((0..100).all(|_| one.next_u64() == two.next_u64()));
-        assert_ne!(Rng::new(7).next_u64(), Rng::new(8).next_u64());
+        assert_ne!(SplitMix64::new(7).next_u64(), SplitMix64::new(8).next_u64());
     }
 
     #[test]
     fn sizes_stay_in_range_and_reach_both_ends() {
-        let mut rng = Rng::new(1);
+        let mut rng = SplitMix64::new(1);
         let sizes: Vec<_> = (0..2000).map(|_| rng.size(10, 1_000_000)).collect();
         assert!(sizes.iter().all(|size| (10..=1_000_000).contains(size)));
         assert!(sizes.iter().any(|size| *size < 100));

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use sortie_media::{HEAD_ROOM, Indexer, Patch};
 
-use crate::rng::{Rng, mix};
+use crate::rng::{SplitMix64, mix};
 use crate::webm;
 
 /// A stream with position-dependent bytes.
@@ -79,7 +79,7 @@ impl Source {
     }
 
     /// A random source of up to `most` bytes.
-    pub fn random(rng: &mut Rng, most: u64) -> Result<Self> {
+    pub fn random(rng: &mut SplitMix64, most: u64) -> Result<Self> {
         let seed = rng.next_u64();
         Ok(match rng.within(0, 10) {
             // Small ones finish often, so that kills meet the finish, too.

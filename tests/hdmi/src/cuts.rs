@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use sortie_faults::rng::Rng;
+use sortie_faults::rng::SplitMix64;
 
 use crate::agent::{self, Agent};
 use crate::clip::Clip;
@@ -47,7 +47,7 @@ pub async fn run(
     seed: u64,
     mut on_cut: impl FnMut(&Row),
 ) -> Result<Vec<Row>> {
-    let mut rng = Rng::new(seed);
+    let mut rng = SplitMix64::new(seed);
     let disk = SharedDisk::new(Disk::new(image::fresh(SIZE, &setup.work)?));
     let mut rows = Vec::new();
     for number in 1..=cuts {
@@ -92,7 +92,7 @@ pub async fn prove_it_can_fail(setup: &Setup, agent: &Agent) -> Result<Row> {
     })
     .await?;
     let at = guest.now();
-    let (loss, last) = guest.cut(Fate::Lost, &mut Rng::new(1), job).await?;
+    let (loss, last) = guest.cut(Fate::Lost, &mut SplitMix64::new(1), job).await?;
     account.hear_last(&last);
     let to = setup.work.join("never-flushed");
     // The file system may be destroyed.
@@ -123,7 +123,7 @@ async fn record_and_cut(
     agent: &Agent,
     disk: &SharedDisk,
     number: u64,
-    rng: &mut Rng,
+    rng: &mut SplitMix64,
 ) -> Result<Row> {
     let fate = Fate::any(rng);
     let moment = Duration::from_millis(rng.within(0, LONGEST_MS));

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use sortie_faults::rng::Rng;
+use sortie_faults::rng::SplitMix64;
 
 /// Bytes that a drive writes atomically.
 pub const SECTOR: usize = 512;
@@ -37,7 +37,7 @@ pub enum Fate {
 }
 
 impl Fate {
-    pub fn any(rng: &mut Rng) -> Self {
+    pub fn any(rng: &mut SplitMix64) -> Self {
         match rng.within(0, 4) {
             0 => Self::Lost,
             1 => Self::Kept,
@@ -172,7 +172,7 @@ impl Disk {
     }
 
     /// Cuts the power: the disk stops answering.
-    pub fn cut(&mut self, fate: Fate, rng: &mut Rng) -> Loss {
+    pub fn cut(&mut self, fate: Fate, rng: &mut SplitMix64) -> Loss {
         self.powered = false;
         self.fuse = None;
         let cache = std::mem::take(&mut self.cache);
@@ -261,7 +261,7 @@ mod tests {
             write(&mut disk, 1, 2, Durability::Cached);
             write(&mut disk, 2, 3, Durability::Forced);
             assert_eq!(seen(&disk)[..3], [2, 2, 3]);
-            let loss = disk.cut(fate, &mut Rng::new(1));
+            let loss = disk.cut(fate, &mut SplitMix64::new(1));
             assert_eq!(loss, Loss { cached: 2, lost });
             assert_eq!(seen(&disk)[..3], expected);
         }
@@ -272,7 +272,7 @@ mod tests {
         let mut disk = disk();
         write(&mut disk, 0, 1, Durability::Cached);
         write(&mut disk, 0, 2, Durability::Forced);
-        disk.cut(Fate::Kept, &mut Rng::new(1));
+        disk.cut(Fate::Kept, &mut SplitMix64::new(1));
         assert_eq!(seen(&disk)[0], 2);
     }
 
@@ -284,7 +284,7 @@ mod tests {
             write(&mut disk, sector, 1, Durability::Cached);
             assert_eq!(disk.powered(), on);
         }
-        let loss = disk.cut(Fate::Kept, &mut Rng::new(1));
+        let loss = disk.cut(Fate::Kept, &mut SplitMix64::new(1));
         assert_eq!(loss.cached, 2);
         disk.power_on();
         write(&mut disk, 2, 1, Durability::Cached);
@@ -300,7 +300,7 @@ mod tests {
                 write(&mut disk, 0, value, Durability::Cached);
             }
             write(&mut disk, 1, 1, Durability::Cached);
-            disk.cut(Fate::Torn(50), &mut Rng::new(seed));
+            disk.cut(Fate::Torn(50), &mut SplitMix64::new(seed));
             let seen = seen(&disk);
             outcomes.insert((seen[0], seen[1]));
         }
@@ -355,7 +355,7 @@ mod tests {
         /// one, and nothing else.
         #[test]
         fn cut_leaves_durable_or_newer_content(steps in steps(), seed: u64) {
-            let mut rng = Rng::new(seed);
+            let mut rng = SplitMix64::new(seed);
             let mut disk = disk();
             let mut newest = [0_u8; SECTORS];
             let mut possible: [Vec<u8>; SECTORS] = std::array::from_fn(|_| vec![0]);

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use sortie_faults::rng::Rng;
+use sortie_faults::rng::SplitMix64;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream, unix::OwnedWriteHalf};
 use tokio::process::{Child, Command};
@@ -303,7 +303,12 @@ impl Guest {
     ///
     /// # Errors
     /// The machine had ended before.
-    pub async fn cut(mut self, fate: Fate, rng: &mut Rng, job: Job) -> Result<(Loss, Vec<Event>)> {
+    pub async fn cut(
+        mut self,
+        fate: Fate,
+        rng: &mut SplitMix64,
+        job: Job,
+    ) -> Result<(Loss, Vec<Event>)> {
         if let Some(status) = self.machine.try_wait()? {
             bail!("the machine has already ended: {status}");
         }

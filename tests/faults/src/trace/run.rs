@@ -10,7 +10,7 @@ use super::check::Report;
 use super::{check, parse};
 use crate::caller::{Caller, explain, upload_offset};
 use crate::process::Setup;
-use crate::rng::Rng;
+use crate::rng::SplitMix64;
 use crate::source::Source;
 
 /// Traced calls. The classes `%file` and `%desc` would include more and be slower.
@@ -42,7 +42,7 @@ pub async fn run(binary: &Path, folder: &Path, seed: u64) -> Result<Report> {
     setup.under.push(trace.clone().into());
     let process = setup.start(0).await?;
     let caller = Caller::sign_in(&process.origin()).await?;
-    let mut rng = Rng::new(seed);
+    let mut rng = SplitMix64::new(seed);
     for _ in 0..4 {
         upload(&caller, &mut rng).await?;
     }
@@ -87,7 +87,7 @@ async fn read_trace(trace: &Path) -> Result<String> {
 }
 
 /// Uploads one recording in a few chunks.
-async fn upload(caller: &Caller, rng: &mut Rng) -> Result<()> {
+async fn upload(caller: &Caller, rng: &mut SplitMix64) -> Result<()> {
     let source = Arc::new(Source::webm(usize::try_from(rng.size(50_000, 3_000_000))?)?);
     let id = caller.create(None).await?;
     let mut at = 0;

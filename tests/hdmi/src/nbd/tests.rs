@@ -1,7 +1,7 @@
 //! A strict client.
 
 use proptest::prelude::*;
-use sortie_faults::rng::Rng;
+use sortie_faults::rng::SplitMix64;
 
 use super::session::*;
 use crate::disk::{Disk, Fate, SECTOR};
@@ -142,7 +142,7 @@ fn writes_stay_in_cache_until_flush_unless_forced() {
         let data = [[1; SECTOR], [2; SECTOR]].concat();
         let answer = session.push(&read, &mut disk).unwrap();
         assert_eq!(answer, reply(0, 4, &data));
-        disk.cut(Fate::Lost, &mut Rng::new(1));
+        disk.cut(Fate::Lost, &mut SplitMix64::new(1));
         assert_eq!([disk.medium()[0], disk.medium()[512]], expected);
     }
 }
@@ -167,7 +167,7 @@ fn invalid_requests_get_an_error_and_keep_framing() {
 fn unpowered_disk_does_not_answer() {
     let mut disk = disk();
     let mut session = connected(&mut disk);
-    disk.cut(Fate::Lost, &mut Rng::new(1));
+    disk.cut(Fate::Lost, &mut SplitMix64::new(1));
     for said in [write(1, 0, 1, CMD_FLAG_FUA), request(CMD_FLUSH, 0, 2, 0, 0)] {
         assert!(session.push(&said, &mut disk).unwrap().is_empty());
     }
@@ -184,7 +184,7 @@ fn flush_after_power_failure_has_no_effect() {
     said.extend(request(CMD_FLUSH, 0, 2, 0, 0));
     assert_eq!(session.push(&said, &mut disk).unwrap(), reply(0, 1, &[]));
     assert_eq!(disk.flushes(), 0);
-    assert_eq!(disk.cut(Fate::Lost, &mut Rng::new(1)).lost, 1);
+    assert_eq!(disk.cut(Fate::Lost, &mut SplitMix64::new(1)).lost, 1);
 }
 
 #[test]
