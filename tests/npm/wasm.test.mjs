@@ -1,4 +1,4 @@
-// What a page fetches of the package: only the module it uses, and not more than promised.
+// Files that a page fetches from the package: only the module in use, within the size limit.
 
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';

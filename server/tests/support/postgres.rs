@@ -192,7 +192,7 @@ fn unprivileged(program: &Path) -> Command {
     } else {
         Command::new(program)
     };
-    // Not the test's folder, which the user `nobody` cannot enter.
+    // Not the test's folder, which an unprivileged user cannot enter.
     command.current_dir("/");
     command
 }
