@@ -156,6 +156,8 @@ impl Owners {
 mod tests {
     use proptest::prelude::*;
 
+    use sortie_api::RecordingStatus;
+
     use super::*;
 
     const NOW_MS: i64 = 1_795_253_400_000;
