@@ -106,7 +106,7 @@ fn entry(
     };
     let identity = include(out, number, "identity", content)?;
     let compressed = |name: &str, bytes: Vec<u8>| -> io::Result<String> {
-        // What compression does not make smaller (PNG, WOFF2) is sent as it is.
+        // Formats that are compressed already (PNG, WOFF2) are sent unchanged.
         if bytes.len() < content.len() {
             Ok(format!("Some({})", include(out, number, name, &bytes)?))
         } else {
