@@ -45,14 +45,14 @@ lint: ## Check formatting, clippy, documentation links, licences and sources
 test-hdmi: ## Test the capture agent on an emulated HDMI input, with CUTS (50) power cuts (15 min)
 	@scripts/hdmi.sh
 
-test-nightly: ## Fuzz each target for a minute, kill the server 2000 times; needs nightly Rust
+test-nightly: ## Fuzz each target for a minute, kill the server 2000 times
 	@scripts/test.sh fuzz
 	@scripts/soak.sh
 
 soak: ## Kill the server KILLS (2000) times during concurrent uploads
 	@scripts/soak.sh
 
-fuzz: ## Fuzz the parsers of untrusted input, SECONDS_EACH (60) per target; needs nightly Rust
+fuzz: ## Fuzz the parsers of untrusted input, SECONDS_EACH (60) per target
 	@scripts/fuzz.sh
 
 audit: ## Check the dependencies against the RustSec advisory database

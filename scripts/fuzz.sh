@@ -5,21 +5,20 @@
 #   scripts/fuzz.sh indexer headers    only these
 #   SECONDS_EACH=3600 scripts/fuzz.sh  for an hour each
 #
-# Needs a nightly toolchain (`rustup toolchain install nightly`) and cargo-fuzz (`cargo install cargo-fuzz --locked`).
+# Runs on stable Rust, without a sanitizer: the instrumentation of libFuzzer is a pass of LLVM.
 # Crashing inputs are written to the crate's fuzz/artifacts folder. The corpus is in the cache and grows with every run.
 source "$(dirname "$0")/common.sh"
 
 SECONDS_EACH=${SECONDS_EACH:-60}
 [[ $SECONDS_EACH =~ ^[1-9][0-9]*$ ]] || die "SECONDS_EACH must be a number of seconds, not '$SECONDS_EACH'."
 
-cargo +nightly --version >/dev/null 2>&1 \
-    || die "Fuzzing needs a nightly Rust." "rustup toolchain install nightly"
-cargo fuzz --version >/dev/null 2>&1 \
-    || die "Fuzzing needs cargo-fuzz." "cargo install cargo-fuzz --locked"
-
 CORPUS=$SORTIE_CACHE/fuzz
-# A separate folder: sanitizers change the build of every dependency.
+# A separate folder: the instrumentation changes the build of every dependency.
 FUZZ_TARGET_DIR=$SORTIE_CACHE/target-fuzz
+HOST=$(rustc -vV | sed -n 's/^host: //p')
+INSTRUMENTATION=(-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
+    -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Cdebug-assertions -Ccodegen-units=1)
 
 # Two bytes that select the options and the chunk size, then a real recording.
 seed_indexer() {
@@ -61,9 +60,12 @@ fuzz() {
     mkdir -p "$corpus"
     "seed_$target" "$corpus"
     say "$target: $(human_seconds "$SECONDS_EACH")"
+    mkdir -p "$crate/fuzz/artifacts/$target"
     (
-        cd "$crate"
-        cargo +nightly fuzz run --target-dir "$FUZZ_TARGET_DIR" "$target" "$corpus" -- \
+        cd "$crate/fuzz"
+        RUSTFLAGS="${INSTRUMENTATION[*]}" CARGO_TARGET_DIR=$FUZZ_TARGET_DIR \
+            cargo build --quiet --release --target "$HOST" --bin "$target"
+        "$FUZZ_TARGET_DIR/$HOST/release/$target" "$corpus" -artifact_prefix="artifacts/$target/" \
             -max_total_time="$SECONDS_EACH" -max_len="$max_len" -timeout=10 -rss_limit_mb=2048 \
             -print_final_stats=1 -verbosity=0
     ) || die "The target '$target' found a failure." "See $crate/fuzz/artifacts/$target."

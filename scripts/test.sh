@@ -3,7 +3,7 @@
 #
 #   scripts/test.sh                    all stages
 #   scripts/test.sh clippy native      two stages
-#   scripts/test.sh fuzz               a minute for each fuzz target; needs nightly Rust
+#   scripts/test.sh fuzz               a minute for each fuzz target
 #   scripts/test.sh long               the recorder offline and hidden for minutes, and eight hours at high speed
 #   scripts/test.sh pages server agent js-client browser    the end-to-end tests
 #
