@@ -104,7 +104,7 @@ stage_hdmi() {
     scripts/hdmi.sh all --cuts 3 --limit 5000
 }
 
-# Not part of a full run: it needs a nightly Rust. `make test-nightly` runs it.
+# Not part of a full run; `make test-nightly` runs it.
 stage_fuzz() { scripts/fuzz.sh; }
 
 stage_js-client() {

@@ -254,7 +254,15 @@ async fn stream_ends_with_its_credential() {
         "disabled",
         "deleted",
     ] {
-        let ann = server.sign_in("ann", "a good password").await;
+        let mut ann = server.sign_in("ann", "a good password").await;
+        let login = json!({ "username": "ann", "password": "a good password" });
+        let login = server.anonymous().post("/api/auth/login").json(&login);
+        let login = json_of(login, 200).await;
+        ann.token = login["access_token"].as_str().map(str::to_owned);
+        let refresh = |token: &Value| {
+            let body = json!({ "refresh_token": token });
+            server.anonymous().post("/api/auth/refresh").json(&body)
+        };
         let other = server.sign_in("ann", "a good password").await;
         let (token, token_id) = api_token(&other, "read").await;
         let list = json_of(ann.get("/api/auth/sign-ins"), 200).await;
@@ -273,11 +281,12 @@ async fn stream_ends_with_its_credential() {
             "own list" => other.delete(&format!("/api/auth/sign-ins/{sign_in}")),
             "others" => other.delete("/api/auth/sign-ins"),
             "administrator" => admin.delete(&format!("{user}/sign-ins")),
-            // An unknown token of a known sign-in counts as one that was spent long ago.
-            "reuse" => server
-                .anonymous()
-                .post("/api/auth/refresh")
-                .json(&json!({ "refresh_token": format!("{sign_in}.x") })),
+            "reuse" => {
+                // Spent, and its successor used: a copy.
+                let next = json_of(refresh(&login["refresh_token"]), 200).await;
+                json_of(refresh(&next["refresh_token"]), 200).await;
+                refresh(&login["refresh_token"])
+            }
             "token" => other.delete(&format!("/api/tokens/{token_id}")),
             "password" => {
                 let change = json!({ "current_password": "a good password", "new_password": "a good password" });

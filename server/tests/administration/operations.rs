@@ -69,8 +69,8 @@ async fn malformed_query_returns_a_problem() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let request = admin.get("/api/sessions?limit=1&limit=2");
-    let sentence = problem(request, 400, "bad_request").await;
-    assert!(sentence.contains("duplicate field"), "{sentence}");
+    let sentence = problem(request, 400, "invalid_field").await;
+    assert!(sentence.contains("occur only once"), "{sentence}");
 }
 
 #[tokio::test]
