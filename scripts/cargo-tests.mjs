@@ -18,6 +18,9 @@ const AT_A_TIME = Math.min(cpus().length, 4);
 /** Takes longest, mostly waiting, so it starts first. */
 const LONGEST = 'replicas';
 
+/** A program that hangs fails instead of holding up the run; the longest takes three minutes. */
+const TIME_LIMIT_MS = 15 * 60 * 1000;
+
 /** Test programs that use PostgreSQL in any case. */
 const ALWAYS_ON_POSTGRES = new Set(['replicas']);
 /** Filter of the unit tests whose database is configurable: see server/src/db/testing.rs. */
@@ -63,6 +66,8 @@ function run({ path, folder, args }) {
       cwd: folder,
       env: { ...process.env, CARGO_MANIFEST_DIR: folder },
       stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: TIME_LIMIT_MS,
+      killSignal: 'SIGKILL',
     });
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => output.push(bytes));
     child.once('error', reject);
