@@ -144,8 +144,12 @@ impl RecordingsStore {
         });
         Effect::new(move |was_busy: Option<bool>| {
             let is_busy = store.page.is_busy();
-            if was_busy == Some(true) && !is_busy {
-                store.announcement.set("List updated".to_owned());
+            let announcement = store.announcement;
+            if is_busy {
+                announcement.set(String::new());
+            } else if was_busy == Some(true) && announcement.with_untracked(String::is_empty) {
+                // A deletion during the request has been announced.
+                announcement.set("List updated".to_owned());
             }
             is_busy
         });
