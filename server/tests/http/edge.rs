@@ -2,42 +2,13 @@
 
 use std::time::Duration;
 
+use crate::socket::{FOREVER, connect, rest, until};
 use crate::support::{Client, TestServer, chromium_webm, header, json_of, problem};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-/// Upper bound of any wait; reaching it fails the test.
-const FOREVER: Duration = Duration::from_secs(90);
-
-async fn connect(server: &TestServer) -> TcpStream {
-    let address = server.url.trim_start_matches("http://");
-    TcpStream::connect(address).await.expect("a connection")
-}
-
-/// Reads until `end` arrives.
-async fn until(stream: &mut TcpStream, end: &str) -> String {
-    let mut text = String::new();
-    let mut piece = [0; 4096];
-    while !text.contains(end) {
-        let read = tokio::time::timeout(FOREVER, stream.read(&mut piece));
-        let count = read.await.expect("in time").expect("bytes");
-        assert!(count > 0, "closed after: {text}");
-        text += &String::from_utf8_lossy(&piece[..count]);
-    }
-    text
-}
-
-/// Reads until the server closes the connection.
-async fn rest(stream: &mut TcpStream) -> String {
-    let mut bytes = Vec::new();
-    let _ = tokio::time::timeout(FOREVER, stream.read_to_end(&mut bytes))
-        .await
-        .expect("the connection is closed");
-    String::from_utf8_lossy(&bytes).into_owned()
-}
 
 async fn audit(admin: &Client, query: &str) -> Vec<Value> {
     let rows = json_of(admin.get(&format!("/api/admin/audit?{query}")), 200).await;

@@ -5,5 +5,6 @@ mod assets;
 mod edge;
 mod limits;
 mod security;
+mod socket;
 #[path = "../support/mod.rs"]
 mod support;
