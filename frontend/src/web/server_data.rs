@@ -203,6 +203,8 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<Page<T>> {
             let address = address.get_untracked();
             async move { api.page(&address).await }
         });
+        // Set twice, it must not load twice.
+        let is_due = Memo::new(move |_| is_due.get());
         Effect::new(move |_| {
             address.track();
             if is_due.get() {
