@@ -11,6 +11,7 @@ mod change_feed;
 mod clock;
 mod config;
 mod db;
+mod descriptors;
 mod gc;
 mod http;
 mod left_out;

@@ -9,8 +9,8 @@ use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ use tower::ServiceExt as _;
 use tower_http::timeout::TimeoutBody;
 
 use crate::config::{Config, SignInConfig};
+use crate::descriptors;
 use crate::net::registry::{Connection, Registry};
 
 /// Bytes of a request's head.
@@ -58,39 +59,6 @@ const BATCH_SHARE: usize = 32;
 /// Body of the answer to a connection beyond the limit of its address.
 const REFUSAL: &str = r#"{"type":"about:blank","title":"Too Many Requests","status":429,"code":"too_many_requests","detail":"Your address has too many open connections. Close some and try again."}"#;
 
-/// Raises the soft limit of open files to the hard limit; returns the effective limit, `None` if unlimited or unknown.
-///
-/// The usual soft limit of 1,024 is for programs that use `select`; this one does not.
-fn raise_descriptor_limit() -> Option<u64> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(error) => {
-            tracing::warn!(
-                "the limit of open files stays at {:?}: {error}",
-                limit.current
-            );
-            limit.current
-        }
-    }
-}
-
-/// Limit of open files of this process; `usize::MAX` if unlimited or unknown.
-pub(crate) fn descriptor_limit() -> usize {
-    static LIMIT: OnceLock<usize> = OnceLock::new();
-    *LIMIT.get_or_init(|| {
-        let limit = raise_descriptor_limit();
-        limit.map_or(usize::MAX, |limit| {
-            usize::try_from(limit).unwrap_or(usize::MAX)
-        })
-    })
-}
-
 /// Limits of number, size and time.
 #[derive(Clone)]
 pub(crate) struct Limits {
@@ -112,7 +80,7 @@ impl Limits {
     /// Configured limits, with at most half of the process's file descriptors for connections; recordings, the database
     /// and outgoing connections need the others.
     pub(crate) fn of(config: &Config) -> Self {
-        let half = (descriptor_limit() / 2).max(1);
+        let half = (descriptors::limit() / 2).max(1);
         if half < config.max_connections {
             tracing::warn!(
                 "SORTIE_MAX_CONNECTIONS is {}, but the limit of open files allows {half} connections; raise it \

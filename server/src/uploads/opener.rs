@@ -9,6 +9,7 @@ use super::registry::{Interrupted, Owner, Registry, UploadEntry, locked};
 use super::rows::{Rows, declared_length};
 use super::upload::Upload;
 use crate::db::{Action, Actor, AuditEvent, Insertion, OpenLimit, RecordingRow, UploadKind};
+use crate::descriptors;
 use crate::storage::Storage;
 
 /// Part of the file descriptors of the process that open uploads may use, one each. Half are for connections.
@@ -46,7 +47,7 @@ impl Opener {
         quotas: &Quotas,
         actor: &Actor,
     ) -> Result<String, UploadError> {
-        if self.registry.len() >= crate::net::descriptor_limit() / DESCRIPTOR_SHARE {
+        if self.registry.len() >= descriptors::limit() / DESCRIPTOR_SHARE {
             return Err(UploadError::TooManyOpen);
         }
         // Avoids creating an object in vain; the insertion of the row decides.
