@@ -197,9 +197,7 @@ impl Importer {
             created_ms: file.created_ms,
             completed_ms: now_ms,
         };
-        if !self.database.insert_captured(&row).await? {
-            return Ok(false);
-        }
+        // Before the recording's row: an import that fails in between is repeated.
         if self.database.session(&file.session).await?.is_none() {
             let session = SessionRow {
                 id: file.session.clone(),
@@ -210,7 +208,14 @@ impl Importer {
                 created_ms: file.created_ms,
                 ended_ms: Some(now_ms),
             };
-            self.database.insert_session(&session, &system).await?;
+            if !self.database.insert_session(&session, &system).await? {
+                return Err(ImportError(anyhow::anyhow!(
+                    "the administrator was deleted"
+                )));
+            }
+        }
+        if !self.database.insert_captured(&row).await? {
+            return Ok(false);
         }
         let (action, detail) = match &file.failure {
             Some(failure) => (Action::Fail, failure.as_str()),

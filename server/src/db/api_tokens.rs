@@ -4,6 +4,7 @@ use sortie_api::TokenScope;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::users::lock_user;
 use super::{Database, DatabaseError, Page, Position, words_from_text, words_to_text};
 
 const COLUMNS: &str = "api_tokens.id, api_tokens.user_id, api_tokens.name, api_tokens.token_hash, \
@@ -78,6 +79,12 @@ impl Database {
         most: i64,
         sign_in: Option<&str>,
     ) -> Result<TokenInsertion, DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        // Concurrent insertions count the owner's tokens one after the other.
+        if !lock_user(&mut transaction, &row.user_id).await? {
+            transaction.rollback().await?;
+            return Ok(TokenInsertion::SignedOut);
+        }
         let alive = match sign_in {
             None => "",
             Some(_) => {
@@ -106,7 +113,9 @@ impl Database {
         if let Some(sign_in) = sign_in {
             insert = insert.bind(sign_in.to_owned());
         }
-        if insert.execute(&self.pool).await?.rows_affected() == 1 {
+        let done = insert.execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        if done.rows_affected() == 1 {
             return Ok(TokenInsertion::Done);
         }
         let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM api_tokens WHERE user_id = $1")

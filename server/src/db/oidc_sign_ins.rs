@@ -3,6 +3,7 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::users::lock_user;
 use super::{Database, DatabaseError};
 
 /// Row of a sign-in at the provider.
@@ -61,11 +62,22 @@ impl Database {
         &self,
         row: &OidcSignInRow,
     ) -> Result<(), DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        let locked = lock_user(&mut transaction, &row.user_id).await?;
+        let sign_in = sqlx::query("UPDATE sign_ins SET last_used_ms = last_used_ms WHERE id = $1")
+            .bind(&row.id)
+            .execute(&mut *transaction)
+            .await?;
+        if !locked || sign_in.rows_affected() != 1 {
+            transaction.rollback().await?;
+            return Ok(());
+        }
         sqlx::query(
             "INSERT INTO oidc_sign_ins (id, user_id, issuer, subject, provider_sid, refresh_token, \
              access_token, access_expires_ms, needs_id_token, confirmed_ms, checking_ms) \
-             SELECT sign_ins.id, $1, $2, $3, $4, $5, $6, $7, $8, $9, 0 FROM sign_ins WHERE sign_ins.id = $10",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0)",
         )
+        .bind(&row.id)
         .bind(&row.user_id)
         .bind(&row.issuer)
         .bind(&row.subject)
@@ -75,9 +87,9 @@ impl Database {
         .bind(row.access_expires_ms)
         .bind(i64::from(row.needs_id_token))
         .bind(row.confirmed_ms)
-        .bind(&row.id)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(())
     }
 

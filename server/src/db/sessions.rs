@@ -4,6 +4,7 @@ use sortie_api::SessionStatus;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::users::lock_user;
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, Page, Position, audit, nonsense};
 
 /// Row of a session.
@@ -74,12 +75,17 @@ pub(crate) struct SessionFilter {
 }
 
 impl Database {
+    /// Stores a new session; `false` if its user is deleted.
     pub(crate) async fn insert_session(
         &self,
         session: &SessionRow,
         actor: &Actor,
-    ) -> Result<(), DatabaseError> {
+    ) -> Result<bool, DatabaseError> {
         let mut transaction = self.pool.begin().await?;
+        if !lock_user(&mut transaction, &session.user_id).await? {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
         sqlx::query(
             "INSERT INTO sessions (id, user_id, app_id, status, created_ms, ended_ms) \
              VALUES ($1, $2, $3, $4, $5, $6)",
@@ -97,7 +103,7 @@ impl Database {
         audit::append(&mut transaction, session.created_ms, &event).await?;
         transaction.commit().await?;
         self.tell_of_audit();
-        Ok(())
+        Ok(true)
     }
 
     pub(crate) async fn session(&self, id: &str) -> Result<Option<SessionRow>, DatabaseError> {

@@ -2,6 +2,7 @@
 //! the statement that changes the password or disables the account. A sign-in inserted meanwhile has the generation that
 //! its password was verified with, and is invalid.
 
+use super::users::lock_user;
 use super::{Database, DatabaseError, RefreshTokenRow};
 
 const COLUMNS: &str = "sign_ins.id, sign_ins.user_id, sign_ins.created_ms, sign_ins.last_used_ms, \
@@ -53,6 +54,10 @@ impl Database {
         generation: i64,
     ) -> Result<bool, DatabaseError> {
         let mut transaction = self.pool.begin().await?;
+        if !lock_user(&mut transaction, &row.user_id).await? {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
         let done = sqlx::query(
             "INSERT INTO sign_ins (id, user_id, generation, created_ms, last_used_ms, address, user_agent) \
              SELECT $1, users.id, users.generation, $2, $3, $4, $5 FROM users \
@@ -111,7 +116,10 @@ impl Database {
     ) -> Result<Rotation, DatabaseError> {
         let now_ms = successor.created_ms;
         let mut transaction = self.pool.begin().await?;
-        // The token first: of two requests with the same token the second waits here.
+        if !lock_user(&mut transaction, &successor.user_id).await? {
+            transaction.rollback().await?;
+            return Ok(Rotation::Ended);
+        }
         let spent = sqlx::query(
             "UPDATE refresh_tokens SET spent_ms = $1 WHERE token_hash = $2 AND spent_ms IS NULL",
         )

@@ -105,6 +105,19 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for UserRow {
     }
 }
 
+/// Locks a user's row until the end of the transaction; `false` if the user is deleted. Must be the first statement: without it, PostgreSQL rejects an insert that refers to a user whose deletion commits after the
+/// insert's snapshot, and a deletion deadlocks with a transaction that locks the user after the user's other rows.
+pub(super) async fn lock_user(
+    connection: &mut sqlx::AnyConnection,
+    id: &str,
+) -> Result<bool, DatabaseError> {
+    let done = sqlx::query("UPDATE users SET generation = generation WHERE id = $1")
+        .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 impl UserRow {
     /// Whether the stored roles include administration.
     pub(crate) fn is_admin(&self) -> bool {

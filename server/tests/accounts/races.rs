@@ -254,3 +254,38 @@ async fn concurrent_password_changes_leave_one_password() {
         assert_eq!(falls.1.is_alive(&server).await, (false, false));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn user_deleted_during_a_request_is_signed_out() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let database = database(&server).await;
+    for round in 0..4 {
+        let name = format!("ann{round}");
+        let id = create(&admin, &name, json!(["user"])).await;
+        let pair = Pair::of(&json_of(login(&server, &name, OLD), 200).await);
+        let mut deletion = database.begin().await.expect("a transaction");
+        sqlx::query("DELETE FROM users WHERE id = $1")
+            .bind(&id)
+            .execute(&mut *deletion)
+            .await
+            .expect("a deletion");
+        let post = |path: &str, body: Value| {
+            let request = server.anonymous().post(path);
+            request.bearer_auth(&pair.access).json(&body)
+        };
+        let request = match round {
+            0 => login(&server, &name, OLD),
+            1 => refresh(&server, &pair.refresh),
+            2 => post("/api/tokens", json!({ "name": "t", "scopes": ["read"] })),
+            _ => post("/api/sessions", json!({ "app_id": "a" })),
+        };
+        let committing = async {
+            // Longer than the verification of a password: the request reads the user's row before the deletion commits.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            deletion.commit().await.expect("a commit");
+        };
+        let (status, ()) = tokio::join!(status(request), committing);
+        assert_eq!(status, 401, "{round}");
+    }
+}

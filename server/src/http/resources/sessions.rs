@@ -94,11 +94,20 @@ pub(in crate::http) async fn open(
     app_id: &str,
 ) -> ApiResult<SessionRow> {
     let session = new_row(state, &caller.user_id, app_id, SessionStatus::Running);
-    state
-        .database
-        .insert_session(&session, &caller.actor())
-        .await?;
+    let database = &state.database;
+    if !database.insert_session(&session, &caller.actor()).await? {
+        return Err(user_deleted());
+    }
     Ok(session)
+}
+
+/// The caller's user was deleted during the request.
+fn user_deleted() -> ApiError {
+    ApiError::unauthenticated("Your user account no longer exists. Sign in with another account.")
+}
+
+fn no_such_user() -> ApiError {
+    ApiError::invalid("user_id is not the ID of a user.")
 }
 
 fn new_row(state: &HttpState, user_id: &str, app_id: &str, status: SessionStatus) -> SessionRow {
@@ -140,14 +149,18 @@ async fn create(
             ));
         }
         if !query::can_be_id(user_id) || state.database.user(user_id).await?.is_none() {
-            return Err(ApiError::invalid("user_id is not the ID of a user."));
+            return Err(no_such_user());
         }
     }
     let session = new_row(&state, user_id, &new.app_id, status);
-    state
-        .database
-        .insert_session(&session, &caller.actor())
-        .await?;
+    let database = &state.database;
+    if !database.insert_session(&session, &caller.actor()).await? {
+        return Err(if user_id == caller.user_id {
+            user_deleted()
+        } else {
+            no_such_user()
+        });
+    }
     Ok((StatusCode::CREATED, answer(&state, session).await?))
 }
 
