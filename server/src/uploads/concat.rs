@@ -110,9 +110,10 @@ impl Concatenator {
         }
         let row = match self.rows.row(id).await {
             Ok(row) if row.status.is_open() => row,
-            other => {
+            Ok(row) => return self.finisher.complete_begun(&entry, open, &row).await,
+            Err(error) => {
                 self.registry.remove_unless_pending(&entry);
-                return other.map(|_| ());
+                return Err(error);
             }
         };
         self.join_locked(&entry, open, &row, &mut ownership).await

@@ -133,6 +133,21 @@ impl Finisher {
         Ok(())
     }
 
+    /// Completes the finish of a closed upload that this server has begun: senders take a closed upload for finished.
+    pub(super) async fn complete_begun(
+        &self,
+        entry: &Arc<UploadEntry>,
+        open: tokio::sync::MutexGuard<'_, Option<Upload>>,
+        row: &RecordingRow,
+    ) -> Result<(), UploadError> {
+        let is_pending = entry.state().pending_finish.is_some();
+        if is_pending && row.status == RecordingStatus::Processing {
+            return self.finish(entry, open, Interrupted(row.interrupted)).await;
+        }
+        self.registry.remove_unless_pending(entry);
+        Ok(())
+    }
+
     /// Leaves a recording to the server that has taken it over.
     fn leave(&self, entry: &Arc<UploadEntry>) -> Result<(), UploadError> {
         locked(&entry.state).pending_finish = None;

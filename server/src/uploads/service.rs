@@ -497,7 +497,9 @@ impl Service {
 
     async fn position(&self, id: &str) -> Result<Position, UploadError> {
         let row = self.rows.row(id).await?;
-        if !row.status.is_open() {
+        let is_finishing_here =
+            row.status == RecordingStatus::Processing && self.registry.find(id).is_some();
+        if !row.status.is_open() && !is_finishing_here {
             return Position::of_closed(&row);
         }
         let entry = self.registry.entry(id);
@@ -508,7 +510,7 @@ impl Service {
         // The preempted request may have completed the upload.
         let row = self.rows.row(id).await?;
         if !row.status.is_open() {
-            self.registry.remove_unless_pending(&entry);
+            self.finisher.complete_begun(&entry, open, &row).await?;
             return Position::of_closed(&row);
         }
         Upload::close_if_taken_over(&mut open).await?;
@@ -557,9 +559,13 @@ impl Service {
                     let _ = entry.owner.set(Owner::of(&row));
                     (declared_length(&row), row.kind)
                 }
-                other => {
+                Ok(row) => {
+                    self.finisher.complete_begun(&entry, open, &row).await?;
+                    return append_to_closed(&row, append, body_length, self.max_size);
+                }
+                Err(error) => {
                     self.registry.remove_unless_pending(&entry);
-                    return append_to_closed(&other?, append, body_length, self.max_size);
+                    return Err(error);
                 }
             },
         };

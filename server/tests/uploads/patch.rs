@@ -7,7 +7,7 @@ use crate::support::{Client, TestServer, chromium_webm, header, json_of, problem
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 
 async fn create(client: &Client, length: Option<u64>, metadata: &str) -> String {
     let mut request = client
@@ -488,6 +488,38 @@ async fn complete_upload_is_finished_after_a_crash() {
     let client = server.admin().await;
     assert_eq!(client.offset(&id).await, bytes.len() as u64);
     assert_eq!(client.recording(&id).await["status"], "ready");
+}
+
+#[tokio::test]
+async fn closed_upload_is_acknowledged_when_it_is_finished() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let bytes = chromium_webm();
+    let create = client.tus(Method::POST, "/api/uploads");
+    let create = create.header("Upload-Length", bytes.len()).send();
+    let upload = header(&create.await.expect("an answer"), "location");
+    let id = upload.rsplit('/').next().unwrap_or_default();
+    // The growing file cannot be renamed.
+    let obstacle = server.file(&format!("{id}.webm"));
+    std::fs::create_dir(&obstacle).expect("a folder");
+    let status = async |request: RequestBuilder| {
+        let answer = request.send().await.expect("an answer");
+        answer.status()
+    };
+    let append = || client.patch(&upload, 0, bytes.to_vec());
+    let end = || client.patch(&upload, bytes.len() as u64, "");
+    assert!(status(append()).await.is_server_error());
+    assert_eq!(client.recording(id).await["status"], "processing");
+    assert!(
+        status(client.tus(Method::HEAD, &upload))
+            .await
+            .is_server_error()
+    );
+    assert!(status(end()).await.is_server_error());
+    std::fs::remove_dir(&obstacle).expect("the folder");
+    assert_eq!(status(end()).await, 204);
+    assert_eq!(client.recording(id).await["status"], "ready");
+    assert_eq!(client.offset(id).await, bytes.len() as u64);
 }
 
 #[tokio::test]
