@@ -74,9 +74,9 @@ impl Server {
             ClockWatch::open(database.clone(), Arc::clone(&clock), config.retention_days).await;
         let watch = Arc::new(watch.map_err(|source| database_failed(&config, source))?);
         let address = SocketAddr::new(config.host, config.port);
-        let listen = |source| OpenError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
+        let failed = |source| OpenError::Listen { address, source };
+        let listener = net::listen(address).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
         let metrics = Metrics::new();
         let retention = Retention::new(
             database.clone(),

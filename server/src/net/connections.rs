@@ -23,7 +23,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,9 @@ const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(50);
 /// Time for a chosen idle connection to close gracefully. One with a partial head does not.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(10);
+/// Length of the listen queue; the kernel limits it further (`net.core.somaxconn`). Beyond it the kernel drops a connection's
+/// first packet, which the client repeats after a second.
+const BACKLOG: u32 = 4096;
 /// Divisor of the limit: number of connections that are closed together for a new one.
 const BATCH_SHARE: usize = 32;
 /// Body of the answer to a connection beyond the limit of its address.
@@ -102,6 +105,19 @@ impl Limits {
             body: config.body_silence,
         }
     }
+}
+
+/// Listens at this address.
+pub(crate) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restarted server must not wait for the connections of its predecessor. On Windows the option lets programs share a port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves until `stopping`, then lets every connection complete its current request.

@@ -5,4 +5,4 @@ mod registry;
 #[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
 pub(crate) mod tls;
 
-pub(crate) use connections::{Limits, serve};
+pub(crate) use connections::{Limits, listen, serve};
