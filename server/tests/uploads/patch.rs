@@ -527,6 +527,9 @@ async fn reaper_finishes_silent_upload_as_interrupted() {
     let server = TestServer::with(&[("SORTIE_RECORDING_SILENCE_SECONDS", "60")]).await;
     let client = server.admin().await;
     let bytes = chromium_webm();
+    // Silent a second longer: when it is finished, the reaper has seen both.
+    let (earlier, _) = client.start_recording().await;
+    server.clock.advance(Duration::from_secs(1));
     let (id, _) = client.start_recording().await;
     let upload = format!("/api/uploads/{id}");
     client
@@ -535,7 +538,10 @@ async fn reaper_finishes_silent_upload_as_interrupted() {
         .await
         .expect("an answer");
     server.clock.advance(Duration::from_secs(59));
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    until("the earlier recording is finished", async || {
+        client.recording(&earlier).await["completed_at"].is_string()
+    })
+    .await;
     assert_eq!(client.recording(&id).await["status"], "recording");
     server.clock.advance(Duration::from_secs(1));
     until("the recording is finished", async || {
