@@ -15,7 +15,7 @@ const WORKSPACE = ['--locked', '--workspace'];
 /** Number of parallel programs: one per core, although each has a thread per core, because half of them wait. At most four S3 servers. */
 const AT_A_TIME = Math.min(cpus().length, 4);
 
-/** Takes longest, mostly waiting, so it starts first. */
+/** Takes longest, mostly waiting, so this program starts first. */
 const LONGEST = 'replicas';
 
 /** A program that hangs fails instead of holding up the run; the longest takes three minutes. */

@@ -80,13 +80,13 @@ fn of_leftover(recovered: &RecoveredFile) -> String {
     }
 }
 
-/// `1:02:03`.
+/// Formats a duration: `1:02:03`.
 pub(crate) fn seconds(ms: u64) -> String {
     let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
     format!("{hours}:{minutes:02}:{seconds:02}")
 }
 
-/// `12.3 MB`.
+/// Formats a size: `12.3 MB`.
 pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10)
 }

@@ -113,7 +113,7 @@ async fn rest_of_an_ended_upload_becomes_a_further_part() {
         ..options("hans")
     };
     let heard = record(&canvas, large).await;
-    // The device has then released the first segment.
+    // By then the device has released the first segment.
     let safe = heard.progress(|it| it.safe_bytes > 5 << 20).await;
     go_offline(true);
     heard
@@ -128,7 +128,7 @@ async fn rest_of_an_ended_upload_becomes_a_further_part() {
     let (size, kept) = (found[0].size_bytes(), found[0].kept_bytes());
     assert_eq!(found[0].on_server(), OnServer::Closed);
     assert!(kept < size, "all {size} bytes are on the device");
-    // A saved file says what it lacks, and equals the uploaded file.
+    // A saved file states the missing bytes, and equals the uploaded file.
     assert_eq!(found[0].missing_bytes(), size - kept);
     let saved = bytes_of(&found[0].bytes().await.expect("readable")).await;
     let done = found[0].upload(|_| {}).await.expect("it arrives");

@@ -272,12 +272,13 @@ fn fragment_a_day_late_does_not_prolong_the_recording() {
     let day = 86_400_000;
     let first = [head(1), fragment(1, 0, None, 10)].concat();
     for (late, expected) in [
-        // One fragment, a fragment with the largest time, all from some time on, and one that keeps its distance.
+        // One fragment, a fragment with the largest time, all fragments from some time on, and one that keeps its
+        // distance.
         (vec![day + 400, 800], 1200),
         (vec![u64::MAX, 800], 1200),
         (vec![day, day + 400, day + 1000], 1800),
         (vec![400, day, day + 400, 1600], 2000),
-        // Less than half a day is a pause.
+        // Less than half a day counts as a pause.
         (vec![day / 3], day / 3 + 400),
     ] {
         let later = late.iter().map(|&time| fragment(1, time, None, 10));

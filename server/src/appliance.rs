@@ -1,8 +1,8 @@
 //! Interface between this server and a recorder in the same process.
 //!
-//! The recorder writes its files into the storage folder under names of its own, and needs neither this library nor
-//! the database for that. The database follows the folder: [`Importer::import`] inserts a row when the recorder reports
-//! a finished file; files that were missed are found by comparing the folder with [`Importer::names`].
+//! The recorder writes its files into the storage folder under its own names, and needs neither this library nor the
+//! database for that. The database follows the folder: [`Importer::import`] inserts a row when the recorder reports a
+//! finished file; missed files are found by comparing the folder with [`Importer::names`].
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::uploads::Uploads;
 /// Application id of the recorder's sessions.
 const APP: &str = "capture";
 
-/// The recorder in this process, as the routes below `/api/appliance` use it.
+/// Recorder in this process, as used by the routes below `/api/appliance`.
 pub trait Appliance: Send + Sync + 'static {
-    /// Current state. Called every second, so it must be cheap. `threshold_percent` and `space` may be left out: the
-    /// server fills them in.
+    /// Returns the current state. Called every second, so it must be cheap. `threshold_percent` and `space` may be
+    /// omitted: the server adds them.
     fn state(&self) -> State;
 
-    /// Bytes per second of the current recording, or the expected rate.
+    /// Returns the bytes per second of the current recording, or the expected rate.
     fn bytes_per_second(&self) -> u64;
 
     /// Starts a recording.
@@ -109,7 +109,7 @@ impl Importer {
         }
     }
 
-    /// Names of all files in the database.
+    /// Returns the names of all files in the database.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -133,8 +133,8 @@ impl Importer {
         Ok(self.database.confirm_forwarded(name).await?)
     }
 
-    /// Whether storage use is above the threshold and retention can delete nothing because the remaining recordings
-    /// are not confirmed by the central server.
+    /// Whether storage use is above the threshold and retention can delete nothing because the remaining recordings are
+    /// not confirmed by the central server.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -142,7 +142,7 @@ impl Importer {
         Ok(self.retention.awaits_forwarding().await?)
     }
 
-    /// Name and size of every playable file in the database.
+    /// Returns name and size of every playable file in the database.
     ///
     /// # Errors
     /// The database cannot be read.

@@ -24,7 +24,7 @@ use crate::open::{OpenError, database_failed, open_database, open_storage, stora
 use crate::retention::{ClockWatch, Retention};
 use crate::uploads::Uploads;
 
-/// Server that is bound to its address and does not serve yet.
+/// Server that is bound to its address but does not serve yet.
 pub struct Server {
     state: AppState,
     listener: TcpListener,
@@ -45,7 +45,7 @@ impl Server {
         clock: Arc<dyn Clock>,
         appliance: Option<Arc<dyn Appliance>>,
     ) -> Result<Self, OpenError> {
-        // Independent of the storage: tests build clients on the same HTTP client.
+        // Independent of the storage: tests create HTTP clients that need the provider.
         #[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
         choose_tls();
         let database = open_database(&config).await?;

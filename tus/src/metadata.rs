@@ -147,7 +147,7 @@ impl fmt::Display for Metadata {
     }
 }
 
-/// Optional white space in HTTP headers.
+/// Whether a character is optional white space in HTTP headers.
 const BLANKS: [char; 2] = [' ', '\t'];
 
 #[cfg(test)]
@@ -210,7 +210,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn formatted_metadata_reads_back(
+        fn metadata_round_trips(
             pairs in prop::collection::btree_map("[!-+\\--~]{1,20}", prop::collection::vec(any::<u8>(), 0..60), 0..12)
         ) {
             let mut metadata = Metadata::new();

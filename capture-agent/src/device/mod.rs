@@ -1,7 +1,7 @@
 //! V4L2 capture devices.
 //!
-//! Everything except [`Device::follow_signal`] only queries the device, and is safe while another program records from it.
-//! A driver's answers are not trusted: texts need not be UTF-8, and numbers may be zero.
+//! Everything except [`Device::follow_signal`] only queries the device, and is safe while another program records from
+//! it. A driver's answers are not trusted: texts may be invalid UTF-8, and numbers may be zero.
 //!
 //! Streaming is implemented by GStreamer, see [`pipeline`](crate::pipeline).
 
@@ -54,7 +54,6 @@ pub enum Kind {
     Other,
 }
 
-/// Self-description of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
     /// Driver, for example `uvcvideo`.
@@ -112,7 +111,7 @@ impl Device {
         &self.capabilities
     }
 
-    /// Formats that it delivers, in the driver's order. Empty if the driver lists none.
+    /// Returns the formats that the device delivers, in the driver's order. Empty if the driver lists none.
     #[must_use]
     pub fn formats(&self) -> Vec<Format> {
         format::formats(&self.inner, self.buffer_type)
@@ -165,7 +164,7 @@ impl Device {
     }
 }
 
-/// Capabilities of this node; `capabilities` alone covers all nodes of the device.
+/// Returns the capabilities of this node; `capabilities` alone covers all nodes of the device.
 fn capability_flags(capabilities: u32, device_caps: u32) -> Flags {
     let all = Flags::from(capabilities);
     if all.contains(Flags::DEVICE_CAPS) {
@@ -183,7 +182,7 @@ fn kind(flags: Flags) -> Kind {
     let outputs = flags.intersects(Flags::VIDEO_OUTPUT | Flags::VIDEO_OUTPUT_MPLANE);
     match (captures, outputs) {
         (true, false) => Kind::Capture,
-        // Older codec drivers have no flag for it.
+        // Older codec drivers do not set this flag.
         (true, true) => Kind::Codec,
         (false, _) => Kind::Other,
     }

@@ -214,7 +214,7 @@ fn count_arrivals(pipeline: &gst::Pipeline) -> Option<Arc<Arrivals>> {
     Some(arrivals)
 }
 
-/// Message of the pipeline after a failed state change.
+/// Returns the message of the pipeline after a failed state change.
 fn reason(bus: &gst::Bus) -> String {
     let message = bus.pop_filtered(&[gst::MessageType::Error]);
     match message.as_ref().map(|message| message.view()) {

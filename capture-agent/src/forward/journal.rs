@@ -59,11 +59,12 @@ pub(super) enum Outcome {
 }
 
 impl Journal {
-    /// Reads the journal. A missing or unreadable one, or one of another server, is empty: recordings are then sent again.
+    /// Reads the journal. If it is missing, unreadable or of another server, it is empty: recordings are then sent
+    /// again.
     ///
     /// # Errors
     ///
-    /// The file exists and cannot be read.
+    /// The file exists but cannot be read.
     pub fn open(path: PathBuf, server: &str) -> io::Result<Self> {
         let entries = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {

@@ -33,9 +33,9 @@ pub struct Target {
     pub url: String,
     /// API token with the scopes `record` and `read`.
     pub token: Secret,
-    /// Additional trusted certificate authorities, PEM.
+    /// Additional trusted certificate authorities in PEM format.
     pub authorities: Option<Vec<u8>>,
-    /// Limit in bytes per second; `None` is unlimited.
+    /// Limit in bytes per second; `None`: unlimited.
     pub bytes_per_second: Option<u64>,
     /// Whether a confirmed recording is deleted here.
     pub delete_after: bool,
@@ -47,9 +47,9 @@ pub struct Setup {
     pub folder: PathBuf,
     /// File of the journal.
     pub journal: PathBuf,
-    /// Recorder, for the recording in progress.
+    /// Recorder, to find the recording in progress.
     pub recorder: Handle,
-    /// Confirms and deletes recordings here.
+    /// Confirms and deletes recordings in this device's catalog.
     pub importer: Importer,
     /// State for the appliance page.
     pub status: Status,

@@ -54,10 +54,9 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 /// Sampling interval of the signal probe.
 const PROBE_SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Notice of a running pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// It stalled and must be stopped: the device is gone, or the encoder failed.
+    /// The pipeline stalled and must be stopped: the device is gone, or the encoder failed.
     Broken {
         reason: Problem,
         /// Whether the source failed; otherwise another encoder may work.
@@ -67,13 +66,13 @@ pub enum Notice {
     Ended,
 }
 
-/// Failure of a pipeline's start.
+/// Error of starting a pipeline.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An element is missing or refuses its settings.
     #[error("the pipeline cannot be built: {0}")]
     Build(String),
-    /// It does not run.
+    /// The pipeline does not start.
     #[error("{reason}")]
     Run {
         reason: Problem,
@@ -83,7 +82,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Reason for the user.
+    /// Error message for the user.
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
@@ -147,13 +146,13 @@ impl Pipeline {
         Ok(Self(running))
     }
 
-    /// Capture from the source.
+    /// Returns the capture from the source.
     #[must_use]
     pub fn running(&self) -> &Running {
         &self.0
     }
 
-    /// Frames that were dropped because the encoder was too slow.
+    /// Returns the number of frames that were dropped because the encoder was too slow.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         let Running {

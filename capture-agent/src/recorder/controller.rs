@@ -13,14 +13,14 @@ use crate::signal::{Mode, Signal};
 pub struct Patience {
     /// Longest time without durable bytes before a recording fails.
     pub silence: Duration,
-    /// Delay after a first failure; doubles with each further one, up to 64 times.
+    /// Delay after the first failure; doubles with each further one, up to 64 times.
     pub retry: Duration,
     /// Longest loss of the signal within one session.
     pub gap: Duration,
 }
 
 impl Default for Patience {
-    /// 10 s, 500 ms and 60 s.
+    /// Returns 10 s, 500 ms and 60 s.
     fn default() -> Self {
         Self {
             silence: Duration::from_secs(10),
@@ -56,7 +56,7 @@ pub enum Input {
     Backlog(bool),
     /// Bytes became durable.
     Written,
-    /// The pipeline receives something else than it was started for; the new signal is not known yet.
+    /// The pipeline receives another signal than it was started for; the new signal is not known yet.
     Changed,
     /// The stopped pipeline has ended; its file is finished or about to be.
     Stopped,
@@ -97,7 +97,7 @@ enum Phase {
     Stopping,
 }
 
-/// Decides when to record, from the signal, the user's wishes and failures.
+/// Decides when to record, from the signal, the user's requests and failures.
 ///
 /// Call [`handle_input`](Self::handle_input) for each input, and [`handle_timeout`](Self::handle_timeout) at the time of
 /// [`poll_timeout`](Self::poll_timeout); then [`poll_output`](Self::poll_output) until it returns `None`. Times are of any
@@ -113,9 +113,9 @@ pub struct Controller {
     patience: Patience,
     signal: Signal,
     auto: bool,
-    /// Started by the user and not stopped since.
+    /// Whether the user has started recording and not stopped it since.
     by_hand: bool,
-    /// Stopped by the user during the current signal.
+    /// Whether the user has stopped recording during the current signal.
     declined: bool,
     room: bool,
     backlog: bool,
@@ -132,7 +132,7 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Starts without a signal, with auto-record off and room on the disk.
+    /// Creates a controller without a signal, with auto-record off and space on the disk.
     #[must_use]
     pub fn new(patience: Patience) -> Self {
         Self {
@@ -174,7 +174,7 @@ impl Controller {
         self.by_hand || (self.auto && !self.declined)
     }
 
-    /// Reason that prevents a recording, or ended the last one.
+    /// Returns the reason that prevents a recording, or ended the last one.
     #[must_use]
     pub fn problem(&self) -> Option<Problem> {
         match (self.room, self.backlog) {
@@ -247,7 +247,7 @@ impl Controller {
         self.decide(now);
     }
 
-    /// Time at which [`handle_timeout`](Self::handle_timeout) must be called unless an input comes before.
+    /// Returns the time at which [`handle_timeout`](Self::handle_timeout) must be called unless an input comes before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         let silence = match self.phase {

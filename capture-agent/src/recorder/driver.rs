@@ -42,7 +42,7 @@ pub(super) struct Driver<E> {
     problem: Option<Problem>,
 }
 
-/// Failure of a pipeline's start.
+/// Error of starting a pipeline.
 struct StartFailure {
     problem: Problem,
     /// Whether another encoder may work.

@@ -1,4 +1,4 @@
-//! Given and random input histories.
+//! Fixed and random input histories.
 
 use std::time::Duration;
 

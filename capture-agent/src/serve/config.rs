@@ -24,7 +24,7 @@ pub struct Variable {
     pub default: &'static str,
     /// Description for `--help`.
     pub meaning: &'static str,
-    /// Variable of the embedded server that gets the value.
+    /// Variable of the embedded server that receives the value.
     server: Option<&'static str>,
 }
 
@@ -151,7 +151,7 @@ impl Config {
             }
             _ => match VARIABLES.iter().find(|it| it.server == Some(name)) {
                 Some(variable) => lookup(variable.name).or_else(|| {
-                    // The server has its own defaults for these two.
+                    // The server has its own defaults for these two variables.
                     let has_default = !matches!(name, "SORTIE_ADMIN_PASSWORD" | "SORTIE_LOG");
                     has_default.then(|| variable.default.to_owned())
                 }),

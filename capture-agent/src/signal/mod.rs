@@ -37,7 +37,7 @@ pub enum Signal {
     NoSignal,
     /// A signal that the receiver cannot lock on to.
     NoLock,
-    /// A signal that is outside the hardware's range.
+    /// A signal outside the hardware's range.
     Unsupported,
     /// A signal of a known mode.
     Steady(Mode),
@@ -154,8 +154,8 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// 300 ms, 2 s, 500 ms and 2 s: leaves most of a second to the pipeline between a signal and its first durable
-    /// frame.
+    /// Returns 300 ms, 2 s, 500 ms and 2 s, which leaves most of a second to the pipeline between a signal and its
+    /// first durable frame.
     fn default() -> Self {
         Self {
             debounce: Duration::from_millis(300),

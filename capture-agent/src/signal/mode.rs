@@ -24,7 +24,8 @@ impl FrameRate {
         Self { millihertz }
     }
 
-    /// `frames` per `seconds`, rounded to a millihertz; `None` if either is zero or the rate does not fit.
+    /// Returns the rate of `frames` per `seconds`, rounded to a millihertz; `None` if either is zero or the rate does
+    /// not fit.
     #[must_use]
     pub fn from_ratio(frames: u64, seconds: u64) -> Option<Self> {
         let millihertz = (u128::from(frames) * 1000 + u128::from(seconds) / 2)

@@ -42,7 +42,7 @@ enum Timer {
 }
 
 impl Monitor {
-    /// Starts without a device.
+    /// Creates a monitor without a device.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
@@ -58,7 +58,7 @@ impl Monitor {
         }
     }
 
-    /// State at the last call.
+    /// Returns the state at the last call.
     #[must_use]
     pub fn signal(&self) -> Signal {
         self.settled
@@ -71,8 +71,8 @@ impl Monitor {
         match (input, self.evidence) {
             (Input::DeviceFound(evidence), _) => self.found(evidence),
             (Input::DeviceLost, Some(_)) => self.lost(),
-            // Discards earlier readings: the signal after the event may be another one. The debounce restarts with the
-            // next reading.
+            // Discards earlier readings: the signal after the event may be a different one. The debounce restarts with
+            // the next reading.
             (Input::SourceChange, Some(Evidence::Timings | Evidence::Announced)) => {
                 self.candidate = None;
                 self.query(self.now);
@@ -107,8 +107,8 @@ impl Monitor {
         self.advance(now);
     }
 
-    /// Time at which [`handle_timeout`](Self::handle_timeout) must be called unless an input comes before; `None` if
-    /// only an input can change the state.
+    /// Returns the time at which [`handle_timeout`](Self::handle_timeout) must be called unless an input comes before;
+    /// `None` if only an input can change the state.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         self.next_timer().map(|(at, _)| at)
@@ -201,7 +201,7 @@ impl Monitor {
                     self.stall_at = None;
                     self.observe(Signal::NoSignal, at);
                 }
-                // One query after a delay, not one per missed interval.
+                // Emits one query after a delay, not one per missed interval.
                 Timer::Query => self.query(until),
             }
         }

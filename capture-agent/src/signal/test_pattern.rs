@@ -51,7 +51,7 @@ pub struct TestPatternDetector {
 }
 
 impl TestPatternDetector {
-    /// Starts with content; a pattern must last for `hold`.
+    /// Creates a detector that starts with content; a pattern must last for `hold`.
     #[must_use]
     pub fn new(hold: Duration) -> Self {
         Self {
@@ -61,7 +61,8 @@ impl TestPatternDetector {
         }
     }
 
-    /// Starts without a signal: a pattern counts from the first sample on, until content is seen.
+    /// Creates a detector that starts without a signal: a pattern counts from the first sample on, until content is
+    /// seen.
     #[must_use]
     pub fn without_signal() -> Self {
         Self {
@@ -71,7 +72,7 @@ impl TestPatternDetector {
         }
     }
 
-    /// Result of the last sample.
+    /// Returns the result of the last sample.
     #[must_use]
     pub fn picture(&self) -> Picture {
         self.picture
@@ -116,7 +117,7 @@ fn pixels(rgb: &[u8]) -> impl Iterator<Item = [u8; 3]> {
         .map(|pixel| [pixel[0], pixel[1], pixel[2]])
 }
 
-/// One saturated blue or green across the picture.
+/// Whether the picture is one saturated blue or green.
 fn is_flat(rgb: &[u8]) -> bool {
     let Some([red, green, blue]) = pixels(rgb).next() else {
         return false;
@@ -130,7 +131,7 @@ fn is_near(one: [u8; 3], other: [u8; 3]) -> bool {
     (0..3).all(|channel| one[channel].abs_diff(other[channel]) <= NOISE)
 }
 
-/// This many bars of equal width.
+/// Whether the picture is this many bars of equal width.
 fn has_bars(rgb: &[u8], bars: usize) -> bool {
     let mut rows = rgb
         .chunks_exact(SAMPLE_WIDTH * 3)

@@ -127,7 +127,7 @@ impl<T> Queue<T> {
         self.changed.notify_all();
     }
 
-    /// Waits for the next item, at most for `patience`.
+    /// Waits for the next item, at most for `timeout`.
     pub(super) fn pop(&self, patience: Duration) -> Next<T> {
         let waiting = |state: &mut State<T>| state.items.is_empty() && !state.closed;
         let (mut state, _) = self

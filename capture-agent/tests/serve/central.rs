@@ -25,7 +25,7 @@ pub(crate) struct Central {
 
 impl Central {
     pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
-        // Fails if the process has a provider already, which also serves.
+        // Fails if the process has a provider already, which is harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut central = Self {

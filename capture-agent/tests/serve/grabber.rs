@@ -28,7 +28,7 @@ async fn goes_and_comes(agent: &Agent, how: &str) {
     let list = agent.until("/api/recordings", ended).await;
     let (_, frames) = probe(&agent.file(&list[0]));
     assert!(frames > 10, "{how}");
-    // A manual start is refused while it lasts.
+    // A manual start is refused while the loss lasts.
     let (status, _) = agent
         .ask("POST", "/api/appliance/recording/start", json!({}))
         .await;

@@ -29,7 +29,7 @@ fn read_base() -> BasePath {
     )
 }
 
-/// The browser's address for a path of the server.
+/// Converts a path of the server to the browser's address.
 pub(super) fn url(path: &str) -> String {
     base().url(path)
 }

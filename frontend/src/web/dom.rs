@@ -56,7 +56,7 @@ pub(super) fn is_visible() -> bool {
     !document().hidden()
 }
 
-/// Monotonic milliseconds since the page was opened.
+/// Returns the monotonic milliseconds since the page was opened.
 pub(super) fn monotonic_ms() -> u64 {
     let now = window().performance().map_or(0.0, |clock| clock.now());
     #[expect(clippy::cast_possible_truncation, reason = "saturates")]
@@ -132,7 +132,7 @@ pub(super) fn start_of_day(day: &str, days: i32) -> String {
     if day.len() != 10 || date.get_time().is_nan() {
         return String::new();
     }
-    // Not by adding seconds: a day can have 23 or 25 hours.
+    // Adding seconds would be wrong: a day can have 23 or 25 hours.
     date.set_date(date.get_date().saturating_add_signed(days));
     date.to_iso_string().into()
 }

@@ -46,12 +46,12 @@ impl ListQuery {
         self.pathname.with_untracked(|pathname| *pathname == path)
     }
 
-    /// Value of a filter; empty if it is not set.
+    /// Returns the value of a filter; empty if it is not set.
     pub(super) fn get(self, name: &str) -> String {
         self.query.with(|query| query.get(name)).unwrap_or_default()
     }
 
-    /// Cursor of the page; empty for the first one.
+    /// Returns the cursor of the page; empty for the first page.
     pub(super) fn cursor(self) -> String {
         self.get(CURSOR)
     }

@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_read_back() {
+    fn chunks_round_trip() {
         let mut chunks = Chunks::default();
         let mut expected = Vec::new();
         for (offset, count, description) in [
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn written_bytes_bound_what_is_written() {
+    fn size_bound_is_not_exceeded() {
         for steps in [1, 2, 3, 50] {
             let mut samples = SampleTable::new(1000);
             for n in 0..500u32 {

@@ -10,7 +10,7 @@ const GOOD_FOR_MS: i64 = 5_000;
 /// Largest number of entries.
 const CAPACITY: usize = 10_000;
 
-/// Credentials that were valid a moment ago, with their identity. Invalid credentials are not cached.
+/// Recently valid credentials with their identity. Invalid credentials are not cached.
 #[derive(Default)]
 pub(super) struct AuthCache {
     cache: Mutex<Cache>,
@@ -19,7 +19,6 @@ pub(super) struct AuthCache {
 #[derive(Default)]
 struct Cache {
     rows: HashMap<String, Row>,
-    /// Number of removals.
     removals: u64,
 }
 
@@ -34,7 +33,7 @@ struct Row {
 
 impl Row {
     fn is_fresh(&self, now_ms: i64) -> bool {
-        // A clock that was set back does not extend the validity.
+        // A clock that is set back does not extend the validity.
         (0..GOOD_FOR_MS).contains(&now_ms.saturating_sub(self.checked_ms))
     }
 }
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_good_for_five_seconds() {
+    fn entry_expires_after_five_seconds() {
         let auth_cache = AuthCache::default();
         auth_cache.remember(auth_cache.ticket(), "f1".to_owned(), identity("u1"), 1000);
         let recall = |key: &str, now_ms| {
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_logout_ends_one_sign_in_and_a_change_all_of_a_person() {
+    fn logout_removes_one_sign_in_and_user_change_removes_all() {
         let auth_cache = AuthCache::default();
         for (key, id) in [("f1", "u1"), ("f2", "u1"), ("f3", "u2")] {
             auth_cache.remember(auth_cache.ticket(), key.to_owned(), identity(id), 0);
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_from_before_a_removal_is_not_remembered() {
+    fn answer_older_than_a_removal_is_not_cached() {
         let auth_cache = AuthCache::default();
         let ticket = auth_cache.ticket();
         auth_cache.forget_user("u1");

@@ -15,7 +15,7 @@ use crate::db::{Action, Actor, AuditEvent, DatabaseError, UserChange, UserRow};
 /// Longest subject: OpenID Connect Core, section 2, allows 255 ASCII characters.
 const LONGEST_SUBJECT: usize = 255;
 
-/// Names that readers of the audit log could take for the server or its administrators.
+/// Names that readers of the audit log could mistake for the server or its administrators.
 const RESERVED_NAMES: [&str; 5] = ["admin", "administrator", "root", "sortie", "system"];
 
 /// Identity as described by another source, within the limits of local users.
@@ -38,9 +38,7 @@ pub(super) struct Profile {
     pub(super) username: Option<String>,
     /// Display name.
     pub(super) display_name: Option<String>,
-    /// Email address.
     pub(super) email: Option<String>,
-    /// Roles.
     pub(super) roles: Option<Vec<Role>>,
 }
 
@@ -128,7 +126,7 @@ fn is_invisible(c: char) -> bool {
         | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// One line of at most `longest` visible characters, with single spaces; `None` if empty.
+/// Returns one line of at most `longest` visible characters, with single spaces; `None` if empty.
 fn line(text: &str, longest: usize) -> Option<String> {
     let visible = text.chars().filter(|c| !is_invisible(*c));
     let spaced: String = visible
@@ -190,7 +188,7 @@ impl Accounts {
                 Err(DatabaseError::Taken) => {}
                 Err(error) => return Err(error),
             }
-            // The name is taken, or a concurrent request of the user was faster.
+            // The name is taken, or a concurrent request of the user has created the row.
             if let Some(row) = database.user_by_external_key(&key).await? {
                 return Ok(row);
             }
@@ -232,7 +230,7 @@ impl Accounts {
             let event = AuditEvent::done(&actor, Action::UserChange, &row.id).detail(&detail);
             let now_ms = self.inner.clock.now_ms();
             self.inner.database.audit(now_ms, &event).await?;
-            // Other credentials of the user have the new roles from now on.
+            // Other credentials of the user must have the new roles from now on.
             self.user_changed(&row.id);
         }
         Ok(UserRow {
@@ -274,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_from_elsewhere_becomes_one_that_can_be_here() {
+    fn external_name_is_converted_to_a_valid_name() {
         let name = |subject, username| external("i", subject, username).map(|it| it.username);
         assert_eq!(name("7", Some(" Ann\n ")).as_deref(), Some("Ann"));
         assert_eq!(name("7", Some("\u{7}")).as_deref(), Some("7"));
@@ -303,14 +301,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_looks_like_another_one_gets_a_suffix() {
+    fn name_that_resembles_another_gets_a_suffix() {
         for name in [
             "admin",
             "ADMIN",
             "system",
             "Administrator",
             "adrnin",
-            // Cyrillic and Greek letters among Latin ones, and instead of them.
+            // Cyrillic and Greek letters, mixed with Latin letters and instead of them.
             "\u{430}dmin",
             "\u{391}nn",
             "\u{441}\u{43e}\u{440}\u{435}",

@@ -73,7 +73,6 @@ const SPENT_KEPT_MS: i64 = 60 * 60 * 1000;
 /// Verifications of a password for one request when its user changes meanwhile.
 const ATTEMPTS: u32 = 3;
 
-/// Result of a sign-in or a refresh.
 pub(crate) struct SignedIn {
     /// Valid for [`ACCESS_LIFE`].
     pub(crate) access_token: String,
@@ -193,7 +192,7 @@ impl Accounts {
                 username: row.username,
                 generated_password,
             })),
-            // A replica that started at the same time was faster; it shows its password.
+            // A replica that started at the same time has created the administrator and shows the password.
             Err(DatabaseError::Taken) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -236,7 +235,7 @@ impl Accounts {
             };
             let (Some(found), Verdict::Right { outdated }) = (user, verdict) else {
                 attempt.settle(Outcome::Wrong);
-                // Not the typed name: users type passwords into that field.
+                // The typed name is not logged: users type passwords into that field.
                 tracing::warn!(user_id, %address, "sign-in refused: wrong user name or password");
                 return Err(SignInError::WrongCredentials { user_id });
             };
@@ -333,7 +332,7 @@ impl Accounts {
             ..
         } = &*self.inner;
         let hash = tokens::token_hash(token);
-        // A second time after a concurrent request with the same token was faster.
+        // Second attempt, after a concurrent request with the same token was faster.
         for _ in 0..2 {
             let now_ms = clock.now_ms();
             let Some(row) = database.refresh_token(&hash).await? else {
@@ -485,8 +484,8 @@ impl Accounts {
         self.inner.auth_cache.forget_user(user_id);
     }
 
-    /// Removes expired sign-ins once an hour; call it every few seconds. While the clock is not trusted nothing is removed.
-    /// Afterwards sign-ins issued by a clock that was ahead get an ordinary lifetime.
+    /// Removes expired sign-ins once an hour; call it every few seconds. While the clock is not trusted, nothing is
+    /// removed. Afterwards, sign-ins issued by a clock that was ahead get an ordinary lifetime.
     pub(crate) async fn clean_up(&self, is_clock_trusted: bool) {
         let Inner {
             database,

@@ -13,7 +13,6 @@ use super::jwks::{Jwks, KeyError};
 use crate::clock::Clock;
 use crate::config::{JwtConfig, JwtKeys, SignInConfig};
 
-/// A trusted platform.
 pub(super) struct Platform {
     config: JwtConfig,
     expected: Expected,

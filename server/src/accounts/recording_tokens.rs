@@ -1,7 +1,8 @@
 //! Recording tokens: short-lived tokens for the page of one session.
 //!
-//! A token is a JWT with an issuer of its own, so it never passes for an access token. It speaks for the session's
-//! owner and is refused as soon as the session has ended or its owner is disabled or deleted; nothing is stored.
+//! A token is a JWT with an issuer of its own, so it is never accepted as an access token. It authenticates the
+//! session's owner and is refused as soon as the session has ended or its owner is disabled or deleted; nothing is
+//! stored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,6 @@ const ISSUER: &str = "sortie-recording";
 #[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
-    /// Id of the session's owner.
     sub: String,
     session: String,
     /// Seconds since 1970.
@@ -34,7 +34,7 @@ struct Claims {
     exp: i64,
 }
 
-/// Signs and reads recording tokens: JWT with HS256, and no other algorithm.
+/// Signs and reads recording tokens: JWT with HS256 only.
 pub(super) struct RecordingTokens {
     signing: EncodingKey,
     reading: DecodingKey,
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_names_its_session_and_expires_after_an_hour() {
+    fn token_names_its_session_and_expires_after_an_hour() {
         let tokens = RecordingTokens::new(SECRET);
         let token = tokens.issue(&session(), NOW).unwrap();
         let claims = tokens.read(&token, NOW + 3_599_000).unwrap();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn access_tokens_and_recording_tokens_do_not_pass_for_each_other() {
+    fn access_tokens_and_recording_tokens_are_not_interchangeable() {
         use super::super::tokens::AccessTokens;
         let (access, recording) = (AccessTokens::new(SECRET), RecordingTokens::new(SECRET));
         let token = recording.issue(&session(), NOW).unwrap();

@@ -13,7 +13,6 @@ use super::random;
 /// Separates this key from other uses of the secret.
 const PURPOSE: &[u8] = b"sortie: seal the tokens of an OpenID provider\0";
 
-/// Seals and opens secrets.
 pub(super) struct Sealing(LessSafeKey);
 
 impl Sealing {
@@ -64,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sealed_text_opens_only_where_it_belongs_and_unchanged() {
+    fn sealed_text_opens_only_for_its_place_and_unmodified() {
         let sealing = Sealing::new(b"0123456789abcdef0123456789abcdef").unwrap();
         let sealed = sealing.seal("refresh me", "a").unwrap();
         assert!(!sealed.contains("refresh"));

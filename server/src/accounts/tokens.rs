@@ -21,7 +21,6 @@ const ISSUER: &str = "sortie";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Claims {
     iss: String,
-    /// User id.
     pub(super) sub: String,
     /// Sign-in id: the family of its refresh token.
     pub(super) sid: String,
@@ -86,10 +85,11 @@ impl AccessTokens {
         Ok(jsonwebtoken::encode(&self.header, &claims, &self.signing)?)
     }
 
-    /// Derives the successor of a refresh token. It depends on that token only, so that two requests with the same token receive the
-    /// same successor, and a sign-in is one chain.
+    /// Derives the successor of a refresh token. It depends on that token only, so that two requests with the same
+    /// token receive the same successor, and a sign-in is one chain.
     pub(super) fn successor(&self, family: &str, refresh_token: &str) -> anyhow::Result<String> {
-        // Access tokens are never signatures of such a text: theirs begin with an encoded header.
+        // An access token cannot contain a signature of such a text, because its signed text begins with an encoded
+        // header.
         let message = format!("refresh {refresh_token}");
         let secret =
             jsonwebtoken::crypto::sign(message.as_bytes(), &self.signing, Algorithm::HS256)?;
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn token_of_a_clock_ahead_expires_when_the_clock_is_set_right() {
+    fn token_of_a_clock_ahead_is_refused_after_the_correction() {
         let tokens = AccessTokens::new(b"a secret of more than 32 bytes, for tests");
         let now_ms = 1_795_253_400_000;
         let token = tokens
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_who_until_its_time_is_over() {
+    fn token_identifies_its_user_until_it_expires() {
         let token = tokens()
             .issue("u1", "f1", &[Role::User, Role::Admin], NOW)
             .unwrap();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_on_the_wire_is_a_plain_jwt() {
+    fn token_is_a_standard_jwt() {
         let token = tokens().issue("u1", "f1", &[Role::User], NOW).unwrap();
         let parts: Vec<serde_json::Value> = token
             .split('.')
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_kept_as_its_sha_256() {
+    fn token_is_stored_as_its_sha_256() {
         // FIPS 180-2, appendix B.1.
         assert_eq!(
             token_hash("abc"),

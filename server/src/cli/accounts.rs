@@ -26,7 +26,7 @@ struct Range {
 }
 
 impl Accounts {
-    /// Accounting of a stream of `received` bytes at offset `start` of its file.
+    /// Returns the accounting of a stream of `received` bytes at offset `start` of its file.
     pub(super) fn new(finish: &Finish, start: u64, received: u64) -> Self {
         let ranges = |ranges: &[LeftOut]| {
             let range = |left: &LeftOut| Range {
@@ -46,7 +46,7 @@ impl Accounts {
         }
     }
 
-    /// The same for a file that stays as it is.
+    /// Returns the accounting of a file that stays unchanged.
     pub(super) fn untouched(self) -> Self {
         Self {
             stored_bytes: self.received_bytes,
@@ -61,7 +61,7 @@ impl Accounts {
         replaced.map(|range| range.length).sum()
     }
 
-    /// Sentences about missing data; empty if nothing is missing.
+    /// Returns sentences about missing data; empty if nothing is missing.
     pub(super) fn to_text(&self) -> String {
         let missing = self.left_out.iter().filter(|range| !range.is_harmless);
         let missing = missing.map(|range| ("Left out", range));

@@ -8,7 +8,7 @@ use sortie_server::{ConfigError, Settings};
 /// Exit codes: 0 valid, 2 invalid.
 pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
     let settings = Settings::from_env(file);
-    // A closed pipe (`| head`) is ignored: the exit code has the result.
+    // A closed pipe (`| head`) is ignored: the exit code states the result.
     let _ = super::tell(&settings.report());
     for stranger in settings.strangers() {
         super::complain(&format!("Note: {stranger}."));

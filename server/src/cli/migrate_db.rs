@@ -11,21 +11,21 @@ use super::{Failure, tell, wrong_values};
 /// A kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
-    /// The file that SORTIE_DB names, or --sqlite.
+    /// The file named by SORTIE_DB or --sqlite.
     Sqlite,
-    /// The database that SORTIE_DB_DSN or SORTIE_DB_HOST and so on name.
+    /// The database named by SORTIE_DB_DSN, or by SORTIE_DB_HOST and the related variables.
     Postgres,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Where everything is.
+    /// Source database.
     #[arg(long, value_enum)]
     from: Kind,
-    /// Where everything is to be; must be empty.
+    /// Target database; must be empty.
     #[arg(long, value_enum)]
     to: Kind,
-    /// The SQLite file, instead of SORTIE_DB.
+    /// SQLite file to use instead of SORTIE_DB.
     #[arg(long, value_name = "FILE")]
     sqlite: Option<PathBuf>,
 }

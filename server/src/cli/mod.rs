@@ -1,6 +1,7 @@
 //! Commands of `sortie-server` besides serving.
 //!
-//! Exit codes: 0 done; 1 a file could not be read or written; 2 invalid command line; 3 not a recording, or nothing to play.
+//! Exit codes: 0 done; 1 a file could not be read or written; 2 invalid command line; 3 not a recording, or nothing
+//! playable.
 
 mod accounts;
 mod check;
@@ -27,37 +28,38 @@ use sortie_media::Unplayable;
 /// Commands. Without one, the server runs.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make an ordinary, seekable file of a WebM, Matroska or fragmented MP4 that was cut off or damaged.
+    /// Repair a WebM, Matroska or fragmented MP4 file that was cut off or damaged: write an ordinary, seekable file.
     ///
-    /// The original stays as it is, unless --in-place is given. Exit codes: 0 done, 1 a file could not be read
-    /// or written, 2 wrong usage, 3 no recording or nothing in it to play.
+    /// The original is not changed, unless --in-place is given. Exit codes: 0 done, 1 a file could not be read or
+    /// written, 2 wrong usage, 3 no recording or nothing playable in it.
     Repair(repair::Arguments),
-    /// Say what is in a recording: tracks, duration, keyframes, gaps, damage.
+    /// Describe a recording: tracks, duration, keyframes, gaps, damage.
     ///
-    /// Exit codes: 0 done, 1 the file could not be read, 2 wrong usage, 3 no recording or nothing in it to play.
+    /// Exit codes: 0 done, 1 the file could not be read, 2 wrong usage, 3 no recording or nothing playable in it.
     Inspect(inspect::Arguments),
-    /// Ask the server on this machine whether it is ready; for the health check of a container.
+    /// Check whether the server on this machine is ready; for the health check of a container.
     ///
     /// Exit codes: 0 ready, 1 not ready or no answer, 2 wrong configuration.
     CheckHealth,
-    /// Check the configuration without starting, and say where each value comes from; secrets are masked.
+    /// Check the configuration without starting, and print where each value comes from; secrets are masked.
     ///
-    /// Exit codes: 0 right, 2 wrong.
+    /// Exit codes: 0 valid, 2 invalid.
     CheckConfig,
-    /// Follow the audit log's chain of hashes: whether a row was removed, changed or moved.
+    /// Verify the hash chain of the audit log: whether a row was removed, changed or moved.
     ///
-    /// Exit codes: 0 the chain is whole, 1 the database cannot be read, 2 wrong configuration, 3 the chain is broken.
+    /// Exit codes: 0 the chain is intact, 1 the database cannot be read, 2 wrong configuration, 3 the chain is broken.
     VerifyAudit,
-    /// Copy everything from one database into an empty one of the other kind. Stop the server before.
+    /// Copy everything from one database into an empty one of the other kind. Stop the server first.
     ///
-    /// Recordings' files stay where they are. One transaction: all is copied and counted, or nothing. Exit codes:
-    /// 0 done, 1 a database cannot be used or is not empty, 2 wrong usage.
+    /// The files of the recordings stay where they are. The copy is one transaction: either all rows are copied and
+    /// counted, or none. Exit codes: 0 done, 1 a database cannot be used or is not empty, 2 wrong usage.
     #[cfg(feature = "postgres")]
     MigrateDb(migrate_db::Arguments),
-    /// Remove what belongs to no recording from the storage, and mark recordings whose file is gone as failed.
+    /// Remove objects that belong to no recording from the storage, and mark recordings whose file is missing as
+    /// failed.
     ///
-    /// Configured by the server's environment variables; the server may run meanwhile. Exit codes: 0 nothing to
-    /// do or all done, 1 not all could be done, 2 wrong usage or configuration, 3 a dry run has found something.
+    /// Configured by the server's environment variables; the server may be running. Exit codes: 0 nothing to do or all
+    /// done, 1 some of it could not be done, 2 wrong usage or configuration, 3 a dry run has findings.
     Sweep(sweep::Arguments),
 }
 
@@ -68,7 +70,7 @@ enum Failure {
     File(String, io::Error),
     /// Invalid request: the reason and the alternative.
     Usage(String),
-    /// Nothing to play.
+    /// The file contains nothing playable.
     Unplayable(Unplayable),
 }
 

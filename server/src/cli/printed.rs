@@ -1,4 +1,4 @@
-//! Escaping of foreign text, such as file names, for terminals.
+//! Escaping of untrusted text, such as file names, for terminals.
 
 use std::path::Path;
 
@@ -7,12 +7,12 @@ pub(super) fn name(path: &Path) -> String {
     one_line(&path.to_string_lossy())
 }
 
-/// The same for a text.
+/// Escapes a text for one line, like [`path`].
 pub(super) fn one_line(text: &str) -> String {
     escaped(text, |c| c.is_control() || turns(c))
 }
 
-/// The same for several lines.
+/// Escapes a text of several lines, like [`path`].
 pub(super) fn lines(text: &str) -> String {
     escaped(text, |c| c != '\n' && c.is_control() || turns(c))
 }

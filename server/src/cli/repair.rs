@@ -1,7 +1,7 @@
-//! `sortie-server repair`: makes an ordinary file of a cut-off or damaged one.
+//! `sortie-server repair`: writes an ordinary file from a truncated or damaged one.
 //!
-//! The file is scanned first; nothing is written unless it has something to play. Then it is copied and finished on the way, or
-//! patched if it is stored in the server's layout.
+//! The file is scanned first; nothing is written unless it contains something playable. Then the stream is copied and
+//! finished, or patched in place if the file has the server's layout.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -18,26 +18,26 @@ use super::inspect::State;
 use super::source::{Source, progress};
 use super::{Failure, printed, tell, tell_json, words};
 
-/// Extensions of recordings, which a repaired file does not repeat.
+/// Extensions of recordings, removed from the name of a repaired file.
 const ENDINGS: [&str; 8] = ["webm", "mkv", "mka", "mp4", "m4v", "m4a", "mov", "part"];
 /// Bytes copied at a time.
 const COPY_SIZE: usize = 1 << 20;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// A WebM, Matroska or fragmented MP4 file, also a `.part` of this server.
+    /// A WebM, Matroska or fragmented MP4 file, or a `.part` file of this server.
     file: PathBuf,
-    /// Where to write; NAME.repaired.EXT beside FILE if not given.
+    /// Output file; NAME.repaired.EXT beside FILE by default.
     #[arg(short, long, value_name = "OUT", conflicts_with = "in_place")]
     output: Option<PathBuf>,
-    /// Change FILE itself. A recording stored by this server is patched, at a cost that does not depend on its
-    /// length (stop the server first); any other is replaced.
+    /// Change FILE itself. A recording stored by this server is patched, at a cost that does not depend on its length
+    /// (stop the server first); any other file is replaced.
     #[arg(long)]
     in_place: bool,
     /// Print one JSON object instead of sentences.
     #[arg(long)]
     json: bool,
-    /// Overwrite OUT if it is there.
+    /// Overwrite OUT if it exists.
     #[arg(short, long)]
     force: bool,
 }
@@ -147,7 +147,7 @@ fn repaired_name(path: &Path, extension: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Whether a player misses nothing in a file whose stream has this report.
+/// Whether a player can play everything in a file whose stream has this report.
 fn is_finished(source: &Source, report: &Report) -> io::Result<bool> {
     if source.layout != Layout::Headed {
         return Ok(State::of(report) == State::Finished);

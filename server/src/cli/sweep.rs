@@ -14,26 +14,27 @@ use sortie_server::{
 
 use super::{complain, printed, wrong_values};
 
-/// Orphans named before the rest is only counted.
+/// Number of orphans listed individually; the others are only counted.
 const NAMED: usize = 20;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Only say what would be done.
+    /// Only report what would be done.
     #[arg(long)]
     dry_run: bool,
-    /// Leave alone what was changed in the last so many seconds.
+    /// Keep objects changed within this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(60..))]
     min_age: u64,
-    /// Name every orphan, not only the first twenty.
+    /// List every orphan, not only the first twenty.
     #[arg(long)]
     all: bool,
-    /// Go on although the database or the storage is empty, as a wrong one would be.
+    /// Continue although the database or the storage is empty, which may mean that it is the wrong one.
     #[arg(long)]
     force: bool,
 }
 
-/// Exit codes: 0 nothing to do or all done; 1 not all could be done; 2 invalid configuration; 3 a dry run has findings.
+/// Exit codes: 0 nothing to do or all done; 1 some of it could not be done; 2 invalid configuration; 3 a dry run has
+/// findings.
 pub(super) fn run(file: Option<PathBuf>, arguments: &Arguments) -> ExitCode {
     let config = match Settings::from_env(file).config() {
         Ok(config) => config,

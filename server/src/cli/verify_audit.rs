@@ -34,7 +34,7 @@ pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
                     ExitCode::from(3),
                 ),
             };
-            // A closed pipe (`| head`) is ignored: the exit code has the result.
+            // A closed pipe (`| head`) is ignored: the exit code states the result.
             let _ = super::tell(&text);
             code
         }

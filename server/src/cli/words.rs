@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use sortie_media::{Container, Report, Track, TrackKind};
 
-/// Ranges named individually.
+/// Number of ranges listed individually.
 const NAMED: usize = 5;
 
 /// Describes a recording's contents, one sentence per line.
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn only_some_ranges_are_named() {
+    fn long_list_of_ranges_is_shortened() {
         let list = (0..9).map(|n| n..n + 1);
         let text = ranges(list, 20, |n| n.to_string());
         assert!(text.starts_with("0 to 1, 1 to 2"), "{text}");

@@ -59,9 +59,9 @@ const QUOTA_MB_MAX: u64 = 1 << 40;
 pub enum ProtectedQuota {
     /// No limit.
     Off,
-    /// A quarter of the disk, while there is a threshold of disk usage.
+    /// A quarter of the disk, if there is a threshold of disk usage.
     ShareOfDisk,
-    /// That many bytes.
+    /// This many bytes.
     Bytes(u64),
 }
 
@@ -78,9 +78,9 @@ pub struct Config {
     pub silence: Duration,
     /// `SORTIE_UPLOADS_PER_USER`: open uploads of one user, including complete partial uploads that are not joined yet. At least 1.
     pub uploads_per_user: u32,
-    /// `SORTIE_QUOTA_MB_PER_USER`: most bytes of one user's recordings; `None`: no quota.
+    /// `SORTIE_QUOTA_MB_PER_USER`: limit of the bytes of one user's recordings; `None`: no quota.
     pub quota_bytes: Option<u64>,
-    /// `SORTIE_QUOTA_PROTECTED_MB_PER_USER`: most bytes that one user may protect from automatic deletion.
+    /// `SORTIE_QUOTA_PROTECTED_MB_PER_USER`: limit of the bytes that one user may protect from automatic deletion.
     pub protected_quota: ProtectedQuota,
     /// `SORTIE_INDEX_MEMORY_MB`, in bytes: memory for the indexes of all growing recordings.
     pub index_memory_bytes: u64,
@@ -105,9 +105,10 @@ pub struct Config {
     pub sign_in_lifetime: Duration,
     /// `SORTIE_SIGN_IN_IDLE_DAYS`: lifetime of an unused sign-in; at most the absolute one.
     pub sign_in_idle: Duration,
-    /// `SORTIE_MAX_CONNECTIONS`: connections at the same time; further ones wait.
+    /// `SORTIE_MAX_CONNECTIONS`: maximum of concurrent connections; further ones wait.
     pub max_connections: usize,
-    /// `SORTIE_MAX_CONNECTIONS_PER_ADDRESS`: connections at the same time from one address that is no trusted proxy.
+    /// `SORTIE_MAX_CONNECTIONS_PER_ADDRESS`: maximum of concurrent connections from one address that is no trusted
+    /// proxy.
     pub max_connections_per_address: usize,
     /// `SORTIE_PUBLIC_URL`: address of the server in browsers.
     pub public_url: Option<PublicUrl>,
@@ -172,7 +173,7 @@ impl StorageConfig {
         }
     }
 
-    /// Final location of recordings, for readers: the folder, or the bucket and its prefix.
+    /// Final location of recordings, for users: the folder, or the bucket and its prefix.
     pub fn place(&self) -> String {
         match self {
             Self::Local(local) => local.path.display().to_string(),
@@ -201,7 +202,7 @@ pub struct LocalStorageConfig {
 pub struct ConfigError {
     /// Name of the variable.
     pub variable: &'static str,
-    /// Error, and what is allowed.
+    /// Error, with the allowed values.
     pub message: String,
 }
 

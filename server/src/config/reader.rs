@@ -89,8 +89,8 @@ impl<'a> Reader<'a> {
 /// Value of a TOML file as text, or the name of its type if that is unsupported.
 pub type TomlValue = Result<String, &'static str>;
 
-/// Reads the values of a TOML file as text. A value of another kind than text, number or boolean is returned as the
-/// name of its type.
+/// Reads the values of a TOML file as text. For a value that is neither text nor number nor boolean, the name of its
+/// type is returned.
 ///
 /// # Errors
 /// The reason why the file cannot be read. It does not quote the file, which may hold secrets.

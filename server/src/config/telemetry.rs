@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn where_traces_go() {
+    fn endpoint_of_traces_is_derived_from_the_variables() {
         let endpoint = |variables: &[(&str, &str)]| {
             read(variables).map(|config| config.map(|config| config.endpoint))
         };
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_pairs_and_never_shown() {
+    fn headers_are_pairs_and_masked() {
         let common = (ENDPOINT, "http://collector:4318");
         let config = read(&[common, (HEADERS, "api-key=a=b, x = y ,")]);
         let config = config.ok().flatten();

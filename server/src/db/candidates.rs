@@ -58,7 +58,7 @@ impl Candidate {
 pub(crate) struct ProtectedLimit {
     /// Limit for all protected recordings together.
     pub(crate) bytes: u64,
-    /// Size that a growing recording counts as.
+    /// Assumed size of a growing recording of unknown length.
     pub(crate) growing_bytes: u64,
 }
 
@@ -123,7 +123,7 @@ impl Database {
         Ok(count.unsigned_abs())
     }
 
-    /// Confirms those recordings, so that they are candidates like others.
+    /// Confirms these recordings, so that they become candidates.
     pub(crate) async fn confirm_undated(&self, now_ms: i64) -> Result<u64, DatabaseError> {
         let sql = format!("UPDATE recordings SET age_confirmed = 1 WHERE {UNDATED}");
         let done = sqlx::query(AssertSqlSafe(sql))
@@ -134,8 +134,8 @@ impl Database {
         Ok(done.rows_affected())
     }
 
-    /// Marks a candidate for deletion under a lease, with an audit row. `false`, without a change, if it is no candidate any
-    /// more or another server holds the lease.
+    /// Marks a candidate for deletion under a lease, with an audit row. Returns `false`, without a change, if it is no
+    /// longer a candidate or another server holds the lease.
     pub(crate) async fn mark_due(
         &self,
         id: &str,
@@ -158,7 +158,7 @@ impl Database {
         if done.rows_affected() != 1 {
             return Ok(false);
         }
-        // The first part is locked, so no part is added from here on.
+        // The first part is locked, so no part can be added from here on.
         let open: i64 = sqlx::query_scalar(OPEN_PARTS)
             .bind(id)
             .fetch_one(&mut *transaction)

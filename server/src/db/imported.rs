@@ -6,7 +6,6 @@ use sqlx::Row as _;
 use super::recordings::{signed, status_to_text};
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit};
 
-/// Row of an imported file.
 #[derive(Clone, Debug)]
 pub(crate) struct CapturedRow {
     pub(crate) id: String,
@@ -16,7 +15,7 @@ pub(crate) struct CapturedRow {
     pub(crate) name: String,
     pub(crate) size_bytes: u64,
     pub(crate) duration_ms: u64,
-    /// Reason of a failure; `None`: playable.
+    /// Reason of a failure; `None` if the file is playable.
     pub(crate) failure: Option<String>,
     /// Finished without a stop.
     pub(crate) interrupted: bool,

@@ -73,7 +73,6 @@ pub(crate) enum DatabaseError {
     /// The server cannot start with this database.
     #[error("{advice}")]
     Start {
-        /// Advice for the operator.
         advice: String,
         source: sqlx::Error,
     },
@@ -124,7 +123,7 @@ fn nonsense(column: &str, value: &str) -> sqlx::Error {
     sqlx::Error::Decode(format!("column {column} holds {value:?}").into())
 }
 
-/// Joins words for one column.
+/// Joins words into the text of one column.
 fn words_to_text<T: Copy>(all: &[T], word: impl Fn(T) -> &'static str) -> String {
     let words: Vec<_> = all.iter().map(|it| word(*it)).collect();
     words.join(",")

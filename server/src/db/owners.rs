@@ -45,7 +45,8 @@ impl Database {
         Ok(moved.len() as u64)
     }
 
-    /// Returns some of a user's recordings and partial uploads that are not being deleted. Further parts follow the first.
+    /// Returns some of a user's recordings and partial uploads that are not being deleted. Further parts follow the
+    /// first part.
     pub(crate) async fn recordings_to_delete_of(
         &self,
         user_id: &str,

@@ -33,7 +33,7 @@ pub(crate) struct OwnerUsage {
     pub(crate) amount: Amount,
 }
 
-/// Usage of all recordings. Lists have no empty entries.
+/// Usage of all recordings. The lists omit owners and days without recordings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) by_status: Vec<(RecordingStatus, Amount)>,

@@ -59,7 +59,7 @@ pub(crate) struct RecordingRow {
     pub(crate) kind: UploadKind,
     /// `Upload-Concat` as received.
     pub(crate) upload_concat: String,
-    /// Final upload that this partial one belongs to.
+    /// Final upload that this partial upload belongs to.
     pub(crate) final_id: Option<String>,
     /// Never deleted automatically.
     pub(crate) protected: bool,
@@ -125,11 +125,11 @@ pub(crate) enum Insertion {
     Known(String),
     /// The recording to continue is deleted.
     NoFirstPart,
-    /// The recording to continue has the largest number of parts.
+    /// The recording to continue already has the maximum number of parts.
     TooManyParts,
     /// It continues a protected recording, and the owner would exceed the limit of protected bytes.
     OverProtected {
-        /// The limit in bytes.
+        /// Limit in bytes.
         max: u64,
     },
 }
@@ -235,7 +235,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
 
 /// Outcome of one attempt to insert.
 enum Attempt {
-    /// A key or the limit of open uploads prevented it.
+    /// Refused because of an equal key or the limit of open uploads.
     Conflict,
     Ended(Insertion),
 }
@@ -249,7 +249,7 @@ const INSERT: &str = "INSERT INTO recordings (id, session_id, user_id, filename,
 /// Condition of the index `recordings_user_open`, verbatim.
 const OPEN: &str = "status IN ('recording', 'uploading') OR kind = 'partial'";
 
-/// Condition of the index `recordings_user_key`, without the part that every key fulfils.
+/// Condition of the index `recordings_user_key`, without the part that holds for every key.
 const KEYED: &str = "status IN ('recording', 'uploading') AND deleting = 0";
 
 pub(super) fn insert(row: &RecordingRow) -> Insert<'_> {
@@ -429,7 +429,7 @@ impl Database {
             .await?)
     }
 
-    /// Returns the recordings that a former run left open.
+    /// Returns the recordings that were open when the server last stopped.
     pub(crate) async fn unfinished_recordings(&self) -> Result<Vec<RecordingRow>, DatabaseError> {
         let sql = format!(
             "{SELECT} WHERE r.deleting = 0 AND r.status IN ('recording', 'uploading', 'processing')"

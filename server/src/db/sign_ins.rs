@@ -1,6 +1,6 @@
-//! Sign-ins. A row is valid while its generation is its user's: what ends all sign-ins of a user increments the generation in
-//! the statement that changes the password or disables the account. A sign-in inserted meanwhile has the generation that
-//! its password was verified with, and is invalid.
+//! Sign-ins. A row is valid while its generation is that of its user: a change that ends all sign-ins of a user
+//! increments the generation in the statement that changes the password or disables the account. A sign-in inserted
+//! meanwhile has the generation with which its password was verified, and is invalid.
 
 use super::{Database, DatabaseError, RefreshTokenRow};
 
@@ -111,7 +111,7 @@ impl Database {
     ) -> Result<Rotation, DatabaseError> {
         let now_ms = successor.created_ms;
         let mut transaction = self.pool.begin().await?;
-        // The token first: of two requests with the same token the second waits here.
+        // The token first: the second of two requests with the same token waits here.
         let spent = sqlx::query(
             "UPDATE refresh_tokens SET spent_ms = $1 WHERE token_hash = $2 AND spent_ms IS NULL",
         )

@@ -9,10 +9,9 @@ use super::{Database, DatabaseError, Page, Position, nonsense, words_from_text, 
 
 const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms, generation";
 
-/// Rows compared at once when a pattern finds more than the search means.
+/// Rows compared per query when a pattern matches more than the search term.
 const WIDE_PAGE: u32 = 500;
 
-/// Row of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UserRow {
     pub(crate) id: String,
@@ -192,7 +191,7 @@ impl Database {
         }))
     }
 
-    /// Returns at most `limit` users of a wide pattern, each compared in full.
+    /// Returns at most `limit` users of a broad pattern, each compared in full.
     async fn widely_found_users(
         &self,
         after: &str,

@@ -22,7 +22,7 @@ pub(crate) struct ClockWatch {
 struct State {
     guard: ClockGuard,
     doubt: Option<Doubt>,
-    /// Whether the log and the audit log contain the doubt.
+    /// Whether the doubt was written to the log and the audit log.
     told: bool,
     /// Monotonic reading at which the trusted time was stored.
     written: Option<Duration>,
@@ -31,7 +31,7 @@ struct State {
 }
 
 impl ClockWatch {
-    /// Begins with the state of a former run.
+    /// Creates the watch with the state of the previous run.
     pub(crate) async fn open(
         database: Database,
         clock: Arc<dyn Clock>,
@@ -53,7 +53,7 @@ impl ClockWatch {
         };
         match (watch.doubt(), last_ms) {
             (None, _) => watch.write().await?,
-            // From here on the audit log has rows of a clock in doubt.
+            // From here on, the audit log contains rows with times in doubt.
             (Some(_), Some(last_ms)) => watch.database.set_trusted_time(last_ms).await?,
             (Some(_), None) => {}
         }
@@ -187,7 +187,7 @@ impl ClockWatch {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        // The state is valid at any moment, so a poisoned lock is harmless.
+        // The state is always valid, so a poisoned lock is harmless.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

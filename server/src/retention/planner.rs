@@ -31,14 +31,14 @@ pub(crate) struct Rules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Delete(DeletionReason),
-    /// Keep it; a younger one may have to be deleted.
+    /// Keep the row; a younger one may have to be deleted.
     Keep,
-    /// Keep it and all younger ones.
+    /// Keep the row and all younger ones.
     Done,
 }
 
-/// Decides row by row: first all rows, oldest first, by [`Planner::by_age`], then the rows of the largest user of [`Owners`],
-/// oldest first, by [`Planner::by_room`].
+/// Decides row by row: first all rows, oldest first, by [`Planner::by_age`], then the rows of the largest user of
+/// [`Owners`], oldest first, by [`Planner::by_usage`].
 #[derive(Clone, Debug)]
 pub(crate) struct Planner {
     /// Rows created before this Unix time in ms are too old.
@@ -71,12 +71,12 @@ impl Planner {
         self.needed_bytes == 0 && self.keep_from_ms == i64::MIN
     }
 
-    /// Whether a row created then is too young to be deleted for its age.
+    /// Whether a row of this creation time is too young to be deleted for its age.
     pub(crate) fn keep_from_ms(&self) -> i64 {
         self.keep_from_ms
     }
 
-    /// Decides whether the next row is deleted for its age, which frees space too.
+    /// Decides whether the next row is deleted for its age, which also frees space.
     pub(crate) fn by_age(&mut self, row: &Candidate) -> Verdict {
         if row.created_ms >= self.keep_from_ms {
             return Verdict::Done;
@@ -101,7 +101,7 @@ impl Planner {
         Verdict::Delete(DeletionReason::DiskFull)
     }
 
-    /// Takes a deletion back that failed: its bytes are to be freed again.
+    /// Reverts a failed deletion: its bytes must still be freed.
     pub(crate) fn take_back(&mut self, wanted_room: u64) {
         self.needed_bytes = self.needed_bytes.max(wanted_room);
     }
@@ -112,8 +112,8 @@ impl Planner {
     }
 }
 
-/// Users by the bytes of all their recordings, protected and growing ones included: no user can make the threshold delete
-/// recordings of users who have less.
+/// Users by the bytes of all their recordings, protected and growing ones included: the threshold never deletes
+/// recordings of users who have less than the largest user.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Owners {
     by_bytes: BTreeSet<(u64, String)>,
@@ -264,14 +264,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_what_is_ready_and_not_protected_goes(rows in rows(), rules in rules(), disk in disk()) {
+        fn only_ready_unprotected_rows_are_deleted(rows in rows(), rules in rules(), disk in disk()) {
             for (at, _) in plan(&rows, rules, disk) {
                 prop_assert!(may_go(&rows[at]), "{:?}", rows[at]);
             }
         }
 
         #[test]
-        fn age_takes_exactly_what_is_too_old(rows in rows(), rules in rules(), disk in disk()) {
+        fn age_rule_deletes_exactly_the_expired_rows(rows in rows(), rules in rules(), disk in disk()) {
             let by_age: Vec<_> = plan(&rows, rules, disk)
                 .into_iter()
                 .filter(|(_, reason)| *reason == DeletionReason::Age)
@@ -287,7 +287,7 @@ mod tests {
         }
 
         #[test]
-        fn room_is_made_by_the_oldest_of_the_largest_owner_and_no_more_than_needed(rows in rows(), rules in rules(), disk in disk()) {
+        fn threshold_deletes_oldest_of_largest_owner_and_no_more_than_needed(rows in rows(), rules in rules(), disk in disk()) {
             let list = plan(&rows, rules, disk);
             let by_room: Vec<_> = list
                 .iter()
@@ -304,7 +304,7 @@ mod tests {
                 list.iter().map(|(at, _)| rows[*at].size_bytes).sum()
             };
             if let Some(last) = by_room.last() {
-                // Without the last one it would not have been enough.
+                // Without the last deletion, too few bytes would be freed.
                 prop_assert!(freed(&list[..list.len() - 1]) < needed);
                 // No older candidate of the same owner that frees space is kept.
                 let owner = &rows[*last].user_id;
@@ -314,7 +314,7 @@ mod tests {
                 });
                 prop_assert_eq!(stays, None);
             }
-            // Each is taken from the owner with the most bytes at that moment, of those with a candidate.
+            // Each deletion is of the owner with the most bytes at that moment, among those with a candidate.
             let mut bytes = bytes_by_owner(&rows);
             let mut gone = Vec::new();
             for (at, reason) in &list {
@@ -330,7 +330,7 @@ mod tests {
                 gone.push(*at);
                 *bytes.get_mut(&row.user_id).unwrap() -= row.size_bytes;
             }
-            // It is enough, or no candidate is left.
+            // Enough bytes are freed, or no candidate is left.
             let left = rows.iter().enumerate().any(|(at, row)| {
                 may_go(row) && row.size_bytes > 0 && !list.iter().any(|(gone, _)| *gone == at)
             });
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn without_rules_there_is_nothing_to_do() {
+    fn without_rules_nothing_is_deleted() {
         assert!(Planner::new(Rules::default(), NOW_MS, None).is_idle());
         let full = Some(Disk {
             used_bytes: 90,

@@ -32,7 +32,7 @@ const LEASE: Duration = Duration::from_secs(5 * 60);
 const BATCH: i64 = 100;
 /// Consecutive failures after which the storage counts as unavailable.
 const FAILURES_MAX: u32 = 20;
-/// Failures named in a result.
+/// Maximum number of failures named in a result.
 const FAILED_NAMED: usize = 100;
 /// Owners whose recordings are considered to free space, those with the most bytes first.
 const OWNERS: u32 = 1000;
@@ -67,7 +67,7 @@ pub(crate) enum RunError {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Preview {
     pub(crate) due: Amount,
-    /// A lower bound: not everything was counted.
+    /// Whether `due` is only a lower bound, because not everything was counted.
     pub(crate) more: bool,
     /// First candidates, oldest first.
     pub(crate) next: Vec<(String, DeletionReason)>,
@@ -251,7 +251,7 @@ impl Retention {
 
 impl Inner {
     fn marks(&self) -> Option<Marks> {
-        // The state is valid at any moment, so a poisoned lock is harmless.
+        // The state is always valid, so a poisoned lock is harmless.
         *self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -266,7 +266,7 @@ impl Inner {
         let disk = match (&self.folder, self.marks()) {
             (Some(folder), Some(_)) => match Disk::of(folder).await {
                 Ok(disk) => Some(disk),
-                // An unknown usage does not count as too full.
+                // An unknown usage does not exceed the threshold.
                 Err(error) => {
                     tracing::error!("cannot see how full the disk is: {error}");
                     None
@@ -301,7 +301,7 @@ impl Inner {
         let result = self
             .run_under(&lease, &mut planner, limit, actor, &mut run)
             .await;
-        // Released, not left to expire.
+        // Released explicitly, so that it need not expire.
         if let Err(error) = self.database.give_lease_back(&lease).await {
             tracing::warn!("the lease of retention stays until it expires: {error}");
         }
@@ -408,11 +408,11 @@ struct Walk<'a> {
     batch: VecDeque<Candidate>,
     /// Position after the last row by age; `None` once age deletes no more.
     by_age: Option<Place>,
-    /// `None` until age deletes no more.
+    /// Users by usage; `None` until age deletes no more.
     owners: Option<Owners>,
-    /// Bytes deleted by age, by owner. In a run the database has counted them already.
+    /// Bytes deleted by age, by owner. Only for a preview: in a run the database no longer counts them.
     freed: HashMap<String, u64>,
-    /// Position after the last row read of each owner, and rows that were read and not decided yet.
+    /// Per owner: position after the last row read, and rows that were read but not decided yet.
     read: HashMap<String, (Option<Place>, VecDeque<Candidate>)>,
 }
 
@@ -441,7 +441,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether the next row has to be read from the database.
+    /// Whether the next row must be read from the database.
     fn reads_next(&self) -> bool {
         match &self.owners {
             None => self.batch.is_empty(),

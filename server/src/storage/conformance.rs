@@ -25,10 +25,10 @@ use bench::{Bench, Kind};
 
 /// Smallest part size of S3.
 const PART: u64 = 5 * 1024 * 1024;
-/// Lengths of streams that fill one part, and two, with the head.
+/// Lengths of streams that, with the head, fill one or two parts.
 const ONE_PART: u64 = PART - HEAD_ROOM;
 const TWO_PARTS: u64 = 2 * PART - HEAD_ROOM;
-/// Trailing bytes that are not immutable yet.
+/// Trailing bytes that are still mutable.
 const MUTABLE: u64 = 1000;
 /// Interval and size of index checkpoints.
 const CHECKPOINT_EVERY: usize = 10_007;
@@ -66,7 +66,7 @@ fn expected(stream: &[u8], cut: u64, append: usize) -> Vec<u8> {
     [&head(0x22).bytes, kept, &vec![0xCC; append]].concat()
 }
 
-/// A pseudo-random stream without zero bytes.
+/// Returns a pseudo-random stream without zero bytes.
 fn stream(length: u64) -> Vec<u8> {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     let mut bytes = Vec::with_capacity(size(length) + 8);
@@ -319,7 +319,7 @@ async fn listing(bench: &mut Bench) -> Checked {
         assert_eq!(upload.kind.recording(), Some(grown.as_str()));
     }
 
-    // After some are removed, those and the paths that never existed are missing; their neighbours are not.
+    // After some objects are removed, their paths and paths that never existed are missing; neighbouring paths are not.
     let mut paths: Vec<_> = finished.iter().map(|(path, ..)| path.clone()).collect();
     let missing = bench.storage.missing(paths.clone()).await?;
     assert!(missing.is_empty(), "{missing:?}");

@@ -16,11 +16,11 @@ use super::{StaleLease, StorageError};
 pub(crate) struct UploadLease {
     /// Fencing token of the holder.
     pub(crate) fence: i64,
-    /// Manifest that a holder wrote last.
+    /// Manifest last written by a holder.
     pub(crate) manifest: String,
 }
 
-/// Lease table. All servers see the same one.
+/// Lease table, shared by all servers.
 #[async_trait]
 pub(crate) trait UploadLeases: Send + Sync {
     /// Adds the lease of a new object, held with fencing token 1. An existing one is an error.

@@ -44,7 +44,7 @@ pub(crate) enum ObjectKind {
     },
     /// A temporary file left by a crash; of this recording, if known.
     Temporary(Option<String>),
-    /// A file whose name is not one of ours.
+    /// A foreign file, whose name follows none of the naming schemes.
     Foreign,
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Reaper {
     silence: Duration,
 }
 
-/// The objects that a [`Reaper`] uses.
+/// Dependencies of a [`Reaper`].
 pub(super) struct Collaborators {
     pub(super) finisher: Arc<Finisher>,
     pub(super) concatenator: Arc<Concatenator>,
@@ -80,18 +80,18 @@ impl Reaper {
         }
     }
 
-    /// Closes one upload if that is due.
+    /// Closes one upload if its time has come.
     async fn check(&self, entry: &Arc<UploadEntry>, session_ended: bool) {
         let now = self.registry.clock().now();
-        // When the session ended is not read from the wall clock, which may have been set since.
+        // The end of the session is not read from the wall clock, which may have been set since.
         let session_ended = {
             let mut state = locked(&entry.state);
-            // After an absence attended time is set back; times noted just before that must not lie ahead of it.
+            // Attended time is set back after an absence; times noted just before must not lie ahead of it.
             state.last_activity = state.last_activity.min(now);
             state.session_ended = state.session_ended.map(|ended| ended.min(now));
             session_ended.then(|| *state.session_ended.get_or_insert(now))
         };
-        // The session ended so long ago that a sender who still sends is preempted.
+        // The session ended so long ago that even a sender that is still sending is preempted.
         let overdue = session_ended.is_some_and(|ended| now.saturating_sub(ended) >= self.silence);
         let ownership = overdue.then(|| entry.lock.acquire());
         let mut open = match entry.upload.try_lock() {
@@ -137,7 +137,8 @@ impl Reaper {
         }
     }
 
-    /// Whether no other server has taken over a recording. On an error the recording is left alone.
+    /// Whether no other server has taken over a recording. Returns `false` on an error, so that the recording is left
+    /// unchanged.
     async fn is_ours(&self, entry: &UploadEntry, open: &mut Option<Upload>) -> bool {
         match open {
             Some(upload) => matches!(upload.is_current().await, Ok(true)),

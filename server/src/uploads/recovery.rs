@@ -20,7 +20,7 @@ use super::rows::{Rows, declared_length};
 use crate::db::{DatabaseError, UploadKind};
 use crate::storage::{Replicated, StaleLease, Storage, is_shared};
 
-/// A live server renews its leases about every ten seconds; a slow one is not dead yet.
+/// A live server renews its leases about every ten seconds; a slow server is not dead yet.
 const GRACE: Duration = Duration::from_secs(20);
 /// Pending finishes that run concurrently after a start.
 const CONCURRENT_FINISHES: usize = 4;
@@ -57,7 +57,7 @@ impl Recovery {
     /// Adds the open uploads of an earlier run to the registry.
     pub(super) async fn recover(&self) -> Result<(), DatabaseError> {
         for row in self.rows.database.unfinished_recordings().await? {
-            // Another server may be writing to a shared upload. If none is, its lease becomes stale.
+            // Another server may be writing to a shared upload. If not, its lease becomes stale.
             if !matches!(is_shared(&*self.storage, &row.id).await, Ok(false)) {
                 continue;
             }

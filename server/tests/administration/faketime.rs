@@ -42,7 +42,7 @@ fn folder() -> TempDir {
 }
 
 fn anonymous(url: &str) -> Client {
-    // A server in this process would have installed it.
+    // A server in this process would have installed the provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client {
         http: reqwest::Client::new(),

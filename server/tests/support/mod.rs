@@ -56,12 +56,12 @@ impl TestServer {
         Self::with(&[]).await
     }
 
-    /// Starts with these variables overridden.
+    /// Starts a server with these variables overridden.
     pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
         Self::with_appliance(variables, None).await
     }
 
-    /// Starts with an appliance's recorder, too.
+    /// Starts a server with an appliance's recorder.
     pub(crate) async fn with_appliance(
         variables: &[(&str, &str)],
         appliance: Option<Arc<dyn Appliance>>,
@@ -254,7 +254,7 @@ impl Client {
     /// The administrator of a server in another process.
     #[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
     pub(crate) async fn admin_at(url: &str) -> Self {
-        // A server in this process would have installed it.
+        // A server in this process would have installed the provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let anonymous = Self {
             http: reqwest::Client::new(),

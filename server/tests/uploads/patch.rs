@@ -266,7 +266,7 @@ async fn body_over_the_limit_is_refused_and_earlier_bytes_are_kept() {
         .send()
         .await
         .expect("an answer");
-    // Announced by Content-Length: refused before the body.
+    // Length announced by Content-Length: refused before the body.
     problem(
         client.patch(&upload, 1000, vec![2; 1024 * 1024]),
         413,
@@ -274,7 +274,7 @@ async fn body_over_the_limit_is_refused_and_earlier_bytes_are_kept() {
     )
     .await;
     assert_eq!(client.offset(&id).await, 1000);
-    // Not announced: accepted up to the limit.
+    // Length not announced: accepted up to the limit.
     let pieces = (0..20).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![3; 100_000])));
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
     problem(client.patch(&upload, 1000, body), 413, "too_large").await;

@@ -21,11 +21,11 @@ use crate::wire::Wire;
 pub(crate) struct Shape {
     pub(crate) streams: usize,
     pub(crate) chunk: usize,
-    /// Chunks of each stream.
+    /// Number of chunks per stream.
     pub(crate) chunks: usize,
 }
 
-/// The three reported shapes.
+/// The three shapes of load that are reported.
 pub(crate) const SHAPES: [Shape; 3] = [
     Shape {
         streams: 1,
@@ -80,7 +80,7 @@ pub(crate) async fn measure(
         .as_ref()
         .map(|running| (running.address(), running.vitals()));
     let folder = place.path().to_owned();
-    // Outside the runtime's threads: the floor's threads block, and the senders have a separate thread.
+    // Runs outside the runtime's threads: the floor's threads block, and the senders have a separate thread.
     let timing = tokio::task::spawn_blocking(move || match server {
         None => floor(shape, &recording.into(), &folder),
         Some((address, vitals)) => {
@@ -174,7 +174,7 @@ async fn upload(
 ) -> Result<Timed> {
     let mut wires = Vec::new();
     for _ in 0..shape.streams {
-        // One byte more than is sent, as the cost of finishing is measured elsewhere.
+        // One byte more than is sent, because the cost of finishing is measured elsewhere.
         wires.push(Wire::create(server, (shape.chunk * shape.chunks) as u64 + 1).await?);
     }
     let before = vitals.processor_time()?;

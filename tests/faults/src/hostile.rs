@@ -34,7 +34,7 @@ const FILES: u64 = 1024;
 const IDLE: usize = 1100;
 /// Time limit of `/healthz`.
 const PROMPT: Duration = Duration::from_secs(1);
-/// A late probe does not count while this program's own timers are late, too.
+/// A late probe does not count if this program's own timers are late, too.
 const OWN_LAG: Duration = Duration::from_millis(200);
 /// Duration of each attack.
 const ATTACK: Duration = Duration::from_secs(8);

@@ -3,7 +3,7 @@
 //! In one boot, the agent runs as a server while the input signal changes. The agent must report each change and react to
 //! it. Every period of a steady signal must result in one file with the right picture size, which ffprobe accepts.
 //!
-//! The clock is set forward and back meanwhile, to before all recordings: only the file names depend on it.
+//! Meanwhile the clock is set forward and back, to before all recordings: only the file names depend on it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -37,7 +37,7 @@ const CHANGES: &[(Change, Expected)] = &[
         Change::Signal(Signal::OutOfRange),
         Expected::State("unsupported"),
     ),
-    // From no signal, and from another mode.
+    // Change from no signal, and from another mode.
     (Change::Signal(PAL), Expected::Recording(720, 576)),
     (Change::Signal(VGA), Expected::Recording(640, 480)),
     (Change::Clock(-300), Expected::Continues),
@@ -75,13 +75,13 @@ struct Stretch {
 /// Expected report of the agent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Expected {
-    /// This signal, and no recording.
+    /// This signal, without a recording.
     State(&'static str),
-    /// This problem code, and no recording.
+    /// This problem code, without a recording.
     Problem(&'static str),
     /// A steady signal of this size, and a new file that grows.
     Recording(u64, u64),
-    /// The same file, and longer.
+    /// The same file, longer than before.
     Continues,
 }
 

@@ -24,7 +24,7 @@ use crate::signal::VGA;
 pub use account::Account;
 pub use verdict::{HEADING, Row, Survivor, faults};
 
-/// Enough for a hundred recordings; unused space takes no memory.
+/// Enough space for a hundred recordings; unused space takes no memory.
 const SIZE: u64 = 512 << 20;
 /// Longest time between start and cut.
 const LONGEST_MS: u64 = 6000;

@@ -28,7 +28,7 @@ pub const DISK: &str = "/dev/vda";
 /// HDMI input in the guest.
 pub const INPUT: &str = "/dev/video0";
 
-/// Ten seconds of CPU time, of which a busy host may provide 2 %.
+/// Ten seconds of CPU time, of which a busy host may provide only 2 %.
 const BOOT: Duration = Duration::from_secs(900);
 /// Limit of a command, in the guest's time.
 pub(crate) const COMMAND: Duration = Duration::from_secs(120);
@@ -100,7 +100,7 @@ impl Setup {
         let shared = disk.clone();
         tokio::spawn(async move {
             let (client, _) = disk_socket.accept().await?;
-            // The connection breaks when the machine is killed; any other failure shows as a disk error in the guest.
+            // The connection breaks when the machine is killed; any other failure appears as a disk error in the guest.
             nbd::serve(client, shared).await
         });
         let mut guest = None;
@@ -264,7 +264,7 @@ impl Guest {
         }
     }
 
-    /// Time in the guest, at most a twentieth of a second old.
+    /// Returns the time in the guest, at most a twentieth of a second old.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.now

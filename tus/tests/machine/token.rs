@@ -8,7 +8,7 @@ use sortie_tus::metadata::Metadata;
 
 use crate::bench::{Bench, URL, answer};
 
-/// A machine that has just received a 401 and requests a new token.
+/// Creates a machine that has just received a 401 and requests a new token.
 #[track_caller]
 fn renewing() -> Bench {
     let (mut bench, request) = Bench::sending(100);
@@ -165,7 +165,7 @@ fn creation_and_deletion_wait_for_tokens() {
     );
 }
 
-/// An upload that waits for a sign-in for any length of time, its first `PATCH` in flight.
+/// Creates an upload that waits for a sign-in for any length of time, its first `PATCH` in flight.
 fn patient() -> (Bench, sortie_tus::client::RequestId) {
     let config = Config {
         wait_for_sign_in: true,

@@ -21,7 +21,7 @@ use crate::web::components::{Glyph, Heading, Icon, RefreshButton, RequireSignIn}
 #[component]
 pub(in crate::web) fn RecordingsPage() -> impl IntoView {
     let app = AppContext::expect();
-    // A memo: an equal response must not rebuild the page.
+    // A memo, because an equal response must not rebuild the page.
     let is_off = Memo::new(move |_| app.recording_enabled() == Some(false));
     move || {
         if is_off.get() {

@@ -76,7 +76,7 @@ fn SignInMethodList() -> impl IntoView {
             &[("return_to", return_path::checked(&next))],
         );
         Some(view! {
-            // Outside of the application's router.
+            // The link leads outside of the application's router.
             <a class="button button-wide" href=address rel="external">
                 {format!("Sign in with {}", provider.name)}
             </a>

@@ -1,4 +1,4 @@
-//! Sign-in of a user who comes back from the provider.
+//! Sign-in of a user who returns from the provider.
 
 use std::sync::Arc;
 

@@ -46,12 +46,12 @@ impl Failure {
 }
 
 impl State {
-    /// Marks an attempt as redeemed; `false` if it was before.
+    /// Marks an attempt as redeemed; `false` if it was redeemed before.
     pub(super) fn redeem(&mut self, login: &LoginState, now: i64) -> bool {
         if self.redeemed.len() >= CAPACITY {
             self.redeemed.retain(|_, until| *until > now);
             if self.redeemed.len() >= CAPACITY {
-                // The provider accepts a code once, too.
+                // The provider accepts a code only once, too.
                 self.redeemed.clear();
             }
         }

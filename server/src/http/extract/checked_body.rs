@@ -15,7 +15,8 @@ use crate::uploads::drain;
 
 /// Interval of the checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(3);
-/// A live body may last this long after the stop of its recording: its last bytes are still in transit.
+/// Time for which a body of undeclared length may last after the stop of its recording: its last bytes are still in
+/// transit.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
 pub(in crate::http) type CheckedBody =
@@ -70,7 +71,7 @@ struct Receiving {
     /// `None` after a refusal.
     body: Option<CheckedBody>,
     next_check: Instant,
-    /// When a check first saw the recording stopped.
+    /// Time at which a check first saw the recording stopped.
     stopped_at: Option<Instant>,
     refusal: Refusal,
 }

@@ -2,7 +2,7 @@
 
 use crate::http::error::{ApiError, ApiResult};
 
-/// Characters of a text.
+/// Limit of a text, in characters.
 const TEXT_MAX: usize = 200;
 
 /// Whether a text can be an ID. IDs have no NUL, and PostgreSQL rejects a text with one.

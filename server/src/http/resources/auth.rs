@@ -173,7 +173,7 @@ impl Origin {
         Ok(state.database.audit(state.clock.now_ms(), &event).await?)
     }
 
-    /// Actor of whom only the address is known.
+    /// Returns an actor of whom only the address is known.
     fn unknown(&self) -> Actor {
         Actor {
             id: String::new(),
@@ -194,7 +194,8 @@ async fn refresh(State(state): State<HttpState>, request: Request) -> ApiResult<
     if let Err(RefreshError::Reused { user_id }) = &result {
         origin.reused(&state, user_id).await?;
     }
-    // A token from a cookie is answered with cookies only: a script that can send the request must not read the tokens.
+    // A token from a cookie is answered with cookies only: otherwise a script that can send the request could read the
+    // tokens.
     Ok(tokens_response(
         &result?,
         is_https(&parts.headers),

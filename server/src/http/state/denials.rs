@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_denial_is_new_once_a_minute() {
+    fn repeated_denial_is_recorded_once_a_minute() {
         let denials = Denials::default();
         let is_new = |now_ms, user, subject| decide(&denials, now_ms, user, subject).0;
         assert!(is_new(0, "ann", "1"));

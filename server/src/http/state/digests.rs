@@ -66,7 +66,7 @@ async fn hashed(storage: &dyn Storage, path: &str, size: u64) -> Result<String, 
     let mut hash = Sha256::new();
     while let Some(chunk) = bytes.try_next().await? {
         hash.update(&chunk);
-        // A stream from memory is always ready; other tasks need a turn.
+        // A stream from memory is always ready; this gives other tasks a turn.
         tokio::task::yield_now().await;
     }
     Ok(format!("sha-256=:{}:", STANDARD.encode(hash.finalize())))

@@ -33,7 +33,7 @@ pub(super) type StagingLock = Arc<OwnedMutexGuard<()>>;
 /// State of a recording in the store, shared by its writer and the task that uploads its parts.
 #[derive(Debug)]
 pub(super) struct Assembly {
-    /// Blocking work holds it too, because it continues after its caller is dropped.
+    /// Blocking work holds it as well, because it continues after its caller is dropped.
     pub(super) lock: StagingLock,
     pub(super) remote: Arc<Remote>,
     pub(super) keys: Keys,
@@ -48,7 +48,7 @@ pub(super) struct Assembly {
     replicated: Option<Arc<ReplicatedUpload>>,
 }
 
-/// Parts that may be uploaded.
+/// Uploadable parts of the object.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Goal {
     /// Parts 1..n may be uploaded; part 0 is held back until the finish.

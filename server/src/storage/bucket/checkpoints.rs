@@ -83,7 +83,7 @@ impl CheckpointFile {
     }
 }
 
-/// Returns the last record boundary that describes nothing behind `stream_length`.
+/// Returns the last record boundary whose records end within `stream_length`.
 fn before(file: &File, mark: CheckpointMark, stream_length: u64) -> io::Result<CheckpointMark> {
     let mut records = Records::new(file.try_clone()?, mark)?;
     let mut bytes = 0;

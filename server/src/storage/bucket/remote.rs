@@ -1,4 +1,4 @@
-//! Client of the store: the calls that the server makes. Each is idempotent and retried if a retry can help.
+//! Client of the store. Each call is idempotent and retried if a retry can help.
 
 use std::io;
 use std::ops::Range;
@@ -24,11 +24,10 @@ use crate::storage::StorageError;
 /// Attempts of a call where object_store itself does not retry, mostly after a truncated response.
 const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// A connection is closed after this time without a byte of the response. The time for sending a part counts.
+/// Time without a byte of the response after which a connection is closed. The time for sending a part counts.
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A bucket.
 #[derive(Debug)]
 pub(crate) struct Remote {
     store: Store,
@@ -266,12 +265,12 @@ impl Remote {
 
     /// Lists the multipart uploads below `prefix` that are neither completed nor aborted.
     ///
-    /// object_store does not have this call; it signs the request.
+    /// object_store does not offer this call; this client signs the request.
     pub(crate) fn uploads(
         remote: Arc<Self>,
         prefix: &str,
     ) -> BoxStream<'static, Result<ListedUpload>> {
-        // Abandoned blocks cannot be told from those of a growing recording. Azure removes them after a week.
+        // Abandoned blocks cannot be distinguished from those of a growing recording. Azure removes them after a week.
         if let Store::Azure(_) = &remote.store {
             return stream::empty().boxed();
         }

@@ -220,7 +220,7 @@ impl UploadWriter for LocalWriter {
                 to.sync_all()
             };
             copy().inspect_err(|_| {
-                // A partial copy on a full disk only takes space from other recordings.
+                // A partial copy on a full disk would only take space from other recordings.
                 let _ = std::fs::remove_file(&fresh);
             })?;
             std::fs::rename(&fresh, &path)?;

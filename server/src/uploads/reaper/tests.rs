@@ -165,7 +165,7 @@ async fn restart_gives_every_open_upload_the_full_silence() {
     bench.clock.advance(SILENCE - Duration::from_secs(1));
     bench.uploads.reap(true).await;
     bench.restart().await;
-    // The start takes long.
+    // The start takes a long time.
     bench.clock.advance(SILENCE * 2);
     bench.uploads.start_silence();
     bench.clock.advance(SILENCE - Duration::from_secs(1));

@@ -16,7 +16,7 @@
 //! whatever the length. From then on the recording is handled as with one server. Many small spans are merged from time to
 //! time.
 //!
-//! Alternative not taken: asking the former holder to release the lease. It may hang.
+//! Alternative not taken: asking the former holder to release the lease. The former holder may hang.
 
 mod manifest;
 mod upload;
@@ -61,7 +61,7 @@ fn locked(held: &Held) -> MutexGuard<'_, HashMap<String, i64>> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The shared recordings, as one server uses them.
+/// Shared recordings, as seen by one server.
 pub(super) struct ReplicatedUploads {
     leases: Arc<dyn UploadLeases>,
     remote: Arc<Remote>,
@@ -356,7 +356,7 @@ fn own_folder(staging: &Path) -> io::Result<(PathBuf, File)> {
     loop {
         let folder = staging.join(format!("{CACHE}{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&folder)?;
-        // Until it is locked, a starting server may take the folder for unused.
+        // Before it is locked, a starting server may take the folder for an unused one.
         match File::open(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             lock => {

@@ -1,4 +1,4 @@
-//! Lease, manifest and spans of one shared recording, as its holder keeps them.
+//! Lease, manifest and spans of one shared recording, maintained by its holder.
 
 use std::fs::File;
 use std::io;
