@@ -1,5 +1,5 @@
-// Runs the workspace's native tests, several test programs in parallel, because they mostly wait. The output of a program
-// is printed when it has ended.
+// Runs the workspace's native tests, several test programs in parallel, because they mostly wait. The output of a
+// program is printed when it has ended.
 //
 //   node scripts/cargo-tests.mjs              all tests, and the examples in the documentation
 //   node scripts/cargo-tests.mjs postgres     on PostgreSQL: the tests whose database is configurable

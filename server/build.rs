@@ -77,7 +77,7 @@ fn list(root: &Path, folder: &Path, files: &mut Vec<(String, Vec<u8>)>) -> io::R
             .components()
             .map(|part| part.as_os_str().to_string_lossy())
             .collect();
-        // Such as Trunk's `.stage` and temporary files of editors.
+        // Hidden files, such as Trunk's `.stage` and temporary files of editors.
         if !parts.iter().any(|part| part.starts_with('.')) {
             files.push((parts.join("/"), fs::read(&path)?));
         }

@@ -151,9 +151,9 @@ pub struct Forwarding {
     /// File name of the recording that is being sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
-    /// Its durable bytes on the central server.
+    /// Durable bytes of that recording on the central server.
     pub sent_bytes: u64,
-    /// Its current size in bytes.
+    /// Current size of that recording in bytes.
     pub size_bytes: u64,
     /// Reason why it cannot be sent, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -62,7 +62,7 @@ pub fn remedy(state: SignalState) -> Option<&'static str> {
 /// Action of the button that starts or stops a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Button {
-    /// Starts a recording.
+    /// Starts a recording of the input.
     Start,
     /// Disabled start button, with the reason.
     CannotStart(&'static str),
@@ -153,7 +153,7 @@ pub struct Shares {
     pub recordings: u64,
     /// All other files.
     pub others: u64,
-    /// Free space.
+    /// Free space of the disk.
     pub free: u64,
 }
 

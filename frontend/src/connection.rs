@@ -19,7 +19,7 @@ pub enum Connection {
     },
     /// The device does not answer; a retry is scheduled.
     Waiting {
-        /// Failed retries.
+        /// Number of failed retries.
         tries: usize,
         /// Seconds until the next retry.
         left_s: u32,

@@ -118,7 +118,6 @@ impl LeftOutList {
         self.0.iter().copied()
     }
 
-    /// Heap size.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.0.capacity() * size_of::<LeftOut>()
     }

@@ -202,7 +202,7 @@ fn samples_of_tracks_beyond_the_limit_are_listed() {
 #[test]
 fn samples_without_media_data_are_listed() {
     let first = [head(1), fragment(1, 0, None, 10)].concat();
-    // Their data offset points far behind the end, and in front of all media data.
+    // The data offset of these samples points far behind the end, and in front of all media data.
     for offset in [1 << 30, (-9000i32).cast_unsigned()] {
         let mut lost = fragment(1, 400, None, 10);
         let trun = lost.windows(4).position(|at| at == b"trun").expect("trun");

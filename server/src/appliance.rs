@@ -10,7 +10,7 @@ use std::sync::Arc;
 use sortie_api::{Appliance as State, SessionStatus, SignalState};
 
 use crate::clock::Clock;
-use crate::db::{Action, Actor, AuditEvent, CapturedRow, Database, DatabaseError, SessionRow};
+use crate::db::{Action, Actor, AuditEvent, Database, DatabaseError, ImportedRow, SessionRow};
 use crate::retention::Retention;
 use crate::uploads::Uploads;
 
@@ -51,9 +51,9 @@ pub struct CapturedFile {
     pub session: String,
     /// Start of the recording, Unix time in ms.
     pub created_ms: i64,
-    /// Duration in ms.
+    /// Duration of the file in ms.
     pub duration_ms: u64,
-    /// Size in bytes.
+    /// Size of the file in bytes.
     pub size_bytes: u64,
     /// Whether a failure, a kill or a power cut ended it.
     pub interrupted: bool,
@@ -83,7 +83,7 @@ pub struct Importer {
     clock: Arc<dyn Clock>,
 }
 
-/// Outcome of [`Importer::remove`].
+/// Outcome of a call of [`Importer::remove`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
     /// The file and its row are deleted.
@@ -160,7 +160,7 @@ impl Importer {
         size_bytes: u64,
         duration_ms: u64,
     ) -> Result<(), ImportError> {
-        let changed = self.database.change_captured(name, size_bytes, duration_ms);
+        let changed = self.database.update_imported(name, size_bytes, duration_ms);
         Ok(changed.await?)
     }
 
@@ -170,7 +170,7 @@ impl Importer {
     /// The database cannot be written.
     pub async fn forget(&self, name: &str) -> Result<bool, ImportError> {
         let (system, now_ms) = (Actor::system(), self.clock.now_ms());
-        Ok(self.database.forget_captured(name, &system, now_ms).await?)
+        Ok(self.database.delete_imported(name, &system, now_ms).await?)
     }
 
     /// Inserts a file as a `ready` recording, or as a `failed` one if it cannot be played. The first administrator
@@ -184,7 +184,7 @@ impl Importer {
         };
         let system = Actor::system();
         let now_ms = self.clock.now_ms();
-        let row = CapturedRow {
+        let row = ImportedRow {
             id: uuid::Uuid::now_v7().to_string(),
             session_id: file.session.clone(),
             user_id: owner.clone(),
@@ -197,7 +197,7 @@ impl Importer {
             created_ms: file.created_ms,
             completed_ms: now_ms,
         };
-        if !self.database.insert_captured(&row).await? {
+        if !self.database.insert_imported(&row).await? {
             return Ok(false);
         }
         if self.database.session(&file.session).await?.is_none() {
@@ -228,7 +228,9 @@ impl Importer {
     /// The database cannot be read or written, or the file cannot be removed now; the reaper retries that.
     pub async fn remove(&self, name: &str, reason: &str) -> Result<Removal, ImportError> {
         let (system, now_ms) = (Actor::system(), self.clock.now_ms());
-        let marked = self.database.mark_captured(name, &system, reason, now_ms);
+        let marked = self
+            .database
+            .mark_imported_for_deletion(name, &system, reason, now_ms);
         let Some(id) = marked.await? else {
             let known = self.names().await?.contains(name);
             return Ok(if known {

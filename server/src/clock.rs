@@ -31,7 +31,7 @@ pub trait Clock: Send + Sync + 'static {
     }
 }
 
-/// The machine's clock.
+/// Clock of the operating system.
 #[derive(Debug, Default)]
 pub struct SystemClock;
 
@@ -108,8 +108,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// Latest plausible creation time. A recording with a later one, or one before [`EARLIEST_MS`], is *undated*: it was made
-/// under a wrong clock, and its age has no meaning.
+/// Latest plausible creation time. A recording with a later one, or one before [`EARLIEST_MS`], is *undated*: it was
+/// made under a wrong clock, and its age has no meaning.
 pub(crate) fn latest_ms(now_ms: i64) -> i64 {
     now_ms.saturating_add(TOLERANCE_MS)
 }

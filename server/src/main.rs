@@ -5,8 +5,8 @@
     reason = "a command line program speaks on its streams"
 )]
 
+mod allocator;
 mod cli;
-mod heap;
 mod log;
 
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    heap::tame();
+    allocator::configure();
     let matches = Arguments::command()
         .after_long_help(variables_help())
         .get_matches();
@@ -122,7 +122,7 @@ async fn stop_signal() {
                 }
             }
             Err(error) => {
-                tracing::warn!("SIGTERM cannot be heard: {error}");
+                tracing::warn!("cannot handle SIGTERM: {error}");
                 let _ = interrupt.await;
             }
         }

@@ -12,6 +12,7 @@ use crate::accounts::{Accounts, FirstAdmin};
 use crate::app::{AppState, GRACE, Services, Tasks};
 use crate::appliance::{Appliance, Importer};
 use crate::assets::Pages;
+use crate::backends::{OpenError, database_failed, open_database, open_storage, storage_failed};
 use crate::change_feed::{self, Events};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -20,7 +21,6 @@ use crate::metrics::Metrics;
 #[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
 use crate::net::tls::choose_tls;
 use crate::net::{self, Limits};
-use crate::open::{OpenError, database_failed, open_database, open_storage, storage_failed};
 use crate::retention::{ClockWatch, Retention};
 use crate::uploads::Uploads;
 

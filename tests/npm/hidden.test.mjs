@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import puppeteer from 'puppeteer-core';
 import { launch } from '../browser/support/browser.mjs';
-import { LONG } from '../browser/support/long.mjs';
+import { LONG } from '../browser/support/long-tests.mjs';
 import { assertKept } from '../browser/support/recorder.mjs';
 import { signedIn } from '../browser/support/sign-in.mjs';
 import { startDisplay } from './support/desktop.mjs';

@@ -9,8 +9,8 @@ pub const MAX_METADATA_BYTES: usize = 8 * 1024;
 
 /// Keys and values in their original order. Displays as the header value.
 ///
-/// Values are bytes, as in the protocol, and may be empty. Unknown keys are kept, so that parsed metadata can be written
-/// again unchanged.
+/// Values are bytes, as in the protocol, and may be empty. Unknown keys are kept, so that parsed metadata can be
+/// written again unchanged.
 ///
 /// ```
 /// use sortie_tus::metadata::Metadata;

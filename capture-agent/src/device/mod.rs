@@ -54,6 +54,7 @@ pub enum Kind {
     Other,
 }
 
+/// Driver, name and connection of a device node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
     /// Driver, for example `uvcvideo`.
@@ -78,7 +79,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// It does not exist, is not permitted, is in exclusive use, was unplugged, or is not a video device.
+    /// The node does not exist, is not permitted, is in exclusive use, was unplugged, or is not a video device.
     pub fn open(path: &Path) -> Result<Self, DeviceError> {
         let fail = |error| DeviceError::new(path, error);
         let inner = v4l::Device::with_path(path).map_err(fail)?;
@@ -117,8 +118,8 @@ impl Device {
         format::formats(&self.inner, self.buffer_type)
     }
 
-    /// Queries the signal at the input of an HDMI receiver; `None` for a device without DV timings, whose signal shows only
-    /// in its frames.
+    /// Queries the signal at the input of an HDMI receiver; `None` for a device without DV timings, whose signal shows
+    /// only in its frames.
     ///
     /// # Errors
     ///

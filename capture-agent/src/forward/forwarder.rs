@@ -105,7 +105,7 @@ impl<'a> Forwarder<'a> {
             recordings(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         // The recording in progress is the newest one.
         names.extend(self.setup.recorder.snapshot().written.name);
-        let kept = self.journal.retain(|name| is_there(folder, name));
+        let kept = self.journal.retain(|name| recording_exists(folder, name));
         kept.map_err(|error| self.write_error(&error))?;
         for name in &names {
             if self.journal.entry(name).outcome == Outcome::Same
@@ -319,7 +319,7 @@ impl<'a> Forwarder<'a> {
     async fn remove(&mut self, name: &str) {
         match self.setup.importer.remove(name, REASON).await {
             Ok(Removal::Deleted) => {
-                tracing::info!(file = name, "deleted here: the central server has it")
+                tracing::info!(file = name, "deleted here: confirmed by the central server")
             }
             // The file will soon be imported.
             Ok(Removal::Unknown) => return,
@@ -381,7 +381,7 @@ fn id(upload: &str) -> Option<&str> {
 }
 
 /// Whether a recording exists: growing, left by a crash, or finished.
-fn is_there(folder: &Path, name: &str) -> bool {
+fn recording_exists(folder: &Path, name: &str) -> bool {
     // Checked in the order of the rename, so that the recording is found at any moment.
     folder.join(format!("{name}{GROWING}")).exists() || folder.join(name).exists()
 }
@@ -454,8 +454,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a.mp4.part"), "").unwrap();
         std::fs::write(dir.path().join("b.mp4"), "").unwrap();
-        assert!(is_there(dir.path(), "a.mp4") && is_there(dir.path(), "b.mp4"));
-        assert!(!is_there(dir.path(), "c.mp4"));
+        assert!(recording_exists(dir.path(), "a.mp4") && recording_exists(dir.path(), "b.mp4"));
+        assert!(!recording_exists(dir.path(), "c.mp4"));
         assert_eq!(recordings(dir.path()).unwrap(), ["b.mp4"]);
     }
 

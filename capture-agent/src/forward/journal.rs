@@ -40,7 +40,6 @@ pub(super) struct Entry {
 /// Creation of an upload. The server answers a repeated request with the same upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Creation {
-    /// Idempotency key.
     pub(super) key: String,
     /// Length of the stream, if known at the first request.
     pub(super) length: Option<u64>,

@@ -1,11 +1,11 @@
 //! Forwarding of recordings to a central server, while they grow and afterwards.
 //!
 //! Only the *stream* is sent: the fragments as they were written, without the head and the index that finishing adds
-//! (`content`). Those bytes never change, so a recording can be sent while it grows. The server finishes it with the same
-//! code and gets the same file, which its hash confirms.
+//! (`content`). Those bytes never change, so a recording can be sent while it grows. The server finishes it with the
+//! same code and gets the same file, which its hash confirms.
 //!
-//! Recordings are sent one at a time, oldest first. [`tus::client`](sortie_tus::client) decides what to send and when to
-//! retry. A small file (`journal`) holds the state of each recording, so that a restart resumes.
+//! Recordings are sent one at a time, oldest first. [`tus::client`](sortie_tus::client) decides what to send and when
+//! to retry. A small file (`journal`) holds the state of each recording, so that a restart resumes.
 //!
 //! Forwarding and recording never wait for each other.
 

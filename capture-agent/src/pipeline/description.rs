@@ -33,20 +33,20 @@ pub fn describe(plan: &Plan) -> String {
         // H.264 is not dropped here: every frame depends on the one before.
         Delivery::H264 => format!("{source} ! {sink}"),
         Delivery::Jpeg => {
-            let (split, look) = looked_at(plan);
+            let (split, branch) = sampler_branch(plan);
             let encode = encode();
-            format!("{source} ! {queue} ! jpegdec ! {split}{encode} ! {sink} {look}")
+            format!("{source} ! {queue} ! jpegdec ! {split}{encode} ! {sink} {branch}")
         }
         Delivery::Raw => {
-            let (split, look) = looked_at(plan);
+            let (split, branch) = sampler_branch(plan);
             let encode = encode();
-            format!("{source} ! {split}{queue} ! {encode} ! {sink} {look}")
+            format!("{source} ! {split}{queue} ! {encode} ! {sink} {branch}")
         }
     }
 }
 
 /// Tee and branch of the frame sampler, if the plan has one.
-fn looked_at(plan: &Plan) -> (&'static str, String) {
+fn sampler_branch(plan: &Plan) -> (&'static str, String) {
     match plan.no_signal_after {
         Some(_) => (
             "tee name=pictures ! ",

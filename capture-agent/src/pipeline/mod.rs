@@ -54,6 +54,7 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 /// Sampling interval of the signal probe.
 const PROBE_SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
 
+/// Event of a running pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// The pipeline stalled and must be stopped: the device is gone, or the encoder failed.
@@ -93,7 +94,7 @@ impl StartError {
 
     /// Whether the source failed; otherwise another encoder may work.
     #[must_use]
-    pub fn is_at_source(&self) -> bool {
+    pub fn is_source_failure(&self) -> bool {
         matches!(
             self,
             Self::Run {
@@ -184,8 +185,9 @@ impl Pipeline {
     }
 }
 
-/// Starts a capture that only samples frames, while a grabber has no signal. With `samples`, test patterns are detected;
-/// until the first sample, a test pattern is assumed. `on_notice` runs in threads of GStreamer and must not block.
+/// Starts a capture that only samples frames, while a grabber has no signal. With `samples`, test patterns are
+/// detected; until the first sample, a test pattern is assumed. `on_notice` runs in threads of GStreamer and must not
+/// block.
 ///
 /// # Errors
 ///

@@ -139,7 +139,7 @@ pub enum TrialResult {
     /// All input frames were encoded.
     Works,
     NotInstalled,
-    /// Its device or library is missing, busy or refuses to start.
+    /// The encoder's device or library is missing, busy or refuses to start.
     Unavailable {
         reason: String,
     },

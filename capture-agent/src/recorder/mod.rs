@@ -1,7 +1,7 @@
 //! Automatic and manual recording, file after file, across failures of signal, encoder and disk.
 //!
-//! [`Controller`] decides when to record, [`Splitter`] where a file ends. [`Recorder`] executes this in a thread: it polls
-//! the source, starts and stops pipelines, and reports [`Event`]s. [`Snapshot`] is its current state.
+//! [`Controller`] decides when to record, [`Splitter`] where a file ends. [`Recorder`] executes this in a thread: it
+//! polls the source, starts and stops pipelines, and reports [`Event`]s. [`Snapshot`] is its current state.
 //!
 //! The recorder deletes no recording, and knows nothing of accounts and pages.
 
@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub use controller::{Cause, Controller, Input, Output, Patience};
+pub use controller::{Cause, Controller, Input, Output, Timeouts};
 pub use name::file_name;
 pub use split::{Cut, Limits, Splitter};
 

@@ -119,12 +119,14 @@ impl ImportTask {
     async fn recovered(&mut self, recovered: RecoveredFile) {
         match recovered {
             RecoveredFile::Finished(file) => {
-                tracing::warn!(file = file.name, "finished what an earlier run left");
+                tracing::warn!(file = file.name, "finished the recording of an earlier run");
                 self.catalog
                     .import_file(file, new_session(), None, true)
                     .await;
             }
-            RecoveredFile::Empty(name) => tracing::warn!("removed {name}: it held nothing"),
+            RecoveredFile::Empty(name) => {
+                tracing::warn!("removed {name}: it contained no recording")
+            }
             RecoveredFile::Damaged(name, reason) => {
                 tracing::error!("{name} cannot be played: {reason}");
                 self.catalog.import_damaged(name, &reason.to_string()).await;
@@ -274,7 +276,10 @@ impl Comparison {
         };
         for name in missing.intersection(&self.missing) {
             if self.catalog.importer.forget(name).await? {
-                tracing::warn!(file = name, "off the list: another program has removed it");
+                tracing::warn!(
+                    file = name,
+                    "removed from the list: another program has deleted the file"
+                );
             }
         }
         let again = !missing.is_subset(&self.missing);

@@ -120,7 +120,7 @@ async fn feed_watchdog(notify: Notifier, recorder: Handle) {
         if monotonic().saturating_sub(recorder.moved_at()) < PATIENCE {
             notify.notify("WATCHDOG=1");
         } else {
-            tracing::error!("the recorder stands still");
+            tracing::error!("the recorder does not respond");
         }
     }
 }

@@ -1,12 +1,12 @@
 //! State of the input signal.
 //!
-//! [`Monitor`] is a state machine without I/O and without a clock. An adapter passes it a device's answers ([`Input`]) with
-//! the time, and executes its commands ([`Output`]).
+//! [`Monitor`] is a state machine without I/O and without a clock. An adapter passes it a device's answers ([`Input`])
+//! with the time, and executes its commands ([`Output`]).
 //!
 //! Two kinds of device provide two kinds of [`Evidence`]. An HDMI receiver measures its input signal (DV timings); its
 //! frames prove nothing, because drivers deliver a test pattern without a signal. A USB grabber (UVC) has no timings:
-//! its frames stop, or show a test pattern, which [`TestPatternDetector`] detects. A black picture is content: a machine
-//! with a blank screen is recorded.
+//! its frames stop, or show a test pattern, which [`TestPatternDetector`] detects. A black picture is content: a
+//! machine with a blank screen is recorded.
 //!
 //! # Limits
 //!

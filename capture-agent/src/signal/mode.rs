@@ -43,8 +43,8 @@ impl FrameRate {
 
     /// Whether the rates differ by at most 0.5 %.
     ///
-    /// Receivers measure the pixel clock, whose last digits vary. Recordings carry real timestamps, so a change from 60 to
-    /// 59.94 needs no new file.
+    /// Receivers measure the pixel clock, whose last digits vary. Recordings carry real timestamps, so a change from 60
+    /// to 59.94 needs no new file.
     #[must_use]
     pub fn is_close_to(self, other: Self) -> bool {
         let difference = u64::from(self.millihertz.abs_diff(other.millihertz));

@@ -15,10 +15,11 @@ use super::{Config, Evidence, Input, Output, Picture, Signal};
 /// 2. [`poll_output`](Self::poll_output) until it returns `None`;
 /// 3. [`poll_timeout`](Self::poll_timeout) for the latest time of the next call.
 ///
-/// Times are of any monotonic clock; a time before the last one counts as the last one. A late call decides the same as a
-/// punctual one.
+/// Times are of any monotonic clock; a time before the last one counts as the last one. A late call decides the same as
+/// a punctual one.
 ///
-/// Changes are at least [`Config::debounce`] apart, except the loss of the device, which is reported immediately and once.
+/// Changes are at least [`Config::debounce`] apart, except the loss of the device, which is reported immediately and
+/// once.
 #[derive(Debug)]
 pub struct Monitor {
     config: Config,

@@ -163,7 +163,8 @@ impl Source {
         }
     }
 
-    /// Determines the current mode and format. `wanted` selects among a USB grabber's formats, and the mode of the test source.
+    /// Determines the current mode and format. `wanted` selects among a USB grabber's formats, and the mode of the test
+    /// source.
     ///
     /// # Errors
     ///

@@ -5,8 +5,8 @@
 //! NAME        ftyp mdat ( everything above )                  moov    the same bytes, patched and appended to
 //! ```
 //!
-//! A power cut is harmless at any point: the durable bytes of `NAME.part` are scanned and finished at the next start, by
-//! the same code and with the same result. The rename is the last step.
+//! A power cut is harmless at any point: the durable bytes of `NAME.part` are scanned and finished at the next start,
+//! by the same code and with the same result. The rename is the last step.
 
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
@@ -52,7 +52,7 @@ pub struct Finished {
 pub enum FinishError {
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It holds nothing playable.
+    /// The file holds nothing playable.
     #[error(transparent)]
     Unplayable(#[from] Unplayable),
 }
@@ -202,8 +202,8 @@ fn is_unchanged(metadata: &Metadata, now: SystemTime, time: Duration) -> bool {
             .is_ok_and(|ahead| ahead >= time)
 }
 
-/// Lists the recordings in a folder except `known`. Files that cannot be read from the disk are skipped, and all further
-/// files once `cancelled` is set.
+/// Lists the recordings in a folder except `known`. Files that cannot be read from the disk are skipped, and all
+/// further files once `cancelled` is set.
 #[must_use]
 pub fn finished(
     folder: &Path,

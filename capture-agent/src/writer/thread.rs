@@ -274,13 +274,13 @@ impl<V: Volume, E: FnMut(Event)> Work<V, E> {
                     name: name.clone(),
                     error,
                 });
-                self.rescue(&name);
+                self.finish_after_error(&name);
             }
         }
     }
 
     /// Finishes the durable bytes after an error, if possible.
-    fn rescue(&mut self, name: &str) {
+    fn finish_after_error(&mut self, name: &str) {
         self.shared.progress().name = None;
         // Otherwise the next start finishes and reports it.
         if let Ok(Some(RecoveredFile::Finished(finished))) = finish_leftover(&self.volume, name) {

@@ -129,8 +129,8 @@ impl RecorderMachine {
         }
     }
 
-    /// Takes the outcome of [`Command::StartEncoder`]. The encoder's `start` event follows, on a busy page seconds later;
-    /// without pictures never.
+    /// Takes the outcome of [`Command::StartEncoder`]. The encoder's `start` event follows, on a busy page seconds
+    /// later; without pictures never.
     pub(crate) fn handle_encoder(
         &mut self,
         now: Now,

@@ -2,7 +2,8 @@
 
 use super::acknowledgements::Acknowledgements;
 
-/// Acknowledgements of each part. Recorded times count from the beginning of the recording, bytes from that of the part.
+/// Acknowledgements of each part. Recorded times count from the beginning of the recording, bytes from that of the
+/// part.
 #[derive(Debug)]
 pub(super) struct PartProgress(Vec<Acknowledgements>);
 

@@ -1,7 +1,7 @@
 //! Uploads of a recording's parts: one after the other, usually just one.
 //!
-//! A further part begins when the server has ended an upload (410, 404) or takes no more bytes in one, and when a silent
-//! encoder was replaced. Each part is a file of its own; the server groups them by `continues`.
+//! A further part begins when the server has ended an upload (410, 404) or takes no more bytes in one, and when a
+//! silent encoder was replaced. Each part is a file of its own; the server groups them by `continues`.
 
 use std::collections::VecDeque;
 

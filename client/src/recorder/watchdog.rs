@@ -17,8 +17,8 @@ pub(super) enum Alarm {
     Slept { asleep_ms: u64 },
 }
 
-/// Times are milliseconds of the wall clock, because other clocks stop while a device sleeps. A step backwards counts as
-/// no time.
+/// Times are milliseconds of the wall clock, because other clocks stop while a device sleeps. A step backwards counts
+/// as no time.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     silence_ms: u64,

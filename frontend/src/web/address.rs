@@ -54,7 +54,7 @@ pub(super) fn use_path() -> Memo<String> {
 }
 
 /// Returns a function that navigates to a path of the server.
-pub(super) fn use_go() -> impl Fn(&str, NavigateOptions) + Clone + 'static {
+pub(super) fn use_app_navigate() -> impl Fn(&str, NavigateOptions) + Clone + 'static {
     let navigate = use_navigate();
     move |path, options| {
         let options = NavigateOptions {

@@ -8,7 +8,7 @@ use leptos_router::hooks::use_location;
 use leptos_router::params::ParamsMap;
 
 use crate::query;
-use crate::web::address::{use_go, use_path};
+use crate::web::address::{use_app_navigate, use_path};
 
 type Navigate = Rc<dyn Fn(&str, NavigateOptions)>;
 
@@ -32,7 +32,7 @@ impl ListQuery {
             path: StoredValue::new(pathname.get_untracked()),
             pathname,
             query: location.query,
-            navigate: StoredValue::new_local(Rc::new(use_go())),
+            navigate: StoredValue::new_local(Rc::new(use_app_navigate())),
         }
     }
 

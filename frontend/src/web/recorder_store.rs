@@ -39,7 +39,6 @@ pub(super) enum VideoSource {
 /// Failure of the last recording.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RecordingFailure {
-    /// Message with advice.
     pub(super) message: String,
     /// Whether unsent bytes are still on this device and can be saved as a file.
     pub(super) has_unsent_bytes: bool,

@@ -101,8 +101,8 @@ impl Movie {
         Some(movie)
     }
 
-    /// Whether fragments written for this movie can be added to `other`: the tracks and sample descriptions are the same,
-    /// and this `moov` describes no samples.
+    /// Whether fragments written for this movie can be added to `other`: the tracks and sample descriptions are the
+    /// same, and this `moov` describes no samples.
     pub(super) fn is_compatible_with(&self, other: &Self) -> bool {
         self.fragmented
             && !self.has_moov_samples()
@@ -110,8 +110,8 @@ impl Movie {
             && self.signature == other.signature
     }
 
-    /// Encodes the tracks and their sample descriptions for comparison with those of another movie. `None` if that takes
-    /// more than [`SIGNATURE_LIMIT`].
+    /// Encodes the tracks and their sample descriptions for comparison with those of another movie. `None` if that
+    /// takes more than [`SIGNATURE_LIMIT`].
     fn track_signature(&self) -> Option<Vec<u8>> {
         let mut signature = Vec::new();
         for track in &self.tracks {
@@ -159,7 +159,8 @@ impl Movie {
             && (self.tables()).all(|(_, stbl)| stbl_reader::is_whole(stbl, bounds))
     }
 
-    /// Adds the samples that `moov` describes, except those outside `bounds`. Lists those of other tracks in `unindexed`.
+    /// Adds the samples that `moov` describes, except those outside `bounds`. Lists those of other tracks in
+    /// `unindexed`.
     pub(super) fn load_moov_samples(&mut self, bounds: &MediaBounds, unindexed: &mut LeftOutList) {
         let mut loaded: Vec<_> = self.tracks.iter().map(|_| None).collect();
         for (track, stbl) in self.tables() {
@@ -194,7 +195,6 @@ impl Movie {
         }
     }
 
-    /// Heap size.
     pub(super) fn memory_bytes(&self) -> u64 {
         let tables: u64 = (self.tracks.iter())
             .map(|track| track.samples.memory_bytes())
@@ -438,8 +438,8 @@ pub(super) struct Timing {
 }
 
 impl Movie {
-    /// Returns the timing of each track. A delay common to all tracks is removed, so that the recording begins at 0, and
-    /// so is an implausible delay of one track.
+    /// Returns the timing of each track. A delay common to all tracks is removed, so that the recording begins at 0,
+    /// and so is an implausible delay of one track.
     pub(super) fn timings(&self) -> impl Iterator<Item = Timing> {
         let timing = |track: &MovieTrack| {
             let first = track.samples.first();

@@ -105,7 +105,6 @@ impl PendingSamples {
         *self = Self::default();
     }
 
-    /// Heap size.
     pub(super) fn memory_bytes(&self) -> usize {
         let payloads = self.fragments.iter();
         let payloads = payloads.map(|pending| pending.fragment.payload.capacity());

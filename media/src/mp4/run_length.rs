@@ -73,7 +73,6 @@ impl RunLengthList {
         closed.chain((self.count > 0).then_some((self.count, self.value)))
     }
 
-    /// Heap size.
     pub(super) fn memory_bytes(&self) -> usize {
         self.closed.capacity()
     }

@@ -14,8 +14,8 @@ pub(super) struct Sample {
     pub(super) sync: bool,
 }
 
-/// Longest plausible duration of a sample or gap between samples. Screen recordings may have none of their frames change
-/// for hours.
+/// Longest plausible duration of a sample or gap between samples. Screen recordings may have none of their frames
+/// change for hours.
 pub(super) const LONGEST_GAP_S: u64 = 12 * 60 * 60;
 
 /// Latest time of a first sample, so that no sum of times overflows.
@@ -87,7 +87,6 @@ impl SampleTable {
         self.chunks = Chunks::default();
     }
 
-    /// Heap size.
     pub(super) fn memory_bytes(&self) -> u64 {
         let columns = [&self.sizes, &self.durations, &self.offsets, &self.sync];
         let columns: usize = columns.iter().map(|column| column.memory_bytes()).sum();

@@ -54,8 +54,9 @@ pub(crate) struct Scanner {
     pub(super) data_end: u64,
     /// The last complete `mdat` or `imda`.
     pub(super) last_data: Option<TopLevelBox>,
-    /// In a repair: fragments, each with the end of its samples and the reason for missing ones. They count once a valid box follows their media data.
-    /// If none follows, bytes are missing or surplus, and a decoder could not decode their frames.
+    /// In a repair: fragments, each with the end of its samples and the reason for missing ones. They count once a
+    /// valid box follows their media data. If none follows, bytes are missing or surplus, and a decoder could not
+    /// decode their frames.
     held_fragments: Vec<(Fragment, u64, Option<LeftOutReason>)>,
     /// Samples that are in no sample table.
     pub(super) unindexed: LeftOutList,
@@ -267,7 +268,6 @@ impl Scanner {
         self.index_marker_at.unwrap_or(self.pos)
     }
 
-    /// Heap size.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let held = self.held_fragments.iter();
         let held: usize = held.map(|(fragment, ..)| fragment.payload.capacity()).sum();

@@ -60,7 +60,6 @@ impl Default for Cues {
 }
 
 impl Cues {
-    /// Heap size.
     pub(super) fn memory_bytes(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>()
     }

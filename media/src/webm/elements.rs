@@ -211,7 +211,7 @@ impl Scanner {
         let end = header.size.and_then(|size| self.pos.checked_add(size));
         let Some(group) = &mut self.group else { return };
         if end.is_none_or(|end| end > group.end) {
-            return self.give_up_group();
+            return self.discard_group();
         }
         match header.id {
             ids::REFERENCE_BLOCK => {

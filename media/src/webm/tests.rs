@@ -619,7 +619,7 @@ fn cues_are_in_the_head_where_they_fit() {
         let finish = stream.finish();
         let head = finish.patches.last().expect("head");
         let cues = ids::CUES.to_be_bytes();
-        // Its id is also in the SeekHead.
+        // The id of Cues is also in the SeekHead.
         let found = head.bytes.windows(4).filter(|at| *at == cues).count();
         let now_in_front = found == 2;
         assert_eq!(now_in_front, finish.append.is_empty(), "{n} clusters");

@@ -99,7 +99,7 @@ impl Accounts {
         }
         let hash = token_hash(token);
         let key = AuthCache::token_key(&hash);
-        let identity = match inner.auth_cache.recall(&key, now_ms) {
+        let identity = match inner.auth_cache.get(&key, now_ms) {
             Some(identity) => identity,
             None => {
                 let ticket = inner.auth_cache.ticket();
@@ -135,7 +135,7 @@ impl Accounts {
                 };
                 inner
                     .auth_cache
-                    .remember(ticket, key, identity.clone(), now_ms);
+                    .insert(ticket, key, identity.clone(), now_ms);
                 identity
             }
         };

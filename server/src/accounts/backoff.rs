@@ -1,8 +1,8 @@
 //! Back-off against password guessing. Pure: the time is an argument.
 //!
 //! Wrong passwords are counted by account and origin, so that a stranger's guesses do not lock out the account's user
-//! elsewhere. A device on which the user has signed in before, and a current sign-in, have counters of their own. All other
-//! attempts share limits per address and per IPv6 network.
+//! elsewhere. A device on which the user has signed in before, and a current sign-in, have counters of their own. All
+//! other attempts share limits per address and per IPv6 network.
 //!
 //! An attempt is counted before its password is verified, so parallel attempts cannot exceed the limit.
 
@@ -19,7 +19,6 @@ const FREE_FOR_ADDRESS: u32 = 20;
 const FREE_FOR_NETWORK: u32 = 100;
 /// First wait; each further failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// Longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 /// Age at which failures are forgotten.
 const MEMORY: Duration = Duration::from_secs(60 * 60);
@@ -183,7 +182,6 @@ struct Failures<K> {
 #[derive(Clone, Copy, Debug)]
 struct Row {
     failures: u32,
-    /// Attempts in progress.
     pending: u32,
     /// Unix time in ms of the last failure, or of the row's first attempt.
     last_ms: i64,

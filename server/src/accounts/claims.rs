@@ -30,7 +30,7 @@ pub(super) enum ClaimError {
     #[error("it has expired")]
     Expired,
     /// `nbf` or `iat` is in the future.
-    #[error("it is from the future")]
+    #[error("it was issued in the future")]
     FromTheFuture,
     /// Wrong signer or audience, or not a token.
     #[error("{0}")]
@@ -242,8 +242,8 @@ impl Claims {
         }
     }
 
-    /// Adds claims of another source about the same subject; existing ones win. An address and its verification are taken from
-    /// one source: the other may be about another address.
+    /// Adds claims of another source about the same subject; existing ones win. An address and its verification are
+    /// taken from one source: the other may be about another address.
     #[cfg(feature = "sso")]
     pub(super) fn complete(&mut self, other: Self) {
         const MAIL: [&str; 2] = ["email", "email_verified"];

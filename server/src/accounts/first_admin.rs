@@ -3,6 +3,7 @@
 /// The administrator created in an empty database.
 #[derive(Clone)]
 pub struct FirstAdmin {
+    /// User name for the first sign-in.
     pub username: String,
     /// Generated password, shown once and stored nowhere; `None` if it was given in `SORTIE_ADMIN_PASSWORD`.
     pub generated_password: Option<String>,

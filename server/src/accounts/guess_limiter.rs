@@ -64,7 +64,8 @@ impl GuessLimiter {
     }
 }
 
-/// Counted attempt to guess a password. Dropped without an outcome, because its client has disconnected, it counts as wrong.
+/// Counted attempt to guess a password. Dropped without an outcome, because its client has disconnected, it counts as
+/// wrong.
 pub(super) struct Attempt<'a> {
     limiter: &'a GuessLimiter,
     key: GuessKey,
@@ -72,7 +73,7 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    pub(super) fn settle(mut self, outcome: Outcome) {
+    pub(super) fn record_outcome(mut self, outcome: Outcome) {
         self.end(outcome);
     }
 

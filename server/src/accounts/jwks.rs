@@ -69,8 +69,8 @@ struct VerifyingKey {
 }
 
 impl KeySet {
-    /// Parses a JWK Set (RFC 7517, section 5). Keys of unknown kinds are left out, and so are shared secrets, which are not
-    /// published.
+    /// Parses a JWK Set (RFC 7517, section 5). Keys of unknown kinds are left out, and so are shared secrets, which are
+    /// not published.
     fn parse(json: &[u8]) -> serde_json::Result<Self> {
         #[derive(Deserialize)]
         struct Set {
@@ -122,7 +122,6 @@ fn algorithms(jwk: &Jwk) -> Vec<Algorithm> {
 }
 
 impl Jwks {
-    /// Makes no request.
     pub(super) fn new(url: String, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         Ok(Self {
             url,
@@ -244,7 +243,6 @@ pub(super) fn client() -> anyhow::Result<reqwest::Client> {
 #[derive(Debug, thiserror::Error)]
 #[error("answered {status}: {said}")]
 pub(super) struct Refusal {
-    /// HTTP status.
     pub(super) status: reqwest::StatusCode,
     /// Beginning of its body.
     said: String,

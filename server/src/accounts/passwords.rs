@@ -37,7 +37,6 @@ pub(crate) enum PasswordError {
 pub(crate) enum Verdict {
     /// Wrong password, or no such user.
     Wrong,
-    /// Right password.
     Right {
         /// The hash has outdated parameters and should be renewed.
         outdated: bool,
@@ -70,8 +69,8 @@ impl Passwords {
         self.work(move || hash(&password)).await
     }
 
-    /// Verifies a password against a PHC string. Without one (no such user) the result is [`Verdict::Wrong`] after the same work, so
-    /// that the time does not reveal which names exist.
+    /// Verifies a password against a PHC string. Without one (no such user) the result is [`Verdict::Wrong`] after the
+    /// same work, so that the time does not reveal which names exist.
     pub(super) async fn verify(
         &self,
         password: String,

@@ -10,7 +10,6 @@ use rand::rngs::SysRng;
 /// 32 characters without similar ones (no l, o, 0, 1): five bits each.
 const UNAMBIGUOUS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
-/// Returns random bytes.
 pub(super) fn bytes<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     SysRng.try_fill_bytes(&mut bytes)?;

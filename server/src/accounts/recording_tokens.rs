@@ -13,7 +13,7 @@ use sortie_api::Role;
 
 use super::auth_cache::AuthCache;
 use super::identity::{Credential, Identity};
-use super::tokens::is_from_the_future;
+use super::tokens::is_issued_in_the_future;
 use super::{Accounts, IssueError, TokenError};
 use crate::db::SessionRow;
 
@@ -77,7 +77,7 @@ impl RecordingTokens {
             return Err(TokenError::Invalid);
         }
         let now = now_ms.div_euclid(1000);
-        if now >= data.claims.exp || is_from_the_future(data.claims.iat, now) {
+        if now >= data.claims.exp || is_issued_in_the_future(data.claims.iat, now) {
             return Err(TokenError::Expired);
         }
         Ok(data.claims)
@@ -101,7 +101,7 @@ impl Accounts {
         let now_ms = inner.clock.now_ms();
         let claims = inner.recording.read(token, now_ms)?;
         let key = AuthCache::session_key(&claims.session);
-        let known = inner.auth_cache.recall(&key, now_ms);
+        let known = inner.auth_cache.get(&key, now_ms);
         if let Some(identity) = known.filter(|known| known.user.id == claims.sub) {
             return Ok(identity);
         }
@@ -119,7 +119,7 @@ impl Accounts {
         if user.disabled {
             return Err(TokenError::Disabled);
         }
-        self.was_here(&user, now_ms).await?;
+        self.record_last_use(&user, now_ms).await?;
         let identity = Identity {
             roles: vec![Role::User],
             user: Arc::new(user),
@@ -129,7 +129,7 @@ impl Accounts {
         };
         inner
             .auth_cache
-            .remember(ticket, key, identity.clone(), now_ms);
+            .insert(ticket, key, identity.clone(), now_ms);
         Ok(identity)
     }
 

@@ -96,8 +96,8 @@ impl AccessTokens {
         self.with_mac(format!("{family}.{secret}"))
     }
 
-    /// Generates a refresh token of a sign-in: its id, 256 random bits and a MAC. The MAC distinguishes a token whose row is deleted
-    /// from a forged one.
+    /// Generates a refresh token of a sign-in: its id, 256 random bits and a MAC. The MAC distinguishes a token whose
+    /// row is deleted from a forged one.
     pub(super) fn new_refresh_token(&self, family: &str) -> anyhow::Result<String> {
         self.with_mac(format!("{family}.{}", random::token()?))
     }
@@ -116,8 +116,8 @@ impl AccessTokens {
         )?)
     }
 
-    /// Returns the sign-in of a refresh token that this server has issued, spent or not. `None` for a forged token and for one of an
-    /// earlier version, which has no MAC.
+    /// Returns the sign-in of a refresh token that this server has issued, spent or not. `None` for a forged token and
+    /// for one of an earlier version, which has no MAC.
     pub(super) fn family_of_issued<'t>(&self, refresh_token: &'t str) -> Option<&'t str> {
         let (token, mac) = refresh_token.rsplit_once('.')?;
         let (family, _) = token.split_once('.')?;
@@ -141,7 +141,7 @@ impl AccessTokens {
             .map_err(|_| AccessTokenError::Invalid)?
             .claims;
         let now = now_ms.div_euclid(1000);
-        if now >= claims.exp || is_from_the_future(claims.iat, now) {
+        if now >= claims.exp || is_issued_in_the_future(claims.iat, now) {
             Err(AccessTokenError::Expired)
         } else {
             Ok(claims)
@@ -149,8 +149,9 @@ impl AccessTokens {
     }
 }
 
-/// Whether a token was issued by a clock that was ahead: otherwise it would stay valid for that long after a correction.
-pub(super) fn is_from_the_future(iat: i64, now: i64) -> bool {
+/// Whether a token was issued by a clock that was ahead: otherwise it would stay valid for that long after a
+/// correction.
+pub(super) fn is_issued_in_the_future(iat: i64, now: i64) -> bool {
     iat > now.saturating_add_unsigned(FUTURE_LEEWAY.as_secs())
 }
 

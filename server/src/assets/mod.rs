@@ -25,7 +25,6 @@ use crate::http::{ApiError, ApiResult, no_such_route};
 struct Asset {
     /// Relative to the root, without a leading slash.
     path: &'static str,
-    /// Value of `Content-Type`.
     media_type: &'static str,
     /// SHA-256 of the uncompressed content, hexadecimal, first 16 bytes.
     hash: Cow<'static, str>,

@@ -3,9 +3,10 @@
 use serde::Serialize;
 use sortie_media::{Finish, HEAD_ROOM, LeftOut};
 
-use super::words;
+use super::description;
 
-/// JSON form: `received_bytes` is `stored_bytes` plus the lengths in `left_out`. Offsets count from the beginning of the file.
+/// JSON form: `received_bytes` is `stored_bytes` plus the lengths in `left_out`. Offsets count from the beginning of
+/// the file.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Accounts {
     received_bytes: u64,
@@ -47,7 +48,7 @@ impl Accounts {
     }
 
     /// Returns the accounting of a file that stays unchanged.
-    pub(super) fn untouched(self) -> Self {
+    pub(super) fn unchanged(self) -> Self {
         Self {
             stored_bytes: self.received_bytes,
             left_out: Vec::new(),
@@ -71,8 +72,8 @@ impl Accounts {
             .map(|range| ("Kept, but not played", range));
         let mut text = String::new();
         for (what, range) in missing.chain(hidden) {
-            let bytes = words::count(range.length, "byte");
-            let at = words::grouped(range.offset);
+            let bytes = description::count(range.length, "byte");
+            let at = description::grouped(range.offset);
             text += &format!("{what}: {bytes} at byte {at}. {}\n", range.detail);
         }
         text

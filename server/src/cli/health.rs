@@ -23,11 +23,11 @@ pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
         Ok(answer) if is_ready(&answer) => ExitCode::SUCCESS,
         Ok(answer) => {
             let reason = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-            super::complain(&format!("sortie-server is not ready: {reason}"));
+            super::print_error(&format!("sortie-server is not ready: {reason}"));
             ExitCode::FAILURE
         }
         Err(error) => {
-            super::complain(&format!(
+            super::print_error(&format!(
                 "sortie-server does not answer on port {port}: {error}"
             ));
             ExitCode::FAILURE

@@ -5,16 +5,16 @@
 
 mod accounts;
 mod check;
+mod description;
 mod health;
 mod inspect;
 #[cfg(feature = "postgres")]
 mod migrate_db;
-mod printed;
 mod repair;
 mod source;
 mod sweep;
+mod terminal;
 mod verify_audit;
-mod words;
 
 pub(crate) use check::wrong_values;
 
@@ -76,7 +76,7 @@ enum Failure {
 
 impl Failure {
     fn file(what: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let what = format!("{what} {}", printed::name(path));
+        let what = format!("{what} {}", terminal::name(path));
         move |error| Self::File(what, error)
     }
 
@@ -96,24 +96,24 @@ impl From<Unplayable> for Failure {
 }
 
 /// Prints an error on standard error.
-fn complain(text: &str) {
-    eprintln!("{}", printed::lines(text));
+fn print_error(text: &str) {
+    eprintln!("{}", terminal::lines(text));
 }
 
 /// Prints an object as JSON.
-fn tell_json(object: &impl serde::Serialize) -> Result<(), Failure> {
+fn print_json(object: &impl serde::Serialize) -> Result<(), Failure> {
     match serde_json::to_string_pretty(object) {
         // Control characters are escaped in JSON.
-        Ok(json) => tell(&format!("{json}\n")),
+        Ok(json) => print_text(&format!("{json}\n")),
         Err(error) => Err(Failure::File("cannot write JSON".to_owned(), error.into())),
     }
 }
 
 /// Prints a result. A closed pipe (`| head`) is no failure.
-fn tell(text: &str) -> Result<(), Failure> {
+fn print_text(text: &str) -> Result<(), Failure> {
     match io::stdout()
         .lock()
-        .write_all(printed::lines(text).as_bytes())
+        .write_all(terminal::lines(text).as_bytes())
     {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::File("cannot print".to_owned(), error))
@@ -139,9 +139,9 @@ impl Command {
             return ExitCode::SUCCESS;
         };
         match &failure {
-            Failure::File(what, error) => complain(&format!("sortie-server: {what}: {error}")),
-            Failure::Usage(sentence) => complain(&format!("sortie-server: {sentence}")),
-            Failure::Unplayable(reason) => complain(&format!("sortie-server: {reason}")),
+            Failure::File(what, error) => print_error(&format!("sortie-server: {what}: {error}")),
+            Failure::Usage(sentence) => print_error(&format!("sortie-server: {sentence}")),
+            Failure::Unplayable(reason) => print_error(&format!("sortie-server: {reason}")),
         }
         ExitCode::from(failure.exit_code())
     }

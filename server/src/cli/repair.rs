@@ -16,7 +16,7 @@ use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch, Report};
 use super::accounts::Accounts;
 use super::inspect::State;
 use super::source::{Source, progress};
-use super::{Failure, printed, tell, tell_json, words};
+use super::{Failure, description, print_json, print_text, terminal};
 
 /// Extensions of recordings, removed from the name of a repaired file.
 const ENDINGS: [&str; 8] = ["webm", "mkv", "mka", "mp4", "m4v", "m4a", "mov", "part"];
@@ -56,15 +56,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let accounts = Accounts::new(&finish, start, source.length.saturating_sub(start));
     if arguments.output.is_none() && is_finished(&source, &report).map_err(cannot_read())? {
         if arguments.json {
-            return tell_json(&Outcome {
+            return print_json(&Outcome {
                 output: None,
                 size_bytes: source.length,
                 duration_ms: finish.duration_ms,
                 keyframes: finish.keyframes,
-                accounts: accounts.untouched(),
+                accounts: accounts.unchanged(),
             });
         }
-        return tell(
+        return print_text(
             "It is finished already: it has a duration and an index. Nothing was written.\n",
         );
     }
@@ -93,7 +93,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
 
     if arguments.json {
-        return tell_json(&Outcome {
+        return print_json(&Outcome {
             output: Some(output.to_string_lossy().into_owned()),
             size_bytes: size,
             duration_ms: finish.duration_ms,
@@ -101,23 +101,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             accounts,
         });
     }
-    let mut text = words::contents(&report) + &words::flaws(&report) + &accounts.to_text();
+    let mut text =
+        description::contents(&report) + &description::problems(&report) + &accounts.to_text();
     let replaced = accounts.replaced_bytes();
     if replaced > 0 {
-        let bytes = words::count(replaced, "byte");
+        let bytes = description::count(replaced, "byte");
         text += &format!("Replaced at the end: {bytes}, an index or the like.\n");
     }
-    let places = words::count(finish.keyframes as u64, "place");
+    let places = description::count(finish.keyframes as u64, "place");
     text += &format!("Now it has its duration and an index of {places}.\n");
-    let untouched = if arguments.in_place {
+    let unchanged = if arguments.in_place {
         ""
     } else {
         " The original was not changed."
     };
-    let size = words::count(size, "byte");
-    let output = printed::name(&output);
-    text += &format!("Written: {output} ({size}).{untouched}\n");
-    tell(&text)
+    let size = description::count(size, "byte");
+    let output = terminal::name(&output);
+    text += &format!("Written: {output} ({size}).{unchanged}\n");
+    print_text(&text)
 }
 
 /// Outcome of a repair in JSON.
@@ -162,7 +163,7 @@ fn refuse_bad_output(input: &Path, output: &Path, force: bool) -> Result<(), Fai
         if std::fs::symlink_metadata(output).is_ok() {
             return Err(Failure::Usage(format!(
                 "{} is a link whose target is missing; -o names another file.",
-                printed::name(output)
+                terminal::name(output)
             )));
         }
         return Ok(());
@@ -178,7 +179,7 @@ fn refuse_bad_output(input: &Path, output: &Path, force: bool) -> Result<(), Fai
     };
     Err(Failure::Usage(format!(
         "{} {sentence}",
-        printed::name(output)
+        terminal::name(output)
     )))
 }
 

@@ -12,7 +12,7 @@ use sortie_server::{
     SweepReport, SystemClock,
 };
 
-use super::{complain, printed, wrong_values};
+use super::{print_error, terminal, wrong_values};
 
 /// Number of orphans listed individually; the others are only counted.
 const NAMED: usize = 20;
@@ -46,7 +46,7 @@ pub(super) fn run(file: Option<PathBuf>, arguments: &Arguments) -> ExitCode {
     let swept = match runtime {
         Ok(runtime) => runtime.block_on(sweep(&config, arguments)),
         Err(error) => {
-            complain(&format!("sortie-server: {error}"));
+            print_error(&format!("sortie-server: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -62,7 +62,7 @@ pub(super) fn run(file: Option<PathBuf>, arguments: &Arguments) -> ExitCode {
             }
         }
         Err(error) => {
-            complain(&format!("sortie-server: {:#}", anyhow::Error::from(error)));
+            print_error(&format!("sortie-server: {:#}", anyhow::Error::from(error)));
             ExitCode::FAILURE
         }
     }
@@ -78,9 +78,9 @@ async fn sweep(config: &Config, arguments: &Arguments) -> Result<SweepReport, Sw
     let mut named = 0;
     let mut tell = |finding: &SweepFinding| {
         if let SweepOutcome::Failed(error) = &finding.outcome {
-            complain(&format!(
+            print_error(&format!(
                 "cannot remove {}: {error}",
-                printed::one_line(&finding.name)
+                terminal::one_line(&finding.name)
             ));
         } else if arguments.all || named < NAMED {
             println!("{}", line(finding));
@@ -102,7 +102,7 @@ fn line(finding: &SweepFinding) -> String {
     format!(
         "{done:<12} {:>10}  {}",
         bytes(finding.size_bytes),
-        printed::one_line(&finding.name)
+        terminal::one_line(&finding.name)
     )
 }
 
@@ -132,7 +132,6 @@ fn table(report: &SweepReport, dry_run: bool) -> String {
     text
 }
 
-/// Formats a size.
 fn bytes(size: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if size < 1000 {

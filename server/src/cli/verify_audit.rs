@@ -18,7 +18,7 @@ pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
         .and_then(|runtime| Ok(runtime.block_on(verify_audit(&config))?));
     match verified {
         Err(error) => {
-            super::complain(&format!("sortie-server: {error:#}"));
+            super::print_error(&format!("sortie-server: {error:#}"));
             ExitCode::FAILURE
         }
         Ok(found) => {
@@ -35,7 +35,7 @@ pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
                 ),
             };
             // A closed pipe (`| head`) is ignored: the exit code states the result.
-            let _ = super::tell(&text);
+            let _ = super::print_text(&text);
             code
         }
     }

@@ -1,5 +1,5 @@
-//! Configuration. [`Settings`] collects values from the environment and a file; [`Config::read`] parses them and reports all
-//! errors together.
+//! Configuration. [`Settings`] collects values from the environment and a file; [`Config::read`] parses them and
+//! reports all errors together.
 //!
 //! A new variable is a line in `config/variables.rs`, a field of [`Config`] and a line in [`Config::read`].
 
@@ -57,7 +57,7 @@ const QUOTA_MB_MAX: u64 = 1 << 40;
 /// Limit of the bytes that one user may protect from automatic deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtectedQuota {
-    /// No limit.
+    /// No limit of protected bytes.
     Off,
     /// A quarter of the disk, if there is a threshold of disk usage.
     ShareOfDisk,
@@ -76,7 +76,8 @@ pub struct Config {
     pub max_size_bytes: u64,
     /// `SORTIE_RECORDING_SILENCE_SECONDS`: silence of a sender after which its recording is finished.
     pub silence: Duration,
-    /// `SORTIE_UPLOADS_PER_USER`: open uploads of one user, including complete partial uploads that are not joined yet. At least 1.
+    /// `SORTIE_UPLOADS_PER_USER`: open uploads of one user, including complete partial uploads that are not joined yet.
+    /// At least 1.
     pub uploads_per_user: u32,
     /// `SORTIE_QUOTA_MB_PER_USER`: limit of the bytes of one user's recordings; `None`: no quota.
     pub quota_bytes: Option<u64>,
@@ -86,8 +87,8 @@ pub struct Config {
     pub index_memory_bytes: u64,
     /// `SORTIE_RECORDING_RETENTION_DAYS`: age in days at which `ready` recordings are deleted; 0: never.
     pub retention_days: u32,
-    /// `SORTIE_RECORDING_DISK_HIGH_PERCENT` and `SORTIE_RECORDING_DISK_LOW_PERCENT`: above the first usage the oldest recordings are
-    /// deleted until the second is reached.
+    /// `SORTIE_RECORDING_DISK_HIGH_PERCENT` and `SORTIE_RECORDING_DISK_LOW_PERCENT`: above the first usage the oldest
+    /// recordings are deleted until the second is reached.
     pub disk_marks: Option<(u8, u8)>,
     /// `SORTIE_HOST`.
     pub host: IpAddr,
@@ -197,7 +198,7 @@ pub struct LocalStorageConfig {
     pub path: PathBuf,
 }
 
-/// One invalid variable.
+/// Error in the value of one variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// Name of the variable.
@@ -402,7 +403,7 @@ fn disk_marks(reader: &mut Reader<'_>, back_end: Option<&str>) -> Option<(u8, u8
     let low_is_set = reader.text(LOW).is_some();
     if reader.text(HIGH).is_none() {
         if low_is_set {
-            reader.wrong(LOW, format!("means nothing without {HIGH}"));
+            reader.wrong(LOW, format!("has no effect without {HIGH}"));
         }
         return None;
     }

@@ -1,4 +1,5 @@
-//! Connection of a PostgreSQL database. Errors do not quote the value: a password may be anywhere in a text that does not parse.
+//! Connection of a PostgreSQL database. Errors do not quote the value: a password may be anywhere in a text that does
+//! not parse.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -40,7 +41,7 @@ const SSL_MODES: [&str; 6] = [
     "verify-full",
 ];
 
-/// A PostgreSQL database.
+/// Connection to a PostgreSQL database.
 #[derive(Clone)]
 pub struct PostgresConfig {
     variable: &'static str,
@@ -200,8 +201,8 @@ fn pairs_of_address(dsn: &str) -> Result<Vec<(String, String)>, String> {
     Ok(pairs)
 }
 
-/// Parses `key=value` pairs separated by white space. Values in single quotes may contain white space, and a backslash escapes
-/// the next character (libpq, *Keyword/Value Connection Strings*).
+/// Parses `key=value` pairs separated by white space. Values in single quotes may contain white space, and a backslash
+/// escapes the next character (libpq, *Keyword/Value Connection Strings*).
 fn pairs_of_words(dsn: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     let mut rest = dsn.chars().peekable();

@@ -24,7 +24,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Errors so far.
+    /// Returns the errors found so far.
     pub fn into_errors(self) -> Vec<ConfigError> {
         self.errors
     }
@@ -34,7 +34,7 @@ impl<'a> Reader<'a> {
         (self.variable)(name).filter(|value| !value.is_empty())
     }
 
-    /// Reports an error.
+    /// Records an error of a variable.
     pub fn wrong(&mut self, variable: &'static str, message: impl Into<String>) {
         self.errors.push(ConfigError {
             variable,
@@ -42,7 +42,7 @@ impl<'a> Reader<'a> {
         });
     }
 
-    /// Boolean value.
+    /// Reads a boolean variable: `true` or `false`.
     pub fn flag(&mut self, name: &'static str, default: bool) -> bool {
         match self
             .text(name)

@@ -29,14 +29,14 @@ pub struct S3StorageConfig {
     pub common: CommonStorageConfig,
 }
 
-/// An access key.
+/// Access key of an S3 account.
 #[derive(Clone, Debug)]
 pub struct S3Key {
-    /// `AWS_ACCESS_KEY_ID`.
+    /// Value of the variable `AWS_ACCESS_KEY_ID`.
     pub access_key_id: String,
-    /// `AWS_SECRET_ACCESS_KEY`.
+    /// Value of the variable `AWS_SECRET_ACCESS_KEY`.
     pub secret_access_key: Secret,
-    /// `AWS_SESSION_TOKEN`.
+    /// Value of the variable `AWS_SESSION_TOKEN`.
     pub session_token: Option<Secret>,
 }
 

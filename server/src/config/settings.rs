@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::reader::{read_toml, small_text};
-use super::variables::{CONFIG_FILE, VARIABLES, Variable, find, meant};
+use super::variables::{CONFIG_FILE, VARIABLES, Variable, closest_name, find};
 use super::{Config, ConfigError};
 
 /// Text and source of every variable that is set.
@@ -129,7 +129,7 @@ impl Settings {
         };
         for (name, value) in values {
             let Some(variable) = find(&name) else {
-                let hint = meant(&name).map_or_else(
+                let hint = closest_name(&name).map_or_else(
                     || "; `sortie-server --help` lists all".to_owned(),
                     |known| format!("; did you mean {known}?"),
                 );
@@ -179,10 +179,10 @@ impl Settings {
         }
     }
 
-    /// Returns unknown names in the environment that resemble known ones, with suggestions. Not errors: Kubernetes, for example, sets
-    /// such names.
-    pub fn strangers(&self) -> Vec<String> {
-        let hint = |name: &String| match meant(name) {
+    /// Returns unknown names in the environment that resemble known ones, with suggestions. Not errors: Kubernetes, for
+    /// example, sets such names.
+    pub fn unknown_names(&self) -> Vec<String> {
+        let hint = |name: &String| match closest_name(name) {
             Some(known) => format!("{name} means nothing here; did you mean {known}?"),
             None => format!("{name} means nothing here"),
         };
@@ -328,7 +328,7 @@ mod tests {
         let settings = settings(&[("SORTIE_PORT_FILE", "/no/such/file")], None);
         assert_eq!(errors(&settings), [""; 0]);
         assert_eq!(
-            settings.strangers(),
+            settings.unknown_names(),
             ["SORTIE_PORT_FILE means nothing here; did you mean SORTIE_PORT?"]
         );
     }

@@ -56,7 +56,7 @@ pub enum JwtKeys {
     JwksUrl(String),
 }
 
-/// An OpenID provider.
+/// Connection to an OpenID provider.
 #[cfg(feature = "sso")]
 #[derive(Clone, Debug)]
 pub struct OidcConfig {

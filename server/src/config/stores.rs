@@ -107,10 +107,12 @@ impl AzureStorageConfig {
             );
         }
         let account = needed(reader, ACCOUNT, "azure");
-        if !account.is_empty() && !is_account(&account) {
+        if !account.is_empty() && !is_account_name(&account) {
             reader.wrong(
                 ACCOUNT,
-                format!("{account:?} is not an account's name: 3 to 24 small letters and digits"),
+                format!(
+                    "{account:?} is not an account's name: 3 to 24 lower-case letters and digits"
+                ),
             );
         }
         let endpoint = reader.text(ENDPOINT);
@@ -209,7 +211,7 @@ fn is_container(name: &str) -> bool {
         && name.split('-').all(|part| !part.is_empty())
 }
 
-fn is_account(name: &str) -> bool {
+fn is_account_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     (3..=24).contains(&name.len()) && name.bytes().all(plain)
 }

@@ -1,11 +1,12 @@
-//! Table of all variables with defaults and meanings, for `--help`, `check-config`, the configuration file and docs/server.md.
+//! Table of all variables with defaults and meanings, for `--help`, `check-config`, the configuration file and
+//! docs/server.md.
 //!
-//! A test fails for a variable that [`super::Config::read`] reads without a line here, for a line that is not read, and for a
-//! default that is not the actual one.
+//! A test fails for a variable that [`super::Config::read`] reads without a line here, for a line that is not read, and
+//! for a default that is not the actual one.
 
 use std::fmt::Write as _;
 
-/// One configuration variable.
+/// Description of one configuration variable.
 #[derive(Debug)]
 pub struct Variable {
     /// Name in the environment and in the configuration file.
@@ -160,7 +161,7 @@ pub(super) fn find(name: &str) -> Option<&'static Variable> {
 }
 
 /// Returns the known name that is most similar to an unknown one.
-pub(super) fn meant(name: &str) -> Option<&'static str> {
+pub(super) fn closest_name(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
     VARIABLES
         .iter()
@@ -268,7 +269,7 @@ mod tests {
             ),
             ("COLOUR", None),
         ] {
-            assert_eq!(meant(written), expected, "{written}");
+            assert_eq!(closest_name(written), expected, "{written}");
         }
     }
 

@@ -8,8 +8,8 @@ use super::recordings::signed;
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit, parts};
 use crate::clock::{EARLIEST_MS, latest_ms};
 
-/// First parts that may be deleted, by age. A recording with a growing part is left out; one whose first part failed counts
-/// if another part is ready. Two ranges of one index, merged.
+/// First parts that may be deleted, by age. A recording with a growing part is left out; one whose first part failed
+/// counts if another part is ready. Two ranges of one index, merged.
 const CANDIDATES: &str = "SELECT c.id, c.user_id, c.created_ms, c.size_bytes + \
     CAST((SELECT COALESCE(SUM(p.size_bytes), 0) FROM recordings AS p WHERE p.part_of = c.id) AS BIGINT) AS size_bytes, \
     c.protected, c.deleting FROM (\
@@ -32,7 +32,6 @@ const UNDATED: &str = "kind <> 'partial' AND protected = 0 AND age_confirmed = 0
 const OPEN_PARTS: &str = "SELECT COUNT(*) FROM recordings WHERE part_of = $1 \
     AND status IN ('recording', 'uploading', 'processing')";
 
-/// Deletion candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) id: String,
@@ -48,7 +47,7 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    pub(crate) fn may_go(&self) -> bool {
+    pub(crate) fn is_deletable(&self) -> bool {
         self.status == RecordingStatus::Ready && !self.protected && !self.deleting
     }
 }
@@ -73,8 +72,9 @@ pub(crate) enum Changed {
 }
 
 impl Database {
-    /// Returns a batch of candidates, of one owner or of all, oldest first, after `cursor` (creation and id). Recordings with
-    /// an implausible creation time at the wall time `now_ms` are left out unless an administrator has confirmed them.
+    /// Returns a batch of candidates, of one owner or of all, oldest first, after `cursor` (creation and id).
+    /// Recordings with an implausible creation time at the wall time `now_ms` are left out unless an administrator has
+    /// confirmed them.
     pub(crate) async fn candidates(
         &self,
         owner: Option<&str>,
@@ -173,7 +173,7 @@ impl Database {
         let event = AuditEvent::done(actor, Action::Delete, id).detail(detail);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(true)
     }
 
@@ -241,7 +241,7 @@ impl Database {
         }
         audit::append(&mut transaction, now_ms, event).await?;
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(Changed::Done)
     }
 

@@ -4,7 +4,8 @@ use super::recordings::{SELECT, insert};
 use super::{Database, DatabaseError, RecordingRow};
 
 impl Database {
-    /// Returns the final upload created with this `Upload-Concat`. Ids are never reused, so an equal value names the same parts.
+    /// Returns the final upload created with this `Upload-Concat`. Ids are never reused, so an equal value names the
+    /// same parts.
     pub(crate) async fn final_upload(
         &self,
         upload_concat: &str,

@@ -37,7 +37,8 @@ impl Database {
     ) -> Result<Option<Lease>, DatabaseError> {
         let holder = uuid::Uuid::new_v4().to_string();
         let now = self.lease_clock().await?;
-        // A lease that ends later than the longest possible one was acquired before the clock was set back, and is ignored.
+        // A lease that ends later than the longest possible one was acquired before the clock was set back, and is
+        // ignored.
         let sql = format!(
             "INSERT INTO leases (name, holder, fence, expires_ms) VALUES ($1, $2, 1, {now} + $3) \
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = leases.fence + 1, \
@@ -142,8 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lease_has_one_holder_until_it_expires_or_is_released() -> Result<(), DatabaseError>
-    {
+    async fn lease_has_one_holder_until_it_expires_or_is_released() -> Result<(), DatabaseError> {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(folder.path()).await?;
         let first = database.take_lease(RETENTION, HOUR).await?.expect("free");

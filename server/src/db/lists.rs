@@ -84,10 +84,10 @@ impl Database {
         }
         let limit = limit as usize;
         let search = list.search.as_deref().map(Search::new);
-        let wide = search.filter(Search::is_wide);
+        let inexact = search.filter(Search::is_inexact);
         // One row more than requested shows whether there is a next page. A broad pattern may find rows that do not
         // match, so all rows of the range are read.
-        let most = match &wide {
+        let most = match &inexact {
             Some(_) => usize::try_from(STRETCH).unwrap_or(usize::MAX),
             None => limit,
         };
@@ -96,7 +96,7 @@ impl Database {
             sqlx::query_as_with(AssertSqlSafe(statement.text), statement.arguments)
                 .fetch_all(&self.pool)
                 .await?;
-        if let Some(search) = wide {
+        if let Some(search) = inexact {
             rows.retain(|row| {
                 let texts = [&row.id, &row.session_id, &row.filename];
                 let mut texts = texts.into_iter().chain(&row.username);

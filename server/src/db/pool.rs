@@ -75,7 +75,7 @@ async fn sqlite(path: &Path) -> Result<AnyPool, DatabaseError> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
     }
-    close_to_others(path);
+    restrict_permissions(path);
     // SQLite parses `?`, `#` and `%` in the name as parts of a URI.
     let name: String = path
         .display()
@@ -106,9 +106,9 @@ async fn sqlite(path: &Path) -> Result<AnyPool, DatabaseError> {
         .await?)
 }
 
-/// Removes the permissions of others from a database of an earlier version: it holds password hashes and the signing secret.
-/// SQLite gives its journal the same permissions.
-fn close_to_others(path: &Path) {
+/// Removes the permissions of others from a database of an earlier version: it holds password hashes and the signing
+/// secret. SQLite gives its journal the same permissions.
+fn restrict_permissions(path: &Path) {
     #[cfg(unix)]
     for suffix in ["", "-wal", "-shm"] {
         use std::os::unix::fs::PermissionsExt as _;

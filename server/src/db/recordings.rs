@@ -7,7 +7,7 @@ use sortie_api::RecordingStatus;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Database, DatabaseError, ProtectedLimit, candidates, nonsense, parts};
+use super::{Database, DatabaseError, ProtectedLimit, candidates, parts, unknown_text};
 
 pub(super) const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.username, r.filename, r.size_bytes, \
     r.duration_ms, r.format, r.storage_backend, r.storage_path, r.status, r.failure, r.interrupted, \
@@ -127,9 +127,8 @@ pub(crate) enum Insertion {
     NoFirstPart,
     /// The recording to continue already has the maximum number of parts.
     TooManyParts,
-    /// It continues a protected recording, and the owner would exceed the limit of protected bytes.
+    /// The new part continues a protected recording, and the owner would exceed the limit of protected bytes.
     OverProtected {
-        /// Limit in bytes.
         max: u64,
     },
 }
@@ -173,7 +172,7 @@ pub(super) fn status_from_text(text: &str) -> Result<RecordingStatus, sqlx::Erro
         "processing" => RecordingStatus::Processing,
         "ready" => RecordingStatus::Ready,
         "failed" => RecordingStatus::Failed,
-        _ => return Err(nonsense("recordings.status", text)),
+        _ => return Err(unknown_text("recordings.status", text)),
     })
 }
 
@@ -190,7 +189,7 @@ fn kind_from_text(text: &str) -> Result<UploadKind, sqlx::Error> {
         "recording" => UploadKind::Recording,
         "partial" => UploadKind::Partial,
         "final" => UploadKind::Final,
-        _ => return Err(nonsense("recordings.kind", text)),
+        _ => return Err(unknown_text("recordings.kind", text)),
     })
 }
 
@@ -316,8 +315,8 @@ impl Database {
         );
         let sql = format!("{INSERT} {condition}");
         let mut transaction = self.pool.begin().await?;
-        // Serialises inserts of one user: a condition alone does not see uncommitted rows of another transaction (PostgreSQL,
-        // read committed).
+        // Serialises inserts of one user: a condition alone does not see uncommitted rows of another transaction
+        // (PostgreSQL, read committed).
         sqlx::query("UPDATE users SET disabled = disabled WHERE id = $1")
             .bind(&row.user_id)
             .execute(&mut *transaction)
@@ -478,8 +477,8 @@ impl Database {
         Ok(())
     }
 
-    /// Stores the plan of the end: `recording` or `uploading` → `processing`. Also true for a row in `processing`, whose finish is
-    /// retried. With a `fence` only if this server still holds the upload's lease.
+    /// Stores the plan of the end: `recording` or `uploading` → `processing`. Also true for a row in `processing`,
+    /// whose finish is retried. With a `fence` only if this server still holds the upload's lease.
     pub(crate) async fn mark_processing(
         &self,
         id: &str,
@@ -535,8 +534,8 @@ impl Database {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Marks a recording and its further parts as being deleted: they count no bytes and are not served. Returns the further
-    /// parts in order; `None` for a partial upload that belongs to a final one.
+    /// Marks a recording and its further parts as being deleted: they count no bytes and are not served. Returns the
+    /// further parts in order; `None` for a partial upload that belongs to a final one.
     pub(crate) async fn mark_deleting(
         &self,
         id: &str,

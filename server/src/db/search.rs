@@ -41,7 +41,7 @@ impl Search {
     }
 
     /// Whether the pattern matches more than the term, so that [`Self::finds`] must check its rows.
-    pub(super) fn is_wide(&self) -> bool {
+    pub(super) fn is_inexact(&self) -> bool {
         !self.folded.is_ascii()
     }
 
@@ -71,6 +71,6 @@ mod tests {
         }
         assert_eq!(Search::new("50%_!").pattern(), "%50!%!_!!%");
         assert_eq!(Search::new("Aï").pattern(), "%a%%");
-        assert!(Search::new("ï").is_wide() && !Search::new("I").is_wide());
+        assert!(Search::new("ï").is_inexact() && !Search::new("I").is_inexact());
     }
 }

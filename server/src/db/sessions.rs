@@ -4,7 +4,9 @@ use sortie_api::SessionStatus;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Action, Actor, AuditEvent, Database, DatabaseError, Page, Position, audit, nonsense};
+use super::{
+    Action, Actor, AuditEvent, Database, DatabaseError, Page, Position, audit, unknown_text,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionRow {
@@ -38,7 +40,7 @@ fn status_from_text(text: &str) -> Result<SessionStatus, sqlx::Error> {
         "stopped" => SessionStatus::Stopped,
         "expired" => SessionStatus::Expired,
         "failed" => SessionStatus::Failed,
-        _ => return Err(nonsense("sessions.status", text)),
+        _ => return Err(unknown_text("sessions.status", text)),
     })
 }
 
@@ -95,7 +97,7 @@ impl Database {
         let event = event.detail(status_to_text(session.status));
         audit::append(&mut transaction, session.created_ms, &event).await?;
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(())
     }
 
@@ -177,7 +179,7 @@ impl Database {
         let event = event.detail(status_to_text(status));
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(true)
     }
 
@@ -203,7 +205,7 @@ impl Database {
         let event = event.detail("stopped by hand: no recording starts by itself any more");
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(true)
     }
 
@@ -227,7 +229,7 @@ impl Database {
         let event = event.detail(&session.user_id);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(true)
     }
 

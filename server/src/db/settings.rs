@@ -126,7 +126,7 @@ impl Database {
             audit::append(&mut transaction, at_ms, &event).await?;
         }
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(())
     }
 }

@@ -7,7 +7,8 @@ use sortie_api::{RecordingStatus, Role, UserSource};
 use super::{Database, DatabaseError, OpenLimit, RecordingRow, UploadKind, UserRow};
 use crate::config::DatabaseConfig;
 
-/// Address of an empty database without a schema: PostgreSQL with `SORTIE_TEST_DB=postgres`, else SQLite in this folder.
+/// Address of an empty database without a schema: PostgreSQL with `SORTIE_TEST_DB=postgres`, else SQLite in this
+/// folder.
 pub(super) fn empty(folder: &Path) -> DatabaseConfig {
     #[cfg(feature = "postgres")]
     if crate::test_postgres::wanted() {
@@ -68,7 +69,7 @@ pub(crate) fn at_most(uploads: u32) -> OpenLimit {
 }
 
 /// Inserts a local user whose name is the id.
-pub(crate) fn person(id: &str) -> UserRow {
+pub(crate) fn local_user(id: &str) -> UserRow {
     UserRow {
         id: id.to_owned(),
         username: id.to_owned(),

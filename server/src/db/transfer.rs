@@ -79,8 +79,8 @@ pub struct Copied {
     pub unfinished: u64,
 }
 
-/// Copies every row in one transaction. The target must be empty, and no server may use either database. `progress` receives
-/// a table, the rows copied so far and the number of all its rows.
+/// Copies every row in one transaction. The target must be empty, and no server may use either database. `progress`
+/// receives a table, the rows copied so far and the number of all its rows.
 pub async fn copy_database(
     from: &DatabaseConfig,
     to: &DatabaseConfig,

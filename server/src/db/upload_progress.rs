@@ -20,8 +20,8 @@ pub(crate) struct Growth {
 }
 
 impl Database {
-    /// Stores progress. Recordings that are complete or being deleted are left alone, and progress never decreases: acknowledged
-    /// bytes do not disappear.
+    /// Stores progress. Recordings that are complete or being deleted are left alone, and progress never decreases:
+    /// acknowledged bytes do not disappear.
     pub(crate) async fn note_growth(&self, grown: &[Growth]) -> Result<(), DatabaseError> {
         for some in grown.chunks(AT_ONCE) {
             let rows: Vec<_> = (0..some.len())

@@ -11,9 +11,9 @@ use crate::storage::{ObjectKind, Stored};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Keep,
-    /// Its name is not one of the server's.
+    /// The object's name is not one of the server's.
     Foreign,
-    /// It belongs to no recording, but is so young that its row may follow.
+    /// The object belongs to no recording, but is so young that its row may follow.
     Young,
     Remove {
         kind: SweepKind,

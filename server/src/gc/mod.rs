@@ -14,10 +14,10 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt};
 use sortie_api::RecordingStatus;
 
+use crate::backends::{OpenError, open_database, open_storage};
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseConfig};
 use crate::db::{Database, DatabaseError, RecordingRow, SWEEP};
-use crate::open::{OpenError, open_database, open_storage};
 use crate::storage::{ObjectKind, Storage, StorageError, Stored};
 use crate::uploads::{UploadError, Uploads};
 use classify::{Verdict, judge};
@@ -143,9 +143,8 @@ impl Sweep {
 
     /// Sweeps, and reports each finding as it is handled.
     ///
-    /// # Errors
-    /// When database or storage fail as a whole, or one of them is empty. Objects that cannot be removed are in the report
-    /// instead.
+    /// # Errors When database or storage fail as a whole, or one of them is empty. Objects that cannot be removed are
+    /// in the report instead.
     pub async fn run(
         &self,
         options: SweepOptions,
@@ -160,11 +159,11 @@ impl Sweep {
             tell,
         };
         if !options.force && !self.database.has_recordings().await? {
-            run.look_for_objects().await?;
+            run.require_no_objects().await?;
         }
         run.sweep_storage().await?;
         if !options.force && run.report.recordings_seen == 0 {
-            run.look_for_rows().await?;
+            run.require_no_rows().await?;
         }
         run.sweep_rows().await?;
         Ok(run.report)
@@ -177,7 +176,7 @@ impl Sweep {
             Ok(Some(_)) => {}
             Ok(None) => return,
             Err(error) => {
-                tracing::warn!("the daily sweep is left out: {error}");
+                tracing::warn!("the daily sweep is skipped: {error}");
                 return;
             }
         }
@@ -218,7 +217,7 @@ struct Run<'s, 't> {
 
 impl Run<'_, '_> {
     /// Fails if the storage has an object although there are no rows.
-    async fn look_for_objects(&self) -> Result<(), SweepError> {
+    async fn require_no_objects(&self) -> Result<(), SweepError> {
         let mut listed = self.sweep.storage.list();
         while let Some(stored) = listed.try_next().await? {
             if matches!(
@@ -232,7 +231,7 @@ impl Run<'_, '_> {
     }
 
     /// Fails if the database has a row although there are no objects.
-    async fn look_for_rows(&self) -> Result<(), SweepError> {
+    async fn require_no_rows(&self) -> Result<(), SweepError> {
         let back_end = self.sweep.storage.name();
         let rows = self
             .sweep
@@ -368,7 +367,7 @@ impl Run<'_, '_> {
 
     /// Marks a recording as failed, if it is still ready and its object still missing.
     async fn fail(&self, row: &RecordingRow) -> Result<SweepOutcome, SweepError> {
-        // It may have been deleted since its page was read.
+        // The recording may have been deleted since its page was read.
         let now = self.sweep.database.recording(&row.id).await?;
         let ready = now.is_some_and(|now| {
             now.status == RecordingStatus::Ready

@@ -25,7 +25,7 @@ impl SweepKind {
         Self::Row,
     ];
 
-    /// Text for reports.
+    /// Returns the name for reports.
     pub fn words(self) -> &'static str {
         match self {
             Self::Object => "finished files without a recording",
@@ -37,10 +37,10 @@ impl SweepKind {
     }
 }
 
-/// Number and size.
+/// Number and total size of orphans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepTally {
-    /// Number of orphans.
+    /// Number of orphans of a kind.
     pub count: u64,
     /// Total size in bytes. Stores do not report the size of multipart uploads.
     pub size_bytes: u64,
@@ -69,11 +69,13 @@ pub enum SweepOutcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 /// An orphan and its outcome.
 pub struct SweepFinding {
+    /// Kind of the orphan found.
     pub kind: SweepKind,
     /// Path in the storage; the id for a row.
     pub name: String,
     /// Bytes, if the storage reports them.
     pub size_bytes: u64,
+    /// Action taken on the orphan.
     pub outcome: SweepOutcome,
 }
 

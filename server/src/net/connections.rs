@@ -186,7 +186,7 @@ pub(crate) async fn serve(
                 });
             }
             // Errors caused by the peer.
-            Some(Err(error)) if is_of_peer(&error) => {}
+            Some(Err(error)) if is_peer_error(&error) => {}
             Some(Err(error)) => {
                 tracing::error!("cannot accept connections: {error}");
                 if !registry.close_idle(None, batch) {
@@ -230,7 +230,7 @@ fn refuse(stream: TcpStream) {
     }
 }
 
-fn is_of_peer(error: &io::Error) -> bool {
+fn is_peer_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionRefused

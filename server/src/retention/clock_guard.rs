@@ -1,8 +1,8 @@
 //! Guard that decides whether the wall clock is trusted for deletions. Pure: readings are arguments.
 //!
-//! A wrong clock makes every recording look old. Therefore the wall clock is compared with the monotonic clock while the server
-//! runs, and with the last trusted wall time at the start. On a disagreement nothing is deleted automatically until the
-//! clocks agree again or an administrator confirms the time.
+//! A wrong clock makes every recording look old. Therefore the wall clock is compared with the monotonic clock while
+//! the server runs, and with the last trusted wall time at the start. On a disagreement nothing is deleted
+//! automatically until the clocks agree again or an administrator confirms the time.
 
 use std::time::Duration;
 
@@ -44,8 +44,8 @@ pub(crate) struct ClockGuard {
     doubt: Option<(Doubt, Duration)>,
 }
 
-/// Longest absence accepted at a start, for a retention of that many days. At most a third of the retention may be lost to a
-/// clock that is wrong from the start.
+/// Longest absence accepted at a start, for a retention of that many days. At most a third of the retention may be lost
+/// to a clock that is wrong from the start.
 pub(crate) fn believed_absence_ms(retention_days: u32) -> i64 {
     match retention_days {
         0 => 7 * DAY_MS,
@@ -290,7 +290,8 @@ mod tests {
     }
 
     proptest! {
-        /// A trusted clock is ahead of real time by no more than its small steps, the accepted jumps and its backward jumps.
+        /// A trusted clock is ahead of real time by no more than its small steps, the accepted jumps and its backward
+        /// jumps.
         #[test]
         fn trusted_clock_is_never_far_ahead_of_real_time(steps in prop::collection::vec(step(), 1..80)) {
             let (mut guard, mut clocks) = running();

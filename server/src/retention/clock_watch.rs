@@ -83,13 +83,13 @@ impl ClockWatch {
     /// Reads the clocks and reports the beginning and the end of a doubt; call it every few seconds.
     pub(crate) async fn tick(&self) {
         if let Err(error) = self.try_tick().await {
-            tracing::warn!("the state of the clock cannot be written down: {error}");
+            tracing::warn!("the state of the clock cannot be stored: {error}");
         }
     }
 
     async fn try_tick(&self) -> Result<(), DatabaseError> {
         if self.doubt().is_some() {
-            self.look_at_others().await?;
+            self.compare_with_replicas().await?;
         }
         let doubt = self.doubt();
         let was_told = self.state().told;
@@ -140,7 +140,7 @@ impl ClockWatch {
     }
 
     /// Another server on the same database may trust the time that this one doubts, after a confirmation there.
-    async fn look_at_others(&self) -> Result<(), DatabaseError> {
+    async fn compare_with_replicas(&self) -> Result<(), DatabaseError> {
         let trusted_ms = self.database.trusted_time().await?;
         let mut state = self.state();
         if trusted_ms == state.read_ms {
@@ -161,7 +161,7 @@ impl ClockWatch {
         }
         self.state().written = None;
         if let Err(error) = self.write().await {
-            tracing::warn!("the state of the clock cannot be written down: {error}");
+            tracing::warn!("the state of the clock cannot be stored: {error}");
         }
     }
 

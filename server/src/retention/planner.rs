@@ -9,8 +9,8 @@ use crate::storage::Disk;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Disk thresholds: above the high mark recordings are deleted until the low mark is reached, the oldest of the user with the
-/// most bytes first.
+/// Disk thresholds: above the high mark recordings are deleted until the low mark is reached, the oldest of the user
+/// with the most bytes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Marks {
     /// Percent, 1 to 99, above `low`.
@@ -19,7 +19,6 @@ pub(crate) struct Marks {
     pub(crate) low: u8,
 }
 
-/// Rules of retention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rules {
     /// Largest age in days; 0: no limit.
@@ -81,7 +80,7 @@ impl Planner {
         if row.created_ms >= self.keep_from_ms {
             return Verdict::Done;
         }
-        if !row.may_go() {
+        if !row.is_deletable() {
             return Verdict::Keep;
         }
         self.needed_bytes = self.needed_bytes.saturating_sub(row.size_bytes);
@@ -89,12 +88,12 @@ impl Planner {
     }
 
     /// Decides whether the next row of the largest user is deleted to free space.
-    pub(crate) fn by_room(&mut self, row: &Candidate) -> Verdict {
+    pub(crate) fn by_usage(&mut self, row: &Candidate) -> Verdict {
         if self.needed_bytes == 0 {
             return Verdict::Done;
         }
         // An empty recording frees no space.
-        if !row.may_go() || row.size_bytes == 0 {
+        if !row.is_deletable() || row.size_bytes == 0 {
             return Verdict::Keep;
         }
         self.needed_bytes = self.needed_bytes.saturating_sub(row.size_bytes);
@@ -102,12 +101,12 @@ impl Planner {
     }
 
     /// Reverts a failed deletion: its bytes must still be freed.
-    pub(crate) fn take_back(&mut self, wanted_room: u64) {
-        self.needed_bytes = self.needed_bytes.max(wanted_room);
+    pub(crate) fn take_back(&mut self, needed_bytes: u64) {
+        self.needed_bytes = self.needed_bytes.max(needed_bytes);
     }
 
     /// Returns the bytes still to be freed.
-    pub(crate) fn wants_room(&self) -> u64 {
+    pub(crate) fn needed_bytes(&self) -> u64 {
         self.needed_bytes
     }
 }
@@ -238,7 +237,7 @@ mod tests {
                 continue;
             };
             *from = at + 1;
-            match planner.by_room(row) {
+            match planner.by_usage(row) {
                 Verdict::Delete(reason) => {
                     list.push((at, reason));
                     owners.freed(&owner, row.size_bytes);
@@ -258,7 +257,7 @@ mod tests {
         bytes
     }
 
-    fn may_go(row: &Candidate) -> bool {
+    fn is_deletable(row: &Candidate) -> bool {
         row.status == RecordingStatus::Ready && !row.protected && !row.deleting
     }
 
@@ -266,7 +265,7 @@ mod tests {
         #[test]
         fn only_ready_unprotected_rows_are_deleted(rows in rows(), rules in rules(), disk in disk()) {
             for (at, _) in plan(&rows, rules, disk) {
-                prop_assert!(may_go(&rows[at]), "{:?}", rows[at]);
+                prop_assert!(is_deletable(&rows[at]), "{:?}", rows[at]);
             }
         }
 
@@ -280,7 +279,7 @@ mod tests {
             let expected: Vec<_> = (0..rows.len())
                 .filter(|at| {
                     let age_ms = NOW_MS - rows[*at].created_ms;
-                    may_go(&rows[*at]) && rules.days > 0 && age_ms > i64::from(rules.days) * DAY_MS
+                    is_deletable(&rows[*at]) && rules.days > 0 && age_ms > i64::from(rules.days) * DAY_MS
                 })
                 .collect();
             prop_assert_eq!(by_age, expected);
@@ -289,7 +288,7 @@ mod tests {
         #[test]
         fn threshold_deletes_oldest_of_largest_owner_and_no_more_than_needed(rows in rows(), rules in rules(), disk in disk()) {
             let list = plan(&rows, rules, disk);
-            let by_room: Vec<_> = list
+            let by_usage: Vec<_> = list
                 .iter()
                 .filter(|(_, reason)| *reason == DeletionReason::DiskFull)
                 .map(|(at, _)| *at)
@@ -303,13 +302,13 @@ mod tests {
             let freed = |list: &[(usize, DeletionReason)]| -> u64 {
                 list.iter().map(|(at, _)| rows[*at].size_bytes).sum()
             };
-            if let Some(last) = by_room.last() {
+            if let Some(last) = by_usage.last() {
                 // Without the last deletion, too few bytes would be freed.
                 prop_assert!(freed(&list[..list.len() - 1]) < needed);
                 // No older candidate of the same owner that frees space is kept.
                 let owner = &rows[*last].user_id;
                 let stays = (0..*last).find(|at| {
-                    rows[*at].user_id == *owner && may_go(&rows[*at]) && rows[*at].size_bytes > 0
+                    rows[*at].user_id == *owner && is_deletable(&rows[*at]) && rows[*at].size_bytes > 0
                         && !list.iter().any(|(gone, _)| gone == at)
                 });
                 prop_assert_eq!(stays, None);
@@ -322,7 +321,7 @@ mod tests {
                 if *reason == DeletionReason::DiskFull {
                     for (other, more) in bytes.iter().filter(|(_, more)| **more > bytes[&row.user_id]) {
                         let left = rows.iter().enumerate().any(|(at, row)| {
-                            row.user_id == *other && may_go(row) && row.size_bytes > 0 && !gone.contains(&at)
+                            row.user_id == *other && is_deletable(row) && row.size_bytes > 0 && !gone.contains(&at)
                         });
                         prop_assert!(!left, "{other} has {more} bytes, {} less: {row:?}", row.user_id);
                     }
@@ -332,7 +331,7 @@ mod tests {
             }
             // Enough bytes are freed, or no candidate is left.
             let left = rows.iter().enumerate().any(|(at, row)| {
-                may_go(row) && row.size_bytes > 0 && !list.iter().any(|(gone, _)| *gone == at)
+                is_deletable(row) && row.size_bytes > 0 && !list.iter().any(|(gone, _)| *gone == at)
             });
             prop_assert!(freed(&list) >= needed || !left);
         }
@@ -340,16 +339,16 @@ mod tests {
         #[test]
         fn failed_deletion_leaves_its_bytes_to_be_freed(rows in rows(), rules in rules(), disk in disk()) {
             let mut planner = Planner::new(rules, NOW_MS, disk);
-            let needed = planner.wants_room();
+            let needed = planner.needed_bytes();
             for row in &rows {
-                let wanted = planner.wants_room();
+                let wanted = planner.needed_bytes();
                 if matches!(planner.by_age(row), Verdict::Delete(_))
-                    || matches!(planner.by_room(row), Verdict::Delete(_))
+                    || matches!(planner.by_usage(row), Verdict::Delete(_))
                 {
                     planner.take_back(wanted);
                 }
             }
-            prop_assert_eq!(planner.wants_room(), needed);
+            prop_assert_eq!(planner.needed_bytes(), needed);
         }
     }
 

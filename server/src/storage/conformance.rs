@@ -7,9 +7,9 @@ mod bench;
 mod fault_proxy;
 mod only_azure;
 mod only_s3;
+mod replicas;
 #[path = "../../tests/support/seaweedfs.rs"]
 mod seaweedfs;
-mod several;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -129,8 +129,8 @@ async fn every_length(bench: &mut Bench) -> Checked {
 }
 
 async fn every_end(bench: &mut Bench) -> Checked {
-    // The appended index fills one part, or more; nothing is appended; the cut is in the tail, at the boundary of a part, at
-    // the boundary of the immutable prefix.
+    // The appended index fills one part, or more; nothing is appended; the cut is in the tail, at the boundary of a
+    // part, at the boundary of the immutable prefix.
     let cases = [
         (TWO_PARTS + 500, 500, size(PART)),
         (TWO_PARTS + 500, 500, 0),
@@ -312,7 +312,7 @@ async fn listing(bench: &mut Bench) -> Checked {
     let uploads: Vec<_> = uploads.collect();
     assert_eq!(
         uploads.len(),
-        usize::from(bench.lists_uploads()),
+        usize::from(bench.can_list_uploads()),
         "{uploads:?}"
     );
     for upload in uploads {

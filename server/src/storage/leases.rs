@@ -1,8 +1,8 @@
 //! Leases of growing objects that several servers share.
 //!
 //! A server that opens an object takes over its lease and increments its fencing token. It does not wait for the former
-//! holder, which may be dead or cut off, and correctness depends on no clock: a writer makes bytes durable first and then
-//! checks that it still holds the lease. If it does, every later holder finds the bytes; if not, they were never
+//! holder, which may be dead or cut off, and correctness depends on no clock: a writer makes bytes durable first and
+//! then checks that it still holds the lease. If it does, every later holder finds the bytes; if not, they were never
 //! acknowledged, and their fencing token shows that they do not count.
 
 use std::time::Duration;
@@ -29,7 +29,6 @@ pub(crate) trait UploadLeases: Send + Sync {
     /// Takes over a lease with the next fencing token; `None` if it does not exist.
     async fn take_over(&self, id: &str) -> Result<Option<UploadLease>, StorageError>;
 
-    /// Reads a lease.
     async fn find(&self, id: &str) -> Result<Option<UploadLease>, StorageError>;
 
     /// Renews a lease; `false` if this fencing token is outdated.
@@ -43,8 +42,8 @@ pub(crate) trait UploadLeases: Send + Sync {
         manifest: &str,
     ) -> Result<bool, StorageError>;
 
-    /// Returns leases of incomplete objects that were not renewed within `silence` by the database's clock. That clock may
-    /// have been set: see [`StaleLease`].
+    /// Returns leases of incomplete objects that were not renewed within `silence` by the database's clock. That clock
+    /// may have been set: see [`StaleLease`].
     async fn stale(&self, silence: Duration) -> Result<Vec<StaleLease>, StorageError>;
 
     /// Claims a stale lease; `false` if it was renewed or claimed by another server meanwhile.

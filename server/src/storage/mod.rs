@@ -35,7 +35,6 @@ pub(crate) use local::LocalStorage;
 pub use regular_file::{open_regular, open_regular_with};
 pub(crate) use stored::{ObjectKind, Stored};
 
-/// Storage errors.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StorageError {
     /// The disk is full, or a quota is reached.
@@ -228,9 +227,7 @@ pub(crate) trait SeekableStream: Send {
     expect(dead_code, reason = "only a bucket presigns URLs")
 )]
 pub(crate) struct Presigned<'a> {
-    /// Value of `Content-Disposition`.
     pub(crate) content_disposition: &'a str,
-    /// Value of `Content-Type`.
     pub(crate) content_type: &'a str,
     /// Lifetime of the URL.
     pub(crate) expires_in: Duration,

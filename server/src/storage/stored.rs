@@ -9,7 +9,6 @@ pub(super) const CHECK: &str = ".sortie-check";
 /// Extensions of finished objects.
 const FINISHED: [&str; 5] = ["webm", "mkv", "mp4", "bin", "piece"];
 
-/// One listed object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
     /// Path, as stored in rows. For a multipart upload, the path of its future object.

@@ -28,7 +28,6 @@ impl AttendedClock {
         }
     }
 
-    /// Attended time now.
     pub(super) fn now(&self) -> Duration {
         // Lock before reading the clock: a reading taken before a concurrent tick would count as ahead of it.
         let attendance = locked(&self.attendance);
@@ -49,7 +48,8 @@ struct Attendance {
 }
 
 impl Attendance {
-    /// Records a tick; `schedule` is [`Clock::schedule`]. Returns how long the server was absent since the previous one.
+    /// Records a tick; `schedule` is [`Clock::schedule`]. Returns how long the server was absent since the previous
+    /// one.
     fn tick(&mut self, schedule: Duration) -> Duration {
         let Some(last) = self.last_tick.replace(schedule) else {
             return Duration::ZERO;

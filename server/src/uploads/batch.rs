@@ -70,8 +70,8 @@ impl Batch {
         self.pieces.push(bytes);
     }
 
-    /// Empties the batch. The permit is returned when the last of the bytes is dropped if `holds_permit`, else immediately:
-    /// a writer that keeps bytes until it syncs would wait for its own permits.
+    /// Empties the batch. The permit is returned when the last of the bytes is dropped if `holds_permit`, else
+    /// immediately: a writer that keeps bytes until it syncs would wait for its own permits.
     pub(super) fn take(&mut self, holds_permit: bool) -> Vec<Bytes> {
         let Self {
             mut pieces, permit, ..

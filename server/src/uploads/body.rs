@@ -1,8 +1,8 @@
 //! The receive loop: from a request's body to an upload.
 //!
 //! Every body goes through [`Receiver::run`]: memory permit, batch, destination. The destination of a plain body is its
-//! upload. A checksummed body goes to a spool first and, once its checksum is verified, from there to its upload, so that
-//! no byte of a wrong or truncated one counts.
+//! upload. A checksummed body goes to a spool first and, once its checksum is verified, from there to its upload, so
+//! that no byte of a wrong or truncated one counts.
 
 #[cfg(test)]
 mod tests;
@@ -122,7 +122,6 @@ trait Destination {
     ) -> impl Future<Output = Result<(), StorageError>> + Send;
 }
 
-/// Receives bodies.
 pub(super) struct Receiver {
     memory: MemoryBudget,
     closing: CancellationToken,
@@ -180,8 +179,8 @@ impl Receiver {
         }
     }
 
-    /// Receives a checksummed body and returns a copy of it once its checksum is verified. At most one batch of the copy is
-    /// in memory; a longer or slower body is spooled.
+    /// Receives a checksummed body and returns a copy of it once its checksum is verified. At most one batch of the
+    /// copy is in memory; a longer or slower body is spooled.
     pub(super) async fn verify(
         &self,
         checksum: &Checksum,
@@ -421,8 +420,8 @@ impl Destination for SpoolDestination {
     }
 }
 
-/// Reads and discards a refused body for a while, so that its sender receives the answer: closing a connection with unread
-/// bytes resets it, and the answer is lost.
+/// Reads and discards a refused body for a while, so that its sender receives the answer: closing a connection with
+/// unread bytes resets it, and the answer is lost.
 pub(crate) async fn drain(mut body: Body) {
     let mut left = DRAIN_BYTES;
     let draining = async {

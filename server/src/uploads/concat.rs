@@ -209,8 +209,8 @@ impl Concatenator {
         Ok(logged.boxed())
     }
 
-    /// Deletes partial uploads whose final upload is complete, and with `expired` those that were not joined in time. The
-    /// reaper retries failed deletions.
+    /// Deletes partial uploads whose final upload is complete, and with `expired` those that were not joined in time.
+    /// The reaper retries failed deletions.
     pub(super) async fn delete_spent_parts(&self, expired: bool) {
         let before_ms = match expired {
             true => self

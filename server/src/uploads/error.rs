@@ -1,4 +1,3 @@
-
 use sortie_tus::server::Refusal;
 
 use crate::db::DatabaseError;
@@ -61,10 +60,8 @@ pub(crate) enum UploadError {
     /// Refused by the tus protocol.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }

@@ -1,7 +1,7 @@
 //! Finishing: from the received bytes to a playable file.
 //!
-//! `recording` → `uploading` → `processing` → `ready` or `failed`. The plan is written into the row before the object is
-//! touched, so that after a crash at any moment the next attempt follows from the row.
+//! `recording` → `uploading` → `processing` → `ready` or `failed`. The plan is written into the row before the object
+//! is touched, so that after a crash at any moment the next attempt follows from the row.
 
 use std::sync::Arc;
 
@@ -22,7 +22,6 @@ pub(super) const OBJECT_GONE: &str = "The recording's file is no longer in the s
 const PARTS_GONE: &str = "Somebody, or a rule of the bucket, removed parts of the recording from the storage before it was \
      finished. What is left of it is kept until it is deleted.";
 
-/// Finishes recordings.
 pub(super) struct Finisher {
     rows: Rows,
     storage: Arc<dyn Storage>,

@@ -70,7 +70,6 @@ impl IndexBudget {
             .ok()
     }
 
-    /// Reserved bytes.
     pub(super) fn used(&self) -> u64 {
         locked(&self.0.used).total
     }

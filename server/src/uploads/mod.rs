@@ -3,8 +3,8 @@
 //! The offset of an upload is the length of its stored stream, so there is no second record that could disagree. The
 //! database stores transitions only, and progress where several servers share uploads (`progress`).
 //!
-//! A `PATCH` runs through [`Uploads::append`] (`service`), its entry (`registry`) and lock (`ownership`), the receive loop
-//! (`body`) and the upload (`upload`) into the storage.
+//! A `PATCH` runs through [`Uploads::append`] (`service`), its entry (`registry`) and lock (`ownership`), the receive
+//! loop (`body`) and the upload (`upload`) into the storage.
 
 mod attendance;
 mod batch;

@@ -37,8 +37,8 @@ impl Opener {
         }
     }
 
-    /// Creates an upload: the object first, then the row, so that a row always has an object. Returns its id, or that of
-    /// the open upload that the owner created with the same idempotency key.
+    /// Creates an upload: the object first, then the row, so that a row always has an object. Returns its id, or that
+    /// of the open upload that the owner created with the same idempotency key.
     pub(super) async fn create(
         &self,
         row: &RecordingRow,

@@ -37,8 +37,8 @@ impl UploadLock {
         self.ownership(number)
     }
 
-    /// Takes ownership for a body that starts at `offset`. Fails with the current offset if another body is being received
-    /// and this one does not continue it.
+    /// Takes ownership for a body that starts at `offset`. Fails with the current offset if another body is being
+    /// received and this one does not continue it.
     pub(super) fn acquire_at(&self, offset: u64) -> Result<Ownership<'_>, u64> {
         let mut outcome = Ok(0);
         self.0.send_if_modified(|turn| match turn.receiving_at {

@@ -140,8 +140,8 @@ impl Quotas {
         }
     }
 
-    /// Bytes of a user's recordings: closed ones as stored in the database, open ones as far as this or another server has
-    /// received them.
+    /// Bytes of a user's recordings: closed ones as stored in the database, open ones as far as this or another server
+    /// has received them.
     pub(super) async fn bytes_of(&self, user_id: &str) -> Result<u64, UploadError> {
         let stored = self.rows.database.bytes_of_user(user_id).await?;
         let open = stored.open.iter().map(|(id, known)| {

@@ -19,8 +19,8 @@ use crate::storage::{Storage, is_shared};
 
 /// Allowed silence of a sender whose session has ended: its last bytes may still be in transit.
 const SESSION_GRACE: Duration = Duration::from_secs(10);
-/// After this silence the lease of an upload is checked and thereby renewed, which tells the other servers that this one is
-/// alive; see `recovery.rs`.
+/// After this silence the lease of an upload is checked and thereby renewed, which tells the other servers that this
+/// one is alive; see `recovery.rs`.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// Closes uploads without their sender.
@@ -65,7 +65,8 @@ impl Reaper {
         }
     }
 
-    /// Closes uploads whose sender has been silent for too long or whose session has ended, and those whose finish failed.
+    /// Closes uploads whose sender has been silent for too long or whose session has ended, and those whose finish
+    /// failed.
     pub(super) async fn reap(&self) {
         let absent = self.registry.clock().tick();
         if !absent.is_zero() {
@@ -106,12 +107,12 @@ impl Reaper {
             state.stopped |= session_ended.is_some();
             *state
         };
-        let patience = match session_ended {
+        let limit = match session_ended {
             Some(_) => self.silence.min(SESSION_GRACE),
             None => self.silence,
         };
         let silence = now.saturating_sub(state.last_activity);
-        let silent = overdue || silence >= patience;
+        let silent = overdue || silence >= limit;
         let idle = silent || silence >= IDLE;
         if idle && state.pending_finish.is_none() && !self.is_ours(entry, &mut open).await {
             self.registry.remove(entry);

@@ -1,9 +1,9 @@
 //! Recovery of uploads that an earlier run, or another server, left open.
 //!
-//! Where several servers share a storage, one of the others finishes the uploads of a dead server. The lease table shows
-//! when a lease was last renewed, by the database's clock. That clock may be set, and the whole installation may have been
-//! down: then every lease looks stale. So a server takes over an upload only after it has seen the same lease unchanged for
-//! a while of its own attended time, and has itself been reachable for the silence limit.
+//! Where several servers share a storage, one of the others finishes the uploads of a dead server. The lease table
+//! shows when a lease was last renewed, by the database's clock. That clock may be set, and the whole installation may
+//! have been down: then every lease looks stale. So a server takes over an upload only after it has seen the same lease
+//! unchanged for a while of its own attended time, and has itself been reachable for the silence limit.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,6 @@ const GRACE: Duration = Duration::from_secs(20);
 /// Pending finishes that run concurrently after a start.
 const CONCURRENT_FINISHES: usize = 4;
 
-/// Recovers uploads.
 pub(super) struct Recovery {
     rows: Rows,
     storage: Arc<dyn Storage>,

@@ -12,7 +12,6 @@ use crate::db::RecordingRow;
 /// Progress of a growing recording in lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// Durable bytes.
     pub(crate) size_bytes: u64,
     /// Playing time of these bytes.
     pub(crate) duration_ms: u64,

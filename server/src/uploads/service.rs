@@ -48,8 +48,8 @@ pub(crate) struct Framing {
 pub(crate) enum Creator {
     /// A signed-in user: the limit of open uploads applies to the user.
     User,
-    /// A service that records for many people, by an API token or the recording tokens of its pages: the limit applies to
-    /// each session, and a multiple of it to the service.
+    /// A service that records for many people, by an API token or the recording tokens of its pages: the limit applies
+    /// to each session, and a multiple of it to the service.
     Service,
 }
 
@@ -76,9 +76,7 @@ impl Creator {
 /// Offset and length of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
-    /// Durable bytes.
     pub(crate) offset: u64,
-    /// Declared length.
     pub(crate) length: UploadLength,
 }
 
@@ -120,7 +118,8 @@ impl Uploads {
         run_to_completion(work(Arc::clone(&self.0))).await
     }
 
-    /// Creates a recording. Returns its id, or that of the open upload that its owner created with the same idempotency key.
+    /// Creates a recording. Returns its id, or that of the open upload that its owner created with the same idempotency
+    /// key.
     pub(crate) async fn create(
         &self,
         row: &RecordingRow,
@@ -164,7 +163,8 @@ impl Uploads {
             .await
     }
 
-    /// Appends a body. Returns when the received bytes are durable; an upload that is complete with them is finished first.
+    /// Appends a body. Returns when the received bytes are durable; an upload that is complete with them is finished
+    /// first.
     pub(crate) async fn append(
         &self,
         id: &str,
@@ -301,8 +301,8 @@ impl Uploads {
             .collect()
     }
 
-    /// Whether an open upload belongs to this user, and to `session` if one is passed. `false` if the registry does not know
-    /// its owner.
+    /// Whether an open upload belongs to this user, and to `session` if one is passed. `false` if the registry does not
+    /// know its owner.
     pub(crate) fn is_growing_for(&self, id: &str, user_id: &str, session: Option<&str>) -> bool {
         let entry = self.0.registry.find(id);
         entry.is_some_and(|entry| {

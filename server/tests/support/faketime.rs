@@ -32,7 +32,7 @@ impl FakeClock {
     }
 
     /// Runs a process with this wall clock. Its monotonic clocks are the machine's.
-    pub(crate) fn give(&self, command: &mut Command) {
+    pub(crate) fn apply_to(&self, command: &mut Command) {
         command
             .env("LD_PRELOAD", library())
             .env("FAKETIME_TIMESTAMP_FILE", self.file())

@@ -39,7 +39,6 @@ pub(crate) const ADMIN_PASSWORD: &str = "correct horse";
 /// Upper bound of a wait: enough for slow machines, and below the two minutes after which the server ends stalled
 /// requests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
-/// Polling interval.
 const PAUSE: Duration = Duration::from_millis(10);
 
 pub(crate) struct TestServer {
@@ -172,7 +171,6 @@ impl TestServer {
         self.launch().await;
     }
 
-    /// Shuts down gracefully.
     pub(crate) async fn stop(&mut self) {
         if let Some((stop, task)) = self.running.take() {
             let _ = stop.send(());
@@ -331,7 +329,6 @@ impl Client {
         location
     }
 
-    /// Opens a session.
     pub(crate) async fn session(&self) -> String {
         let session = json_of(
             self.post("/api/sessions")

@@ -22,7 +22,6 @@ enum Form {
     Webm,
     /// Content of no known container: stored raw.
     Pattern(u8),
-    /// A partial upload.
     Partial(u8),
 }
 

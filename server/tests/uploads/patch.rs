@@ -547,13 +547,13 @@ async fn method_override_allows_termination() {
     );
     assert_eq!(client.offset(&id).await, 5);
     problem(client.tus(Method::POST, &upload), 405, "method_not_allowed").await;
-    let meant = |method: &'static str| {
+    let overriding = |method: &'static str| {
         client
             .tus(Method::POST, &upload)
             .header("X-HTTP-Method-Override", method)
     };
-    problem(meant("PUT"), 405, "method_not_allowed").await;
-    let head = meant("HEAD").send().await.expect("an answer");
+    problem(overriding("PUT"), 405, "method_not_allowed").await;
+    let head = overriding("HEAD").send().await.expect("an answer");
     assert_eq!(head.status(), StatusCode::OK);
     assert_eq!(header(&head, "upload-offset"), "5");
     // Only POST may override the method: GET and HEAD stay safe.
@@ -562,7 +562,7 @@ async fn method_override_allows_termination() {
         .header("X-HTTP-Method-Override", "DELETE");
     problem(get, 405, "method_not_allowed").await;
     assert_eq!(client.offset(&id).await, 5);
-    let gone = meant("DELETE").send().await.expect("an answer");
+    let gone = overriding("DELETE").send().await.expect("an answer");
     assert_eq!(gone.status(), StatusCode::NO_CONTENT);
     problem(
         client.get(&format!("/api/recordings/{id}")),

@@ -74,14 +74,14 @@ pub async fn run(binary: &Path, folder: &Path) -> Result<Outcome> {
         Ok(group) => group,
         Err(error) => return Ok(Outcome::Skipped(format!("{error:#}"))),
     };
-    let mut attacks = attacks_on(binary, &folder.join("soft"), &group, &NAMES[..9], false).await?;
+    let mut attacks = run_attacks(binary, &folder.join("soft"), &group, &NAMES[..9], false).await?;
     // With a hard limit, the server cannot raise the number of open files.
     let few = [NAMES[0], NAMES[9], NAMES[8]];
-    attacks.extend(attacks_on(binary, &folder.join("hard"), &group, &few, true).await?);
+    attacks.extend(run_attacks(binary, &folder.join("hard"), &group, &few, true).await?);
     Ok(Outcome::Ran(attacks))
 }
 
-async fn attacks_on(
+async fn run_attacks(
     binary: &Path,
     folder: &Path,
     group: &Group,

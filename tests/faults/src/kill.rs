@@ -42,9 +42,9 @@ pub struct Plan {
 pub enum Sabotage {
     /// Truncates the last acknowledged byte.
     Cut,
-    /// Zeroes a block.
+    /// Zeroes a block of acknowledged bytes.
     Hole,
-    /// Flips a bit.
+    /// Flips a bit of acknowledged bytes.
     Flip,
     /// Adds an object without a database row.
     Orphan,
@@ -361,7 +361,7 @@ impl Checker {
             }
         }
         // The reaper also resumes interrupted deletions.
-        let patience = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let rows = caller.recordings().await?;
             let (empty, faults): (Vec<_>, Vec<_>) = inconsistencies(&rows, &self.setup.recordings)?
@@ -371,7 +371,7 @@ impl Checker {
                     fault.ends_with(".part (4096 bytes) has no row")
                         || fault.ends_with(".part (0 bytes) has no row")
                 });
-            if faults.is_empty() || Instant::now() > patience {
+            if faults.is_empty() || Instant::now() > deadline {
                 self.outcome.empty_orphans = empty.len() as u64;
                 self.outcome.faults.extend(faults);
                 return Ok(());

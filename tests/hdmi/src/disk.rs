@@ -1,9 +1,9 @@
 //! Disk with a volatile cache, like drives and SD cards.
 //!
-//! A write is acknowledged when it is in the cache. It is on the medium only after a flush, or if it was a forced write.
-//! At a power cut each sector of the cache is decided separately: it keeps its old content, or gets any content that was
-//! written since the last flush. Journaling file systems rely on this contract and no more; an emulator over an image
-//! file is less strict and keeps nearly everything.
+//! A write is acknowledged when it is in the cache. It is on the medium only after a flush, or if it was a forced
+//! write. At a power cut each sector of the cache is decided separately: it keeps its old content, or gets any content
+//! that was written since the last flush. Journaling file systems rely on this contract and no more; an emulator over
+//! an image file is less strict and keeps nearly everything.
 
 use std::collections::BTreeMap;
 
@@ -206,7 +206,7 @@ impl Disk {
         loss
     }
 
-    /// Restores the power.
+    /// Restores the power after a cut.
     pub fn power_on(&mut self) {
         self.powered = true;
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::claims::Claims;
-use super::super::external::External;
+use super::super::external_users::External;
 
 /// Login state in a signed cookie while the user is at the provider.
 #[derive(Serialize, Deserialize)]

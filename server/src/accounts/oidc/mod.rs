@@ -1,7 +1,7 @@
 //! Sign-in by OpenID Connect: authorization code with PKCE (OpenID Connect Core 1.0, section 3.1; RFC 7636).
 //!
-//! Own code: keys, claims and the HTTP client exist for the platform's tokens already, and two requests remain. The crate
-//! `openidconnect` would bring a second JWT implementation.
+//! Own code: keys, claims and the HTTP client exist for the platform's tokens already, and two requests remain. The
+//! crate `openidconnect` would bring a second JWT implementation.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ mod sign_in;
 mod state;
 
 use super::claims::{Claims, Expected};
-use super::external::{External, Profile};
+use super::external_users::{External, Profile};
 use super::jwks::{Jwks, Refusal, body_of, client};
 use super::sealing::Sealing;
 use super::{IssueError, random};
@@ -64,7 +64,6 @@ const DENIALS: [&str; 6] = [
     "login_required",
 ];
 
-/// The configured provider.
 pub(in crate::accounts) struct Oidc {
     config: OidcConfig,
     http: reqwest::Client,
@@ -101,8 +100,8 @@ impl Oidc {
         })
     }
 
-    /// Returns the provider's metadata, at most an hour old. One request fetches it while others wait, and a failure is cached for
-    /// [`RETRY_MS`].
+    /// Returns the provider's metadata, at most an hour old. One request fetches it while others wait, and a failure is
+    /// cached for [`RETRY_MS`].
     async fn provider(self: &Arc<Self>) -> Result<Arc<Provider>, OidcError> {
         if let Some(known) = self.known(self.clock.now_ms()) {
             return known;
@@ -336,7 +335,6 @@ impl Oidc {
         }
     }
 
-    /// The configured issuer.
     pub(in crate::accounts) fn issuer(&self) -> &str {
         &self.config.issuer
     }
@@ -346,7 +344,8 @@ impl Oidc {
         i64::try_from(self.config.unconfirmed.as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Puts the tokens of a grant into a row, sealed. A grant without a refresh token keeps the stored one (RFC 6749, section 6).
+    /// Puts the tokens of a grant into a row, sealed. A grant without a refresh token keeps the stored one (RFC 6749,
+    /// section 6).
     pub(in crate::accounts) fn seal(
         &self,
         row: &mut OidcSignInRow,
@@ -485,7 +484,6 @@ impl Oidc {
         }
     }
 
-    /// Judges complete claims.
     fn judged(&self, row: &OidcSignInRow, claims: Option<Claims>) -> Outcome {
         let Some(claims) = claims else {
             return match self.decisive_claims().next() {
@@ -527,8 +525,8 @@ impl Oidc {
         }
     }
 
-    /// Adds the claims of the user info endpoint to those of an ID token, which often has the identity only. A valid ID token is
-    /// enough to sign in, so an endpoint that refuses or does not answer is no error.
+    /// Adds the claims of the user info endpoint to those of an ID token, which often has the identity only. A valid ID
+    /// token is enough to sign in, so an endpoint that refuses or does not answer is no error.
     async fn completed(
         &self,
         provider: &Provider,
@@ -653,7 +651,7 @@ impl Oidc {
             // 400: the code is spent, expired or issued to another client. 401 concerns this server's own secret.
             Err(error) => match error.downcast_ref::<Refusal>() {
                 Some(refusal) if refusal.status == reqwest::StatusCode::BAD_REQUEST => {
-                    tracing::debug!("the provider does not take what was sent: {refusal}");
+                    tracing::debug!("the provider refuses the request: {refusal}");
                     Err(OidcError::Refused(refusal.code()))
                 }
                 _ => {

@@ -29,7 +29,6 @@ pub(super) struct State {
     pub(super) failures: HashMap<IpAddr, (u32, i64)>,
 }
 
-/// Failed discovery.
 pub(super) struct Failure {
     pub(super) at_ms: i64,
     /// The answer was not that of a provider.
@@ -59,7 +58,8 @@ impl State {
         known.is_none()
     }
 
-    /// Counts a redemption of an address as failed until [`State::succeeded`]. Returns the time to wait after too many failures.
+    /// Counts a redemption of an address as failed until [`State::succeeded`]. Returns the time to wait after too many
+    /// failures.
     pub(super) fn begin(&mut self, address: IpAddr, now_ms: i64) -> Option<Duration> {
         let is_over = |since_ms: i64| !(0..PERIOD_MS).contains(&now_ms.saturating_sub(since_ms));
         if self.failures.len() >= CAPACITY {

@@ -1,8 +1,8 @@
 //! Hash chain: each row's hash covers its fields and the hash of the previous row.
 //!
-//! It detects rows that were changed, removed, moved or inserted, and a tail that was cut off without `audit_head`. It does not
-//! detect an attacker who can write the whole database and recomputes all hashes. Against that, keep an export elsewhere:
-//! the hash of its last row pins all rows before it.
+//! It detects rows that were changed, removed, moved or inserted, and a tail that was cut off without `audit_head`. It
+//! does not detect an attacker who can write the whole database and recomputes all hashes. Against that, keep an export
+//! elsewhere: the hash of its last row pins all rows before it.
 
 use sha2::{Digest, Sha256};
 use sortie_api::AuditVerification;

@@ -1,4 +1,4 @@
-use super::super::testing::{at_most, database, growing, person};
+use super::super::testing::{at_most, database, growing, local_user};
 use super::super::{Action, Actor, AuditEvent, Changed, DatabaseError};
 use super::*;
 
@@ -73,7 +73,7 @@ async fn concurrent_inserts_respect_the_limit_of_open_uploads() -> Result<(), Da
     let folder = tempfile::tempdir().expect("a folder");
     let database = database(folder.path()).await?;
     for round in 0..20 {
-        let user = person(&format!("u{round}"));
+        let user = local_user(&format!("u{round}"));
         database.insert_user(&user).await?;
         let inserts = (0..12).map(|number| {
             let (database, user_id) = (database.clone(), user.id.clone());
@@ -99,7 +99,7 @@ async fn concurrent_inserts_respect_the_limit_of_open_uploads() -> Result<(), Da
 async fn concurrent_inserts_with_one_key_open_one_upload() -> Result<(), DatabaseError> {
     let folder = tempfile::tempdir().expect("a folder");
     let database = database(folder.path()).await?;
-    database.insert_user(&person("bob")).await?;
+    database.insert_user(&local_user("bob")).await?;
     // Owners with and without a row that can be locked.
     for user_id in ["bob", "ann"] {
         let inserts = (0..12).map(|number| {

@@ -27,8 +27,8 @@ pub(in crate::http) type CheckedBody =
 pub(in crate::http) struct Refusal(Arc<Mutex<Option<(ApiError, CheckedBody)>>>);
 
 impl Refusal {
-    /// Returns the answer to a body that was ended by a check. Reads and discards the rest of the body for a while first,
-    /// so that the sender receives the answer.
+    /// Returns the answer to a body that was ended by a check. Reads and discards the rest of the body for a while
+    /// first, so that the sender receives the answer.
     pub(in crate::http) async fn answer(&self) -> Option<ApiError> {
         let refused = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (error, rest) = refused?;
@@ -37,9 +37,11 @@ impl Refusal {
     }
 }
 
-/// Checks the caller again while `body` arrives. A body whose caller has lost access ends with an error; see [`Refusal`].
+/// Checks the caller again while `body` arrives. A body whose caller has lost access ends with an error; see
+/// [`Refusal`].
 ///
-/// `live`: recording of a body without a declared length, which would otherwise continue after the stop of the recording.
+/// `live`: recording of a body without a declared length, which would otherwise continue after the stop of the
+/// recording.
 pub(in crate::http) fn check_while_received(
     state: &HttpState,
     caller: &Caller,

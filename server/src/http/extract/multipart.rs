@@ -1,5 +1,5 @@
-//! Reader of `multipart/form-data` (RFC 7578) in bounded memory and linear time. No I/O; the fuzz target `form` compiles
-//! this file.
+//! Reader of `multipart/form-data` (RFC 7578) in bounded memory and linear time. No I/O; the fuzz target `form`
+//! compiles this file.
 //!
 //! [`Multipart::push`] takes bytes in pieces of any size; [`Multipart::next`] returns the parts' headers and bytes. The
 //! buffer holds at most a preamble, the headers of one part, or as many bytes as a boundary has.

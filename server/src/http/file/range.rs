@@ -1,7 +1,7 @@
 //! Range requests (RFC 9110, section 14.2).
 //!
-//! `Range` of the crate `headers` does not distinguish a malformed header (ignored) from an unsatisfiable one (416), and
-//! rejects a suffix longer than the file, which players send for small files.
+//! `Range` of the crate `headers` does not distinguish a malformed header (ignored) from an unsatisfiable one (416),
+//! and rejects a suffix longer than the file, which players send for small files.
 
 use std::ops::Range;
 
@@ -14,8 +14,8 @@ pub(in crate::http) enum Selection {
     Unsatisfiable,
 }
 
-/// Evaluates `Range` for a file of `size` bytes. A malformed header, another unit and more than one range are ignored, as
-/// section 14.2 permits.
+/// Evaluates `Range` for a file of `size` bytes. A malformed header, another unit and more than one range are ignored,
+/// as section 14.2 permits.
 pub(in crate::http) fn select(range: &str, size: u64) -> Selection {
     match parse(range, size) {
         None => Selection::Whole,

@@ -30,8 +30,8 @@ use crate::http::{ApiError, ApiResult, HttpState};
 
 /// Cookie with the refresh token of the server's own pages.
 const REFRESH_COOKIE: &str = "sortie_refresh";
-/// Cookie that marks a browser in which a user has signed in before, so that failed sign-ins of others at the same address
-/// do not delay this user. It is not a credential.
+/// Cookie that marks a browser in which a user has signed in before, so that failed sign-ins of others at the same
+/// address do not delay this user. It is not a credential.
 const DEVICE_COOKIE: &str = "sortie_device";
 /// Lifetime of the device cookie.
 const DEVICE_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -324,8 +324,8 @@ struct SentToken {
     is_cookie: bool,
 }
 
-/// Reads the refresh token from the body, else from the cookie. API clients send a body; the server's own pages have the
-/// cookie and may send no body.
+/// Reads the refresh token from the body, else from the cookie. API clients send a body; the server's own pages have
+/// the cookie and may send no body.
 async fn refresh_token(
     state: &HttpState,
     request: Request,

@@ -68,8 +68,9 @@ impl Denials {
         }
     }
 
-    /// Writes a denial at most once a minute for each source, action and subject. Denials beyond a limit are counted; the
-    /// first denial of a later minute writes their number. If the log cannot be written, the request is answered anyway.
+    /// Writes a denial at most once a minute for each source, action and subject. Denials beyond a limit are counted;
+    /// the first denial of a later minute writes their number. If the log cannot be written, the request is answered
+    /// anyway.
     pub(super) async fn write(
         &self,
         database: &Database,

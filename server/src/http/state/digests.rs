@@ -33,8 +33,8 @@ impl Default for Digests {
 }
 
 impl Digests {
-    /// Returns the field's value for the object at `path`. Concurrent requests share one read of the object, which takes
-    /// as long as a download and is cancelled with the last request.
+    /// Returns the field's value for the object at `path`. Concurrent requests share one read of the object, which
+    /// takes as long as a download and is cancelled with the last request.
     ///
     /// # Errors
     /// The object cannot be read.

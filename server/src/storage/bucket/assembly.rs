@@ -179,7 +179,6 @@ impl Assembly {
         .await
     }
 
-    /// Reads staged bytes.
     pub(super) async fn read(&self, range: Range<u64>) -> Result<Bytes, StorageError> {
         let (folder, part_size) = (self.folder.clone(), self.part_size);
         blocking(move || staged::read(&folder, part_size, range)).await

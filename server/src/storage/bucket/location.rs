@@ -21,9 +21,7 @@ use crate::config::{AzureStorageConfig, CommonStorageConfig, GcsStorageConfig, S
 pub(crate) enum BucketLocation {
     /// AWS S3 or a compatible store.
     S3(S3StorageConfig),
-    /// Azure Blob Storage.
     Azure(AzureStorageConfig),
-    /// Google Cloud Storage.
     Gcs(GcsStorageConfig),
 }
 

@@ -1,7 +1,7 @@
 //! Bucket storage: S3 and compatible stores, Azure Blob Storage, Google Cloud Storage.
 //!
-//! An object in a bucket cannot be appended to or changed. So a growing recording is a multipart upload of parts of equal
-//! size (some stores require that). Its first part is held back until the end because the head is patched there.
+//! An object in a bucket cannot be appended to or changed. So a growing recording is a multipart upload of parts of
+//! equal size (some stores require that). Its first part is held back until the end because the head is patched there.
 //! Acknowledged bytes that the store does not have yet are staged on the local disk:
 //!
 //! ```text
@@ -79,8 +79,8 @@ pub(crate) struct BucketStorage {
 }
 
 impl BucketStorage {
-    /// Opens a bucket and its staging folder, which is created if necessary. Sends no request to the store. With `leases`,
-    /// several servers may share growing objects.
+    /// Opens a bucket and its staging folder, which is created if necessary. Sends no request to the store. With
+    /// `leases`, several servers may share growing objects.
     pub(crate) fn open(
         location: BucketLocation,
         clock: Arc<dyn Clock>,

@@ -68,7 +68,6 @@ impl Remote {
         })
     }
 
-    /// Writes an object.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 PutObject", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(crate) async fn put(&self, key: &Path, bytes: Bytes, content_type: &str) -> Result<()> {
         let options = || PutOptions {
@@ -351,20 +350,20 @@ pub(crate) struct ListedUpload {
     /// Time of creation, Unix time in ms. Without one, the upload never counts as old.
     #[serde(
         rename = "Initiated",
-        default = "never_old",
+        default = "unknown_age",
         deserialize_with = "milliseconds"
     )]
     pub(crate) initiated_ms: i64,
 }
 
-fn never_old() -> i64 {
+fn unknown_age() -> i64 {
     i64::MAX
 }
 
 fn milliseconds<'de, D: serde::Deserializer<'de>>(time: D) -> std::result::Result<i64, D::Error> {
     let text = <String as serde::Deserialize>::deserialize(time)?;
     let time = text.parse::<jiff::Timestamp>();
-    Ok(time.map_or_else(|_| never_old(), jiff::Timestamp::as_millisecond))
+    Ok(time.map_or_else(|_| unknown_age(), jiff::Timestamp::as_millisecond))
 }
 
 fn content(content_type: &str) -> Attributes {
@@ -425,8 +424,8 @@ fn is_transient(error: &Error) -> bool {
 /// Maps the error of a write.
 pub(super) fn write_error(error: Error) -> StorageError {
     let text = text_of(&error);
-    // object_store 0.14 keeps the status and the code in a private type. The text also contains addresses, names, times and
-    // request numbers, so a bare "507" would match too much.
+    // object_store 0.14 keeps the status and the code in a private type. The text also contains addresses, names, times
+    // and request numbers, so a bare "507" would match too much.
     let full = [
         "status code: 507",
         "StorageFull",

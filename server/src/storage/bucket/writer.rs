@@ -119,8 +119,8 @@ impl BucketWriter {
         }
     }
 
-    /// Uploads everything from `start` on as one object of `length` bytes. Parts before `sealable` are immutable, so they stay
-    /// valid if this attempt fails.
+    /// Uploads everything from `start` on as one object of `length` bytes. Parts before `sealable` are immutable, so
+    /// they stay valid if this attempt fails.
     async fn deliver(
         &self,
         start: u64,
@@ -178,8 +178,9 @@ impl BucketWriter {
             .map_err(write_error)
     }
 
-    /// Whether the object appears within a few seconds. A store may still be completing an upload that a process requested
-    /// before it died: it no longer knows the upload and shows the object later. Without parts no such request was sent.
+    /// Whether the object appears within a few seconds. A store may still be completing an upload that a process
+    /// requested before it died: it no longer knows the upload and shows the object later. Without parts no such
+    /// request was sent.
     async fn appears(&self, key: &Key, length: u64) -> bool {
         if self.assembly.state().await.parts.is_empty() {
             return false;

@@ -41,7 +41,7 @@ pub(super) enum Kind {
     Local,
     Bucket(Box<BucketLocation>),
     /// Each open starts another server.
-    Several(Box<BucketLocation>, Arc<several::MemoryLeases>),
+    Several(Box<BucketLocation>, Arc<replicas::MemoryLeases>),
 }
 
 impl Bench {
@@ -169,7 +169,6 @@ impl Bench {
         }
     }
 
-    /// Adds foreign objects.
     pub(super) async fn foreign(&self) {
         let folder = match &self.kind {
             Kind::Local => self.folder.path().join("recordings"),
@@ -198,7 +197,7 @@ impl Bench {
     }
 
     /// Whether the store lists multipart uploads.
-    pub(super) fn lists_uploads(&self) -> bool {
+    pub(super) fn can_list_uploads(&self) -> bool {
         match &self.kind {
             Kind::Local => false,
             Kind::Bucket(location) | Kind::Several(location, _) => {

@@ -84,8 +84,8 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Lists a folder in batches, outside the async worker threads. Skips entries that are removed meanwhile, and names that
-/// are not UTF-8: they are not ours.
+/// Lists a folder in batches, outside the async worker threads. Skips entries that are removed meanwhile, and names
+/// that are not UTF-8: they are not ours.
 pub(super) fn entries(
     folder: PathBuf,
     describe: impl Fn(&str, &Metadata) -> io::Result<Stored> + Clone + Send + 'static,

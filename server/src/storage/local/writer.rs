@@ -20,8 +20,8 @@ const PENDING: usize = 256 * 1024;
 
 /// A growing file.
 ///
-/// Writes are deferred until `sync`, or until they exceed [`PENDING`]: a small chunk then needs one switch to a blocking
-/// thread for its bytes, its patches and `fdatasync` together.
+/// Writes are deferred until `sync`, or until they exceed [`PENDING`]: a small chunk then needs one switch to a
+/// blocking thread for its bytes, its patches and `fdatasync` together.
 pub(super) struct LocalWriter {
     file: Arc<File>,
     path: PathBuf,
@@ -33,7 +33,6 @@ pub(super) struct LocalWriter {
     written: u64,
     /// Length that survives a power cut.
     durable: u64,
-    /// Deferred writes.
     pending: Writes,
     /// A write that runs while more bytes arrive.
     writing: Option<Writing>,

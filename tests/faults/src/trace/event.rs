@@ -39,13 +39,13 @@ pub enum Event {
     /// A read from a connection: a request's head, a part of one, or a body.
     Read {
         connection: String,
-        /// First bytes.
+        /// First bytes of the data.
         text: String,
     },
     /// The first write of an answer began.
     Answer {
         connection: String,
-        /// First bytes.
+        /// First bytes of the data.
         text: String,
     },
 }

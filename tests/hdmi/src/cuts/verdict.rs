@@ -30,7 +30,7 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survivor {
     pub size_bytes: u64,
-    /// Its content, or the reason why it cannot be played.
+    /// Content of the file, or the reason why it cannot be played.
     pub clip: Result<Clip, String>,
 }
 

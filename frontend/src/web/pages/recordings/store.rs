@@ -23,7 +23,7 @@ const PAGE_ROWS: u32 = 50;
 /// Polling interval of unfinished recordings without an event stream.
 const POLL_MS: u32 = 2_000;
 /// Time that the first request waits for the event stream to open.
-const STREAM_PATIENCE_MS: u32 = 1_000;
+const STREAM_TIMEOUT_MS: u32 = 1_000;
 /// Maximum number of remembered recordings on other pages; the set is cleared beyond it.
 const OTHER_PAGES_MAX: usize = 1_000;
 
@@ -104,11 +104,11 @@ impl RecordingsStore {
         let query = ListQuery::here();
         let address = Memo::new(move |_| address(scope, query));
         let is_due = RwSignal::new(!dom::is_visible());
-        let patience = Timeout::new(STREAM_PATIENCE_MS, move || {
+        let timeout = Timeout::new(STREAM_TIMEOUT_MS, move || {
             is_due.try_set(true);
         });
-        let patience = StoredValue::new_local(Some(patience));
-        on_cleanup(move || patience.set_value(None));
+        let timeout = StoredValue::new_local(Some(timeout));
+        on_cleanup(move || timeout.set_value(None));
         let store = Self {
             app: AppContext::expect(),
             scope,
@@ -206,7 +206,7 @@ impl RecordingsStore {
                     Some(_) => {}
                     None => {
                         let name = crate::status_texts::status_class(recording.status);
-                        if self.is_news(recording.id.clone(), name) {
+                        if self.is_new_status(recording.id.clone(), name) {
                             self.page.poll();
                         }
                     }
@@ -219,7 +219,7 @@ impl RecordingsStore {
 
     /// Whether a recording of another page may have moved to this page. Returns `true` once for each status, not for
     /// every event of a growing recording.
-    fn is_news(self, id: String, status: &'static str) -> bool {
+    fn is_new_status(self, id: String, status: &'static str) -> bool {
         self.other_pages
             .try_update_value(|other_pages| {
                 if other_pages.len() >= OTHER_PAGES_MAX {

@@ -123,8 +123,8 @@ pub(super) async fn stop(
     Ok(Json(RecordingStopped { status }))
 }
 
-/// Single-request upload: `multipart/form-data` with `recording_id`, `file` and `duration` (ignored, as it is measured) in
-/// any order.
+/// Single-request upload: `multipart/form-data` with `recording_id`, `file` and `duration` (ignored, as it is measured)
+/// in any order.
 pub(super) async fn upload(
     State(state): State<HttpState>,
     caller: Caller,
@@ -316,8 +316,8 @@ impl FormReader {
         })
     }
 
-    /// Writes the current file to an unnamed temporary file, while its recording or its completeness is unknown. Returns
-    /// it and the event after its bytes.
+    /// Writes the current file to an unnamed temporary file, while its recording or its completeness is unknown.
+    /// Returns it and the event after its bytes.
     async fn spool(&mut self, state: &HttpState) -> ApiResult<(tokio::fs::File, Event)> {
         let _permit = SPOOLS.try_acquire().map_err(|_| {
             ApiError::new(

@@ -19,7 +19,8 @@ pub(super) struct Manifest {
     version: u32,
     /// Fencing token of its writer.
     pub(super) fence: i64,
-    /// Length of the object when the manifest was written. Later spans with the same fencing token that continue it count too.
+    /// Length of the object when the manifest was written. Later spans with the same fencing token that continue it
+    /// count too.
     pub(super) length: u64,
     /// Spans of parts that are not in the multipart upload; ordered, with gaps only for uploaded parts.
     pub(super) pieces: Vec<Span>,

@@ -8,13 +8,13 @@
 //! <prefix><id>.part/excerpts-<from>-<to>-<fence>   a span of the checkpoint file
 //! ```
 //!
-//! A writer puts a span, then checks that it still holds the lease, then acknowledges. A server that takes over increments
-//! the fencing token first and lists spans second, so it finds every acknowledged byte. A span that a former holder puts
-//! later carries the old token and is not in the new manifest.
+//! A writer puts a span, then checks that it still holds the lease, then acknowledges. A server that takes over
+//! increments the fencing token first and lists spans second, so it finds every acknowledged byte. A span that a former
+//! holder puts later carries the old token and is not in the new manifest.
 //!
-//! A takeover copies the bytes that are not in the multipart upload to the server's own staging folder: two parts at most,
-//! whatever the length. From then on the recording is handled as with one server. Many small spans are merged from time to
-//! time.
+//! A takeover copies the bytes that are not in the multipart upload to the server's own staging folder: two parts at
+//! most, whatever the length. From then on the recording is handled as with one server. Many small spans are merged
+//! from time to time.
 //!
 //! Alternative not taken: asking the former holder to release the lease. The former holder may hang.
 

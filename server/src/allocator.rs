@@ -3,14 +3,14 @@
 /// Returns large short-lived blocks (19 MiB for each password check) to the system immediately, and limits the heaps of
 /// threads.
 ///
-/// By default glibc learns from the first such block that is freed to allocate the next ones in the heap, where they stay, and
-/// gives the threads up to 8 heaps per processor.
+/// By default glibc learns from the first such block that is freed to allocate the next ones in the heap, where they
+/// stay, and gives the threads up to 8 heaps per processor.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(
     unsafe_code,
     reason = "mallopt(3) takes two integers; there is no safe way to set them but the environment before the start"
 )]
-pub(crate) fn tame() {
+pub(crate) fn configure() {
     /// Larger blocks are mapped individually. Larger than the memory that an ordinary request needs.
     const MAPPED_FROM: libc::c_int = 512 * 1024;
     /// Free memory kept at the end of a heap.
@@ -28,4 +28,4 @@ pub(crate) fn tame() {
 
 /// Other allocators need no options.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(crate) fn tame() {}
+pub(crate) fn configure() {}

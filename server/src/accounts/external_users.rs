@@ -1,7 +1,7 @@
 //! Users of other identity sources: an embedding platform, an OpenID provider, a trusted proxy.
 //!
-//! Each has a row of its own, found by source and subject. A row is never shared with a local user: a name chosen elsewhere must
-//! not give access to a local account.
+//! Each has a row of its own, found by source and subject. A row is never shared with a local user: a name chosen
+//! elsewhere must not give access to a local account.
 
 use sha2::{Digest, Sha256};
 use sortie_api::{Role, UserSource};
@@ -36,7 +36,6 @@ pub(super) struct External {
 pub(super) struct Profile {
     /// Short name, from which the user name is made.
     pub(super) username: Option<String>,
-    /// Display name.
     pub(super) display_name: Option<String>,
     pub(super) email: Option<String>,
     pub(super) roles: Option<Vec<Role>>,
@@ -104,8 +103,8 @@ impl External {
     }
 }
 
-/// Whether a name resembles another one: it mixes scripts, looks like Latin letters without being Latin (Unicode Technical
-/// Standard 39), has the form of an id, or is or looks like a reserved name.
+/// Whether a name resembles another one: it mixes scripts, looks like Latin letters without being Latin (Unicode
+/// Technical Standard 39), has the form of an id, or is or looks like a reserved name.
 fn is_deceptive(name: &str) -> bool {
     let looks_like = |text: &str| skeleton(text).collect::<String>();
     let lower = name.to_lowercase();
@@ -148,8 +147,8 @@ pub(crate) fn is_plausible_email(email: &str) -> bool {
 }
 
 impl Accounts {
-    /// Returns the row of a user of another source, created at the first sign-in and updated later. The caller checks whether the
-    /// user is disabled.
+    /// Returns the row of a user of another source, created at the first sign-in and updated later. The caller checks
+    /// whether the user is disabled.
     pub(super) async fn provision(&self, external: &External) -> Result<UserRow, DatabaseError> {
         let database = &self.inner.database;
         let key = external.key();

@@ -18,16 +18,20 @@ pub enum OpenError {
     /// The database cannot be used.
     #[error("{variable}: cannot use the database {database}")]
     Database {
+        /// Environment variable to check.
         variable: &'static str,
         /// File or address of the database.
         database: String,
+        /// Cause of the failure.
         #[source]
         source: anyhow::Error,
     },
     /// The local storage cannot be written.
     #[error("SORTIE_RECORDING_STORAGE_PATH: cannot write to the folder {path}")]
     Storage {
+        /// Folder of `SORTIE_RECORDING_STORAGE_PATH`.
         path: String,
+        /// Cause of the failure.
         #[source]
         source: anyhow::Error,
     },
@@ -38,16 +42,20 @@ pub enum OpenError {
     Bucket {
         /// `s3`, `azure` or `gcs`.
         back_end: &'static str,
+        /// Name of the bucket.
         bucket: String,
         /// `SORTIE_RECORDING_STAGING_PATH`.
         staging: String,
+        /// Cause of the failure.
         #[source]
         source: anyhow::Error,
     },
     /// The server cannot listen.
     #[error("SORTIE_HOST and SORTIE_PORT: cannot listen on {address}")]
     Listen {
+        /// Configured address and port.
         address: SocketAddr,
+        /// Cause of the failure.
         #[source]
         source: std::io::Error,
     },

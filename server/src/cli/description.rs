@@ -59,7 +59,7 @@ pub(super) fn contents(report: &Report) -> String {
 }
 
 /// Describes problems; empty without any.
-pub(super) fn flaws(report: &Report) -> String {
+pub(super) fn problems(report: &Report) -> String {
     let mut text = String::new();
     let damage = &report.damage;
     if damage.count > 0 {
@@ -79,7 +79,7 @@ pub(super) fn flaws(report: &Report) -> String {
     if report.torn_bytes > 0 {
         let _ = writeln!(
             text,
-            "It ends in the middle of something: the last {} belong to nothing complete.",
+            "The end is incomplete: the last {} belong to no complete frame or index.",
             count(report.torn_bytes, "byte")
         );
     }
