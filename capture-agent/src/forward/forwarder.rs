@@ -363,7 +363,7 @@ fn start_of(url: &str, name: &str, creation: &Creation) -> Start {
         ("filetype", "video/mp4"),
         ("idempotency_key", creation.key.as_str()),
     ] {
-        // The keys differ, and a file name is short.
+        // Cannot fail: the keys are distinct, and a file name is below the size limit.
         let _ = metadata.insert(key, value);
     }
     Start::Create {

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers() {
+    fn numbers_and_durations_are_formatted() {
         assert_eq!(count(1, "frame"), "1 frame");
         assert_eq!(count(0, "frame"), "0 frames");
         assert_eq!(grouped(999), "999");

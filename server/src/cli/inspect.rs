@@ -24,11 +24,11 @@ pub(crate) struct Arguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum State {
-    /// With duration and index.
+    /// File with a duration and an index.
     Finished,
     /// Stream of a recorder without an index, complete or not.
     Live,
-    /// Unreadable or missing data.
+    /// File with unreadable or missing data.
     Damaged,
 }
 

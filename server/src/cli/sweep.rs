@@ -150,7 +150,7 @@ mod tests {
     use super::bytes;
 
     #[test]
-    fn sizes() {
+    fn size_uses_the_largest_fitting_unit() {
         for (size, expected) in [
             (0, "0 B"),
             (999, "999 B"),

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes() {
+    fn prefix_is_normalised_or_refused() {
         for (given, expected) in [
             ("/", Some("")),
             ("a", Some("a/")),
