@@ -183,8 +183,8 @@ impl Settings {
     /// example, sets such names.
     pub fn unknown_names(&self) -> Vec<String> {
         let hint = |name: &String| match closest_name(name) {
-            Some(known) => format!("{name} means nothing here; did you mean {known}?"),
-            None => format!("{name} means nothing here"),
+            Some(known) => format!("{name} is not a known variable; did you mean {known}?"),
+            None => format!("{name} is not a known variable"),
         };
         self.unknown.iter().map(hint).collect()
     }
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(errors(&settings), [""; 0]);
         assert_eq!(
             settings.unknown_names(),
-            ["SORTIE_PORT_FILE means nothing here; did you mean SORTIE_PORT?"]
+            ["SORTIE_PORT_FILE is not a known variable; did you mean SORTIE_PORT?"]
         );
     }
 

@@ -169,7 +169,7 @@ fn cases() -> Vec<Case> {
             "cut.repaired.webm",
             webm[..15_000].to_vec(),
             "live",
-            "It ends in the middle",
+            "The end is incomplete",
             53,
         ),
         case(
@@ -193,7 +193,7 @@ fn cases() -> Vec<Case> {
             "cut.repaired.mp4",
             mp4[..moof + 4000].to_vec(),
             "live",
-            "It ends in the middle",
+            "The end is incomplete",
             60,
         ),
         case(

@@ -176,7 +176,7 @@ mod tests {
         }
         check(
             FailureReason::Rejected { status: 405 },
-            "The server turns the upload down (status 405). Check the address it goes to.",
+            "The server refuses the upload (status 405). Check the address of the upload.",
         );
         check(
             FailureReason::ServerLostBytes {
@@ -190,7 +190,7 @@ mod tests {
                 attempts: 3,
                 last: WaitReason::NotTus { status: 200 },
             },
-            "Given up after 3 attempts. Something other than the upload server answers (status 200).",
+            "The upload failed after 3 attempts. Something other than the upload server answers (status 200).",
         );
     }
 }
