@@ -1,4 +1,4 @@
-//! Puts the worker's script without its comments and indentation beside the program, which carries it with it.
+//! Copies the worker's script without comments and indentation into the build folder, for embedding.
 
 use std::path::Path;
 use std::{env, fs};
@@ -8,8 +8,8 @@ const SCRIPT: &str = "src/browser/spool/worker.js";
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed={SCRIPT}");
     let script = fs::read_to_string(SCRIPT)?;
-    // Whole lines only: telling a comment from a text would take more than this. The script has no texts of several
-    // lines.
+    // Whole lines only: distinguishing a comment from a string would need a parser. The script has no strings of
+    // several lines.
     let lines = script.lines().map(str::trim);
     let code = lines.filter(|it| !it.is_empty() && !it.starts_with("//") && !it.starts_with("/**"));
     let code: Vec<_> = code.collect();

@@ -13,7 +13,7 @@ scripts/setup.sh run
 scripts/pages.sh
 
 mkdir -p target/release
-# Another clone may share the cache: it must not replace a program before it is copied.
+# Another clone may share the cache and must not replace a program before it is copied.
 exec 9>"$CACHE/release.lock"
 
 # build PROGRAM NAME FOLDER...: builds a program from these folders.

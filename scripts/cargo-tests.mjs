@@ -1,5 +1,5 @@
-// Runs the workspace's native tests, several test programs in parallel, because they mostly wait. The output of a program
-// is printed when it has ended.
+// Runs the workspace's native tests, several test programs in parallel, because they mostly wait. The output of a
+// program is printed when it has ended.
 //
 //   node scripts/cargo-tests.mjs              all tests, and the examples in the documentation
 //   node scripts/cargo-tests.mjs postgres     on PostgreSQL: the tests whose database is configurable
@@ -15,7 +15,7 @@ const WORKSPACE = ['--locked', '--workspace'];
 /** Number of parallel programs: one per core, although each has a thread per core, because half of them wait. At most four S3 servers. */
 const AT_A_TIME = Math.min(cpus().length, 4);
 
-/** Takes longest, mostly waiting, so it starts first. */
+/** Takes longest, mostly waiting, so this program starts first. */
 const LONGEST = 'replicas';
 
 /** A program that hangs fails instead of holding up the run; the longest takes three minutes. */

@@ -1,6 +1,6 @@
-// Runs the unit tests of a crate without I/O, built for wasm32-unknown-unknown, and verifies that it does no I/O: the module
-// must have no imports, so it can use no clock, no file and no socket. The only exception is the seed that proptest
-// requests from getrandom. It is constant, so that a run is reproducible.
+// Runs the unit tests of a crate without I/O, built for wasm32-unknown-unknown, and verifies that it does no I/O: the
+// module must have no imports, so it can use no clock, no file and no socket. The only exception is the seed that
+// proptest requests from getrandom. It is constant, so that a run is reproducible.
 //
 // Cargo calls this as its runner: node wasm-test-runner.mjs FILE [TEST ARGUMENTS]. The target cannot print: to read the
 // message of a failed test, run it natively.

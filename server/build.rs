@@ -34,7 +34,7 @@ fn main() -> io::Result<()> {
     fs::create_dir_all(&out)?;
     let release = variable("PROFILE")? == "release";
 
-    // Because of a watched folder that is not there Cargo would build the crate anew every time.
+    // With a watched folder that does not exist, Cargo would rebuild the crate every time.
     if !dist.exists() {
         let _ = fs::create_dir(&dist);
     }
@@ -61,7 +61,7 @@ fn variable(name: &str) -> io::Result<String> {
     std::env::var(name).map_err(|error| io::Error::other(format!("{name}: {error}")))
 }
 
-/// All files under `folder`, by their path below `root` with slashes.
+/// Returns all files under `folder`, by their path below `root` with slashes.
 fn list(root: &Path, folder: &Path, files: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
     println!("cargo:rerun-if-changed={}", folder.display());
     for item in fs::read_dir(folder)? {
@@ -77,7 +77,7 @@ fn list(root: &Path, folder: &Path, files: &mut Vec<(String, Vec<u8>)>) -> io::R
             .components()
             .map(|part| part.as_os_str().to_string_lossy())
             .collect();
-        // Such as Trunk's `.stage` and editors' leftovers.
+        // Hidden files, such as Trunk's `.stage` and temporary files of editors.
         if !parts.iter().any(|part| part.starts_with('.')) {
             files.push((parts.join("/"), fs::read(&path)?));
         }

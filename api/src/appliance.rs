@@ -18,7 +18,7 @@ pub struct Appliance {
     /// The growing file; absent while the recorder does not record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<GrowingFile>,
-    /// Why it cannot record, or the last error, in a sentence.
+    /// Reason why it cannot record, or the last error, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
     /// Code of `problem`, for programs.
@@ -99,7 +99,7 @@ pub enum RecorderState {
     Recording,
 }
 
-/// Why the recorder cannot record, or its last error.
+/// Reason why the recorder cannot record, or its last error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -151,11 +151,11 @@ pub struct Forwarding {
     /// File name of the recording that is being sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
-    /// Its durable bytes on the central server.
+    /// Durable bytes of that recording on the central server.
     pub sent_bytes: u64,
-    /// Its current size in bytes.
+    /// Current size of that recording in bytes.
     pub size_bytes: u64,
-    /// Why it cannot be sent, in a sentence.
+    /// Reason why it cannot be sent, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_event_reads_back() {
+    fn events_round_trip() {
         let session = r#"{"id":"s","user_id":"u","app_id":"a","status":"running","recording_policy":"auto",
             "auto_record":true,"created_at":"2026-11-21T09:30:00.000Z"}"#;
         let recording = r#"{"id":"r","session_id":"s","user_id":"u","filename":"f.webm","size_bytes":1,

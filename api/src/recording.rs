@@ -192,10 +192,10 @@ pub struct DeleteRecordings {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Unforwarded {
-    /// They are kept: the deletion fails with `not_forwarded`.
+    /// Keeps these recordings: the deletion fails with `not_forwarded`.
     #[default]
     Keep,
-    /// They are deleted.
+    /// Deletes these recordings as well.
     Delete,
 }
 

@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rule_reads_back_from_audit_detail() {
+    fn rule_round_trips_through_audit_detail() {
         for (rule, text) in [
             (DeletionRule::Age(30), "older than 30 days"),
             (

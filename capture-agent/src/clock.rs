@@ -1,4 +1,4 @@
-//! Clocks. Clippy forbids other access to the time.
+//! The agent's clocks. Clippy forbids access to the time elsewhere.
 
 use std::time::Duration;
 

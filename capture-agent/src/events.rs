@@ -23,7 +23,7 @@ impl Events {
     /// Writes a step; progress only when bytes became durable.
     pub(crate) fn step(&mut self, step: &Step) {
         let event = match step {
-            Step::RecoveredFile(recovered) => of_leftover(recovered),
+            Step::RecoveredFile(recovered) => describe_recovered(recovered),
             Step::Begun { mode, encoder } => json!({
                 "event": "begun",
                 "width": mode.width,
@@ -74,7 +74,7 @@ fn of_finished(finished: &Finished) -> Value {
     })
 }
 
-fn of_leftover(recovered: &RecoveredFile) -> Value {
+fn describe_recovered(recovered: &RecoveredFile) -> Value {
     let (name, outcome, reason) = match recovered {
         RecoveredFile::Finished(finished) => {
             let mut event = of_finished(finished);

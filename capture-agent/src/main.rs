@@ -37,8 +37,8 @@ struct Cli {
 enum Command {
     /// List capture devices, their input signals, and the encoders that work
     ///
-    /// Queries every /dev/videoN for its formats and, on an HDMI receiver, for its input signal. Nothing is changed, so it is
-    /// safe while another program captures. Then encodes a few frames with each H.264 encoder.
+    /// Queries every /dev/videoN for its formats and, on an HDMI receiver, for its input signal. Nothing is changed, so
+    /// it is safe while another program captures. Then encodes a few frames with each H.264 encoder.
     #[command(after_help = EXIT_CODES)]
     Probe {
         /// Write JSON instead of text
@@ -62,8 +62,8 @@ enum Command {
     },
     /// Record into one file, without a server
     ///
-    /// Stops after --seconds or at Ctrl-C; the file is an ordinary MP4 either way. Unfinished files of an earlier run in the
-    /// same folder are finished first.
+    /// Stops after --seconds or at Ctrl-C; the file is an ordinary MP4 either way. Unfinished files of an earlier run
+    /// in the same folder are finished first.
     #[command(after_help = RECORD_EXIT_CODES)]
     Record {
         /// Source: test, or v4l2:/dev/video0
@@ -171,7 +171,7 @@ fn run_server(file: Option<&Path>) -> anyhow::Result<ExitCode> {
 
 fn run_record(order: &Order, json: bool) -> anyhow::Result<ExitCode> {
     let stopped = Arc::new(AtomicBool::new(false));
-    record::stop_on_signal(Arc::clone(&stopped)).context("signals cannot be waited for")?;
+    record::stop_on_signal(Arc::clone(&stopped)).context("cannot wait for signals")?;
     let (mut shown, mut events) = (Shown::default(), Events::default());
     let recorded = record::record(order, &stopped, |step| {
         if json {

@@ -24,7 +24,7 @@ impl Default for Shown {
 impl Shown {
     pub(crate) fn step(&mut self, step: &Step) {
         match step {
-            Step::RecoveredFile(recovered) => self.line(&of_leftover(recovered)),
+            Step::RecoveredFile(recovered) => self.line(&describe_recovered(recovered)),
             Step::Begun { mode, encoder } => {
                 let how = encoder.unwrap_or("as it comes");
                 self.line(&format!("recording {mode}, {how}; Ctrl-C stops"));
@@ -66,10 +66,10 @@ fn write(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-fn of_leftover(recovered: &RecoveredFile) -> String {
+fn describe_recovered(recovered: &RecoveredFile) -> String {
     match recovered {
         RecoveredFile::Finished(finished) => format!(
-            "finished what an earlier run left: {} ({})",
+            "finished the recording of an earlier run: {} ({})",
             finished.name,
             seconds(finished.duration_ms)
         ),
@@ -80,13 +80,13 @@ fn of_leftover(recovered: &RecoveredFile) -> String {
     }
 }
 
-/// `1:02:03`.
+/// Formats a duration: `1:02:03`.
 pub(crate) fn seconds(ms: u64) -> String {
     let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
     format!("{hours}:{minutes:02}:{seconds:02}")
 }
 
-/// `12.3 MB`.
+/// Formats a size: `12.3 MB`.
 pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10)
 }

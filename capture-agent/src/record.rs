@@ -1,4 +1,4 @@
-//! One recording into one file, without a server: for a first try, and for scripts.
+//! Records into one file, without a server: for a first try, and for scripts.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -276,7 +276,7 @@ impl Run {
             }
         }
         let dropped = self.pipeline.dropped() + self.writer.handle().progress().dropped_frames;
-        // In this order: the pipeline ends first, then the writer finishes.
+        // The order matters: the pipeline ends first, then the writer finishes.
         drop(self.pipeline);
         drop(self.writer);
         for message in self.messages.try_iter() {
@@ -299,7 +299,7 @@ impl Run {
     }
 }
 
-/// Stops at the first Ctrl-C or SIGTERM; the second exits immediately, which costs no more than a power cut.
+/// Stops at the first Ctrl-C or SIGTERM; the second ends the process immediately, which costs no more than a power cut.
 ///
 /// # Errors
 ///

@@ -191,7 +191,7 @@ fn killed_recording_is_finished_by_next_run() {
 
     let text = said(&run(&folder, &["--seconds", "1", "-o", "c.mp4"]), 0);
     assert!(
-        text.contains("finished what an earlier run left: a.mp4"),
+        text.contains("finished the recording of an earlier run: a.mp4"),
         "{text}"
     );
     assert_eq!(names(&folder), ["a.mp4", "b.mp4", "c.mp4"]);

@@ -11,7 +11,7 @@ use sortie_capture_agent::signal::{Reading, Signal};
 use sortie_capture_agent::source::Source;
 use sortie_capture_agent::writer::Finished;
 
-/// Generous, because the machine may be busy.
+/// Generous limit, because the machine may be busy.
 const LONG: Duration = Duration::from_secs(120);
 
 fn start(folder: &Path, change: impl FnOnce(&mut Setup)) -> (Recorder, mpsc::Receiver<Event>) {

@@ -1,8 +1,8 @@
-// Owner of a recording. On a shared computer only the owner is offered the copy that a crash has left.
+// Owner of a recording. On a shared computer, the copy that a crash has left is offered to its owner only.
 
 import { RecorderError } from './loading.js';
 
-/** Longest time to an answer of the server. */
+/** Timeout of a request to the server. */
 const TIMEOUT_MS = 20_000;
 
 /**
@@ -43,7 +43,7 @@ export async function get(server, path, token, signal) {
     const timeout = AbortSignal.timeout(TIMEOUT_MS);
     const headers = { ...(token && { authorization: `Bearer ${token}` }), ...(body && { 'content-type': 'application/json' }) };
     try {
-      // Safari before 17.4 cannot combine signals; the caller's own takes precedence.
+      // Safari before 17.4 cannot combine signals; the caller's signal takes precedence.
       const ends = signal && AbortSignal.any ? AbortSignal.any([signal, timeout]) : signal ?? timeout;
       return await fetch(server.replace(/\/+$/, '') + url, { method, headers, body, credentials: 'same-origin', signal: ends });
     } catch (cause) {

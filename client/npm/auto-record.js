@@ -50,7 +50,7 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
         const ordered = (order) => (order === 'start' ? record() : resolve());
         const failed = (error) => {
           onError(typed(error));
-          // The session is unknown or another user's: the watch ends, and the recording with it.
+          // The session is unknown or belongs to another user: the watch ends, and the recording with it.
           if (error.code === 'refused') refused = error;
         };
         watcher = new SessionWatcher(options, ordered, failed);

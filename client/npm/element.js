@@ -70,7 +70,7 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
   }
 
   connectedCallback() {
-    // Texts may be attributes, which are set by now.
+    // The attributes that contain the texts are set by now.
     this.#show();
   }
 
@@ -100,7 +100,7 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
     }
   }
 
-  /** `error` does not bubble: the page would take it for the error of a script. */
+  /** `error` does not bubble: the page would mistake it for the error of a script. */
   #send(name, detail) {
     const rises = name !== 'error';
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: rises, composed: rises }));
@@ -147,7 +147,7 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
     else if (state === 'recording') this.#say(this.#text(recorder.progress.waiting?.reason === 'offline' ? 'offline' : 'recording'));
   }
 
-  /** Sets the text of the status, a live region: an unchanged text must not be read out again. */
+  /** Sets the text of the status, a live region: screen readers must not announce an unchanged text again. */
   #say(text) {
     const { status } = this.#parts;
     if (status.textContent !== text) status.textContent = text;

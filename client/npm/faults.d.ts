@@ -41,7 +41,7 @@ export interface FaultCounts {
 
 export interface InjectedFaults {
   readonly counts: FaultCounts;
-  /** Replaces all faults; those that are not named are switched off. */
+  /** Replaces all faults; omitted ones are switched off. */
   set(faults: Faults): void;
   /** Removes all faults. */
   restore(): void;

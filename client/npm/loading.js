@@ -41,7 +41,7 @@ class Module {
   }
 
   /**
-   * Calls `use` with the exports, without a wait once they are loaded: a screen may only be asked for while a click is
+   * Calls `use` with the exports, synchronously once they are loaded: a screen may only be requested while a click is
    * being handled.
    */
   async call(use) {
@@ -68,7 +68,7 @@ class Module {
       const response = await program;
       if (response instanceof Response) {
         if (!response.ok) throw new TypeError(`the answer was ${response.status}`);
-        // Servers of single-page apps answer so for every file that does not exist.
+        // Servers of single-page apps answer like this for every file that does not exist.
         if (response.headers.get('content-type')?.startsWith('text/html')) {
           advice += ' With Vite\'s development server, add optimizeDeps: { exclude: [\'sortie-recorder\'] } to vite.config.';
           throw new TypeError('the answer was a web page');
@@ -106,7 +106,7 @@ function place(beside) {
   return beside.pathname.includes('/.vite/deps/') ? new URL(`../../sortie-recorder/${name}`, beside) : beside;
 }
 
-// Bundlers look for exactly these expressions: `import('…')` and `new URL('…', import.meta.url)`.
+// Bundlers recognise exactly these expressions: `import('…')` and `new URL('…', import.meta.url)`.
 const core = new Module(() => import('./core.js'), () => new URL('./core_bg.wasm', import.meta.url));
 const later = new Module(() => import('./later.js'), () => new URL('./later_bg.wasm', import.meta.url));
 const sessionWatcher = new Module(
@@ -119,7 +119,7 @@ export function load({ wasm, laterWasm, baseUrl } = {}) {
   if (baseUrl !== undefined && baseUrl !== null && typeof document !== 'undefined') {
     try {
       const url = new URL(baseUrl, document.baseURI);
-      // It names a folder, with or without the slash.
+      // The option names a folder, with or without the slash.
       if (!url.pathname.endsWith('/')) url.pathname += '/';
       folder ??= url;
     } catch {
@@ -134,13 +134,13 @@ export function load({ wasm, laterWasm, baseUrl } = {}) {
 /** Calls into the recorder. */
 export const inCore = (use) => core.call(use);
 
-/** Calls what uploads recoverable recordings and files. */
+/** Calls the module that uploads recoverable recordings and files. */
 export const inLater = (use) => later.call(use);
 
-/** Calls what watches a session. */
+/** Calls the module that watches a session. */
 export const inSessionWatcher = (use) => sessionWatcher.call(use);
 
-/** Makes one file of a recording's parts. */
+/** Calls the module that makes one file of a recording's parts. */
 export const playable = (parts) => files.call((exports) => exports.playable(parts));
 
 /** Turns an error of a WebAssembly module, a plain one with a name, into a {@link RecorderError}. */

@@ -51,7 +51,7 @@ function warnOfUnknown(options) {
 
 function isSource(value) {
   if (typeof value === 'string') return value === 'screen' || value === 'camera';
-  // A server has no such classes, and records nothing.
+  // A server has no such classes, and does not record.
   const isA = (name) => globalThis[name] === undefined || value instanceof globalThis[name];
   return typeof value === 'function' || (typeof value === 'object' && (isA('HTMLCanvasElement') || isA('MediaStream')));
 }

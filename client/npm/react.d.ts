@@ -34,7 +34,7 @@ export interface UseRecorder {
 }
 
 /**
- * Records, one recording after the other.
+ * Records one recording after the other.
  *
  * Works on a server, under StrictMode and with hot reloading. When the component is unmounted permanently, its
  * recording is stopped and uploaded to the end.

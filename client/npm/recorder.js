@@ -4,7 +4,7 @@ import { hashOf, subjectOf, userOf } from './account.js';
 import { inCore, lazily, load, typed } from './loading.js';
 import { check, wrongState } from './options.js';
 
-/** `aborted` settles `finished`; the page receives no such event. */
+/** `aborted` settles `finished`; the page receives no event for it. */
 const EVENTS = ['statechange', 'progress', 'warning', 'stopped', 'done', 'error', 'aborted'];
 const NOTHING_YET = Object.freeze({
   recorded: 0, safeUntil: 0, sizeBytes: 0, safeBytes: 0, pendingBytes: 0, bitrate: 0, spool: 'memory', waiting: null,
@@ -27,12 +27,12 @@ export class Recorder extends EventTarget {
     super();
     check(options, { needsSource: true });
     this.#finished = new Promise((resolve, reject) => { this.#settle = { resolve, reject }; });
-    // Events report the same to a page that does not read it.
+    // A page may ignore `finished`, because events report the same.
     this.#finished.catch(() => {});
     this.#options = { ...options };
     this.#owner = options.owner || undefined;
     if (typeof options.source !== 'function') this.#source = options.source;
-    // A click should find it loaded. The first call reports a failure.
+    // A click should find the module loaded. The first call reports a failure.
     if (typeof document !== 'undefined') load().catch(() => {});
   }
 
@@ -58,7 +58,7 @@ export class Recorder extends EventTarget {
         check({ ...this.#options, source: this.#source }, { needsSource: true });
         if (typeof this.#source === 'function') throw new TypeError('source must not return another function');
       } catch (error) {
-        // The next start calls it again.
+        // The next start calls the source function again.
         this.#source = undefined;
         throw error;
       } finally {
@@ -98,7 +98,7 @@ export class Recorder extends EventTarget {
     const { getToken } = this.#options;
     const made = new Core({
       ...this.#options,
-      // `abort` may come before the source is known.
+      // `abort` may be called before the source is known.
       source: this.#source ?? 'screen',
       owner: this.#owner,
       getToken: getToken && (() => this.#getToken()),
@@ -125,7 +125,7 @@ export class Recorder extends EventTarget {
     // Before the source function has returned, stopping cancels the start.
     if (this.#asking) this.abort().catch(() => {});
     const stopped = this.#call('stop', sessionEnded);
-    // A page that is closed does not wait for it. `finished` and the events report the same.
+    // A page that is being closed does not wait for the promise. `finished` and the events report the same.
     stopped.catch(() => {});
     return stopped;
   }

@@ -1,4 +1,4 @@
-// Recoverable recordings and files: searched for and uploaded. Imported when it is first needed.
+// Finds and uploads recoverable recordings, and uploads files. Imported when it is first needed.
 
 import { aborted, get, hashOf, subjectOf, userOf } from './account.js';
 import { RecorderError, inLater } from './loading.js';

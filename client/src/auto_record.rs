@@ -24,8 +24,8 @@ pub(crate) struct AutoRecordTrigger {
 }
 
 impl AutoRecordTrigger {
-    /// Takes the session's state. A repeated state results in no order: a recording that the user stopped, or that failed,
-    /// does not start again.
+    /// Records the session's state and returns the resulting order. A repeated state results in no order: a recording
+    /// that the user stopped, or that failed, does not start again.
     pub(crate) fn take(&mut self, session: &SessionNow) -> Option<SessionOrder> {
         if session.has_ended {
             return self.end();
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn start_is_ordered_per_activation_and_end_once() {
+    fn start_is_ordered_once_per_activation_and_end_once() {
         let mut auto = AutoRecordTrigger::default();
         for (has_ended, auto_record, expected) in [
             (false, false, None),

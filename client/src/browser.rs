@@ -44,7 +44,7 @@ extern "C" {
     #[wasm_bindgen(js_namespace = performance, js_name = now)]
     fn now_ms() -> f64;
 
-    // All of this needs a page. web-sys would look the objects up, and check their types, with every call.
+    // All of this requires a page. web-sys would look up the objects, and check their types, with every call.
     #[wasm_bindgen(thread_local_v2, js_name = window)]
     static WINDOW: Window;
     #[wasm_bindgen(thread_local_v2, js_name = document)]

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_browsers_names_become_ours() {
+    fn exception_names_map_to_errors() {
         check(
             "NotAllowedError",
             RecorderError::PermissionDenied(Device::Camera),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_moves_to_the_device_that_made_it() {
+    fn error_names_the_device_that_caused_it() {
         let camera = RecorderError::NoDevice(Device::Camera);
         assert_eq!(
             camera.with(Device::Microphone),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_says_what_to_do() {
+    fn error_messages_say_what_to_do() {
         assert_eq!(
             RecorderError::NoDevice(Device::Microphone).to_string(),
             "No microphone was found. Connect one and try again."

@@ -11,8 +11,8 @@ pub enum Event {
     Progress(Progress),
     /// A problem that does not end the recording.
     Warning(Warning),
-    /// Recording has ended, and why; the remaining bytes are being uploaded. Sent once, and not if the recording could
-    /// not begin.
+    /// Recording has ended, with the reason; the remaining bytes are being uploaded. Sent once, and not if the
+    /// recording could not begin.
     Stopped(StopReason),
     /// The server holds every byte. The last event.
     Done(Done),
@@ -37,11 +37,11 @@ pub struct Progress {
     pub pending_bytes: u64,
     /// Storage of the bytes that are not acknowledged.
     pub storage: SpoolStorage,
-    /// Why nothing is being sent, if so. No byte is lost meanwhile.
+    /// Reason why nothing is being sent, if so. No byte is lost meanwhile.
     pub waiting: Option<Waiting>,
 }
 
-/// Why the upload waits. No byte is lost: all are kept and sent later.
+/// Reason why the upload waits. No byte is lost: all are kept and sent later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {
     /// The browser reports that there is no network.

@@ -1,8 +1,8 @@
 //! Joins the front matter of a recording with bytes from its middle into a well-formed file.
 //!
-//! Bytes from the middle of a cluster or fragment are no elements or boxes: a reader takes the first of them for a size
-//! and may skip everything behind it. A filler, an EBML Void element or an MP4 `free` box, covers the bytes up to the
-//! next cluster or fragment.
+//! Bytes from the middle of a cluster or fragment are no elements or boxes: a reader would interpret the first of them
+//! as a size and might skip everything behind it. A filler, an EBML Void element or an MP4 `free` box, covers the bytes
+//! up to the next cluster or fragment.
 
 /// Overlap of two search windows, so that a start across their border is found.
 pub(crate) const OVERLAP: usize = 7;
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_within_a_frame_are_no_start() {
+    fn identifiers_within_a_frame_are_not_recognised() {
         let cluster = b"\x1f\x43\xb6\x75\x01\xff\xff\xff\xff\xff\xff\xff";
         let bytes = [&cluster[..], b"\xa3\x81", cluster, b"\xe7\x81\0"].concat();
         assert_eq!(Format::Ebml.media_start(&bytes), Some(14));
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn filler_refuses_a_length_that_has_no_size() {
+    fn filler_refuses_an_unencodable_length() {
         assert_eq!(Format::Ebml.filler(u64::MAX), None);
         assert_eq!(Format::Ebml.filler((1 << 56) - 1), None);
         assert_eq!(Format::Mp4.filler(u64::MAX), None);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_front_has_no_format() {
+    fn format_of_unknown_front_matter_is_none() {
         for front in [&b""[..], b"\x1a\x45\xdf", b"RIFF....AVI "] {
             assert_eq!(Format::of(front), None);
         }

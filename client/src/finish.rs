@@ -1,9 +1,9 @@
-//! Makes a file that plays, seeks and has a duration from the bytes of a recording. The bytes stay where they are; only
+//! Creates a file that plays, seeks and has a duration from the bytes of a recording. The bytes are not copied; only
 //! the front of the file is held in memory.
 
 use sortie_media::{HEAD_ROOM, Indexer, Options};
 
-/// All patches lie before the first cluster or fragment: in our head or shortly behind it.
+/// All patches lie before the first cluster or fragment: in the head that this library adds, or shortly behind it.
 const FRONT_BYTES: usize = 256 * 1024;
 
 /// Contents of the file: `front`, the stream from `from` up to `to`, `end`.
@@ -16,7 +16,7 @@ pub(crate) struct File {
     pub(crate) mime_type: &'static str,
 }
 
-/// Takes the stream in order.
+/// Processes the stream in order.
 pub(crate) struct Finisher {
     indexer: Indexer,
     front: Vec<u8>,
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_bytes_make_no_file() {
+    fn bytes_without_a_picture_make_no_file() {
         for stream in [&b""[..], b"hello, this is text", &[0x1a, 0x45, 0xdf, 0xa3]] {
             let mut finisher = Finisher::new(stream.len() as u64);
             finisher.push(stream);

@@ -1,8 +1,8 @@
 //! Bindings for JavaScript: classes, plain objects and real `Error`s.
 //!
-//! The npm package has four WebAssembly modules, each built from this crate with one feature: `js-recorder` is all that a
-//! page needs to record, `js-recovery` uploads recoverable recordings and files, `js-session-watcher` follows a session,
-//! and `js-playable` turns a recoverable recording into a playable file. The bindings decide nothing.
+//! The npm package has four WebAssembly modules, each built from this crate with one feature: `js-recorder` is all that
+//! a page needs to record, `js-recovery` uploads recoverable recordings and files, `js-session-watcher` follows a
+//! session, and `js-playable` turns a recoverable recording into a playable file. The bindings decide nothing.
 
 mod error;
 #[cfg(feature = "js-recorder")]

@@ -26,12 +26,11 @@
 //! # }
 //! ```
 //!
-//! It changes no recorded byte and reads no more of a container than where the next cluster or fragment begins, makes no
+//! It changes no recorded byte, reads no more of a container than the start of the next cluster or fragment, makes no
 //! decision about sending (`sortie_tus::client` does), and draws nothing.
 //!
-//! The modules that decide something are pure and compile everywhere; those that touch the browser exist on
-//! `wasm32` only. With the features `js-recorder`, `js-recovery` and `js-playable` the crate exports bindings for
-//! JavaScript.
+//! The modules that make decisions are pure and compile everywhere; those that use the browser exist on `wasm32` only.
+//! With the features `js-recorder`, `js-recovery` and `js-playable` the crate exports bindings for JavaScript.
 
 // The following modules serve the browser; native builds use them in tests only.
 #[cfg(any(target_arch = "wasm32", test))]

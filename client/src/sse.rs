@@ -1,6 +1,6 @@
 //! Parser of server-sent events (WHATWG HTML, 9.2.6) that takes bytes in any split.
 
-/// Longest event that is kept; ours are shorter.
+/// Size limit of an event; our server's events are shorter.
 const EVENT_MAX: usize = 256 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) struct ServerSentEvent {
 #[derive(Debug, Default)]
 pub(crate) struct EventReader {
     line: Vec<u8>,
-    /// The last byte was a CR; an LF after it belongs to it.
+    /// Whether the last byte was a CR; an LF after it belongs to the same line end.
     after_cr: bool,
     began: bool,
     name: String,
@@ -23,7 +23,7 @@ pub(crate) struct EventReader {
 }
 
 impl EventReader {
-    /// Takes the bytes that arrived and returns the events that are complete.
+    /// Adds bytes and returns the events that are complete.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<ServerSentEvent> {
         let mut events = Vec::new();
         for byte in bytes {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_read_as_the_standard_says() {
+    fn events_are_parsed_like_in_the_standard() {
         check(
             "event: hello\ndata: {}\nretry: 2000\n\n",
             &[("hello", "{}")],
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_line_takes_no_endless_memory() {
+    fn endless_line_takes_bounded_memory() {
         let mut reader = EventReader::default();
         for _ in 0..100 {
             assert!(reader.push(&[b'x'; 10_000]).is_empty());

@@ -57,7 +57,7 @@ impl fmt::Display for State {
     }
 }
 
-/// Why a recording stopped.
+/// Reason why a recording stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StopReason {
     /// The user or the page called stop.

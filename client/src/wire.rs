@@ -1,7 +1,7 @@
 //! Fields of our server's answers that the recorder reads.
 //!
-//! The browser parses JSON. A parser with the types of `sortie-api` would be a quarter of what a page fetches; a test
-//! compares both.
+//! The browser parses JSON. A parser with the types of `sortie-api` would make up a quarter of the code that a page
+//! fetches; a test compares both.
 
 /// JSON object.
 pub(crate) trait Fields {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_read_as_the_api_writes_it() {
+    fn session_is_parsed_as_the_api_serialises_it() {
         use SessionStatus::{Creating, Expired, Failed, Running, Stopped};
         for status in [Creating, Running, Stopped, Expired, Failed] {
             for auto_record in [false, true] {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_of_events_are_the_apis() {
+    fn event_names_match_the_api() {
         let event = Event::Session(Box::new(session(SessionStatus::Running, true)));
         assert_eq!(event.name(), crate::auto_record::SESSION_EVENT);
         let deleted = sortie_api::DeletedSession { id: "s".to_owned() };
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_started_recording_is_read_as_the_api_writes_it() {
+    fn started_recording_is_parsed_as_the_api_serialises_it() {
         let started = RecordingStarted {
             recording_id: "r".to_owned(),
             status: RecordingStatus::Recording,
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn request_bodies_are_read_by_the_api() {
+    fn request_bodies_are_parsed_by_the_api() {
         let new: NewSession = serde_json::from_str(NEW_SESSION).unwrap();
         assert_eq!((new.app_id.as_str(), new.user_id), ("record", None));
         assert_eq!(new.status, None);

@@ -1,4 +1,4 @@
-//! Tests of the JavaScript class, used as a script would.
+//! Tests of the JavaScript class, called as from a script.
 #![cfg(all(target_arch = "wasm32", feature = "js-recorder"))]
 
 mod support;
@@ -95,7 +95,7 @@ async fn script_records_a_canvas() {
 }
 
 #[wasm_bindgen_test]
-async fn failures_are_real_errors() {
+async fn failures_are_error_objects() {
     let server = Server::open();
     server.refuse_start(403, "This is not your session.");
     let canvas = TestCanvas::new(true);

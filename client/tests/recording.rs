@@ -188,7 +188,7 @@ async fn length_limit_ends_the_recording_normally() {
 async fn hidden_page_flushes_the_encoder() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
-    // Without a flush by the page the first chunk would come after a minute.
+    // Without a flush by the page, the first chunk would arrive after a minute.
     let options = Options {
         timeslice_ms: 60_000,
         ..Options::new(Target::server(""))

@@ -1,4 +1,4 @@
-//! Silent encoders. In a page of their own, because Chromium's encoder stays stuck afterwards.
+//! Silent encoders. Run in a separate page, because Chromium's encoder stays stuck afterwards.
 #![cfg(target_arch = "wasm32")]
 
 mod support;

@@ -28,7 +28,7 @@ fn is_live(stream: &MediaStream) -> bool {
 }
 
 #[wasm_bindgen_test]
-async fn camera_and_microphone() {
+async fn camera_and_microphone_are_recorded() {
     let server = Server::open();
     let source = Source::camera()
         .with_microphone(true)

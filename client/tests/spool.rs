@@ -42,7 +42,7 @@ async fn record(canvas: &TestCanvas, options: Options) -> Heard {
 }
 
 /// Records until at least 500 ms are unsent, and drops the recorder as a closed page does.
-async fn leave_behind(server: &Server, owner: &str) -> u64 {
+async fn leave_recoverable(server: &Server, owner: &str) -> u64 {
     let canvas = TestCanvas::new(true);
     let heard = record(&canvas, options(owner)).await;
     let before = heard.progress(|it| it.safe_bytes > 0).await;
@@ -64,7 +64,7 @@ async fn leave_behind(server: &Server, owner: &str) -> u64 {
 #[wasm_bindgen_test]
 async fn recoverable_recording_is_uploaded_to_its_end() {
     let server = Server::open();
-    let size = leave_behind(&server, "ann").await;
+    let size = leave_recoverable(&server, "ann").await;
     assert!(
         left("bob").await.is_empty(),
         "bob was offered ann's recording"
@@ -93,7 +93,7 @@ async fn recoverable_recording_is_uploaded_to_its_end() {
 #[wasm_bindgen_test]
 async fn recording_ended_by_the_server_is_uploaded_as_a_new_one() {
     let server = Server::open();
-    leave_behind(&server, "carl").await;
+    leave_recoverable(&server, "carl").await;
     server.close_upload();
     let found = left("carl").await;
     assert_eq!(found[0].on_server(), OnServer::Closed);
@@ -113,7 +113,7 @@ async fn rest_of_an_ended_upload_becomes_a_further_part() {
         ..options("hans")
     };
     let heard = record(&canvas, large).await;
-    // The device has then released the first segment.
+    // By then the device has released the first segment.
     let safe = heard.progress(|it| it.safe_bytes > 5 << 20).await;
     go_offline(true);
     heard
@@ -128,7 +128,7 @@ async fn rest_of_an_ended_upload_becomes_a_further_part() {
     let (size, kept) = (found[0].size_bytes(), found[0].kept_bytes());
     assert_eq!(found[0].on_server(), OnServer::Closed);
     assert!(kept < size, "all {size} bytes are on the device");
-    // A saved file says what it lacks, and equals the uploaded file.
+    // A saved file states the missing bytes, and equals the uploaded file.
     assert_eq!(found[0].missing_bytes(), size - kept);
     let saved = bytes_of(&found[0].bytes().await.expect("readable")).await;
     let done = found[0].upload(|_| {}).await.expect("it arrives");
@@ -158,7 +158,7 @@ async fn rest_of_an_ended_upload_becomes_a_further_part() {
 #[wasm_bindgen_test]
 async fn recoverable_recording_can_be_saved_and_discarded() {
     let server = Server::open();
-    leave_behind(&server, "dora").await;
+    leave_recoverable(&server, "dora").await;
     let found = left("dora").await;
     let mut bytes = Vec::new();
     for part in found[0].parts().await.expect("readable") {

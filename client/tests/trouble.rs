@@ -127,7 +127,7 @@ async fn expired_cookie_is_renewed() {
 }
 
 #[wasm_bindgen_test]
-async fn refused_sign_in_is_waited_for_and_ends_nothing() {
+async fn recording_waits_for_a_refused_sign_in() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let heard = record(&canvas, options()).await;
@@ -231,7 +231,7 @@ async fn upload_ended_by_the_server_continues_as_further_parts() {
 }
 
 #[wasm_bindgen_test]
-async fn paused_recorder_whose_upload_was_ended_goes_on_after_the_pause() {
+async fn paused_recorder_continues_in_a_further_part_after_its_upload_ended() {
     let server = Server::open();
     server.set_silence(3);
     let canvas = TestCanvas::new(true);
@@ -268,8 +268,8 @@ async fn paused_recorder_whose_upload_was_ended_goes_on_after_the_pause() {
         _ => None,
     });
     let left_out: u64 = left_out.iter().sum();
-    // An encoder emits its last picture when it is stopped. In the middle of a cluster it plays nowhere; as a keyframe
-    // it has a cluster of its own.
+    // An encoder emits its last picture when it is stopped. In the middle of a cluster this picture cannot be played;
+    // as a keyframe it has a cluster of its own.
     let missing = &encoded[first.len()..];
     match rest {
         [] => assert_eq!(left_out, missing.len() as u64, "{sizes:?}"),
@@ -285,7 +285,7 @@ async fn paused_recorder_whose_upload_was_ended_goes_on_after_the_pause() {
 }
 
 #[wasm_bindgen_test]
-async fn rest_of_a_stopped_recording_goes_on_as_a_part() {
+async fn rest_of_a_stopped_recording_becomes_a_further_part() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let heard = record(&canvas, with_keyframes()).await;
@@ -310,7 +310,7 @@ async fn rest_of_a_stopped_recording_goes_on_as_a_part() {
 }
 
 #[wasm_bindgen_test]
-async fn server_that_ends_every_upload_is_not_asked_for_ever() {
+async fn server_that_ends_every_upload_is_not_retried_forever() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let heard = record(&canvas, options()).await;
@@ -335,7 +335,7 @@ async fn stop_on_the_server_stops_the_recorder() {
 }
 
 #[wasm_bindgen_test]
-async fn busy_server_is_waited_for_before_the_recording_begins() {
+async fn recording_waits_for_a_busy_server_before_it_begins() {
     let server = Server::open();
     server.answer_busy(2);
     let canvas = TestCanvas::new(true);
@@ -360,7 +360,7 @@ async fn busy_server_is_waited_for_before_the_recording_begins() {
 }
 
 #[wasm_bindgen_test]
-async fn tokens_are_asked_for_and_renewed() {
+async fn tokens_are_requested_and_renewed() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let asked = Rc::new(Cell::new(0));
@@ -393,7 +393,7 @@ async fn tokens_are_asked_for_and_renewed() {
 }
 
 #[wasm_bindgen_test]
-async fn no_token_means_no_recording() {
+async fn recording_without_a_token_is_refused() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let authorization = Authorization::bearer(|| async { Err(RenewalFailed::Refused) });
@@ -411,7 +411,7 @@ async fn no_token_means_no_recording() {
 }
 
 #[wasm_bindgen_test]
-async fn the_servers_sentence_reaches_the_person() {
+async fn server_message_is_in_the_error() {
     let server = Server::open();
     server.refuse_start(409, "The session is not running.");
     let canvas = TestCanvas::new(true);
@@ -426,7 +426,7 @@ async fn the_servers_sentence_reaches_the_person() {
 }
 
 #[wasm_bindgen_test]
-async fn a_recording_stopped_before_it_began_is_deleted() {
+async fn recording_stopped_before_its_start_is_deleted() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let heard = record(&canvas, options()).await;

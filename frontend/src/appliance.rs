@@ -12,7 +12,7 @@ pub use list_rows::{ListRow, list_rows};
 
 use crate::format;
 
-/// Describes the input signal: `1920×1080 at 60 fps`, or what is missing.
+/// Describes the input signal: `1920×1080 at 60 fps`, or the missing device or signal.
 pub fn signal(signal: &InputSignal) -> String {
     let words = match signal.state {
         SignalState::NoDevice => "No device",
@@ -29,7 +29,8 @@ pub fn signal(signal: &InputSignal) -> String {
     words.to_owned()
 }
 
-/// `60`, `59.94`. Computed with integers: formatting floats would add more code than this page's list.
+/// Formats frames per second: `60`, `59.94`. Uses integers: formatting floats would add more code than this page's
+/// list.
 fn rate(fps: f64) -> String {
     let hundredths = whole(fps * 100.0);
     let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
@@ -58,10 +59,10 @@ pub fn remedy(state: SignalState) -> Option<&'static str> {
     })
 }
 
-/// Button that starts or stops a recording.
+/// Action of the button that starts or stops a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Button {
-    /// Starts a recording.
+    /// Starts a recording of the input.
     Start,
     /// Disabled start button, with the reason.
     CannotStart(&'static str),
@@ -104,7 +105,7 @@ pub fn session_heading(files: usize, is_growing: bool) -> String {
     format!("One session: {files} file{plural}{more}")
 }
 
-/// Explains missing frames and says what helps.
+/// Explains missing frames and suggests a remedy.
 pub fn dropped(frames: u64, by_disk: u64) -> String {
     let plural = if frames == 1 {
         " is missing"
@@ -152,7 +153,7 @@ pub struct Shares {
     pub recordings: u64,
     /// All other files.
     pub others: u64,
-    /// Free space.
+    /// Free space of the disk.
     pub free: u64,
 }
 
@@ -177,8 +178,8 @@ impl Shares {
         format::percent(self.recordings + self.others, self.total())
     }
 
-    /// Widths of other files and of recordings in a bar of width 1000. A share above zero is at least 4 wide, so that
-    /// it is visible.
+    /// Returns the widths of other files and of recordings in a bar of width 1000. A share above zero is at least 4
+    /// wide, so that it is visible.
     pub fn widths(self) -> (u64, u64) {
         let total = u128::from(self.total().max(1));
         let width = |bytes: u64| {

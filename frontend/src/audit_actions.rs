@@ -33,7 +33,7 @@ pub const ACTIONS: [(&str, &str); 29] = [
     ("token.revoke", "API token revoked"),
 ];
 
-/// Label of an action; `None` for an action of a newer server.
+/// Returns the label of an action; `None` for an action of a newer server.
 pub fn label(action: &str) -> Option<&'static str> {
     let found = ACTIONS.iter().find(|(name, _)| *name == action);
     found.map(|(_, label)| *label)

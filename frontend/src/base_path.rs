@@ -1,13 +1,13 @@
 //! Path prefix of a server behind a reverse proxy.
 
-/// Path below which the server is, as `/record`; empty at the root of a host.
+/// Path of the server, such as `/record`; empty at the root of a host.
 ///
 /// The pages write all paths from the root of the server (`/recordings`, `/api/info`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BasePath(String);
 
 impl BasePath {
-    /// The prefix in the path of the document's base address, which ends with a slash.
+    /// Reads the prefix from the path of the document's base address, which ends with a slash.
     pub fn of_base(path: &str) -> Self {
         Self(path.trim_end_matches('/').to_owned())
     }
@@ -17,12 +17,12 @@ impl BasePath {
         &self.0
     }
 
-    /// The browser's path for a path of the server.
+    /// Converts a path of the server to the browser's path.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.0)
     }
 
-    /// The server's path for a path of the browser; `None` outside of the prefix.
+    /// Converts a path of the browser to the server's path; `None` outside of the prefix.
     pub fn strip<'a>(&self, url: &'a str) -> Option<&'a str> {
         match url.strip_prefix(&self.0)? {
             "" => Some("/"),

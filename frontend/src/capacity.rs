@@ -15,7 +15,7 @@ const NEAR_PERCENT: u8 = 80;
 /// Share of the limit at which the page warns again, in percent.
 const ALMOST_FULL_PERCENT: u8 = 95;
 
-/// How close a recording is to the size limit.
+/// Level of a recording's size relative to the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Below 80 %.
@@ -27,7 +27,7 @@ pub enum Level {
     AlmostFull,
 }
 
-/// Level of a recording of `size_bytes` under a limit of `max_bytes`.
+/// Returns the level of a recording of `size_bytes` under a limit of `max_bytes`.
 pub fn level(size_bytes: u64, max_bytes: u64) -> Level {
     match format::percent(size_bytes, max_bytes) {
         ALMOST_FULL_PERCENT.. => Level::AlmostFull,
@@ -36,7 +36,7 @@ pub fn level(size_bytes: u64, max_bytes: u64) -> Level {
     }
 }
 
-/// Warning at a level; `None` below 80 %.
+/// Returns the warning at a level; `None` below 80 %.
 pub fn warning(level: Level, max_bytes: u64) -> Option<String> {
     let limit = format::size(max_bytes);
     match level {
@@ -77,7 +77,7 @@ impl RateMeter {
         }
     }
 
-    /// Milliseconds until `max_bytes` at the present rate; `None` while the rate is unknown.
+    /// Returns the milliseconds until `max_bytes` at the present rate; `None` while the rate is unknown.
     pub fn left_ms(&self, max_bytes: u64) -> Option<u64> {
         let (first_ms, first_bytes) = *self.samples.front()?;
         let (last_ms, last_bytes) = *self.samples.back()?;
@@ -91,7 +91,7 @@ impl RateMeter {
     }
 }
 
-/// `About 51 min left`; `None` for more than a day.
+/// Formats the remaining time: `About 51 min left`; `None` for more than a day.
 pub fn left_text(left_ms: u64) -> Option<String> {
     let minutes = left_ms / 60_000;
     Some(match (minutes / 60, minutes % 60) {

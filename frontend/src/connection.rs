@@ -19,7 +19,7 @@ pub enum Connection {
     },
     /// The device does not answer; a retry is scheduled.
     Waiting {
-        /// Failed retries.
+        /// Number of failed retries.
         tries: usize,
         /// Seconds until the next retry.
         left_s: u32,
@@ -40,8 +40,8 @@ impl Default for Connection {
 }
 
 impl Connection {
-    /// Advances by one second; returns whether the caller is to probe the device. `has_events` says whether the event
-    /// stream is open.
+    /// Advances by one second; returns whether the caller must probe the device. `has_events`: whether the event stream
+    /// is open.
     pub fn tick(&mut self, has_events: bool) -> bool {
         match self {
             Self::Reachable { quiet_s } => {
@@ -69,14 +69,15 @@ impl Connection {
         }
     }
 
-    /// The device answered or sent an event. Returns whether it was unreachable, so that all data must be loaded again.
+    /// Records that the device answered or sent an event. Returns whether it was unreachable, so that all data must be
+    /// loaded again.
     pub fn on_answer(&mut self) -> bool {
         let was_lost = self.is_unreachable();
         *self = Self::default();
         was_lost
     }
 
-    /// A probe failed.
+    /// Records that a probe failed.
     pub fn on_failure(&mut self) {
         let tries = match *self {
             Self::Reachable { .. } => 0,
@@ -89,7 +90,7 @@ impl Connection {
         };
     }
 
-    /// Skips the waiting time; returns whether the caller is to probe the device.
+    /// Skips the waiting time; returns whether the caller must probe the device.
     pub fn retry_now(&mut self) -> bool {
         match *self {
             Self::Waiting { tries, .. } => *self = Self::Trying { tries },
@@ -120,7 +121,7 @@ impl Connection {
 mod tests {
     use super::*;
 
-    /// Seconds until the next probe.
+    /// Returns the seconds until the next probe.
     fn seconds_until_probe(connection: &mut Connection, has_events: bool) -> u32 {
         (1..1000)
             .find(|_| connection.tick(has_events))

@@ -23,7 +23,7 @@ pub const FULL: u16 = 200;
 pub struct Chart {
     /// One bar for each day, oldest first.
     pub bars: Vec<Bar>,
-    /// Upper end of the scale in bytes: a round day_number that no bar exceeds.
+    /// Upper end of the scale in bytes: a round number that no bar exceeds.
     pub top: u64,
     /// Total of all bars in bytes.
     pub bytes: u64,
@@ -59,7 +59,8 @@ pub fn chart(growth: &[DayUsage], today: &str, days: u16) -> Chart {
     }
 }
 
-/// Days until `free_bytes` are used up at the average rate of the last `days` days; `None` without new recordings.
+/// Returns the days until `free_bytes` are used up at the average rate of the last `days` days; `None` without new
+/// recordings.
 pub fn days_left(chart: &Chart, days: usize, free_bytes: u64) -> Option<u64> {
     let recent = chart.bars.iter().rev().take(days);
     let (count, bytes) = recent.fold((0, 0), |(count, bytes), bar| (count + 1, bytes + bar.bytes));
@@ -82,7 +83,7 @@ fn round_up(bytes: u64) -> u64 {
     u64::MAX
 }
 
-/// Days since 1970-01-01, by Howard Hinnant's algorithm `days_from_civil`.
+/// Returns the days since 1970-01-01, by Howard Hinnant's algorithm `days_from_civil`.
 fn day_number(day: &str) -> Option<i64> {
     let mut parts = day.splitn(3, '-');
     let mut part = || parts.next()?.parse::<i64>().ok();

@@ -17,7 +17,7 @@ pub struct DialogTexts {
     pub action: &'static str,
 }
 
-/// Texts for these recordings: count, size, and whether some are still being recorded.
+/// Returns the texts for these recordings: count, size, and whether some are still being recorded.
 pub fn dialog_texts(recordings: &[Recording]) -> DialogTexts {
     let size = format::size(recordings.iter().map(parts::size_bytes).sum());
     let running = recordings.iter().filter(|row| parts::is_open(row)).count();
@@ -88,7 +88,7 @@ pub fn unforwarded(recordings: &[Recording]) -> Unforwarded {
     }
 }
 
-/// Announcement after `deleted` of `total` recordings were deleted.
+/// Announces that `deleted` of `total` recordings were deleted.
 pub fn outcome(deleted: usize, total: usize) -> String {
     match (deleted, total) {
         (1, 1) => "Recording deleted".to_owned(),

@@ -1,6 +1,6 @@
-//! Durations, size_has_two_or_three_digits and counts as text.
+//! Durations, sizes and counts as text.
 
-/// Duration as a clock: `0:07`, `12:30`, `1:02:03`.
+/// Formats a duration as a clock: `0:07`, `12:30`, `1:02:03`.
 ///
 /// Rounds down, so that a running clock never shows a second early.
 pub fn clock(duration_ms: u64) -> String {
@@ -13,7 +13,7 @@ pub fn clock(duration_ms: u64) -> String {
     }
 }
 
-/// Duration for screen readers, which read `1:02` as a time of day: `1 minute 2 seconds`.
+/// Formats a duration for screen readers, which read `1:02` as a time of day: `1 minute 2 seconds`.
 pub fn duration_words(duration_ms: u64) -> String {
     let seconds = duration_ms / 1000;
     let parts = [
@@ -36,7 +36,7 @@ pub fn duration_words(duration_ms: u64) -> String {
     }
 }
 
-/// Duration as an adjective: `7-second`, `12-minute`, `3-hour`.
+/// Formats a duration as an adjective: `7-second`, `12-minute`, `3-hour`.
 pub fn length(duration_ms: u64) -> String {
     let seconds = duration_ms / 1000;
     match (seconds / 3600, seconds / 60) {
@@ -49,7 +49,7 @@ pub fn length(duration_ms: u64) -> String {
 /// Converts seconds to milliseconds; negative, infinite and NaN values become 0.
 pub fn seconds_to_ms(seconds: f64) -> u64 {
     if seconds.is_finite() && seconds > 0.0 {
-        // The cast saturates for absurd durations.
+        // The cast saturates for huge durations.
         #[expect(clippy::cast_possible_truncation, reason = "saturates")]
         #[expect(clippy::cast_sign_loss, reason = "checked above")]
         let duration_ms = (seconds * 1000.0).round() as u64;
@@ -59,7 +59,7 @@ pub fn seconds_to_ms(seconds: f64) -> u64 {
     }
 }
 
-/// Size in decimal SI units: `812 bytes`, `3.4 MB`, `12 GB`.
+/// Formats a size in decimal SI units: `812 bytes`, `3.4 MB`, `12 GB`.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1000 {
@@ -81,7 +81,7 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// Count with thousands separators: `2,272`.
+/// Formats a count with thousands separators: `2,272`.
 pub fn count(amount: u64) -> String {
     let digits = amount.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
@@ -94,7 +94,7 @@ pub fn count(amount: u64) -> String {
     grouped
 }
 
-/// Size on an axis of round numbers: `2 MB` instead of `2.0 MB`, and `0`.
+/// Formats a size on an axis of round numbers: `2 MB` instead of `2.0 MB`, and `0`.
 pub fn round_size(bytes: u64) -> String {
     match bytes {
         0 => "0".to_owned(),
@@ -102,7 +102,7 @@ pub fn round_size(bytes: u64) -> String {
     }
 }
 
-/// `part` of `total` in percent, 0–100; 100 if `total` is 0.
+/// Returns `part` of `total` in percent, 0–100; 100 if `total` is 0.
 pub fn percent(part: u64, total: u64) -> u8 {
     if total == 0 {
         return 100;

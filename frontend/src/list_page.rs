@@ -14,7 +14,7 @@ pub struct Page<T> {
 }
 
 impl Page<Recording> {
-    /// The row with this ID.
+    /// Returns the row with this ID.
     pub fn row(&self, id: &str) -> Option<&Recording> {
         self.rows.iter().find(|row| row.id == id)
     }
@@ -43,8 +43,7 @@ impl Page<Recording> {
         self.rows.iter().any(crate::parts::is_moving)
     }
 
-    /// Announcement for screen readers of the status changes between this page and `after`. Growing sizes are not
-    /// announced.
+    /// Announces to screen readers the status changes between this page and `after`. Growing sizes are not announced.
     pub fn changes(&self, after: &Self) -> String {
         let sentences = after.rows.iter().filter_map(|row| {
             let old = self.row(&row.id)?;
@@ -71,7 +70,7 @@ pub const ORDERS: [(&str, &str, &str, &str); 6] = [
     ("smallest", "Smallest first", "size", "asc"),
 ];
 
-/// The server's `sort` and `order` for a key of the address; unknown keys select the first order.
+/// Returns the server's `sort` and `order` for a key of the address; unknown keys select the first order.
 pub fn order(key: &str) -> (&'static str, &'static str) {
     let found = ORDERS.iter().find(|(known, ..)| *known == key);
     found.map_or(("", ""), |(_, _, sort, order)| (*sort, *order))

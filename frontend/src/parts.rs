@@ -4,7 +4,7 @@ use sortie_api::{Recording, RecordingStatus};
 
 use crate::format;
 
-/// Bytes of all parts.
+/// Returns the bytes of all parts.
 pub fn size_bytes(recording: &Recording) -> u64 {
     match &recording.parts[..] {
         [] => recording.size_bytes,
@@ -12,7 +12,7 @@ pub fn size_bytes(recording: &Recording) -> u64 {
     }
 }
 
-/// Playing time of all parts in milliseconds.
+/// Returns the playing time of all parts in milliseconds.
 pub fn duration_ms(recording: &Recording) -> u64 {
     match &recording.parts[..] {
         [] => format::seconds_to_ms(recording.duration_seconds),
@@ -23,7 +23,7 @@ pub fn duration_ms(recording: &Recording) -> u64 {
     }
 }
 
-/// `3 parts`; `None` for a recording of one part.
+/// Formats the number of parts: `3 parts`; `None` for a recording of one part.
 pub fn count(recording: &Recording) -> Option<String> {
     (recording.parts.len() > 1).then(|| format!("{} parts", recording.parts.len()))
 }
@@ -61,7 +61,8 @@ impl TimelinePart {
     }
 }
 
-/// The parts in order; a recording without parts is its only one. Parts that cannot be played have no duration.
+/// Returns the parts in order; a recording without parts is its own single part. Parts that cannot be played have no
+/// duration.
 pub fn timeline(recording: &Recording) -> Vec<TimelinePart> {
     let mut start_ms = 0;
     let mut query = |id: &str, part, status, seconds| {
@@ -91,7 +92,7 @@ pub fn timeline(recording: &Recording) -> Vec<TimelinePart> {
         .collect()
 }
 
-/// The next playable part after the one with this ID.
+/// Returns the next playable part after the one with this ID.
 pub fn next<'a>(timeline: &'a [TimelinePart], id: &str) -> Option<&'a TimelinePart> {
     let at = timeline.iter().position(|part| part.id == id)?;
     timeline[at + 1..].iter().find(|part| part.is_playable())

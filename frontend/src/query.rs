@@ -14,7 +14,7 @@ pub fn address(base: &str, parameters: &[(&str, &str)]) -> String {
     address
 }
 
-/// The raw value of a query parameter.
+/// Returns the raw value of a query parameter.
 pub fn parameter<'a>(address: &'a str, name: &str) -> Option<&'a str> {
     let (_, query) = address.split_once('?')?;
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));

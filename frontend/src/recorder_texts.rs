@@ -31,7 +31,7 @@ pub fn is_behind(progress: &Progress) -> bool {
             || progress.recorded_ms.saturating_sub(progress.safe_ms) > LAG_MAX_MS)
 }
 
-/// Position up to which the recording is durable, and the bytes beyond it while the server is unreachable.
+/// Returns the position up to which the recording is durable, and the bytes beyond it while the server is unreachable.
 pub fn safe_until(progress: &Progress) -> String {
     let safe = format!(
         "Safe on the server up to {}",
@@ -47,7 +47,7 @@ pub fn safe_until(progress: &Progress) -> String {
     }
 }
 
-/// Reason why nothing is sent; `None` while the upload makes progress.
+/// Returns the reason why nothing is sent; `None` while the upload makes progress.
 pub fn waiting(progress: &Progress) -> Option<String> {
     let state = match progress.waiting? {
         Waiting::Retry { in_ms } if in_ms < PATIENCE_MS => return None,
@@ -60,7 +60,7 @@ pub fn waiting(progress: &Progress) -> Option<String> {
     })
 }
 
-/// The same for screen readers, without the amount, which changes every second.
+/// Returns the same reason for screen readers, without the amount, which changes every second.
 pub fn waiting_announcement(progress: &Progress) -> &'static str {
     match progress.waiting {
         None => "",
@@ -74,10 +74,10 @@ pub fn waiting_announcement(progress: &Progress) -> &'static str {
     }
 }
 
-/// Reason for the end of the recording, unless the user stopped it on this page.
+/// Returns the reason for the end of the recording, unless the user stopped it on this page.
 pub fn stopped(reason: StopReason) -> Option<&'static str> {
     match reason {
-        // A failure has an error message of its own.
+        // A failure has a separate error message.
         StopReason::User | StopReason::UploadFailed => None,
         StopReason::SharingEnded => Some("Sharing ended, so the recording was finished."),
         StopReason::TrackEnded => Some("The video ended, so the recording was finished."),

@@ -51,7 +51,8 @@ pub fn failure(recording: &Recording) -> String {
         .unwrap_or_else(|| "The recording cannot be played; the server gave no reason.".to_owned())
 }
 
-/// Initials for the round badge: the first letters of the first and the last word, or the first letter alone.
+/// Returns the initials for the round badge: the first letters of the first and the last word, or the first letter
+/// alone.
 pub fn initials(name: &str) -> String {
     let mut words = name
         .split(|letter: char| letter.is_whitespace() || matches!(letter, '.' | '_' | '-' | '@'))

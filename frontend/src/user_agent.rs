@@ -22,8 +22,8 @@ const SYSTEMS: [(&str, &str); 7] = [
 /// Longest name of an unknown program.
 const NAME_MAX: usize = 40;
 
-/// Browser and system: `Firefox on Windows`. For other programs the first product token; `Unknown program` for an empty
-/// header.
+/// Names browser and system: `Firefox on Windows`. For other programs the first product token; `Unknown program` for an
+/// empty header.
 pub fn name(user_agent: &str) -> String {
     let find = |known: &[(&str, &'static str)]| {
         known

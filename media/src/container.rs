@@ -22,7 +22,7 @@ pub(crate) enum Signature {
 }
 
 impl Signature {
-    /// Number of bytes that always suffice.
+    /// Number of bytes that always suffice for recognition.
     pub(crate) const SIZE: usize = 8;
 
     /// Recognises a container family; `None` while more bytes are needed.

@@ -2,7 +2,7 @@
 
 /// The received bytes are no playable recording. Displays as a sentence.
 ///
-/// The bytes are complete all the same and should be kept.
+/// The bytes are complete nevertheless and should be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unplayable {

@@ -2,10 +2,10 @@
 
 /// Distance between two frames that counts as a gap. Shorter pauses are normal in screen recordings.
 const GAP_SECONDS: u64 = 2;
-/// Most gaps that are listed.
+/// Maximum number of listed gaps.
 const GAP_LIMIT: usize = 64;
 
-/// Collector of frame times, in units of which `second` make a second.
+/// Collector of frame times; `second` is the number of time units per second.
 #[derive(Debug, Clone)]
 pub(crate) struct FrameTimes {
     second: u64,

@@ -91,7 +91,7 @@ enum State {
     Sniffing(Vec<u8>),
     WebM(Box<webm::Scanner>),
     Mp4(Box<mp4::Scanner>),
-    /// No known container; number of bytes received.
+    /// In no known container; number of bytes received.
     Unrecognized(u64),
 }
 
@@ -136,7 +136,7 @@ impl Indexer {
         }
     }
 
-    /// Returns the next patch. To be called once all pushed bytes are stored.
+    /// Returns the next patch. Must be called once all pushed bytes are stored.
     pub fn poll_patch(&mut self) -> Option<Patch> {
         match &mut self.state {
             State::WebM(scanner) => scanner.poll_patch(),

@@ -1,8 +1,8 @@
 //! Indexing, finishing and repair of recordings in WebM, Matroska and MP4, without I/O.
 //!
 //! A browser or encoder sends a *live* stream: without duration, without index, with clusters of unknown size.
-//! [`Indexer`] parses the bytes on their way to storage and can, at any time, produce the few bytes that make the stored
-//! stream a seekable file. Stored bytes are never moved; the file is only patched and appended to.
+//! [`Indexer`] parses the bytes on their way to storage and can, at any time, produce the few bytes that make the
+//! stored stream a seekable file. Stored bytes are never moved; the file is only patched and appended to.
 //!
 //! # The stored file
 //!
@@ -14,16 +14,16 @@
 //! |------------- our head ------------|-- the sender's head --|------- stream ---------|- appended
 //! ```
 //!
-//! If the Cues fit into our head (about 150 entries), they are written there instead of at the end, so that a player has
-//! them before it seeks.
+//! If the Cues fit into our head (about 150 entries), they are written there instead of at the end, so that a player
+//! has them before it seeks.
 //!
 //! The sender's own head stays in place, hidden in the payload of a Void element. Our head is written as soon as the
 //! tracks are known. From then on the file is a valid live recording at any time, even if the process is killed.
 //!
 //! An MP4 is stored the same way. While it grows, our head is an `ftyp` and a `free` box over the sender's `ftyp`. The
-//! finished file is an `ftyp`, one `mdat` around everything received, and an appended `moov` with full sample tables. The
-//! complete frames of a torn last fragment count. With more than about eight million frames, or if the caller is short of
-//! memory, the tables are dropped and the finished file stays fragmented, with its duration in the head.
+//! finished file is an `ftyp`, one `mdat` around everything received, and an appended `moov` with full sample tables.
+//! The complete frames of a torn last fragment count. With more than about eight million frames, or if the caller is
+//! short of memory, the tables are dropped and the finished file stays fragmented, with its duration in the head.
 //!
 //! # Limits
 //!
@@ -34,11 +34,11 @@
 //!
 //! # Byte accounting
 //!
-//! Every received byte is in the stored file or listed in [`Finish::left_out`]. Consecutive WebM or Matroska documents in
-//! one stream are joined if their tracks match: each further head becomes a Void, and the cluster timestamps behind it
-//! are shifted. Documents that cannot be joined, data behind the end of the Segment and damage stay in the file, inside a
-//! Void, and are listed in [`Finish::hidden`]. A recording that begins at one hour is shifted to 0; a marker in its hidden
-//! head stores the shift, so that a scan after a restart applies the same one.
+//! Every received byte is in the stored file or listed in [`Finish::left_out`]. Consecutive WebM or Matroska documents
+//! in one stream are joined if their tracks match: each further head becomes a Void, and the cluster timestamps behind
+//! it are shifted. Documents that cannot be joined, data behind the end of the Segment and damage stay in the file,
+//! inside a Void, and are listed in [`Finish::hidden`]. A recording that begins at one hour is shifted to 0; a marker
+//! in its hidden head stores the shift, so that a scan after a restart applies the same one.
 //!
 //! # Example
 //!

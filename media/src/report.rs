@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::container::{Container, Track};
 use crate::frame_stats::FrameStats;
 
-/// Most damaged ranges that are listed.
+/// Maximum number of listed damaged ranges.
 const DAMAGE_LIMIT: usize = 64;
 
 /// Findings of a scan; see [`Indexer::report`](crate::Indexer::report).
@@ -70,7 +70,7 @@ impl Damage {
     }
 }
 
-/// A range of the received stream that players do not see; see [`Finish`](crate::Finish).
+/// A range of the received stream that players skip; see [`Finish`](crate::Finish).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct LeftOut {
@@ -118,7 +118,6 @@ impl LeftOutList {
         self.0.iter().copied()
     }
 
-    /// Heap size.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.0.capacity() * size_of::<LeftOut>()
     }

@@ -18,7 +18,7 @@ use crate::{mp4, webm};
 /// the file is deleted. The offset of an upload after a crash is therefore the stored length minus this.
 pub const HEAD_ROOM: u64 = 4096;
 
-/// Bytes from the start of a file that [`Layout::sniff`] and [`finished_mp4_stream`] look at: the head room and the
+/// Bytes from the start of a file that [`Layout::sniff`] and [`finished_mp4_stream`] examine: the head room and the
 /// header of the stream's first element or box.
 pub const SNIFF_SIZE: usize = HEAD_ROOM_SIZE + 16;
 
@@ -29,7 +29,7 @@ pub const SCAN_BUFFER_SIZE: usize = 256 * 1024;
 #[expect(clippy::cast_possible_truncation, reason = "4096")]
 const HEAD_ROOM_SIZE: usize = HEAD_ROOM as usize;
 
-/// Where the stream of a file begins, judged by the start of the file.
+/// Start of the stream within a file, recognised by the first bytes of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Layout {
@@ -64,7 +64,7 @@ impl Layout {
         }
     }
 
-    /// Position of the stream's first byte in the file.
+    /// Returns the position of the stream's first byte in the file.
     #[must_use]
     pub fn stream_start(self) -> u64 {
         match self {
@@ -78,8 +78,8 @@ fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| byte == 0)
 }
 
-/// Range of the stream in a finished MP4 of `size` bytes, without the appended index. `None` for a file that this crate
-/// did not finish.
+/// Returns the range of the stream in a finished MP4 of `size` bytes, without the appended index. `None` for a file
+/// that this crate did not finish.
 ///
 /// `start` is the first [`SNIFF_SIZE`] bytes of the file.
 #[must_use]
@@ -136,7 +136,7 @@ pub fn read_next<'b>(
 ///
 /// # Errors
 ///
-/// Those of [`read_next`] and of `patch`.
+/// Errors of [`read_next`] and of `patch`.
 pub fn scan(
     length: u64,
     mut read_at: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,

@@ -202,7 +202,7 @@ fn samples_of_tracks_beyond_the_limit_are_listed() {
 #[test]
 fn samples_without_media_data_are_listed() {
     let first = [head(1), fragment(1, 0, None, 10)].concat();
-    // Their data offset points far behind the end, and in front of all media data.
+    // The data offset of these samples points far behind the end, and in front of all media data.
     for offset in [1 << 30, (-9000i32).cast_unsigned()] {
         let mut lost = fragment(1, 400, None, 10);
         let trun = lost.windows(4).position(|at| at == b"trun").expect("trun");
@@ -272,12 +272,13 @@ fn fragment_a_day_late_does_not_prolong_the_recording() {
     let day = 86_400_000;
     let first = [head(1), fragment(1, 0, None, 10)].concat();
     for (late, expected) in [
-        // One fragment, a fragment with the largest time, all from some time on, and one that keeps its distance.
+        // One fragment, a fragment with the largest time, all fragments from some time on, and one that keeps its
+        // distance.
         (vec![day + 400, 800], 1200),
         (vec![u64::MAX, 800], 1200),
         (vec![day, day + 400, day + 1000], 1800),
         (vec![400, day, day + 400, 1600], 2000),
-        // Less than half a day is a pause.
+        // Less than half a day counts as a pause.
         (vec![day / 3], day / 3 + 400),
     ] {
         let later = late.iter().map(|&time| fragment(1, time, None, 10));

@@ -1,4 +1,4 @@
-//! Generated MP4 streams: an independent reader finds every sample again, byte for byte.
+//! Generated MP4 streams: an independent reader must find every sample, byte for byte.
 
 mod common;
 
@@ -399,7 +399,7 @@ fn add_fragments(built: &mut Built, group: &[Fragment], times: &mut [u64]) -> Op
             Piece::Moof(index) => {
                 starts[*index] = at;
                 let fragment = &group[*index];
-                // Any offsets: the size does not depend on them.
+                // The offsets do not matter here: the size does not depend on them.
                 at += wrap(
                     fragment,
                     moof(fragment, at, &vec![at; fragment.runs.len()], times),

@@ -1,4 +1,4 @@
-//! Properties that hold for every split, every cut and every damage.
+//! Properties that hold for every split, every cut and all damage.
 
 mod common;
 
@@ -241,7 +241,7 @@ proptest! {
     /// The longer of two prefixes lasts at least as long, none longer than the whole, and indexing a finished file
     /// again yields the same findings.
     #[test]
-    fn any_prefix_lasts_as_long_as_what_is_in_it(stream in stream(), cuts in prop::array::uniform2(any::<Index>())) {
+    fn duration_grows_with_the_prefix(stream in stream(), cuts in prop::array::uniform2(any::<Index>())) {
         let stream = &STREAMS[stream];
         let mut cuts = cuts.map(|cut| cut.index(stream.len() + 1));
         cuts.sort_unstable();
@@ -357,7 +357,7 @@ proptest! {
 
     #[test]
     fn random_bytes_are_harmless(bytes in prop::collection::vec(any::<u8>(), 0..3000), options in options()) {
-        // Bare, and at offsets where the body of a stream would be.
+        // Directly, and at offsets where the body of a stream would be.
         for prefix in [0, 4, 145] {
             let stream: Vec<_> = STREAMS[0][..prefix].iter().chain(&bytes).copied().collect();
             if let Ok((stored, _)) = store(&stream, options) {

@@ -59,7 +59,8 @@ fn many_pending_fragments_and_mdats_take_linear_time() {
     let mdat = boxed(b"mdat", &[]);
     let large = moof(1, 1 << 30, &vec![1; ENTRIES as usize]);
     let small = moof(1, 1 << 30, &[1, 2, 3]);
-    // As many as wait at the same time, the large one first or last, then mdats, then fragments that push them out.
+    // As many fragments as can wait at the same time, the large one first or last; then mdats; then fragments that push
+    // them out.
     for waiting in [
         [large.clone(), small.repeat(62)].concat(),
         [small.repeat(62), large].concat(),

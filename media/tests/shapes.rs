@@ -1,4 +1,4 @@
-//! MP4 files of many muxers and shapes, written by ffmpeg and checked with ffprobe.
+//! MP4 files of many muxers and layouts, written by ffmpeg and checked with ffprobe.
 
 mod common;
 

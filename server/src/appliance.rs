@@ -1,8 +1,8 @@
 //! Interface between this server and a recorder in the same process.
 //!
-//! The recorder writes its files into the storage folder under names of its own, and needs neither this library nor
-//! the database for that. The database follows the folder: [`Importer::import`] inserts a row when the recorder reports
-//! a finished file; files that were missed are found by comparing the folder with [`Importer::names`].
+//! The recorder writes its files into the storage folder under its own names, and needs neither this library nor the
+//! database for that. The database follows the folder: [`Importer::import`] inserts a row when the recorder reports a
+//! finished file; missed files are found by comparing the folder with [`Importer::names`].
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use std::sync::Arc;
 use sortie_api::{Appliance as State, SessionStatus, SignalState};
 
 use crate::clock::Clock;
-use crate::db::{Action, Actor, AuditEvent, CapturedRow, Database, DatabaseError, SessionRow};
+use crate::db::{Action, Actor, AuditEvent, Database, DatabaseError, ImportedRow, SessionRow};
 use crate::retention::Retention;
 use crate::uploads::Uploads;
 
 /// Application id of the recorder's sessions.
 const APP: &str = "capture";
 
-/// The recorder in this process, as the routes below `/api/appliance` use it.
+/// Recorder in this process, as used by the routes below `/api/appliance`.
 pub trait Appliance: Send + Sync + 'static {
-    /// Current state. Called every second, so it must be cheap. `threshold_percent` and `space` may be left out: the
-    /// server fills them in.
+    /// Returns the current state. Called every second, so it must be cheap. `threshold_percent` and `space` may be
+    /// omitted: the server adds them.
     fn state(&self) -> State;
 
-    /// Bytes per second of the current recording, or the expected rate.
+    /// Returns the bytes per second of the current recording, or the expected rate.
     fn bytes_per_second(&self) -> u64;
 
     /// Starts a recording.
@@ -51,9 +51,9 @@ pub struct CapturedFile {
     pub session: String,
     /// Start of the recording, Unix time in ms.
     pub created_ms: i64,
-    /// Duration in ms.
+    /// Duration of the file in ms.
     pub duration_ms: u64,
-    /// Size in bytes.
+    /// Size of the file in bytes.
     pub size_bytes: u64,
     /// Whether a failure, a kill or a power cut ended it.
     pub interrupted: bool,
@@ -83,7 +83,7 @@ pub struct Importer {
     clock: Arc<dyn Clock>,
 }
 
-/// Outcome of [`Importer::remove`].
+/// Outcome of a call of [`Importer::remove`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
     /// The file and its row are deleted.
@@ -109,7 +109,7 @@ impl Importer {
         }
     }
 
-    /// Names of all files in the database.
+    /// Returns the names of all files in the database.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -133,8 +133,8 @@ impl Importer {
         Ok(self.database.confirm_forwarded(name).await?)
     }
 
-    /// Whether storage use is above the threshold and retention can delete nothing because the remaining recordings
-    /// are not confirmed by the central server.
+    /// Whether storage use is above the threshold and retention can delete nothing because the remaining recordings are
+    /// not confirmed by the central server.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -142,7 +142,7 @@ impl Importer {
         Ok(self.retention.awaits_forwarding().await?)
     }
 
-    /// Name and size of every playable file in the database.
+    /// Returns name and size of every playable file in the database.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -160,7 +160,7 @@ impl Importer {
         size_bytes: u64,
         duration_ms: u64,
     ) -> Result<(), ImportError> {
-        let changed = self.database.change_captured(name, size_bytes, duration_ms);
+        let changed = self.database.update_imported(name, size_bytes, duration_ms);
         Ok(changed.await?)
     }
 
@@ -170,7 +170,7 @@ impl Importer {
     /// The database cannot be written.
     pub async fn forget(&self, name: &str) -> Result<bool, ImportError> {
         let (system, now_ms) = (Actor::system(), self.clock.now_ms());
-        Ok(self.database.forget_captured(name, &system, now_ms).await?)
+        Ok(self.database.delete_imported(name, &system, now_ms).await?)
     }
 
     /// Inserts a file as a `ready` recording, or as a `failed` one if it cannot be played. The first administrator
@@ -184,7 +184,7 @@ impl Importer {
         };
         let system = Actor::system();
         let now_ms = self.clock.now_ms();
-        let row = CapturedRow {
+        let row = ImportedRow {
             id: uuid::Uuid::now_v7().to_string(),
             session_id: file.session.clone(),
             user_id: owner.clone(),
@@ -214,7 +214,7 @@ impl Importer {
                 )));
             }
         }
-        if !self.database.insert_captured(&row).await? {
+        if !self.database.insert_imported(&row).await? {
             return Ok(false);
         }
         let (action, detail) = match &file.failure {
@@ -233,7 +233,9 @@ impl Importer {
     /// The database cannot be read or written, or the file cannot be removed now; the reaper retries that.
     pub async fn remove(&self, name: &str, reason: &str) -> Result<Removal, ImportError> {
         let (system, now_ms) = (Actor::system(), self.clock.now_ms());
-        let marked = self.database.mark_captured(name, &system, reason, now_ms);
+        let marked = self
+            .database
+            .mark_imported_for_deletion(name, &system, reason, now_ms);
         let Some(id) = marked.await? else {
             let known = self.names().await?.contains(name);
             return Ok(if known {

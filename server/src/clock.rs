@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Tolerated difference between two observations: time servers step a clock by seconds.
 pub(crate) const TOLERANCE_MS: i64 = 2 * 60 * 1000;
-/// 2020-01-01T00:00:00Z. No recording is older, and no correct clock shows less.
+/// 2020-01-01T00:00:00Z. No recording is older, and no correct clock is behind it.
 pub(crate) const EARLIEST_MS: i64 = 1_577_836_800_000;
 
 /// Source of time. Nothing else in this crate reads the system's clocks.
@@ -15,12 +15,12 @@ pub trait Clock: Send + Sync + 'static {
     /// Unix time in ms.
     fn now_ms(&self) -> i64;
 
-    /// Time since an arbitrary moment. Never set, never goes back. Includes suspended time; otherwise each suspend would look like
-    /// a change of the wall clock.
+    /// Time since an arbitrary moment. Never set, never decreases. Includes suspended time; otherwise each suspend
+    /// would look like a change of the wall clock.
     fn monotonic(&self) -> Duration;
 
-    /// Reading by which periodic tasks notice that they were held up (process stopped, machine suspended). On the machine's clock
-    /// the same as [`monotonic`](Self::monotonic).
+    /// Reading by which periodic tasks detect that they were delayed (process stopped, machine suspended). On the
+    /// machine's clock equal to [`monotonic`](Self::monotonic).
     fn schedule(&self) -> Duration {
         self.monotonic()
     }
@@ -31,7 +31,7 @@ pub trait Clock: Send + Sync + 'static {
     }
 }
 
-/// The machine's clock.
+/// Clock of the operating system.
 #[derive(Debug, Default)]
 pub struct SystemClock;
 
@@ -55,7 +55,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// Clock that a test moves.
+/// Manual clock of a test.
 #[derive(Debug)]
 pub struct ManualClock {
     wall_ms: AtomicI64,
@@ -76,12 +76,12 @@ impl ManualClock {
     /// Advances while the process runs normally.
     pub fn advance(&self, by: Duration) {
         let ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        // The monotonic reading first: a reader between the two sees the wall clock late, which deletes nothing.
+        // The monotonic reading first: a reader between the two sees an outdated wall clock, which deletes nothing.
         self.monotonic_ms.fetch_add(ms, Ordering::SeqCst);
         self.jump(i64::try_from(ms).unwrap_or(i64::MAX));
     }
 
-    /// Sets the wall clock forwards or back by that many ms. No time passes.
+    /// Sets the wall clock forwards or back by this many ms. The monotonic reading stays the same.
     pub fn jump(&self, by_ms: i64) {
         self.wall_ms.fetch_add(by_ms, Ordering::SeqCst);
     }
@@ -108,8 +108,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// Latest plausible creation time. A recording with a later one, or one before [`EARLIEST_MS`], is *undated*: it was made
-/// under a wrong clock, and its age has no meaning.
+/// Latest plausible creation time. A recording with a later one, or one before [`EARLIEST_MS`], is *undated*: it was
+/// made under a wrong clock, and its age has no meaning.
 pub(crate) fn latest_ms(now_ms: i64) -> i64 {
     now_ms.saturating_add(TOLERANCE_MS)
 }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn http_dates_are_imf_fixdates() {
+    fn http_dates_are_formatted_as_imf_fixdate() {
         let date = super::http_date(784_111_777_999);
         // Example of RFC 9110, section 5.6.7.
         assert_eq!(date.as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_rfc_3339() {
+    fn times_are_formatted_as_rfc_3339() {
         assert_eq!(
             super::rfc3339(1_795_253_400_250),
             "2026-11-21T09:30:00.250Z"

@@ -1,4 +1,4 @@
-//! Ranges of a recording that players do not get: stored form and text.
+//! Ranges of a recording that players skip: stored form and text.
 
 use serde::{Deserialize, Serialize};
 use sortie_api::{LeftOut, LeftOutReason};
@@ -79,9 +79,9 @@ fn sum<'a>(
     Some((bytes, all.find(|&it| reason(it) == longest)?))
 }
 
-/// The same reason on the wire.
+/// Converts a reason to its form on the wire.
 pub(crate) fn reason(reason: sortie_media::LeftOutReason) -> LeftOutReason {
-    // Names are equal, which a test checks.
+    // The names are equal, which a test checks.
     serde_json::from_value(reason.code().into()).unwrap_or(LeftOutReason::Damaged)
 }
 

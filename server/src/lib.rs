@@ -7,6 +7,7 @@ mod accounts;
 mod app;
 mod appliance;
 mod assets;
+mod backends;
 mod change_feed;
 mod clock;
 mod config;
@@ -17,7 +18,6 @@ mod http;
 mod left_out;
 mod metrics;
 mod net;
-mod open;
 #[cfg(all(test, any(feature = "postgres", feature = "s3")))]
 #[path = "../tests/support/ports.rs"]
 mod ports;
@@ -34,6 +34,7 @@ mod uploads;
 
 pub use accounts::FirstAdmin;
 pub use appliance::{Appliance, CapturedFile, ImportError, Importer, Removal};
+pub use backends::{OpenError, verify_audit};
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "sso")]
 pub use config::OidcConfig;
@@ -52,7 +53,6 @@ pub use db::{Copied, CopyError, copy_database};
 pub use gc::{
     Sweep, SweepError, SweepFinding, SweepKind, SweepOptions, SweepOutcome, SweepReport, SweepTally,
 };
-pub use open::{OpenError, verify_audit};
 pub use private_files::keep_files_private;
 pub use server::Server;
 pub use storage::{open_regular, open_regular_with};

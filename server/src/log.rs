@@ -8,7 +8,6 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
-/// Pending traces.
 #[must_use]
 pub(crate) struct Traces {
     #[cfg(feature = "otel")]

@@ -5,8 +5,8 @@
     reason = "a command line program speaks on its streams"
 )]
 
+mod allocator;
 mod cli;
-mod heap;
 mod log;
 
 use std::path::PathBuf;
@@ -16,11 +16,12 @@ use std::sync::Arc;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use sortie_server::{Config, Server, Settings, SystemClock, variables_help};
 
-/// Records screens, loses nothing, finds them again. Configured by environment variables: --help lists them.
+/// Records screens without losing data, and finds the recordings again. Configured by environment variables: --help
+/// lists them.
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// A TOML file with variables; the environment wins. Also SORTIE_CONFIG.
+    /// A TOML file with variables; environment variables take precedence. Also SORTIE_CONFIG.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -28,7 +29,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    heap::tame();
+    allocator::configure();
     let matches = Arguments::command()
         .after_long_help(variables_help())
         .get_matches();
@@ -87,20 +88,20 @@ async fn run(config: Config) -> anyhow::Result<()> {
     if let Some(admin) = server.first_admin() {
         greeting += &admin.greeting("SORTIE_ADMIN_PASSWORD");
     }
-    // In one piece: a reader that waits for the address finds the password too.
+    // Printed in one piece: a reader that waits for the address also receives the password.
     print!("{greeting}");
     server.serve(stop_signal()).await?;
     Ok(())
 }
 
-/// A write beyond a file size limit (`ulimit -f`, systemd's `LimitFSIZE=`) sends SIGXFSZ, which ends a process
-/// that does not catch it. Caught, the write fails with `EFBIG`, and that is answered like a full disk.
+/// A write beyond a file size limit (`ulimit -f`, systemd's `LimitFSIZE=`) sends SIGXFSZ, which ends a process that
+/// does not catch it. If it is caught, the write fails with `EFBIG`, which is answered like a full disk.
 fn outlive_file_size_limit() {
     #[cfg(target_os = "linux")]
     {
         use tokio::signal::unix::{SignalKind, signal};
         let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
-        // The stream is not used; the handler stays.
+        // The stream is not used; it keeps the handler installed.
         if let Err(error) = signal(kind) {
             tracing::warn!("SIGXFSZ cannot be caught: {error}");
         }
@@ -121,7 +122,7 @@ async fn stop_signal() {
                 }
             }
             Err(error) => {
-                tracing::warn!("SIGTERM cannot be heard: {error}");
+                tracing::warn!("cannot handle SIGTERM: {error}");
                 let _ = interrupt.await;
             }
         }

@@ -1,7 +1,7 @@
 //! Files readable by their owner only.
 
-/// Sets a umask that removes all permissions of group and others from files created from now on: database, recordings and
-/// secrets. For programs, at their very beginning: the umask belongs to the whole process.
+/// Sets a umask that removes all permissions of group and others from files created from now on: database, recordings
+/// and secrets. Programs call it first, because the umask belongs to the whole process.
 pub fn keep_files_private() {
     #[cfg(unix)]
     {

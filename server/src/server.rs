@@ -12,6 +12,7 @@ use crate::accounts::{Accounts, FirstAdmin};
 use crate::app::{AppState, GRACE, Services, Tasks};
 use crate::appliance::{Appliance, Importer};
 use crate::assets::Pages;
+use crate::backends::{OpenError, database_failed, open_database, open_storage, storage_failed};
 use crate::change_feed::{self, Events};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -20,11 +21,10 @@ use crate::metrics::Metrics;
 #[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
 use crate::net::tls::choose_tls;
 use crate::net::{self, Limits};
-use crate::open::{OpenError, database_failed, open_database, open_storage, storage_failed};
 use crate::retention::{ClockWatch, Retention};
 use crate::uploads::Uploads;
 
-/// Server that is bound to its address and does not serve yet.
+/// Server that is bound to its address but does not serve yet.
 pub struct Server {
     state: AppState,
     listener: TcpListener,
@@ -45,7 +45,7 @@ impl Server {
         clock: Arc<dyn Clock>,
         appliance: Option<Arc<dyn Appliance>>,
     ) -> Result<Self, OpenError> {
-        // Independent of the storage: tests build clients on the same HTTP client.
+        // Independent of the storage: tests create HTTP clients that need the provider.
         #[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
         choose_tls();
         let database = open_database(&config).await?;

@@ -32,7 +32,7 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// Time limit of one export request.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Exporter of traces.
+/// Exporter of traces to a collector.
 #[derive(Debug)]
 pub struct Telemetry {
     provider: SdkTracerProvider,

@@ -168,7 +168,7 @@ async fn hostile_mp4_indexes_stay_within_their_memory_limit() {
     let used = index_memory(&mallory).await;
     assert!((BUDGET_MB << 17..=MOST).contains(&used), "{used} bytes");
 
-    // Neither further uploads nor further bytes of the same uploads increase it.
+    // Neither further uploads nor further bytes of the same uploads increase the memory.
     for (upload, stream) in &uploads {
         let more = hostile_fragment(20_000);
         send(&mallory, upload, stream.len(), more).await;

@@ -1,5 +1,5 @@
-// Starts Azurite with one container and prints its endpoint. Exits at the end of standard input, hence also when the
-// test program crashes.
+// Starts Azurite with one container and prints its endpoint. Exits at the end of standard input, and therefore also
+// when the test program crashes.
 //
 //   node start.mjs FOLDER ACCOUNT KEY CONTAINER    prints http://127.0.0.1:PORT/ACCOUNT
 

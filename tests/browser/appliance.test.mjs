@@ -45,7 +45,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     await page.waitForFunction(() => !document.querySelector('.skeleton'));
   };
 
-  /** Polls `look` until its result is right. */
+  /** Polls `look` until its result is correct. */
   const until = async (look, right) => {
     const asked = performance.now();
     for (;;) {

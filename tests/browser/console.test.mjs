@@ -59,7 +59,7 @@ describe('console of all pages', { timeout: 180_000 }, () => {
         await page.getByRole('heading', { level: 1, name }).waitFor();
         await page.waitForFunction(() => !document.querySelector('.skeleton'));
       }
-      // The same by navigation within the application, without a reload.
+      // The same pages, by navigation within the application, without a reload.
       for (const tab of ['Settings', 'Recordings', 'Users', 'API tokens', 'Storage', 'Audit log']) {
         await page.getByRole('tab', { name: tab }).click();
         await page.getByRole('tabpanel').getByRole('heading', { level: 2 }).waitFor();

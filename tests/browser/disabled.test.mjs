@@ -20,7 +20,7 @@ const ROUTES = [
   ['PATCH', '/api/uploads/x'],
 ];
 
-// Unset, and explicitly off.
+// Not set, and explicitly off.
 for (const value of [undefined, 'false']) {
   describe(`recording ${value === undefined ? 'disabled by default' : 'disabled explicitly'}`, { timeout: 60_000 }, () => {
     let server, browser;

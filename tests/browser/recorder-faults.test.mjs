@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { launchWithProfile, withPage } from './support/browser.mjs';
-import { LONG } from './support/long.mjs';
+import { LONG } from './support/long-tests.mjs';
 import { inspect, sampleWebm } from './support/media.mjs';
 import { assertVideo, untilReady } from './support/assertions.mjs';
 import { PROMISE_S, RecorderPage, assertKept } from './support/recorder.mjs';

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { withPage } from './support/browser.mjs';
-import { LONG } from './support/long.mjs';
+import { LONG } from './support/long-tests.mjs';
 import { longWebm } from './support/media.mjs';
 import { RecorderPage, assertKept } from './support/recorder.mjs';
 import { useFixture } from './support/fixture.mjs';

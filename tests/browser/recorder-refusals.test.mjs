@@ -18,7 +18,7 @@ describe('unusable sources and servers', { timeout: 300_000 }, () => {
       `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`,
     ],
   });
-  /** A web server that is no Sortie server, and a relay to the real one. */
+  /** A web server that is not a Sortie server, and a relay to the real one. */
   let stranger, relay;
 
   before(async () => {

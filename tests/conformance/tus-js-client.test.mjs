@@ -83,7 +83,7 @@ test('POST replaces PATCH', async () => {
 
 test('stream of unknown length arrives', async () => {
   const sent = noise(2 * MIB + 5, 4);
-  // Not the file's own stream: tus-js-client knows its size and would wait for further bytes.
+  // A plain stream, not the file's own: tus-js-client knows the size of a file and would wait for further bytes.
   const stream = Readable.from([sent], { objectMode: false });
   const { url } = await upload(stream, { uploadLengthDeferred: true, chunkSize: 300_000 });
   await sut.assertArrived(url, sent);

@@ -16,7 +16,7 @@ import { program, project, run } from './support/project.mjs';
 import { recordWithExample } from './support/recording.mjs';
 import { useSite } from './support/stage.mjs';
 
-/** The strictest page the recorder works in, and what docs/recorder.md says of it. */
+/** The strictest policy that the recorder works with, as described in docs/recorder.md. */
 const policy = (server) => ({
   'content-security-policy': [
     "default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "style-src 'self'", "worker-src 'self' blob:",
@@ -136,7 +136,7 @@ async function bundled(entry, before = '') {
   return project({ example: 'plain', files: { [entry]: script } });
 }
 
-/** Copies the package's programs into `target`, as docs/recorder.md says for bundlers that do not. */
+/** Copies the package's programs into `target`, as docs/recorder.md describes for bundlers that do not. */
 async function copyPrograms(folder, target) {
   const installed = join(folder, 'node_modules/sortie-recorder');
   await mkdir(join(folder, target), { recursive: true });

@@ -9,7 +9,7 @@ import { project } from './support/project.mjs';
 import { PATIENCE, savedRecording } from './support/recording.mjs';
 import { useSite } from './support/stage.mjs';
 
-/** Frames come thirty times a second, so a hole would be as long as the fault. */
+/** Frames arrive thirty times a second, so a gap would be as long as the fault. */
 const LONGEST_GAP_S = 1.5;
 const FAULT_MS = 2_500;
 
@@ -42,7 +42,7 @@ describe('the fault kit', { timeout: 600_000 }, () => {
   test('network outage delays the upload and loses nothing', async () => {
     await survives('npm fault offline', async (page) => {
       await page.getByLabel('No network').check();
-      // A request under way may still arrive.
+      // A request in flight may still arrive.
       await wait(1_000);
       const before = await safe(page);
       await wait(FAULT_MS);

@@ -1,12 +1,12 @@
-// Two tabs with still pictures, of which one is behind the other in a window on a screen, so that its timers are
-// throttled and nothing is drawn. Uses Puppeteer, because Playwright makes every page believe that it is visible.
+// Two tabs with still pictures, one of them hidden behind the other on a screen, so that its timers are throttled and
+// nothing is drawn. Uses Puppeteer, because Playwright makes every page believe that it is visible.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import puppeteer from 'puppeteer-core';
 import { launch } from '../browser/support/browser.mjs';
-import { LONG } from '../browser/support/long.mjs';
+import { LONG } from '../browser/support/long-tests.mjs';
 import { assertKept } from '../browser/support/recorder.mjs';
 import { signedIn } from '../browser/support/sign-in.mjs';
 import { startDisplay } from './support/desktop.mjs';
@@ -15,7 +15,7 @@ import { useSite } from './support/stage.mjs';
 
 const PATIENCE = { timeout: 60_000 };
 const RECORD_MS = LONG ? 120_000 : 20_000;
-/** A chunk under way, and the delay of a busy machine. */
+/** A chunk in flight, and the delay of a busy machine. */
 const LATE_MS = 6_000;
 
 describe('still pictures', { timeout: 600_000 }, () => {
@@ -27,7 +27,7 @@ describe('still pictures', { timeout: 600_000 }, () => {
         executablePath: process.env.SORTIE_CHROMIUM ?? '/usr/bin/chromium', headless: false,
         env: { ...process.env, DISPLAY: display.name },
         args: ['--no-first-run', '--disable-gpu', ...(process.getuid?.() === 0 ? ['--no-sandbox'] : [])],
-        // With these, hidden pages run as if they were visible.
+        // With these flags, hidden pages run as if they were visible.
         ignoreDefaultArgs: [
           '--disable-background-timer-throttling', '--disable-backgrounding-occluded-windows', '--disable-renderer-backgrounding',
         ],

@@ -46,7 +46,7 @@ describe('noVNC', { timeout: 600_000 }, () => {
       return savedRecording(page, { api: user, title: 'npm novnc' });
     });
     assert.deepEqual([file.video.width, file.video.height], [800, 600]);
-    // The desktop moves, so pictures differ; their number depends on the machine.
+    // The desktop moves, so frames differ; their number depends on the machine.
     const { stdout } = await run('ffmpeg', ['-v', 'error', '-i', file.path, '-f', 'framemd5', '-']);
     const pictures = new Set(stdout.split('\n').filter((it) => /^\d/.test(it)).map((it) => it.split(',').at(-1)));
     assert.ok(pictures.size >= 5, `only ${pictures.size} different pictures`);

@@ -116,7 +116,7 @@ describe('button, hook and recovery', { timeout: 600_000 }, () => {
     await run(program('vite'), ['build', '--logLevel', 'warn', '--base', './'], { cwd: folder });
     const url = site.add('recover', join(folder, 'dist'));
     const ready = (page) => page.waitForFunction(() => window.page, null, PATIENCE);
-    // A context of its own, whose storage the crashed page and the next one share.
+    // A separate context, whose storage the crashed page and the next one share.
     const own = await browser.newContext();
     await withPage(own, 'npm left behind', async (page) => {
       await page.goto(url);
@@ -200,7 +200,7 @@ describe('button, hook and recovery', { timeout: 600_000 }, () => {
     });
   });
 
-  // Stopped long after the warning, or before the watchdog could notice.
+  // Stopped long after the warning, or before the watchdog could react.
   for (const [kind, stopAfterMs] of [['noticed', undefined], ['at once', 1_000]]) test(`canvas tainted by another site is reported and recorded time is that of the file: ${kind}`, async (t) => {
     const stranger = await Relay.start();
     const folder = await project({
@@ -302,7 +302,7 @@ describe('button, hook and recovery', { timeout: 600_000 }, () => {
         `,
       },
     });
-    // React's development build: only that unmounts and mounts every component to test it.
+    // Requires React's development build: only that unmounts and mounts every component to test it.
     await run(program('vite'), ['build', '--logLevel', 'warn', '--base', './', '--mode', 'development'], {
       cwd: folder, env: { ...process.env, NODE_ENV: 'development' },
     });

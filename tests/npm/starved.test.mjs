@@ -23,8 +23,8 @@ const MAIN = (options) => `
   import { Recorder } from './node_modules/sortie-recorder/index.js';
   const canvas = document.querySelector('canvas');
   const context = canvas.getContext('2d', { alpha: false });
-  // Noise over the whole picture is the worst case for an encoder. It is painted beforehand and shown rarely, so that the
-  // encoder starves and not the page.
+  // Noise over the whole picture is the worst case for an encoder. It is painted beforehand and shown rarely, so that
+  // the encoder starves and not the page.
   const tile = new OffscreenCanvas(1024, 1024);
   const pixels = new ImageData(1024, 1024);
   const pictures = [0, 1].map(() => {

@@ -1,4 +1,4 @@
-// Never run: the compiler's verdict is the test. A line below `@ts-expect-error` must be wrong.
+// Never run: the test is whether it compiles. A line below `@ts-expect-error` must be wrong.
 
 import { RecoverableRecording, Recorder, RecorderError, autoRecord, load, uploadFile, whenPresent } from 'sortie-recorder';
 import type { Recorder as Face, RecorderOptions, RecorderState, StopReason } from 'sortie-recorder';

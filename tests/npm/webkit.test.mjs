@@ -1,4 +1,4 @@
-// Tests in WebKitGTK. The encoder of Debian 12 (GStreamer 1.22) starts and emits no byte, so tests that need bytes
+// Tests in WebKitGTK. The encoder of Debian 12 (GStreamer 1.22) starts but emits no byte, so tests that need bytes
 // replace it by one that emits a file made by ffmpeg.
 
 import assert from 'node:assert/strict';
@@ -73,7 +73,7 @@ describe('WebKitGTK', { timeout: 600_000, skip: !isThere && `there is no ${MINI_
       ({ name, code, message }) => ({ error: { name, code, message } }),
     ));
     if (done) {
-      // A newer GStreamer has a working encoder: then the recording must be whole.
+      // A newer GStreamer has a working encoder: then the recording must be complete.
       await untilReady(api, id, READY_WITHIN_MS);
       const { duration_seconds: seconds } = await api.recording(id);
       assert.ok(Math.abs(seconds - done.recorded / 1_000) <= PROMISE_S, `${done.recorded} ms were promised, ${seconds} s are there`);

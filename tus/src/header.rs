@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn defer_length_is_one() {
+    fn defer_length_must_be_one() {
         assert_eq!(parse_defer_length("1"), Ok(()));
         for wrong in ["", "0", "01", "true", " 1"] {
             assert!(parse_defer_length(wrong).is_err(), "{wrong:?}");
@@ -218,7 +218,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_number_reads_back(number: u64) {
+        fn numbers_round_trip(number: u64) {
             prop_assert_eq!(parse_length(&format_length(UploadLength::Known(number)).1), Ok(number));
         }
 

@@ -9,8 +9,8 @@ pub const MAX_METADATA_BYTES: usize = 8 * 1024;
 
 /// Keys and values in their original order. Displays as the header value.
 ///
-/// Values are bytes, as in the protocol, and may be empty. Unknown keys are kept, so that parsed metadata can be written
-/// again unchanged.
+/// Values are bytes, as in the protocol, and may be empty. Unknown keys are kept, so that parsed metadata can be
+/// written again unchanged.
 ///
 /// ```
 /// use sortie_tus::metadata::Metadata;
@@ -147,7 +147,7 @@ impl fmt::Display for Metadata {
     }
 }
 
-/// Optional white space in HTTP headers.
+/// Whether a character is optional white space in HTTP headers.
 const BLANKS: [char; 2] = [' ', '\t'];
 
 #[cfg(test)]
@@ -210,7 +210,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn formatted_metadata_reads_back(
+        fn metadata_round_trips(
             pairs in prop::collection::btree_map("[!-+\\--~]{1,20}", prop::collection::vec(any::<u8>(), 0..60), 0..12)
         ) {
             let mut metadata = Metadata::new();

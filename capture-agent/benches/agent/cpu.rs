@@ -23,8 +23,11 @@ pub(crate) fn measure(folder: &Path) -> Result<()> {
     footage::raw(&raw, mode)?;
     let (mut agent, mut bare) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
-        let (source, middle) = (footage::source(&raw, mode), footage::middle(mode, true)?);
-        let pipeline = format!("{source} ! identity sync=true ! {middle} ! fakesink sync=false");
+        let (source, elements) = (
+            footage::source(&raw, mode),
+            footage::elements_after_source(mode, true)?,
+        );
+        let pipeline = format!("{source} ! identity sync=true ! {elements} ! fakesink sync=false");
         let mut command = Command::new("gst-launch-1.0");
         command.arg("-q").args(pipeline.split_whitespace());
         bare.push(run(command, &["source:src"])?);

@@ -26,7 +26,7 @@ pub(crate) fn raw(path: &Path, mode: Mode) -> Result<()> {
 }
 
 /// Elements between source and sink of the agent's pipeline, with or without its queue.
-pub(crate) fn middle(mode: Mode, with_queue: bool) -> Result<String> {
+pub(crate) fn elements_after_source(mode: Mode, with_queue: bool) -> Result<String> {
     let plan = Plan {
         capture: Capture::Test(TestInput::new(mode)),
         mode,

@@ -1,4 +1,5 @@
-//! Cost of the agent relative to a bare `gst-launch-1.0` with the same pipeline. Prints the tables of docs/benchmarks.md.
+//! Cost of the agent relative to a bare `gst-launch-1.0` with the same pipeline. Prints the tables of
+//! docs/benchmarks.md.
 //!
 //! `make bench PART=agent`, or `cargo bench -p sortie-capture-agent --bench agent -- cpu` for one of `cpu`, `record`,
 //! `quality`, `start`, `finish`. Needs 2.5 GB under `$BENCH_DIR` (default: the temporary folder).

@@ -13,9 +13,12 @@ pub(crate) fn measure(folder: &Path) -> Result<()> {
     let mode: Mode = "1920x1080@60".parse()?;
     let (raw, file) = (folder.join("desktop.raw"), folder.join("quality.mp4"));
     footage::raw(&raw, mode)?;
-    let (source, middle) = (footage::source(&raw, mode), footage::middle(mode, false)?);
+    let (source, elements) = (
+        footage::source(&raw, mode),
+        footage::elements_after_source(mode, false)?,
+    );
     let pipeline = format!(
-        "{source} ! {middle} ! mp4mux ! filesink location={}",
+        "{source} ! {elements} ! mp4mux ! filesink location={}",
         file.display()
     );
     let encoded = Command::new("gst-launch-1.0")

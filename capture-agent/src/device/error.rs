@@ -1,4 +1,4 @@
-//! Errors of capture devices, worded for the person who connects them.
+//! Errors of capture devices, worded for the user who connects them.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -50,7 +50,7 @@ pub(super) fn query_capability(handle: &Handle) -> io::Result<v4l2_capability> {
 
 /// Queries the format with this index (from 0) of one buffer type.
 ///
-/// Errors: `EINVAL` past the last one.
+/// Errors: `EINVAL` beyond the last format.
 pub(super) fn enum_format(
     handle: &Handle,
     buffer_type: u32,
@@ -67,8 +67,8 @@ pub(super) fn enum_format(
 
 /// Queries the timings at the receiver's input. Changes nothing.
 ///
-/// Errors: `ENOLINK`, `ENOLCK` and `ERANGE` are results as well, see [`super::timings`]; `ENOTTY` or `ENODATA` if the device or
-/// its current input has no timings; `ENODEV` after an unplug.
+/// Errors: `ENOLINK`, `ENOLCK` and `ERANGE`, which [`super::timings`] converts to results; `ENOTTY` or `ENODATA` if the
+/// device or its current input has no timings; `ENODEV` after an unplug.
 pub(super) fn query_dv_timings(handle: &Handle) -> io::Result<v4l2_bt_timings> {
     // SAFETY: the structure consists of integers, for which zeroes are a value.
     let mut timings: v4l2_dv_timings = unsafe { mem::zeroed() };
@@ -80,13 +80,13 @@ pub(super) fn query_dv_timings(handle: &Handle) -> io::Result<v4l2_bt_timings> {
             "the driver answered with timings of an unknown type",
         ));
     }
-    // SAFETY: the type selects this member; either consists of plain integers.
+    // SAFETY: the type selects this member; both members consist of plain integers.
     Ok(unsafe { timings.__bindgen_anon_1.bt })
 }
 
 /// Sets the receiver's capture timings to those at its input.
 ///
-/// Errors: Those of [`query_dv_timings`], and `EBUSY` while a program captures.
+/// Errors: as for [`query_dv_timings`], and `EBUSY` while a program captures.
 pub(super) fn follow_dv_timings(handle: &Handle) -> io::Result<()> {
     // SAFETY: the structure consists of integers, for which zeroes are a value.
     let mut timings: v4l2_dv_timings = unsafe { mem::zeroed() };

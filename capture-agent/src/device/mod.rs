@@ -1,7 +1,7 @@
 //! V4L2 capture devices.
 //!
-//! Everything except [`Device::follow_signal`] only queries the device, and is safe while another program records from it.
-//! A driver's answers are not trusted: texts need not be UTF-8, and numbers may be zero.
+//! Everything except [`Device::follow_signal`] only queries the device, and is safe while another program records from
+//! it. A driver's answers are not trusted: texts may be invalid UTF-8, and numbers may be zero.
 //!
 //! Streaming is implemented by GStreamer, see [`pipeline`](crate::pipeline).
 
@@ -54,7 +54,7 @@ pub enum Kind {
     Other,
 }
 
-/// Self-description of a device.
+/// Driver, name and connection of a device node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
     /// Driver, for example `uvcvideo`.
@@ -79,7 +79,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// It does not exist, is not permitted, is in exclusive use, was unplugged, or is not a video device.
+    /// The node does not exist, is not permitted, is in exclusive use, was unplugged, or is not a video device.
     pub fn open(path: &Path) -> Result<Self, DeviceError> {
         let fail = |error| DeviceError::new(path, error);
         let inner = v4l::Device::with_path(path).map_err(fail)?;
@@ -112,14 +112,14 @@ impl Device {
         &self.capabilities
     }
 
-    /// Formats that it delivers, in the driver's order. Empty if the driver lists none.
+    /// Returns the formats that the device delivers, in the driver's order. Empty if the driver lists none.
     #[must_use]
     pub fn formats(&self) -> Vec<Format> {
         format::formats(&self.inner, self.buffer_type)
     }
 
-    /// Queries the signal at the input of an HDMI receiver; `None` for a device without DV timings, whose signal shows only
-    /// in its frames.
+    /// Queries the signal at the input of an HDMI receiver; `None` for a device without DV timings, whose signal shows
+    /// only in its frames.
     ///
     /// # Errors
     ///
@@ -165,7 +165,7 @@ impl Device {
     }
 }
 
-/// Capabilities of this node; `capabilities` alone covers all nodes of the device.
+/// Returns the capabilities of this node; `capabilities` alone covers all nodes of the device.
 fn capability_flags(capabilities: u32, device_caps: u32) -> Flags {
     let all = Flags::from(capabilities);
     if all.contains(Flags::DEVICE_CAPS) {
@@ -183,7 +183,7 @@ fn kind(flags: Flags) -> Kind {
     let outputs = flags.intersects(Flags::VIDEO_OUTPUT | Flags::VIDEO_OUTPUT_MPLANE);
     match (captures, outputs) {
         (true, false) => Kind::Capture,
-        // Older codec drivers have no flag for it.
+        // Older codec drivers do not set this flag.
         (true, true) => Kind::Codec,
         (false, _) => Kind::Other,
     }

@@ -10,7 +10,7 @@ use crate::signal::{FrameRate, Mode, Reading};
 /// Converts the answer to `VIDIOC_QUERY_DV_TIMINGS`; `None` if the device has no timings (a USB grabber, or an input
 /// other than HDMI).
 ///
-/// Errors: Every other error, `ENODEV` among them.
+/// Errors: any error other than those listed below, for example `ENODEV` after an unplug.
 ///
 /// # Specification
 ///

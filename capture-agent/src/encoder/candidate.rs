@@ -63,8 +63,8 @@ impl Candidate {
         }
     }
 
-    /// Encoder element with its settings for a mode, in the notation of `gst-launch-1.0`: takes raw video, delivers
-    /// `video/x-h264`. The element is named `encoder`.
+    /// Returns the encoder element with its settings for a mode, in the notation of `gst-launch-1.0`: takes raw video,
+    /// delivers `video/x-h264`. The element is named `encoder`.
     #[must_use]
     pub fn launch(&self, mode: Mode) -> String {
         let element = self.element;
@@ -86,7 +86,7 @@ impl Candidate {
     }
 }
 
-/// Lowest level, from 4 up, that supports a mode.
+/// Returns the lowest level, from 4 up, that supports a mode.
 ///
 /// # Specification
 ///

@@ -1,7 +1,7 @@
 //! H.264 encoders and their trials.
 //!
-//! An installed element may not work: the driver below it may be missing, busy or broken. Each encoder is therefore tried
-//! by opening its device and encoding a few frames.
+//! An installed element may not work: the driver below it may be missing, busy or broken. Each encoder is therefore
+//! tried by opening its device and encoding a few frames.
 
 mod candidate;
 mod trial;

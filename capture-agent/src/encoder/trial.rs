@@ -23,11 +23,11 @@ pub enum Outcome {
     Works,
     /// The element is not installed.
     NotInstalled,
-    /// Its device or library is missing, busy or refuses to start.
+    /// The encoder's device or library is missing, busy or refuses to start.
     Unavailable(String),
-    /// It started, but the output does not match the input.
+    /// The encoder started, but its output does not match the input.
     Failed(String),
-    /// It exceeded the time limit.
+    /// The trial exceeded the time limit.
     TimedOut(Duration),
 }
 
@@ -70,7 +70,7 @@ pub fn try_candidate(candidate: Candidate, mode: Mode, limit: Duration) -> Trial
                     Outcome::Failed("the trial ended without a result".to_owned())
                 }
             }),
-        Err(error) => Outcome::Failed(format!("no thread to try it on: {error}")),
+        Err(error) => Outcome::Failed(format!("no thread for the trial: {error}")),
     };
     Trial { candidate, outcome }
 }
@@ -92,7 +92,7 @@ pub fn try_all(mode: Mode, limit: Duration) -> Vec<Trial> {
 ///
 /// # Errors
 ///
-/// None works: the outcome of each.
+/// No encoder works; contains the outcome of each trial.
 ///
 /// # Panics
 ///
@@ -214,7 +214,7 @@ fn count_arrivals(pipeline: &gst::Pipeline) -> Option<Arc<Arrivals>> {
     Some(arrivals)
 }
 
-/// Message of the pipeline after a failed state change.
+/// Returns the message of the pipeline after a failed state change.
 fn reason(bus: &gst::Bus) -> String {
     let message = bus.pop_filtered(&[gst::MessageType::Error]);
     match message.as_ref().map(|message| message.view()) {

@@ -19,11 +19,11 @@ use super::Target;
 use super::rate_limiter::RateLimiter;
 use crate::clock::monotonic;
 
-/// Limit of connection setup.
+/// Timeout of connection setup.
 const CONNECTING: Duration = Duration::from_secs(10);
-/// Limit of an answer that needs no work.
+/// Timeout of an answer that requires no work.
 const ANSWER: Duration = Duration::from_secs(30);
-/// Limit of hashing a recording: 10 GB from a slow disk.
+/// Timeout of hashing a recording: 10 GB from a slow disk.
 const HASHING: Duration = Duration::from_secs(600);
 /// Bytes per read and per piece of a body.
 const PIECE: u64 = 64 << 10;
@@ -66,7 +66,7 @@ pub(super) struct Bytes {
 
 impl Central {
     pub(super) fn new(target: Target) -> Result<Self, CentralError> {
-        // Fails if the process has a provider already, which also serves.
+        // Fails if the process has a provider already, which is harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let authorities = target.authorities.as_deref().unwrap_or_default();
         let client = Client::builder()
@@ -152,7 +152,7 @@ impl Central {
     /// Checks the scopes `read` and `record` of the token.
     pub(super) async fn check_token(&self) -> Result<(), CentralError> {
         let read = format!("{}/api/recordings?limit=1", self.target.url);
-        // An upload that does not exist: 404 means that the token may record.
+        // Requests an upload that does not exist: 404 means that the token may record.
         let record = format!("{}/api/uploads/none", self.target.url);
         for (method, url) in [(Method::GET, read), (Method::HEAD, record)] {
             let request = self.request(method, &url).header("tus-resumable", "1.0.0");

@@ -12,14 +12,12 @@ use sortie_media::stored::{SNIFF_SIZE, finished_mp4_stream};
 /// Location of the stream in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stream {
-    /// Offset.
     pub(super) from: u64,
-    /// Bytes.
     pub(super) length: u64,
 }
 
 impl Stream {
-    /// Stream of a growing recording with this many durable bytes.
+    /// Returns the stream of a growing recording with this many durable bytes.
     pub(super) fn growing(durable: u64) -> Self {
         Self {
             from: HEAD_ROOM,
@@ -27,7 +25,8 @@ impl Stream {
         }
     }
 
-    /// Stream of a finished recording: the bytes between head and index of a file of ours; all bytes of another file.
+    /// Returns the stream of a finished recording: the bytes between head and index of a file of this program; all
+    /// bytes of another file.
     ///
     /// Errors: The file cannot be read.
     pub(super) fn finished(file: &File) -> io::Result<Self> {
@@ -42,7 +41,7 @@ impl Stream {
     }
 }
 
-/// SHA-256 of a whole file. Reads all of it.
+/// Computes the SHA-256 of a whole file.
 ///
 /// Errors: The file cannot be read.
 pub(super) fn hash(path: &Path) -> io::Result<[u8; 32]> {

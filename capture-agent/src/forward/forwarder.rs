@@ -1,4 +1,4 @@
-//! Forwards recordings one after the other, the oldest first.
+//! Forwards recordings one after the other, oldest first.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -33,10 +33,10 @@ const REASON: &str = "the central server has it";
 /// Problem of a token that the server refuses.
 const TOKEN_REFUSED: &str = "The central server refuses SORTIE_CAPTURE_FORWARD_TOKEN. Create an API token there with the \
     scopes record and read.";
-/// Limit of the time unfinished_since growing and finished: as long as finishing takes.
+/// Limit of the time in which a recording is neither growing nor finished: the duration of a finish.
 const FINISH_LIMIT: Duration = Duration::from_secs(30);
 
-/// Forwards recordings until the future is dropped, which keeps the journal and the uploads as they are.
+/// Forwards recordings until the future is dropped, which leaves the journal and the uploads unchanged.
 pub async fn run(setup: Setup) {
     let status = setup.status.clone();
     let mut failures = 0;
@@ -103,9 +103,9 @@ impl<'a> Forwarder<'a> {
         let folder = &self.setup.folder;
         let mut names =
             recordings(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        // The recording in progress is the newest.
+        // The recording in progress is the newest one.
         names.extend(self.setup.recorder.snapshot().written.name);
-        let kept = self.journal.retain(|name| is_there(folder, name));
+        let kept = self.journal.retain(|name| recording_exists(folder, name));
         kept.map_err(|error| self.write_error(&error))?;
         for name in &names {
             if self.journal.entry(name).outcome == Outcome::Same
@@ -148,7 +148,7 @@ impl<'a> Forwarder<'a> {
         let folder = &self.setup.folder;
         let opened = open_regular(&folder.join(name))
             .or_else(|_| open_regular(&folder.join(format!("{name}{GROWING}"))));
-        // Deleted meanwhile, or about to be finished.
+        // The recording was deleted meanwhile, or is about to be finished.
         let Ok(file) = opened.map(Arc::new) else {
             tokio::time::sleep(POLL_INTERVAL).await;
             return Ok(());
@@ -198,7 +198,8 @@ impl<'a> Forwarder<'a> {
         );
         let sent = sent.await;
         if let Some(error) = write_error {
-            // Without the entry, the recording is sent again after a restart: reported, but no reason to stop.
+            // Without the entry, the recording is sent again after a restart: the error is reported, but forwarding
+            // continues.
             status.problem(self.write_error(&error));
         }
         match sent {
@@ -318,9 +319,9 @@ impl<'a> Forwarder<'a> {
     async fn remove(&mut self, name: &str) {
         match self.setup.importer.remove(name, REASON).await {
             Ok(Removal::Deleted) => {
-                tracing::info!(file = name, "deleted here: the central server has it")
+                tracing::info!(file = name, "deleted here: confirmed by the central server")
             }
-            // It is imported soon.
+            // The file will soon be imported.
             Ok(Removal::Unknown) => return,
             Ok(Removal::Kept) => {}
             Err(error) => tracing::error!(file = name, "cannot be deleted here: {error}"),
@@ -362,7 +363,7 @@ fn start_of(url: &str, name: &str, creation: &Creation) -> Start {
         ("filetype", "video/mp4"),
         ("idempotency_key", creation.key.as_str()),
     ] {
-        // The keys differ, and a file name is short.
+        // Cannot fail: the keys are distinct, and a file name is below the size limit.
         let _ = metadata.insert(key, value);
     }
     Start::Create {
@@ -380,8 +381,8 @@ fn id(upload: &str) -> Option<&str> {
 }
 
 /// Whether a recording exists: growing, left by a crash, or finished.
-fn is_there(folder: &Path, name: &str) -> bool {
-    // In the order of the rename, so that it is found at any moment.
+fn recording_exists(folder: &Path, name: &str) -> bool {
+    // Checked in the order of the rename, so that the recording is found at any moment.
     folder.join(format!("{name}{GROWING}")).exists() || folder.join(name).exists()
 }
 
@@ -405,7 +406,7 @@ struct StreamProgress<'a> {
     /// Offset of its stream.
     from: u64,
     length: u64,
-    /// Time since which it is neither growing nor finished.
+    /// Time since when the recording has been neither growing nor finished.
     unfinished_since: Option<Duration>,
 }
 
@@ -453,8 +454,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a.mp4.part"), "").unwrap();
         std::fs::write(dir.path().join("b.mp4"), "").unwrap();
-        assert!(is_there(dir.path(), "a.mp4") && is_there(dir.path(), "b.mp4"));
-        assert!(!is_there(dir.path(), "c.mp4"));
+        assert!(recording_exists(dir.path(), "a.mp4") && recording_exists(dir.path(), "b.mp4"));
+        assert!(!recording_exists(dir.path(), "c.mp4"));
         assert_eq!(recordings(dir.path()).unwrap(), ["b.mp4"]);
     }
 

@@ -40,7 +40,6 @@ pub(super) struct Entry {
 /// Creation of an upload. The server answers a repeated request with the same upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Creation {
-    /// Idempotency key.
     pub(super) key: String,
     /// Length of the stream, if known at the first request.
     pub(super) length: Option<u64>,
@@ -59,11 +58,12 @@ pub(super) enum Outcome {
 }
 
 impl Journal {
-    /// Reads the journal. A missing or unreadable one, or one of another server, is empty: recordings are then sent again.
+    /// Reads the journal. If it is missing, unreadable or of another server, it is empty: recordings are then sent
+    /// again.
     ///
     /// # Errors
     ///
-    /// The file exists and cannot be read.
+    /// The file exists but cannot be read.
     pub fn open(path: PathBuf, server: &str) -> io::Result<Self> {
         let entries = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {

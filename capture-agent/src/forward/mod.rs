@@ -1,11 +1,11 @@
 //! Forwarding of recordings to a central server, while they grow and afterwards.
 //!
 //! Only the *stream* is sent: the fragments as they were written, without the head and the index that finishing adds
-//! (`content`). Those bytes never change, so a recording can be sent while it grows. The server finishes it with the same
-//! code and gets the same file, which its hash confirms.
+//! (`content`). Those bytes never change, so a recording can be sent while it grows. The server finishes it with the
+//! same code and gets the same file, which its hash confirms.
 //!
-//! Recordings are sent one at a time, oldest first. [`tus::client`](sortie_tus::client) decides what to send and when to
-//! retry. A small file (`journal`) holds the state of each recording, so that a restart resumes.
+//! Recordings are sent one at a time, oldest first. [`tus::client`](sortie_tus::client) decides what to send and when
+//! to retry. A small file (`journal`) holds the state of each recording, so that a restart resumes.
 //!
 //! Forwarding and recording never wait for each other.
 
@@ -33,9 +33,9 @@ pub struct Target {
     pub url: String,
     /// API token with the scopes `record` and `read`.
     pub token: Secret,
-    /// Additional trusted certificate authorities, PEM.
+    /// Additional trusted certificate authorities in PEM format.
     pub authorities: Option<Vec<u8>>,
-    /// Limit in bytes per second; `None` is unlimited.
+    /// Limit in bytes per second; `None`: unlimited.
     pub bytes_per_second: Option<u64>,
     /// Whether a confirmed recording is deleted here.
     pub delete_after: bool,
@@ -47,9 +47,9 @@ pub struct Setup {
     pub folder: PathBuf,
     /// File of the journal.
     pub journal: PathBuf,
-    /// Recorder, for the recording in progress.
+    /// Recorder, to find the recording in progress.
     pub recorder: Handle,
-    /// Confirms and deletes recordings here.
+    /// Confirms and deletes recordings in this device's catalog.
     pub importer: Importer,
     /// State for the appliance page.
     pub status: Status,

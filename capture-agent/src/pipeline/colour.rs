@@ -8,8 +8,8 @@ use crate::signal::Mode;
 /// Lines from which a picture is high definition and ITU-R BT.709 applies.
 const HD_LINES: u32 = 720;
 
-/// Colorimetry of the encoder's input, as GStreamer names it: the one that players assume without metadata, so that
-/// players which ignore the metadata are right as well.
+/// Colorimetry of the encoder's input, as GStreamer names it: the colorimetry that players assume without metadata, so
+/// that players that ignore the metadata are correct as well.
 pub(super) fn wanted(mode: Mode) -> &'static str {
     if mode.height >= HD_LINES {
         "bt709"
@@ -26,7 +26,7 @@ pub(super) fn of_caps(caps: &gst::StructureRef) -> Option<Colour> {
         "bt709" => Some((1, 1, 1)),
         "bt601" | "smpte170m" => Some((6, 6, 6)),
         "bt2020" => Some((9, 14, 9)),
-        // range:matrix:transfer:primaries in GStreamer's own numbers: not converted.
+        // range:matrix:transfer:primaries in GStreamer's own numbers, which are not converted.
         _ => None,
     }
     .map(|(primaries, transfer, matrix)| Colour {

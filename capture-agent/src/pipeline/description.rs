@@ -10,7 +10,7 @@ pub(super) const SOURCE: &str = "source";
 const WIDEST: u32 = 1920;
 const HIGHEST: u32 = 1080;
 const FASTEST: u32 = 60;
-/// Raw frames that may wait for the encoder: enough for a short stall, 25 MB at 1080p.
+/// Number of raw frames that may wait for the encoder: enough for a short stall, 25 MB at 1080p.
 const WAITING: u32 = 8;
 
 /// Describes the pipeline of a plan.
@@ -33,20 +33,20 @@ pub fn describe(plan: &Plan) -> String {
         // H.264 is not dropped here: every frame depends on the one before.
         Delivery::H264 => format!("{source} ! {sink}"),
         Delivery::Jpeg => {
-            let (split, look) = looked_at(plan);
+            let (split, branch) = sampler_branch(plan);
             let encode = encode();
-            format!("{source} ! {queue} ! jpegdec ! {split}{encode} ! {sink} {look}")
+            format!("{source} ! {queue} ! jpegdec ! {split}{encode} ! {sink} {branch}")
         }
         Delivery::Raw => {
-            let (split, look) = looked_at(plan);
+            let (split, branch) = sampler_branch(plan);
             let encode = encode();
-            format!("{source} ! {split}{queue} ! {encode} ! {sink} {look}")
+            format!("{source} ! {split}{queue} ! {encode} ! {sink} {branch}")
         }
     }
 }
 
 /// Tee and branch of the frame sampler, if the plan has one.
-fn looked_at(plan: &Plan) -> (&'static str, String) {
+fn sampler_branch(plan: &Plan) -> (&'static str, String) {
     match plan.no_signal_after {
         Some(_) => (
             "tee name=pictures ! ",
@@ -68,13 +68,13 @@ pub(super) fn describe_signal_probe(capture: &Capture, mode: Mode, looks: bool) 
     }
 }
 
-/// Mode that is recorded of an input mode.
+/// Returns the mode in which an input mode is recorded.
 #[must_use]
 pub(super) fn recorded(mode: Mode) -> Mode {
     let mut recorded = mode;
     let (width, height) = (u64::from(mode.width.max(1)), u64::from(mode.height.max(1)));
     if mode.width > WIDEST || mode.height > HIGHEST {
-        // The more exceeded side decides; chroma needs even numbers.
+        // The side that exceeds its limit more decides; chroma needs even numbers.
         let even = |side: u64| u32::try_from(side / 2 * 2).unwrap_or(WIDEST).max(2);
         let by_width = height * u64::from(WIDEST) / width;
         if by_width <= u64::from(HIGHEST) {

@@ -54,10 +54,10 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 /// Sampling interval of the signal probe.
 const PROBE_SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Notice of a running pipeline.
+/// Event of a running pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// It stalled and must be stopped: the device is gone, or the encoder failed.
+    /// The pipeline stalled and must be stopped: the device is gone, or the encoder failed.
     Broken {
         reason: Problem,
         /// Whether the source failed; otherwise another encoder may work.
@@ -67,13 +67,13 @@ pub enum Notice {
     Ended,
 }
 
-/// Failure of a pipeline's start.
+/// Error of starting a pipeline.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An element is missing or refuses its settings.
     #[error("the pipeline cannot be built: {0}")]
     Build(String),
-    /// It does not run.
+    /// The pipeline does not start.
     #[error("{reason}")]
     Run {
         reason: Problem,
@@ -83,7 +83,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Reason for the user.
+    /// Error message for the user.
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
@@ -94,7 +94,7 @@ impl StartError {
 
     /// Whether the source failed; otherwise another encoder may work.
     #[must_use]
-    pub fn is_at_source(&self) -> bool {
+    pub fn is_source_failure(&self) -> bool {
         matches!(
             self,
             Self::Run {
@@ -147,13 +147,13 @@ impl Pipeline {
         Ok(Self(running))
     }
 
-    /// Capture from the source.
+    /// Returns the capture from the source.
     #[must_use]
     pub fn running(&self) -> &Running {
         &self.0
     }
 
-    /// Frames that were dropped because the encoder was too slow.
+    /// Returns the number of frames that were dropped because the encoder was too slow.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         let Running {
@@ -185,8 +185,9 @@ impl Pipeline {
     }
 }
 
-/// Starts a capture that only samples frames, while a grabber has no signal. With `samples`, test patterns are detected;
-/// until the first sample, a test pattern is assumed. `on_notice` runs in threads of GStreamer and must not block.
+/// Starts a capture that only samples frames, while a grabber has no signal. With `samples`, test patterns are
+/// detected; until the first sample, a test pattern is assumed. `on_notice` runs in threads of GStreamer and must not
+/// block.
 ///
 /// # Errors
 ///

@@ -2,7 +2,7 @@
 
 mod convert;
 mod report;
-mod text;
+mod text_report;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ pub use report::{
     Device, Encoder, Format, Identity, Mode, NodeKind, Range, Rate, Report, Size, Timings,
     TrialResult,
 };
-pub use text::write_text;
+pub use text_report::write_text;
 
 use crate::signal;
 use crate::{device, encoder};
@@ -49,8 +49,8 @@ pub enum ProbeError {
     Encoders(#[from] encoder::InitError),
 }
 
-/// Queries every video device in `folder` (normally [`device::DEV`]), and tries every encoder with a few frames of `mode`,
-/// each for at most `limit`.
+/// Queries every video device in `folder` (normally [`device::DEV`]), and tries every encoder with a few frames of
+/// `mode`, each for at most `limit`.
 ///
 /// # Errors
 ///

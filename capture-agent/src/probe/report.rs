@@ -136,10 +136,10 @@ pub struct Encoder {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum TrialResult {
-    /// As many frames came out as went in.
+    /// All input frames were encoded.
     Works,
     NotInstalled,
-    /// Its device or library is missing, busy or refuses to start.
+    /// The encoder's device or library is missing, busy or refuses to start.
     Unavailable {
         reason: String,
     },

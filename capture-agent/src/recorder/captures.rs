@@ -25,7 +25,7 @@ pub(super) struct Captures {
 }
 
 impl Captures {
-    /// Assigns an ID to a pipeline or a probe; late notices of earlier ones are ignored by it.
+    /// Assigns an ID to a pipeline or a probe. By its ID, a late notice of an earlier one is ignored.
     pub(super) fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
@@ -93,13 +93,13 @@ impl Captures {
         self.current = None;
     }
 
-    /// Completes the capture whose pipeline has ended, now that its file is finished; `false` if there is none.
+    /// Removes the capture whose pipeline has ended, now that its file is finished; `false` if there is none.
     pub(super) fn complete(&mut self) -> bool {
         let ended = self.current.take_if(|capture| capture.pipeline.is_none());
         ended.is_some()
     }
 
-    /// Frames that encoders were too slow for, since the start.
+    /// Returns the number of frames dropped since the start because encoders were too slow.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped + self.pipeline().map_or(0, Pipeline::dropped)
     }

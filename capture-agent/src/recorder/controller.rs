@@ -10,17 +10,17 @@ use crate::signal::{Mode, Signal};
 
 /// Timeouts of a [`Controller`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct Timeouts {
     /// Longest time without durable bytes before a recording fails.
     pub silence: Duration,
-    /// Delay after a first failure; doubles with each further one, up to 64 times.
+    /// Delay after the first failure; doubles with each further one, up to 64 times.
     pub retry: Duration,
     /// Longest loss of the signal within one session.
     pub gap: Duration,
 }
 
-impl Default for Patience {
-    /// 10 s, 500 ms and 60 s.
+impl Default for Timeouts {
+    /// Returns 10 s, 500 ms and 60 s.
     fn default() -> Self {
         Self {
             silence: Duration::from_secs(10),
@@ -54,9 +54,9 @@ pub enum Input {
     Room(bool),
     /// Whether storage use is above the threshold and only recordings that are not forwarded yet could be deleted.
     Backlog(bool),
-    /// Bytes became durable.
+    /// Bytes of the file became durable.
     Written,
-    /// The pipeline receives something else than it was started for; the new signal is not known yet.
+    /// The pipeline receives another signal than it was started for; the new signal is not known yet.
     Changed,
     /// The stopped pipeline has ended; its file is finished or about to be.
     Stopped,
@@ -97,11 +97,11 @@ enum Phase {
     Stopping,
 }
 
-/// Decides when to record, from the signal, the user's wishes and failures.
+/// Decides when to record, from the signal, the user's requests and failures.
 ///
-/// Call [`handle_input`](Self::handle_input) for each input, and [`handle_timeout`](Self::handle_timeout) at the time of
-/// [`poll_timeout`](Self::poll_timeout); then [`poll_output`](Self::poll_output) until it returns `None`. Times are of any
-/// monotonic clock.
+/// Call [`handle_input`](Self::handle_input) for each input, and [`handle_timeout`](Self::handle_timeout) at the time
+/// of [`poll_timeout`](Self::poll_timeout); then [`poll_output`](Self::poll_output) until it returns `None`. Times are
+/// of any monotonic clock.
 ///
 /// - It records while there is a steady signal and room on the disk, and the user or auto-record requests it.
 /// - A manual start lasts until a manual stop, across losses of the signal. A manual stop overrides auto-record until the
@@ -110,12 +110,12 @@ enum Phase {
 /// - At most one pipeline exists at a time.
 #[derive(Debug)]
 pub struct Controller {
-    patience: Patience,
+    timeouts: Timeouts,
     signal: Signal,
     auto: bool,
-    /// Started by the user and not stopped since.
+    /// Whether the user has started recording and not stopped it since.
     by_hand: bool,
-    /// Stopped by the user during the current signal.
+    /// Whether the user has stopped recording during the current signal.
     declined: bool,
     room: bool,
     backlog: bool,
@@ -132,11 +132,11 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Starts without a signal, with auto-record off and room on the disk.
+    /// Creates a controller without a signal, with auto-record off and space on the disk.
     #[must_use]
-    pub fn new(patience: Patience) -> Self {
+    pub fn new(timeouts: Timeouts) -> Self {
         Self {
-            patience,
+            timeouts,
             signal: Signal::NoDevice,
             auto: false,
             by_hand: false,
@@ -174,7 +174,7 @@ impl Controller {
         self.by_hand || (self.auto && !self.declined)
     }
 
-    /// Reason that prevents a recording, or ended the last one.
+    /// Returns the reason that prevents a recording, or ended the last one.
     #[must_use]
     pub fn problem(&self) -> Option<Problem> {
         match (self.room, self.backlog) {
@@ -218,7 +218,7 @@ impl Controller {
                     self.phase = Phase::Stopping;
                     self.outputs.push_back(Output::Stop);
                     // The new signal is known by then; a known change starts immediately.
-                    self.retry_at = Some(now.saturating_add(self.patience.retry));
+                    self.retry_at = Some(now.saturating_add(self.timeouts.retry));
                 }
             }
             Input::Stopped => {
@@ -234,9 +234,9 @@ impl Controller {
     /// Advances the time to `now`.
     pub fn handle_timeout(&mut self, now: Duration) {
         if let Phase::Running { alive, .. } = self.phase
-            && now >= alive.saturating_add(self.patience.silence)
+            && now >= alive.saturating_add(self.timeouts.silence)
         {
-            let seconds = self.patience.silence.as_secs();
+            let seconds = self.timeouts.silence.as_secs();
             let words = format!("no picture was written for {seconds} s");
             let reason = Problem::new(RecorderProblem::NoPicture, words);
             self.broken(now, reason, false);
@@ -247,11 +247,11 @@ impl Controller {
         self.decide(now);
     }
 
-    /// Time at which [`handle_timeout`](Self::handle_timeout) must be called unless an input comes before.
+    /// Returns the time at which [`handle_timeout`](Self::handle_timeout) must be called unless an input comes before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         let silence = match self.phase {
-            Phase::Running { alive, .. } => Some(alive.saturating_add(self.patience.silence)),
+            Phase::Running { alive, .. } => Some(alive.saturating_add(self.timeouts.silence)),
             Phase::Idle | Phase::Stopping => None,
         };
         [silence, self.retry_at].into_iter().flatten().min()
@@ -282,7 +282,7 @@ impl Controller {
         }
         self.phase = Phase::Idle;
         self.problem = Some(reason);
-        let wait = self.patience.retry * 2_u32.pow(self.failures.min(6));
+        let wait = self.timeouts.retry * 2_u32.pow(self.failures.min(6));
         self.failures = self.failures.saturating_add(1);
         // After the first failure another encoder starts without a delay.
         self.retry_at = (!encoder || self.failures > 1).then(|| now.saturating_add(wait));
@@ -302,7 +302,7 @@ impl Controller {
             }
             (Phase::Idle, Some(mode)) if self.retry_at.is_none() => {
                 let gap = self.ended.take();
-                let over = gap.is_some_and(|ended| now.saturating_sub(ended) > self.patience.gap);
+                let over = gap.is_some_and(|ended| now.saturating_sub(ended) > self.timeouts.gap);
                 // A manual recording is one session until Stop, however long the signal is lost.
                 let new_session = !self.session || (over && !self.by_hand);
                 self.session = true;

@@ -4,7 +4,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use super::captures::Captures;
-use super::controller::{Controller, Input, Output, Patience};
+use super::controller::{Controller, Input, Output, Timeouts};
 use super::encoder_choice::EncoderChoice;
 use super::frame_sink::FrameSink;
 use super::recordings_folder::RecordingsFolder;
@@ -42,7 +42,7 @@ pub(super) struct Driver<E> {
     problem: Option<Problem>,
 }
 
-/// Failure of a pipeline's start.
+/// Error of starting a pipeline.
 struct StartFailure {
     problem: Problem,
     /// Whether another encoder may work.
@@ -60,7 +60,7 @@ impl From<Problem> for StartFailure {
 
 impl<E: FnMut(Event) + Send + 'static> Driver<E> {
     pub(super) fn new(setup: &Setup, handle: Handle, on_event: E) -> Self {
-        let mut controller = Controller::new(Patience::default());
+        let mut controller = Controller::new(Timeouts::default());
         controller.handle_input(monotonic(), Input::Auto(setup.auto));
         Self {
             source: SignalSource::new(setup, handle.test_input().cloned()),
@@ -309,7 +309,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         let pipeline = Pipeline::start(&plan, sink.into_callback(), on_notice);
         let pipeline = pipeline.map_err(|error| StartFailure {
             problem: error.problem(),
-            is_encoder: !error.is_at_source(),
+            is_encoder: !error.is_source_failure(),
         })?;
         self.captures.start(pipeline);
         self.source.started(mode);

@@ -46,12 +46,12 @@ impl EncoderChoice {
         }
     }
 
-    /// Uses none: the source delivers H.264.
+    /// Clears the choice: the source delivers H.264.
     pub(super) fn pass_through(&mut self) {
         self.is_in_use = false;
     }
 
-    /// Does not use the current encoder again while another works.
+    /// Excludes the current encoder while another works.
     pub(super) fn reject(&mut self) {
         let rejected = self.current.take();
         self.rejected
@@ -62,7 +62,7 @@ impl EncoderChoice {
         self.is_in_use
     }
 
-    /// GStreamer element in use.
+    /// Returns the GStreamer element in use.
     pub(super) fn element(&self) -> Option<&'static str> {
         let current = self.current.filter(|_| self.is_in_use);
         current.map(|encoder| encoder.element)

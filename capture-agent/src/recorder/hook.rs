@@ -8,12 +8,12 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::clock::monotonic;
 
-/// Interval of the checks for its end.
+/// Polling interval for the end of the command.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Runs a command with `sh`. After `limit` it is killed together with its child processes.
 ///
-/// Errors: Reason why the folder may not be writable, for the user.
+/// Errors: reason for the user why the folder may not be writable.
 pub(super) fn run(command: &str, limit: Duration) -> Result<(), String> {
     let mut child = Command::new("sh")
         .args(["-c", command])

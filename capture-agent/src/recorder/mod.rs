@@ -1,9 +1,9 @@
 //! Automatic and manual recording, file after file, across failures of signal, encoder and disk.
 //!
-//! [`Controller`] decides when to record, [`Splitter`] where a file ends. [`Recorder`] executes this in a thread: it polls
-//! the source, starts and stops pipelines, and reports [`Event`]s. [`Snapshot`] is its current state.
+//! [`Controller`] decides when to record, [`Splitter`] where a file ends. [`Recorder`] executes this in a thread: it
+//! polls the source, starts and stops pipelines, and reports [`Event`]s. [`Snapshot`] is its current state.
 //!
-//! The recorder deletes no recording, and knows no accounts and pages.
+//! The recorder deletes no recording, and knows nothing of accounts and pages.
 
 mod captures;
 mod controller;
@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub use controller::{Cause, Controller, Input, Output, Patience};
+pub use controller::{Cause, Controller, Input, Output, Timeouts};
 pub use name::file_name;
 pub use split::{Cut, Limits, Splitter};
 
@@ -108,7 +108,7 @@ pub struct Snapshot {
 
 enum Message {
     Notice(u64, Notice),
-    /// The pipeline with this ID receives something else than it was started for.
+    /// The pipeline with this ID receives another signal than it was started for.
     Changed(u64),
     Writer(writer::Event),
     AskForKeyframe,
@@ -190,14 +190,14 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.handle.tell(Message::Quit);
         if let Some(thread) = self.thread.take() {
-            // It has reported its end by events.
+            // The thread has already reported its end by events.
             let _ = thread.join();
         }
     }
 }
 
 impl Handle {
-    /// Current state, at most a quarter of a second old.
+    /// Returns the current state, at most a quarter of a second old.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot
@@ -206,8 +206,8 @@ impl Handle {
             .clone()
     }
 
-    /// Time of the thread's last iteration, on the clock of [`monotonic`]. Iterations take a fraction of a second
-    /// unless a driver blocks.
+    /// Returns the time of the thread's last iteration, on the clock of [`monotonic`]. Iterations take a fraction of a
+    /// second unless a driver blocks.
     #[must_use]
     pub fn moved_at(&self) -> Duration {
         Duration::from_millis(self.moved_at.load(Ordering::Relaxed))
@@ -242,14 +242,14 @@ impl Handle {
         self.tell(Message::Backlog(backlog));
     }
 
-    /// Signal of the test source; `None` for a real source.
+    /// Returns the signal of the test source; `None` for a real source.
     #[must_use]
     pub fn test_input(&self) -> Option<&TestInput> {
         self.test.as_ref()
     }
 
     fn tell(&self, message: Message) {
-        // The thread has ended.
+        // Fails only if the thread has ended.
         let _ = self.send.send(message);
     }
 

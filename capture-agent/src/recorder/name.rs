@@ -2,8 +2,8 @@
 
 use jiff::Zoned;
 
-/// `recording_2026-11-21_16-00-00.mp4`, in local time. The writer appends a number if the name exists, as after the
-/// clock was set back.
+/// Returns `recording_2026-11-21_16-00-00.mp4`, in local time. The writer appends a number if the name exists, as after
+/// the clock was set back.
 #[must_use]
 pub fn file_name(now: &Zoned) -> String {
     format!("recording_{}.mp4", now.strftime("%Y-%m-%d_%H-%M-%S"))

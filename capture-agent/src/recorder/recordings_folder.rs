@@ -29,7 +29,7 @@ pub(super) struct RecordingsFolder {
 pub(super) struct FolderCheck {
     /// Whether more than the reserve is free.
     pub(super) has_room: bool,
-    /// The file in progress, if it is gone from the folder: it could still be written, but would be lost.
+    /// File in progress that is missing from the folder: it could still be written, but would be lost.
     pub(super) deleted: Option<String>,
 }
 
@@ -103,7 +103,7 @@ impl RecordingsFolder {
         self.next_check = now + CHECK_INTERVAL;
         let has_room = match rustix::fs::statvfs(&self.path) {
             Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize) >= self.reserve_bytes,
-            // The next write reports what is wrong.
+            // The next write reports the cause.
             Err(_) => true,
         };
         Some(FolderCheck {
@@ -112,7 +112,8 @@ impl RecordingsFolder {
         })
     }
 
-    /// The file in progress, if two checks in a row miss it: one may coincide with the rename of a finished file.
+    /// Returns the file in progress if two consecutive checks miss it: one check may coincide with the rename of a
+    /// finished file.
     fn deleted(&mut self, file: Option<String>) -> Option<String> {
         let missing = file.filter(|name| {
             let path = self.path.join(format!("{name}{}", writer::GROWING));

@@ -28,7 +28,7 @@ impl Sessions {
         }
     }
 
-    /// Starts a recording: the first of a new session, or a further one of the current session.
+    /// Starts a recording: the first one of a new session, or a further one of the current session.
     pub(super) fn start(&mut self, cause: Cause, is_new: bool) {
         if is_new {
             self.number += 1;

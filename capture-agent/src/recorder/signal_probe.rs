@@ -1,4 +1,4 @@
-//! Capture from a grabber without a signal, while nothing is recorded: only its frames show that the signal is back.
+//! Capture from a grabber without a signal, while nothing is recorded: only its frames show when the signal returns.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ impl SignalProbe {
         if self.frames != before {
             return;
         }
-        // The device takes one program at a time.
+        // The device serves only one program at a time.
         self.running = None;
         match start() {
             Ok(running) => {

@@ -1,4 +1,4 @@
-//! Signal of the source that is recorded.
+//! Signal of the recorded source.
 
 use std::time::Duration;
 
@@ -93,12 +93,12 @@ impl SignalSource {
         self.probe.fail(monotonic())
     }
 
-    /// Opens the source for a recording, which takes the device from the probe.
+    /// Opens the source for a recording. The probe releases the device first.
     pub(super) fn open(&mut self) -> Result<(Capture, Mode), SourceError> {
         self.adapter.open()
     }
 
-    /// Releases the device for a recording that is about to start: no frame is missed before the first one.
+    /// Releases the device for a recording that is about to start, so that the recording misses no frame.
     pub(super) fn prepare_start(&mut self) {
         self.probe.release();
         self.monitor
@@ -112,7 +112,7 @@ impl SignalSource {
         self.monitor.handle_input(monotonic(), input);
     }
 
-    /// Queries the signal again: the pipeline receives something else than it was started for.
+    /// Queries the signal again: the pipeline receives another signal than it was started for.
     pub(super) fn source_changed(&mut self) {
         self.monitor
             .handle_input(monotonic(), signal::Input::SourceChange);

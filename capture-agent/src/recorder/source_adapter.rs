@@ -69,8 +69,8 @@ impl Grabber {
         Self { mode, frames: 0 }
     }
 
-    /// A grabber that is not captured from is assumed to have a signal, unless it was found without one: then only the
-    /// frames of [`start_signal_probe`](crate::pipeline::start_signal_probe) show that the signal is back.
+    /// Assumes that a grabber that is not captured from has a signal, unless it was found without one: then only the
+    /// frames of [`start_signal_probe`](crate::pipeline::start_signal_probe) show when the signal returns.
     fn poll(&mut self, stats: Option<CaptureStats>, current: Signal) -> Option<Input> {
         let picture = match stats {
             Some(stats) => {
@@ -111,7 +111,7 @@ impl SourceAdapter {
         }
     }
 
-    /// Reason why there is no device.
+    /// Returns the reason why there is no device.
     pub(super) fn problem(&self) -> Option<&Problem> {
         match &self.kind {
             Kind::V4l2(v4l2) => v4l2.problem.as_ref(),
@@ -119,7 +119,7 @@ impl SourceAdapter {
         }
     }
 
-    /// Name of the device.
+    /// Returns the name of the device.
     pub(super) fn device(&self) -> Option<&str> {
         match &self.kind {
             Kind::V4l2(v4l2) => Some(v4l2.identity.as_ref()?.card.as_str()),
@@ -268,8 +268,8 @@ impl V4l2 {
     }
 }
 
-/// The configured node; if it is gone, the node at which the same device has come back. The kernel does not reuse a
-/// number while any program, or a library in this process, holds the old node.
+/// Returns the configured node; if it is gone, the node at which the same device has reappeared. The kernel does not
+/// reuse a number while any program, or a library in this process, holds the old node.
 fn node(wanted: &Path, identity: Option<&Capabilities>) -> PathBuf {
     let is_it = |path: &PathBuf| {
         identity.is_some_and(|identity| {

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn no_limits_give_one_file() {
+    fn without_limits_there_is_one_file() {
         let mut splitter = Splitter::new(Limits::default());
         for second in 0..100_000 {
             assert_eq!(splitter.frame(second * SECOND, true, 1 << 30), Cut::No);

@@ -1,11 +1,11 @@
-//! Given and random input histories.
+//! Fixed and random input histories.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
 use sortie_api::RecorderProblem;
 
-use super::controller::{Cause, Controller, Input, Output, Patience};
+use super::controller::{Cause, Controller, Input, Output, Timeouts};
 use crate::problem::Problem;
 use crate::signal::{FrameRate, Mode, Signal};
 
@@ -44,7 +44,7 @@ fn drain(controller: &mut Controller) -> Vec<Output> {
 /// Plays a history and compares the outputs of each step.
 #[track_caller]
 fn check(history: Vec<(u64, Input, Vec<Output>)>) -> Controller {
-    let mut controller = Controller::new(Patience::default());
+    let mut controller = Controller::new(Timeouts::default());
     for (at, input, expected) in history {
         controller.handle_timeout(s(at));
         let early = drain(&mut controller);
@@ -240,7 +240,7 @@ proptest! {
     fn at_most_one_pipeline_runs_and_only_when_requested(
         history in prop::collection::vec((0..20_u64, any_input()), 0..100),
     ) {
-        let mut controller = Controller::new(Patience::default());
+        let mut controller = Controller::new(Timeouts::default());
         let (mut now, mut running, mut stopping) = (0, None, false);
         let (mut signal, mut room, mut backlog) = (Signal::NoDevice, true, false);
         for (gap, input) in history {

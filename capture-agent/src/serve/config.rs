@@ -22,9 +22,9 @@ pub struct Variable {
     pub name: &'static str,
     /// Value without a setting.
     pub default: &'static str,
-    /// Description for `--help`.
+    /// Description of the variable for `--help`.
     pub meaning: &'static str,
-    /// Variable of the embedded server that gets the value.
+    /// Variable of the embedded server that receives the value.
     server: Option<&'static str>,
 }
 
@@ -111,7 +111,7 @@ pub struct Config {
 /// Lists all variables, for `--help`.
 #[must_use]
 pub fn help() -> String {
-    let mut text = format!("Variables, also in {FILE}; the environment wins:\n");
+    let mut text = format!("Variables, also in {FILE}; environment variables take precedence:\n");
     for variable in VARIABLES {
         text += &format!("  {:34} {}", variable.name, variable.meaning);
         if !variable.default.is_empty() {
@@ -151,7 +151,7 @@ impl Config {
             }
             _ => match VARIABLES.iter().find(|it| it.server == Some(name)) {
                 Some(variable) => lookup(variable.name).or_else(|| {
-                    // The server has its own defaults for these two.
+                    // The server has its own defaults for these two variables.
                     let has_default = !matches!(name, "SORTIE_ADMIN_PASSWORD" | "SORTIE_LOG");
                     has_default.then(|| variable.default.to_owned())
                 }),

@@ -23,7 +23,7 @@ const RECHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// Interval of the check for a forwarding backlog: the disk fills by at most a few MB meanwhile.
 const BACKLOG_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Name and session of the file that was begun last, for viewers of the growing file.
+/// Name and session of the newest file, for viewers of the growing file.
 pub(super) type CurrentFile = Arc<Mutex<Option<(String, String)>>>;
 
 /// Handles the recorder's events until the channel closes.
@@ -119,12 +119,14 @@ impl ImportTask {
     async fn recovered(&mut self, recovered: RecoveredFile) {
         match recovered {
             RecoveredFile::Finished(file) => {
-                tracing::warn!(file = file.name, "finished what an earlier run left");
+                tracing::warn!(file = file.name, "finished the recording of an earlier run");
                 self.catalog
                     .import_file(file, new_session(), None, true)
                     .await;
             }
-            RecoveredFile::Empty(name) => tracing::warn!("removed {name}: it held nothing"),
+            RecoveredFile::Empty(name) => {
+                tracing::warn!("removed {name}: it contained no recording")
+            }
             RecoveredFile::Damaged(name, reason) => {
                 tracing::error!("{name} cannot be played: {reason}");
                 self.catalog.import_damaged(name, &reason.to_string()).await;
@@ -146,7 +148,7 @@ impl ImportTask {
     }
 }
 
-/// The folder, and the catalog that lists its files.
+/// Folder for recordings, and the catalog that lists its files.
 #[derive(Clone)]
 struct Catalog {
     importer: Importer,
@@ -207,7 +209,7 @@ impl Catalog {
     }
 }
 
-/// Repeated comparison of folder and catalog.
+/// State of the repeated comparison of folder and catalog.
 struct Comparison {
     catalog: Catalog,
     /// Recordings whose file was missing at the last comparison.
@@ -266,7 +268,7 @@ impl Comparison {
                     .change(&file.name, file.size_bytes, file.duration_ms);
             change.await?;
         }
-        // A folder without any known file is probably not mounted.
+        // If no known file is in the folder, it is probably not mounted.
         let missing = if difference.present {
             difference.missing
         } else {
@@ -274,7 +276,10 @@ impl Comparison {
         };
         for name in missing.intersection(&self.missing) {
             if self.catalog.importer.forget(name).await? {
-                tracing::warn!(file = name, "off the list: another program has removed it");
+                tracing::warn!(
+                    file = name,
+                    "removed from the list: another program has deleted the file"
+                );
             }
         }
         let again = !missing.is_subset(&self.missing);

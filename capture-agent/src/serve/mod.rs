@@ -59,7 +59,7 @@ pub async fn serve(
         forwarding: config.forward.is_some().then(|| status.clone()),
     });
     let server = Server::open_with(config.server, Arc::new(SystemClock), Some(appliance)).await?;
-    // Precedes retention: recordings that the central server does not have must not be deleted.
+    // Runs before retention: recordings that the central server does not have must not be deleted.
     let forwards = config.forward.is_some();
     let pending = server.importer().set_forward_pending(forwards).await;
     pending.context("the recordings that wait for the central server cannot be marked")?;
@@ -120,7 +120,7 @@ async fn feed_watchdog(notify: Notifier, recorder: Handle) {
         if monotonic().saturating_sub(recorder.moved_at()) < PATIENCE {
             notify.notify("WATCHDOG=1");
         } else {
-            tracing::error!("the recorder stands still");
+            tracing::error!("the recorder does not respond");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use sortie_api::RecorderProblem;
 
-/// Remedy for a problem, as a sentence; `None` if there is no general one.
+/// Returns the remedy for a problem, as a sentence; `None` if there is no general one.
 pub(super) fn advice(problem: RecorderProblem) -> Option<&'static str> {
     Some(match problem {
         RecorderProblem::DiskFull => {

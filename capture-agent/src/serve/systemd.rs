@@ -26,7 +26,7 @@ impl Notifier {
         if let Some((socket, address)) = &self.0
             && let Err(error) = socket.send_to_addr(state.as_bytes(), address)
         {
-            tracing::warn!("systemd does not handle_event {state}: {error}");
+            tracing::warn!("cannot notify systemd of {state}: {error}");
         }
     }
 }

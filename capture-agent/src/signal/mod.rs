@@ -1,12 +1,12 @@
 //! State of the input signal.
 //!
-//! [`Monitor`] is a state machine without I/O and without a clock. An adapter passes it a device's answers ([`Input`]) with
-//! the time, and executes its commands ([`Output`]).
+//! [`Monitor`] is a state machine without I/O and without a clock. An adapter passes it a device's answers ([`Input`])
+//! with the time, and executes its commands ([`Output`]).
 //!
 //! Two kinds of device provide two kinds of [`Evidence`]. An HDMI receiver measures its input signal (DV timings); its
 //! frames prove nothing, because drivers deliver a test pattern without a signal. A USB grabber (UVC) has no timings:
-//! its frames stop, or show a test pattern, which [`TestPatternDetector`] detects. A black picture is content: a machine
-//! with a blank screen is recorded.
+//! its frames stop, or show a test pattern, which [`TestPatternDetector`] detects. A black picture is content: a
+//! machine with a blank screen is recorded.
 //!
 //! # Limits
 //!
@@ -37,7 +37,7 @@ pub enum Signal {
     NoSignal,
     /// A signal that the receiver cannot lock on to.
     NoLock,
-    /// A signal that is outside the hardware's range.
+    /// A signal outside the hardware's range.
     Unsupported,
     /// A signal of a known mode.
     Steady(Mode),
@@ -154,8 +154,8 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// 300 ms, 2 s, 500 ms and 2 s: leaves most of a second to the pipeline between a signal and its first durable
-    /// frame.
+    /// Returns 300 ms, 2 s, 500 ms and 2 s, which leaves most of a second to the pipeline between a signal and its
+    /// first durable frame.
     fn default() -> Self {
         Self {
             debounce: Duration::from_millis(300),

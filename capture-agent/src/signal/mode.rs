@@ -24,7 +24,8 @@ impl FrameRate {
         Self { millihertz }
     }
 
-    /// `frames` per `seconds`, rounded to a millihertz; `None` if either is zero or the rate does not fit.
+    /// Returns the rate of `frames` per `seconds`, rounded to a millihertz; `None` if either is zero or the rate does
+    /// not fit.
     #[must_use]
     pub fn from_ratio(frames: u64, seconds: u64) -> Option<Self> {
         let millihertz = (u128::from(frames) * 1000 + u128::from(seconds) / 2)
@@ -42,8 +43,8 @@ impl FrameRate {
 
     /// Whether the rates differ by at most 0.5 %.
     ///
-    /// Receivers measure the pixel clock, whose last digits vary. Recordings carry real timestamps, so a change from 60 to
-    /// 59.94 needs no new file.
+    /// Receivers measure the pixel clock, whose last digits vary. Recordings carry real timestamps, so a change from 60
+    /// to 59.94 needs no new file.
     #[must_use]
     pub fn is_close_to(self, other: Self) -> bool {
         let difference = u64::from(self.millihertz.abs_diff(other.millihertz));

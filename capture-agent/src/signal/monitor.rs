@@ -15,10 +15,11 @@ use super::{Config, Evidence, Input, Output, Picture, Signal};
 /// 2. [`poll_output`](Self::poll_output) until it returns `None`;
 /// 3. [`poll_timeout`](Self::poll_timeout) for the latest time of the next call.
 ///
-/// Times are of any monotonic clock; a time before the last one counts as the last one. A late call decides the same as a
-/// punctual one.
+/// Times are of any monotonic clock; a time before the last one counts as the last one. A late call decides the same as
+/// a punctual one.
 ///
-/// Changes are at least [`Config::debounce`] apart, except the loss of the device, which is reported immediately and once.
+/// Changes are at least [`Config::debounce`] apart, except the loss of the device, which is reported immediately and
+/// once.
 #[derive(Debug)]
 pub struct Monitor {
     config: Config,
@@ -42,7 +43,7 @@ enum Timer {
 }
 
 impl Monitor {
-    /// Starts without a device.
+    /// Creates a monitor without a device.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
@@ -58,7 +59,7 @@ impl Monitor {
         }
     }
 
-    /// State at the last call.
+    /// Returns the state at the last call.
     #[must_use]
     pub fn signal(&self) -> Signal {
         self.settled
@@ -71,8 +72,8 @@ impl Monitor {
         match (input, self.evidence) {
             (Input::DeviceFound(evidence), _) => self.found(evidence),
             (Input::DeviceLost, Some(_)) => self.lost(),
-            // Discards earlier readings: the signal after the event may be another one. The debounce restarts with the
-            // next reading.
+            // Discards earlier readings: the signal after the event may be a different one. The debounce restarts with
+            // the next reading.
             (Input::SourceChange, Some(Evidence::Timings | Evidence::Announced)) => {
                 self.candidate = None;
                 self.query(self.now);
@@ -107,8 +108,8 @@ impl Monitor {
         self.advance(now);
     }
 
-    /// Time at which [`handle_timeout`](Self::handle_timeout) must be called unless an input comes before; `None` if
-    /// only an input can change the state.
+    /// Returns the time at which [`handle_timeout`](Self::handle_timeout) must be called unless an input comes before;
+    /// `None` if only an input can change the state.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         self.next_timer().map(|(at, _)| at)
@@ -201,7 +202,7 @@ impl Monitor {
                     self.stall_at = None;
                     self.observe(Signal::NoSignal, at);
                 }
-                // One query after a delay, not one per missed interval.
+                // Emits one query after a delay, not one per missed interval.
                 Timer::Query => self.query(until),
             }
         }

@@ -40,8 +40,8 @@ const BARS: [u8; 8] = [0b111, 0b110, 0b011, 0b010, 0b101, 0b100, 0b001, 0b000];
 
 /// Distinguishes a grabber's test pattern from content, by about one sample per second.
 ///
-/// Call [`handle_sample`](Self::handle_sample) with each sample and the time of any monotonic clock. A test pattern must
-/// stay the same for a while before it counts; any other picture is content immediately.
+/// Call [`handle_sample`](Self::handle_sample) with each sample and the time of any monotonic clock. A test pattern
+/// must stay the same for a while before it counts; any other picture is content immediately.
 #[derive(Debug)]
 pub struct TestPatternDetector {
     hold: Duration,
@@ -51,7 +51,7 @@ pub struct TestPatternDetector {
 }
 
 impl TestPatternDetector {
-    /// Starts with content; a pattern must last for `hold`.
+    /// Creates a detector that starts with content; a pattern must last for `hold`.
     #[must_use]
     pub fn new(hold: Duration) -> Self {
         Self {
@@ -61,7 +61,8 @@ impl TestPatternDetector {
         }
     }
 
-    /// Starts without a signal: a pattern counts from the first sample on, until content is seen.
+    /// Creates a detector that starts without a signal: a pattern counts from the first sample on, until content is
+    /// seen.
     #[must_use]
     pub fn without_signal() -> Self {
         Self {
@@ -71,7 +72,7 @@ impl TestPatternDetector {
         }
     }
 
-    /// Result of the last sample.
+    /// Returns the result of the last sample.
     #[must_use]
     pub fn picture(&self) -> Picture {
         self.picture
@@ -116,7 +117,7 @@ fn pixels(rgb: &[u8]) -> impl Iterator<Item = [u8; 3]> {
         .map(|pixel| [pixel[0], pixel[1], pixel[2]])
 }
 
-/// One saturated blue or green across the picture.
+/// Whether the picture is one saturated blue or green.
 fn is_flat(rgb: &[u8]) -> bool {
     let Some([red, green, blue]) = pixels(rgb).next() else {
         return false;
@@ -130,7 +131,7 @@ fn is_near(one: [u8; 3], other: [u8; 3]) -> bool {
     (0..3).all(|channel| one[channel].abs_diff(other[channel]) <= NOISE)
 }
 
-/// This many bars of equal width.
+/// Whether the picture is this many bars of equal width.
 fn has_bars(rgb: &[u8], bars: usize) -> bool {
     let mut rows = rgb
         .chunks_exact(SAMPLE_WIDTH * 3)
@@ -139,12 +140,12 @@ fn has_bars(rgb: &[u8], bars: usize) -> bool {
         (0..bars).all(|bar| {
             let from = bar * SAMPLE_WIDTH / bars + EDGE;
             let to = (bar + 1) * SAMPLE_WIDTH / bars - EDGE;
-            pixels(&row[from * 3..to * 3]).all(|pixel| is_of_bar(pixel, BARS[bar]))
+            pixels(&row[from * 3..to * 3]).all(|pixel| has_bar_colour(pixel, BARS[bar]))
         })
     })
 }
 
-fn is_of_bar(pixel: [u8; 3], bar: u8) -> bool {
+fn has_bar_colour(pixel: [u8; 3], bar: u8) -> bool {
     let channels = [0b100, 0b010, 0b001].map(|bit| bar & bit != 0);
     pixel.into_iter().zip(channels).all(|(value, is_on)| {
         if is_on {
@@ -194,7 +195,7 @@ mod tests {
     }
 
     /// Whether a still picture is detected.
-    fn trips(sample: &[u8]) -> bool {
+    fn is_detected(sample: &[u8]) -> bool {
         let mut detector = TestPatternDetector::new(HOLD);
         detector.handle_sample(Duration::ZERO, sample);
         detector.handle_sample(HOLD, sample) == Picture::NoSignalPattern
@@ -218,7 +219,7 @@ mod tests {
             ("the SAA711x's blue", flat([0, 0, 255])),
             ("zeros in YUV", flat([0, 135, 0])),
         ] {
-            assert!(trips(&picture), "{name}");
+            assert!(is_detected(&picture), "{name}");
         }
     }
 
@@ -265,20 +266,24 @@ mod tests {
                 bar(8, x, 180)
             }
         });
-        assert!(!trips(&blue) && !trips(&bars));
+        assert!(!is_detected(&blue) && !is_detected(&bars));
         // Bars in another order, or of another width.
-        assert!(!trips(&sample(|x, _| bar(8, SAMPLE_WIDTH - 1 - x, 180))));
-        assert!(!trips(&sample(|x, _| bar(8, x / 2, 180))));
+        assert!(!is_detected(&sample(|x, _| bar(
+            8,
+            SAMPLE_WIDTH - 1 - x,
+            180
+        ))));
+        assert!(!is_detected(&sample(|x, _| bar(8, x / 2, 180))));
     }
 
     #[test]
     fn unsaturated_flat_picture_is_content() {
         for grey in (0..=255).step_by(15) {
-            assert!(!trips(&flat([grey; 3])), "{grey}");
+            assert!(!is_detected(&flat([grey; 3])), "{grey}");
         }
         // Backgrounds of a terminal, an installer, and a sheet of paper.
         for colour in [[40, 42, 54], [0, 43, 54], [253, 246, 227], [200, 0, 0]] {
-            assert!(!trips(&flat(colour)), "{colour:?}");
+            assert!(!is_detected(&flat(colour)), "{colour:?}");
         }
     }
 
@@ -293,7 +298,7 @@ mod tests {
         #[test]
         fn noisy_black_is_content(noise in prop::collection::vec(0..40_u8, 64)) {
             let at = |x: usize, y: usize| noise[(x * 7 + y * 13) % noise.len()];
-            prop_assert!(!trips(&sample(|x, y| [at(x, y), at(y, x), at(x + 1, y)])));
+            prop_assert!(!is_detected(&sample(|x, y| [at(x, y), at(y, x), at(x + 1, y)])));
         }
 
         #[test]
@@ -324,7 +329,7 @@ mod tests {
             let differs = stripes.iter().any(|it| !is_near(*it, stripes[0]));
             // Excludes eight random colours that equal the eight bars.
             prop_assume!(differs);
-            prop_assert!(!trips(&picture));
+            prop_assert!(!is_detected(&picture));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Given and random input histories.
+//! Fixed and random input histories.
 
 use std::time::Duration;
 
@@ -376,7 +376,7 @@ proptest! {
     }
 
     #[test]
-    fn late_calls_decide_the_same(history in any_history(any_input())) {
+    fn late_calls_have_the_same_result(history in any_history(any_input())) {
         let end = end_of(&history) + ms(5000);
         prop_assert_eq!(run(&history, end, true), run(&history, end, false));
     }

@@ -80,7 +80,7 @@ fn best_of_size(size: &Size, wanted: Option<Mode>) -> Option<Mode> {
     }
 }
 
-/// Highest useful rate, or the wanted one.
+/// Returns the highest useful rate, or the wanted one.
 fn best_rate(rates: &[Rate], wanted: Option<FrameRate>) -> Option<FrameRate> {
     if rates.is_empty() {
         return Some(wanted.unwrap_or(USUAL));
@@ -93,7 +93,7 @@ fn best_rate(rates: &[Rate], wanted: Option<FrameRate>) -> Option<FrameRate> {
         }
         (Rate::Between { least, most }, None) => Some(most.min(FASTEST).max(least)),
     });
-    // A device that offers only higher rates uses its slowest.
+    // A device that offers only higher rates uses its lowest one.
     offered.min_by_key(|rate| (*rate > FASTEST, u32::MAX - rate.millihertz()))
 }
 

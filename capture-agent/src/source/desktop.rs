@@ -58,7 +58,7 @@ impl Desktop {
 
     fn scroll(&mut self) {
         let row = stride(self.width) * CELL.1 * DOT;
-        // The first row is fixed.
+        // The first row of the screen is fixed.
         let end = self.rows() * row;
         self.pixels.copy_within(2 * row..end, row);
         self.clear(self.rows() - 1);
@@ -81,7 +81,7 @@ impl Desktop {
         self.write(row, &line);
     }
 
-    /// Pseudo-random number below `below`.
+    /// Returns a pseudo-random number below `below`.
     fn roll(&mut self, below: u8) -> u8 {
         self.dice = self
             .dice

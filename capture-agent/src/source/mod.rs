@@ -70,7 +70,7 @@ pub enum Capture {
     V4l2 {
         path: PathBuf,
         delivery: Delivery,
-        /// Whether the frame rate can be chosen; that of an HDMI receiver follows its input.
+        /// Whether the frame rate can be chosen; the rate of an HDMI receiver follows its input.
         choose_rate: bool,
     },
 }
@@ -93,8 +93,8 @@ impl Capture {
         }
     }
 
-    /// Source element `source` and its caps, in the notation of `gst-launch-1.0`. Without caps, an HDMI receiver
-    /// negotiates the largest picture it supports.
+    /// Returns the source element `source` and its caps, in the notation of `gst-launch-1.0`. Without caps, an HDMI
+    /// receiver negotiates the largest picture it supports.
     pub(crate) fn launch(&self, mode: Mode) -> String {
         let size = format!("width={},height={}", mode.width, mode.height);
         match self {
@@ -115,7 +115,7 @@ impl Capture {
                     Delivery::H264 => "video/x-h264",
                 };
                 let rate = if *choose_rate {
-                    // The driver has 30000/1001 for 29.97, we have 29970/1000.
+                    // The driver reports 29.97 as 30000/1001, this crate as 29970/1000.
                     let millihertz = mode.fps.millihertz();
                     let (least, most) =
                         (millihertz.saturating_sub(5), millihertz.saturating_add(5));
@@ -129,7 +129,7 @@ impl Capture {
         }
     }
 
-    /// Starts to deliver, if it is the test source.
+    /// Starts to deliver frames, if the source is the test source.
     pub(crate) fn feed(&self, pipeline: &gst::Pipeline, mode: Mode) {
         if let Self::Test(input) = self {
             input.feed(pipeline, mode);
@@ -137,14 +137,14 @@ impl Capture {
     }
 }
 
-/// Source that cannot be captured from now.
+/// Error of a source that cannot be captured from at the moment.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     #[error(transparent)]
     Device(#[from] DeviceError),
     #[error("there is no signal to record: {0}")]
     NoSignal(Signal),
-    /// It delivers no supported format.
+    /// The source delivers no supported format.
     #[error("{}: the device delivers neither pixels, nor MJPEG, nor H.264{}", path.display(), match mode {
         Some(mode) => format!(" in {mode}"),
         None => String::new(),
@@ -153,7 +153,7 @@ pub enum SourceError {
 }
 
 impl Source {
-    /// Input of a test source; `None` for a real source.
+    /// Returns the input of a test source; `None` for a real source.
     #[must_use]
     pub fn test_input(&self, mode: Mode) -> Option<TestInput> {
         match self {
@@ -163,7 +163,8 @@ impl Source {
         }
     }
 
-    /// Determines the current mode and format. `wanted` selects among a USB grabber's formats, and the mode of the test source.
+    /// Determines the current mode and format. `wanted` selects among a USB grabber's formats, and the mode of the test
+    /// source.
     ///
     /// # Errors
     ///

@@ -29,7 +29,7 @@ enum Shown {
 }
 
 impl TestInput {
-    /// HDMI receiver with a signal of this mode.
+    /// Creates an HDMI receiver with a signal of this mode.
     #[must_use]
     pub fn new(mode: Mode) -> Self {
         Self {
@@ -39,8 +39,8 @@ impl TestInput {
         }
     }
 
-    /// USB grabber with a signal of this mode. Without a signal it shows colour bars, without a lock it delivers no
-    /// frames, and for an unsupported signal it shows a flat blue.
+    /// Creates a USB grabber with a signal of this mode. Without a signal it shows colour bars, without a lock it
+    /// delivers no frames, and for an unsupported signal it shows a flat blue.
     #[must_use]
     pub fn grabber(mode: Mode) -> Self {
         Self {
@@ -55,7 +55,7 @@ impl TestInput {
         self.is_grabber
     }
 
-    /// Mode of its signal.
+    /// Returns the mode of the signal.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode

@@ -1,4 +1,4 @@
-//! Test patterns that the test source shows as a grabber without a signal.
+//! Test patterns that the test source delivers when it simulates a grabber without a signal.
 
 /// Y, U and V of 75 % bars (ITU-R BT.601), from white to black.
 const BARS: [[u8; 3]; 8] = [
@@ -49,7 +49,7 @@ mod tests {
     use crate::source::Desktop;
 
     #[test]
-    fn pattern_has_the_size_of_other_frames() {
+    fn pattern_is_as_large_as_a_content_frame() {
         for (width, height) in [(1920, 1080), (640, 480), (6, 6), (1, 1)] {
             let other = Desktop::new(width, height).advance().len();
             for pattern in [TestPattern::Bars, TestPattern::Blue] {

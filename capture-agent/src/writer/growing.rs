@@ -5,8 +5,8 @@
 //! NAME        ftyp mdat ( everything above )                  moov    the same bytes, patched and appended to
 //! ```
 //!
-//! A power cut is harmless at any point: the durable bytes of `NAME.part` are scanned and finished at the next start, by
-//! the same code and with the same result. The rename is the last step.
+//! A power cut is harmless at any point: the durable bytes of `NAME.part` are scanned and finished at the next start,
+//! by the same code and with the same result. The rename is the last step.
 
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
@@ -26,8 +26,8 @@ use super::volume::{Folder, Volume, VolumeFile};
 pub const GROWING: &str = ".part";
 /// Suffix of a file that cannot be played.
 pub const DAMAGED: &str = ".damaged";
-/// Longest head and track description. If a file is no longer and cannot be read, its beginning was not durable, nor
-/// was anything behind it.
+/// Longest head and track description. A longer file has a durable beginning; a shorter one that cannot be read has no
+/// durable data.
 const LONGEST_FRONT: u64 = HEAD_ROOM + 4096;
 /// Position of the type of the stream's first box.
 const STREAM_BOX_TYPE: Range<usize> = SNIFF_SIZE - 12..SNIFF_SIZE - 8;
@@ -52,7 +52,7 @@ pub struct Finished {
 pub enum FinishError {
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It holds nothing playable.
+    /// The file holds nothing playable.
     #[error(transparent)]
     Unplayable(#[from] Unplayable),
 }
@@ -77,7 +77,7 @@ impl<F: VolumeFile> Growing<F> {
 
     /// Appends whole fragments; they are durable on return.
     ///
-    /// After an error the value must be dropped and the file scanned again, because its content is unknown.
+    /// After an error, drop the value and scan the file again, because its content is unknown.
     pub(super) fn append(&mut self, fragments: &[u8]) -> io::Result<()> {
         let written = self.try_append(fragments);
         match written {
@@ -116,12 +116,12 @@ impl<F: VolumeFile> Growing<F> {
         }
     }
 
-    /// Durable bytes of the file.
+    /// Returns the number of durable bytes of the file.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Durable and playable duration in ms.
+    /// Returns the durable and playable duration in ms.
     pub(super) fn duration_ms(&self) -> u64 {
         self.indexer.duration_ms()
     }
@@ -138,7 +138,7 @@ impl<F: VolumeFile> Growing<F> {
         })
     }
 
-    /// Finishes the file: writes the index, whatever the length.
+    /// Finishes the file: writes the index, at a cost that does not depend on the length.
     pub(super) fn finish<V: Volume<File = F>>(
         self,
         volume: &V,
@@ -202,8 +202,8 @@ fn is_unchanged(metadata: &Metadata, now: SystemTime, time: Duration) -> bool {
             .is_ok_and(|ahead| ahead >= time)
 }
 
-/// Lists the recordings in a folder except `known`. Files that cannot be read from the disk are skipped, and all further
-/// files once `cancelled` is set.
+/// Lists the recordings in a folder except `known`. Files that cannot be read from the disk are skipped, and all
+/// further files once `cancelled` is set.
 #[must_use]
 pub fn finished(
     folder: &Path,
@@ -282,13 +282,13 @@ pub fn damaged(folder: &Path, known: &HashSet<String>) -> Vec<String> {
 #[derive(Debug)]
 pub enum RecoveredFile {
     Finished(Finished),
-    /// It held nothing durable and was removed.
+    /// The file held nothing durable and was removed.
     Empty(String),
-    /// It cannot be played and was renamed to this name.
+    /// The file cannot be played and was renamed to this name.
     Damaged(String, Unplayable),
-    /// Another program is writing it.
+    /// Another program is writing the file.
     InUse(String),
-    /// It could not be finished because the disk is full or fails; most players play it.
+    /// The file could not be finished because the disk is full or fails; most players play it.
     Stays(String, io::Error),
 }
 
@@ -308,7 +308,7 @@ pub fn recover_files(volume: &impl Volume) -> io::Result<Vec<RecoveredFile>> {
     Ok(recovered.collect())
 }
 
-/// Finishes `name`.part; `None` if it is not ours or does not exist.
+/// Finishes `name`.part; `None` if another program wrote it or it does not exist.
 pub(super) fn finish_leftover(
     volume: &impl Volume,
     name: &str,
@@ -367,7 +367,7 @@ fn is_ours(file: &impl VolumeFile) -> io::Result<bool> {
     start.truncate(read);
     Ok(match Layout::sniff(&start) {
         Layout::Headed | Layout::HeadOnly => true,
-        // Created; nothing, or only the start of the stream, became durable.
+        // The file was created, but nothing, or only the start of the stream, became durable.
         Layout::Blank => {
             let begun = start.get(STREAM_BOX_TYPE).unwrap_or_default();
             begun == b"ftyp" || begun.iter().all(|byte| *byte == 0)
@@ -376,7 +376,7 @@ fn is_ours(file: &impl VolumeFile) -> io::Result<bool> {
     })
 }
 
-/// First of `name` and its numbered forms that neither a recording nor another growing file has.
+/// Returns the first of `name` and its numbered forms that neither a recording nor another growing file has.
 fn free_name(volume: &impl Volume, name: &str) -> io::Result<String> {
     let mut number = 1;
     loop {
@@ -389,7 +389,7 @@ fn free_name(volume: &impl Volume, name: &str) -> io::Result<String> {
     }
 }
 
-/// `recording_2026-11-21_16-00-00_2.mp4`; the first has no number.
+/// Returns `recording_2026-11-21_16-00-00_2.mp4`; the first form has no number.
 fn numbered(name: &str, number: u32) -> String {
     match name.rsplit_once('.') {
         _ if number == 1 => name.to_owned(),

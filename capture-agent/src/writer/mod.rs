@@ -1,8 +1,8 @@
 //! Crash-safe writer: a power cut costs at most the last second.
 //!
-//! [`Writer`] runs in a thread of its own. Submitting a frame never blocks: when the disk is too slow, frames are dropped
-//! and counted ([`Admission`]), so memory stays bounded. The thread cuts frames into fragments, writes each one durably,
-//! and finishes the file at the end. [`recover_files`] finishes the files of a crash.
+//! [`Writer`] runs in a thread of its own. Submitting a frame never blocks: when the disk is too slow, frames are
+//! dropped and counted ([`Admission`]), so memory stays bounded. The thread cuts frames into fragments, writes each one
+//! durably, and finishes the file at the end. [`recover_files`] finishes the files of a crash.
 //!
 //! The writer decides neither when to record nor what to delete.
 

@@ -51,7 +51,7 @@ enum Fault {
     Cut(usize),
     /// Failure of this operation.
     Once(usize, io::ErrorKind),
-    /// Failure of this operation and of every later one that changes anything.
+    /// Failure of this operation and of every later one that writes.
     From(usize, io::ErrorKind),
 }
 
@@ -102,7 +102,7 @@ impl Disk {
         work(&mut inner)
     }
 
-    /// Restores power: any part of the unsynced writes may have reached the disk, torn at sectors.
+    /// Restores power: any part of the unsynced writes may have reached the disk, torn at sector boundaries.
     fn restart(&self, dice: &mut Dice) {
         let mut inner = self.0.lock().unwrap();
         for bytes in &mut inner.files {
@@ -123,7 +123,7 @@ impl Disk {
             bytes.seen.clone_from(&left);
             bytes.durable = left;
         }
-        // A journal keeps the order of names.
+        // A journal preserves the order of names.
         let kept = dice.roll(inner.renames.len() + 1);
         if let Some(names) = kept.checked_sub(1).map(|last| inner.renames[last].clone()) {
             inner.durable_names = names;
@@ -334,7 +334,7 @@ fn check(disk: &Disk, durable_ms: u64, case: &str) {
     }
 }
 
-/// Operations of an undisturbed run.
+/// Returns the number of operations of an undisturbed run.
 fn operations(disk: &Disk, work: impl FnOnce(&Disk)) -> usize {
     disk.with(None).0.lock().unwrap().operations = 0;
     work(disk);

@@ -84,7 +84,6 @@ struct State<T> {
     closed: bool,
 }
 
-/// Result of [`Queue::pop`].
 pub(super) enum Next<T> {
     Item(T),
     Nothing,
@@ -127,12 +126,12 @@ impl<T> Queue<T> {
         self.changed.notify_all();
     }
 
-    /// Waits for the next item, at most for `patience`.
-    pub(super) fn pop(&self, patience: Duration) -> Next<T> {
+    /// Waits for the next item, at most for `timeout`.
+    pub(super) fn pop(&self, timeout: Duration) -> Next<T> {
         let waiting = |state: &mut State<T>| state.items.is_empty() && !state.closed;
         let (mut state, _) = self
             .changed
-            .wait_timeout_while(self.state(), patience, waiting)
+            .wait_timeout_while(self.state(), timeout, waiting)
             .unwrap_or_else(PoisonError::into_inner);
         match state.items.pop_front() {
             Some((item, bytes)) => {

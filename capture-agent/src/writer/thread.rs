@@ -21,7 +21,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 500 ms, and 32 MiB: over a minute of a desktop.
+    /// Returns 500 ms, and 32 MiB: over a minute of a desktop.
     fn default() -> Self {
         Self {
             fragment: Duration::from_millis(500),
@@ -77,7 +77,7 @@ struct Shared {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The values under these locks are valid at any moment, so poisoning can be ignored.
+    // The values under these locks are always valid, so poisoning can be ignored.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -174,7 +174,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.handle.0.queue.close();
         if let Some(thread) = self.thread.take() {
-            // It has reported its end by events.
+            // The thread has reported its end by events.
             let _ = thread.join();
         }
     }
@@ -213,7 +213,7 @@ impl<V: Volume, E: FnMut(Event)> Work<V, E> {
                     self.end();
                     (self.on_event)(Event::Ended);
                 }
-                // The source stalls: the queued frames are written now.
+                // The source stalls, so the queued frames are written now.
                 Next::Nothing => {
                     if let Some(current) = &mut self.current {
                         let fragment = current.fragmenter.flush();
@@ -274,13 +274,13 @@ impl<V: Volume, E: FnMut(Event)> Work<V, E> {
                     name: name.clone(),
                     error,
                 });
-                self.rescue(&name);
+                self.finish_after_error(&name);
             }
         }
     }
 
     /// Finishes the durable bytes after an error, if possible.
-    fn rescue(&mut self, name: &str) {
+    fn finish_after_error(&mut self, name: &str) {
         self.shared.progress().name = None;
         // Otherwise the next start finishes and reports it.
         if let Ok(Some(RecoveredFile::Finished(finished))) = finish_leftover(&self.volume, name) {

@@ -39,7 +39,7 @@ impl Agent {
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"));
         command.arg("serve");
-        clock.give(&mut command);
+        clock.apply_to(&mut command);
         Self::spawn(folder, command, variables).await
     }
 
@@ -56,7 +56,7 @@ impl Agent {
     }
 
     /// Starts an agent with recordings on a 4 MiB tmpfs, prepared by the shell script `before`.
-    pub(crate) async fn on_small_disk(before: &str, variables: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_on_small_disk(before: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let recordings = folder.path().join("recordings");
         std::fs::create_dir(&recordings).expect("a folder");
@@ -71,7 +71,7 @@ impl Agent {
     }
 
     /// Runs a shell command in the folder for recordings, inside the agent's mount namespace.
-    pub(crate) fn on_its_disk(&self, what: &str) {
+    pub(crate) fn run_on_disk(&self, what: &str) {
         let id = self.child.id().to_string();
         let recordings = self.folder.path().join("recordings");
         let done = Command::new("nsenter")

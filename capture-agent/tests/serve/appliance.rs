@@ -40,7 +40,7 @@ async fn manual_recording_needs_signal_and_is_listed_after_stop() {
     // A growing file is not in the list.
     assert_eq!(agent.get("/api/recordings").await, json!([]));
 
-    // A loss of the signal ends the file; after it another file of the same session begins.
+    // A loss of the signal ends the file; then another file of the same session begins.
     agent.signal("no_lock").await;
     let list = agent
         .until("/api/recordings", |list| count(list) == 1)
@@ -107,7 +107,7 @@ async fn auto_record_follows_signal_and_killed_recording_is_listed() {
     let (seconds, _) = probe(&agent.file(&recording));
     assert!(seconds >= durable - 0.05, "{seconds} of {durable} s");
 
-    // Auto-record is still on, so it records already. A manual stop overrides it.
+    // Auto-record is still on, so the agent records already. A manual stop overrides it.
     agent.wait_recorded(1.0).await;
     agent.post("/api/appliance/recording/stop", json!({})).await;
     agent

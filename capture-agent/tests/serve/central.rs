@@ -25,7 +25,7 @@ pub(crate) struct Central {
 
 impl Central {
     pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
-        // Fails if the process has a provider already, which also serves.
+        // Fails if the process has a provider already, which is harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut central = Self {
@@ -36,12 +36,12 @@ impl Central {
             client: reqwest::Client::new(),
             running: None,
         };
-        central.go_on().await;
+        central.restart().await;
         central
     }
 
     /// Starts the server again with the same data.
-    pub(crate) async fn go_on(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         let path = |name: &str| self.folder.path().join(name).display().to_string();
         let config = Config::read(&|name| {
             let own = self.variables.iter().find(|(known, _)| known == name);
@@ -104,7 +104,6 @@ impl Central {
         answer["token"].as_str().expect("a token").to_owned()
     }
 
-    /// Lists all recordings.
     pub(crate) async fn recordings(&self) -> Vec<Value> {
         let request = self.client.get(format!("{}/api/recordings", self.url));
         let request = request.bearer_auth(self.admin().await);

@@ -58,7 +58,7 @@ async fn clock_jumps_neither_end_recording_nor_clean_up() {
         assert!((played - listed).abs() < 0.05, "{played} and {listed}");
         assert!(played < 600.0, "no jump is in it: {played}");
     }
-    // The clock was the reason that the clean-up was on hold.
+    // The clock was the reason why the clean-up was suspended.
     set_threshold(&agent, "1").await;
     agent.post("/api/admin/retention/run", json!({})).await;
     agent

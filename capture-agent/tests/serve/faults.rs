@@ -9,7 +9,7 @@ fn problem(state: &Value) -> &str {
     state["problem"].as_str().unwrap_or_default()
 }
 
-async fn record_by_itself(agent: &Agent) {
+async fn enable_auto_record(agent: &Agent) {
     agent
         .settings(json!({"recording_auto_record": "true"}))
         .await;
@@ -45,26 +45,26 @@ async fn all_play(agent: &Agent) -> usize {
 #[tokio::test]
 async fn filling_disk_ends_file_at_reserve() {
     // Leaves half a megabyte above the reserve of one megabyte.
-    let agent = Agent::on_small_disk("head -c 2700000 /dev/zero >ballast", &[]).await;
-    record_by_itself(&agent).await;
+    let agent = Agent::start_on_small_disk("head -c 2700000 /dev/zero >ballast", &[]).await;
+    enable_auto_record(&agent).await;
     wait_problem(&agent, "the disk is full").await;
     agent
         .until("/api/recordings", |list| count(list) == 1)
         .await;
     assert_eq!(all_play(&agent).await, 1);
-    agent.on_its_disk("rm ballast");
+    agent.run_on_disk("rm ballast");
     wait_recording(&agent).await;
 }
 
 #[tokio::test]
 async fn sudden_full_disk_loses_only_unwritten_frames() {
-    let agent = Agent::on_small_disk("true", &[("SORTIE_CAPTURE_RESERVE_MB", "0")]).await;
-    record_by_itself(&agent).await;
+    let agent = Agent::start_on_small_disk("true", &[("SORTIE_CAPTURE_RESERVE_MB", "0")]).await;
+    enable_auto_record(&agent).await;
     agent.wait_recorded(1.0).await;
     // Another program fills the disk.
-    agent.on_its_disk("cat /dev/zero >ballast 2>/dev/null; true");
+    agent.run_on_disk("cat /dev/zero >ballast 2>/dev/null; true");
     wait_problem(&agent, "No space left on device").await;
-    agent.on_its_disk("rm ballast");
+    agent.run_on_disk("rm ballast");
     wait_recording(&agent).await;
     agent.post("/api/appliance/recording/stop", json!({})).await;
     let enough = |list: &Value| count(list) >= 2;
@@ -74,10 +74,10 @@ async fn sudden_full_disk_loses_only_unwritten_frames() {
 
 #[tokio::test]
 async fn read_only_folder_is_reported_until_writable() {
-    let agent = Agent::on_small_disk("mount -o remount,ro .", &[]).await;
-    record_by_itself(&agent).await;
+    let agent = Agent::start_on_small_disk("mount -o remount,ro .", &[]).await;
+    enable_auto_record(&agent).await;
     wait_problem(&agent, "Read-only file system").await;
-    agent.on_its_disk("mount -o remount,rw .");
+    agent.run_on_disk("mount -o remount,rw .");
     wait_recording(&agent).await;
     // A kernel does not remount a file system read-only while it is written, so this simulates a failing disk.
     agent.post("/api/appliance/recording/stop", json!({})).await;
@@ -93,8 +93,8 @@ async fn hook_makes_read_only_folder_writable() {
         "SORTIE_CAPTURE_HOOK",
         "mount -o remount,rw \"$SORTIE_CAPTURE_PATH\"",
     )];
-    let agent = Agent::on_small_disk("mount -o remount,ro .", &hook).await;
-    record_by_itself(&agent).await;
+    let agent = Agent::start_on_small_disk("mount -o remount,ro .", &hook).await;
+    enable_auto_record(&agent).await;
     wait_recording(&agent).await;
 }
 
@@ -108,14 +108,14 @@ async fn hanging_hook_is_killed_and_reported() {
     let told = |state: &Value| problem(state).contains("the hook was killed");
     agent.until("/api/appliance", told).await;
     // The folder is writable without the hook.
-    record_by_itself(&agent).await;
+    enable_auto_record(&agent).await;
     agent.wait_recorded(0.5).await;
 }
 
 #[tokio::test]
 async fn deleted_folder_is_reported() {
     let agent = Agent::start(&[]).await;
-    record_by_itself(&agent).await;
+    enable_auto_record(&agent).await;
     let state = agent.wait_recorded(0.5).await;
     let name = state["file"]["filename"].clone();
     std::fs::remove_dir_all(agent.folder.path().join("recordings")).expect("removed");
@@ -151,7 +151,7 @@ async fn missing_device_and_non_device_are_reported() {
     ] {
         let source = format!("v4l2:{source}");
         let agent = Agent::start(&[("SORTIE_CAPTURE_SOURCE", &source)]).await;
-        record_by_itself(&agent).await;
+        enable_auto_record(&agent).await;
         let state = wait_problem(&agent, words).await;
         assert_eq!(state["signal"]["state"], "no_device");
     }
@@ -208,13 +208,13 @@ async fn recording_stops_above_the_threshold_until_unforwarded_recordings_are_se
         ("SORTIE_CAPTURE_THRESHOLD_PERCENT", "40"),
         ("SORTIE_CAPTURE_RESERVE_MB", "0"),
     ];
-    let agent = Agent::on_small_disk("true", &variables).await;
-    record_by_itself(&agent).await;
+    let agent = Agent::start_on_small_disk("true", &variables).await;
+    enable_auto_record(&agent).await;
     agent.wait_recorded(1.0).await;
     agent.signal("no_signal").await;
     let unforwarded = |list: &Value| count(list) == 1 && list[0]["forward_pending"] == true;
     agent.until("/api/recordings", unforwarded).await;
-    agent.on_its_disk("head -c 2000000 /dev/zero >ballast");
+    agent.run_on_disk("head -c 2000000 /dev/zero >ballast");
     let blocked = |state: &Value| state["problem_code"] == "not_forwarded";
     agent.until("/api/appliance", blocked).await;
     agent.signal("steady").await;
@@ -228,7 +228,7 @@ async fn recording_stops_above_the_threshold_until_unforwarded_recordings_are_se
     agent.post("/api/admin/retention/run", json!({})).await;
     assert_eq!(count(&agent.get("/api/recordings").await), 1);
 
-    central.go_on().await;
+    central.restart().await;
     central.wait_ready(1).await;
     wait_recording(&agent).await;
 }

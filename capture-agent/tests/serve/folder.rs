@@ -1,4 +1,4 @@
-//! The list follows the folder: files that other programs add, change and remove, and harmful ones.
+//! The list follows the folder: files that other programs add, change and remove, and harmful files.
 
 use std::path::Path;
 use std::process::Command;

@@ -102,7 +102,7 @@ async fn forwarding_resumes_after_kill_and_deletes_after_confirmation() {
     agent.until("/api/appliance", unreachable).await;
     let bytes = std::fs::read(agent.file(&list[0])).expect("nothing goes before it is confirmed");
 
-    central.go_on().await;
+    central.restart().await;
     agent
         .until("/api/recordings", |list| count(list) == 0)
         .await;

@@ -10,7 +10,7 @@ fn lost(state: &Value) -> bool {
     state["signal"]["state"] == "no_signal" && state["recorder"] == "waiting"
 }
 
-async fn records_by_itself(variables: &[(&str, &str)]) -> Agent {
+async fn start_auto_recording(variables: &[(&str, &str)]) -> Agent {
     let agent = Agent::start(&[&[GRABBER], variables].concat()).await;
     agent
         .settings(json!({"recording_auto_record": "true"}))
@@ -20,7 +20,7 @@ async fn records_by_itself(variables: &[(&str, &str)]) -> Agent {
 }
 
 /// The signal is lost and returns: a file ends, and another of the same session begins.
-async fn goes_and_comes(agent: &Agent, how: &str) {
+async fn check_signal_loss_and_return(agent: &Agent, how: &str) {
     let files = count(&agent.get("/api/recordings").await);
     agent.signal(how).await;
     agent.until("/api/appliance", lost).await;
@@ -28,7 +28,7 @@ async fn goes_and_comes(agent: &Agent, how: &str) {
     let list = agent.until("/api/recordings", ended).await;
     let (_, frames) = probe(&agent.file(&list[0]));
     assert!(frames > 10, "{how}");
-    // A manual start is refused while it lasts.
+    // A manual start is refused while the loss lasts.
     let (status, _) = agent
         .ask("POST", "/api/appliance/recording/start", json!({}))
         .await;
@@ -42,10 +42,10 @@ async fn goes_and_comes(agent: &Agent, how: &str) {
 
 #[tokio::test]
 async fn test_patterns_and_missing_frames_are_no_signal() {
-    let agent = records_by_itself(&[("SORTIE_CAPTURE_NO_SIGNAL_SECONDS", "1")]).await;
+    let agent = start_auto_recording(&[("SORTIE_CAPTURE_NO_SIGNAL_SECONDS", "1")]).await;
     // Colour bars, flat blue, no frames.
     for how in ["no_signal", "unsupported", "no_lock"] {
-        goes_and_comes(&agent, how).await;
+        check_signal_loss_and_return(&agent, how).await;
     }
     agent.post("/api/appliance/recording/stop", json!({})).await;
     let all = |list: &Value| count(list) == 4;
@@ -58,7 +58,7 @@ async fn test_patterns_are_recorded_when_detection_is_off() {
         ("SORTIE_CAPTURE_NO_SIGNAL_PICTURES", "false"),
         ("SORTIE_CAPTURE_NO_SIGNAL_SECONDS", "0"),
     ];
-    let agent = records_by_itself(&never).await;
+    let agent = start_auto_recording(&never).await;
     agent.signal("no_signal").await;
     let state = agent.wait_recorded(4.0).await;
     assert_eq!(state["signal"]["state"], "steady");
@@ -67,7 +67,7 @@ async fn test_patterns_are_recorded_when_detection_is_off() {
 
 #[tokio::test]
 async fn slow_start_is_no_signal_loss() {
-    let agent = records_by_itself(&[("SORTIE_CAPTURE_HOOK", "sleep 3")]).await;
+    let agent = start_auto_recording(&[("SORTIE_CAPTURE_HOOK", "sleep 3")]).await;
     agent.wait_recorded(4.0).await;
     assert_eq!(count(&agent.get("/api/recordings").await), 0);
 }

@@ -78,13 +78,13 @@ impl Capture {
         Ok(capture)
     }
 
-    /// Returns the type that is recorded; browsers may choose another one after the start. Empty if the browser does
-    /// not say.
+    /// Returns the MIME type that is recorded; browsers may choose another one after the start. Empty if the browser
+    /// does not report it.
     pub(super) fn mime_type(&self) -> String {
         self.recorder.mime_type()
     }
 
-    // The following calls throw when the encoder has just stopped unasked. Its `stop` event is then on its way.
+    // The following calls throw if the encoder has just stopped by itself. Its `stop` event then follows.
 
     pub(super) fn pause(&self) {
         let _stopped = self.recorder.pause();
@@ -94,14 +94,14 @@ impl Capture {
         let _stopped = self.recorder.resume();
     }
 
-    /// Asks for the bytes that the encoder holds, before the timeslice ends.
+    /// Requests the bytes that the encoder holds, before the timeslice ends.
     pub(super) fn request_data(&self) {
         if self.recorder.state() != RecordingState::Inactive {
             let _stopped = self.recorder.request_data();
         }
     }
 
-    /// Stops it; a last chunk and [`CaptureEvent::Stopped`] follow.
+    /// Stops the encoder; a last chunk and [`CaptureEvent::Stopped`] follow.
     pub(super) fn stop(&self) {
         if self.recorder.state() != RecordingState::Inactive {
             let _stopped = self.recorder.stop();

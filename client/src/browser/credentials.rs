@@ -96,7 +96,7 @@ impl Credentials {
         match answer.status() {
             200..300 => Ok(()),
             429 => {
-                // The caller retries with its own backoff, but not before this time.
+                // The caller retries with its own backoff, but no earlier than this time.
                 sleep(retry_after_ms(&answer).unwrap_or_default()).await;
                 Err(RenewalFailed::Unreachable)
             }

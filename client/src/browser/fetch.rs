@@ -1,7 +1,7 @@
 //! HTTP request.
 //!
 //! Calls `window.fetch` directly: pages wrap it (for tracing, for tests), and it may then reject with any value, which
-//! gloo-net does not survive.
+//! gloo-net does not handle.
 
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -25,7 +25,7 @@ pub(super) struct Call {
 /// Answer whose body was not read.
 pub(super) struct Answer(Response);
 
-/// Body of an answer in pieces.
+/// Body of an answer, read in pieces.
 pub(super) struct Chunks(ReadableStreamDefaultReader);
 
 impl Chunks {
@@ -50,7 +50,7 @@ impl Cancel {
         Self(AbortController::new().ok())
     }
 
-    /// Forgets the request, which was answered.
+    /// Disarms the guard: the request was answered.
     pub(super) fn disarm(mut self) {
         self.0.take();
     }

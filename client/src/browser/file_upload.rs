@@ -1,4 +1,4 @@
-//! Upload of bytes that are all there: a recoverable recording, or a file.
+//! Upload of a complete sequence of bytes: a recoverable recording, or a file.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -60,7 +60,7 @@ impl FileUpload {
         if matches!(begun, Err(RecorderError::Refused { .. })) && continues.is_some() {
             begun = server.begin(session.clone(), None).await;
         }
-        // The session is over, but its recording is still accepted in another one.
+        // The session has ended, but its recording is still accepted in another session.
         if matches!(begun, Err(RecorderError::Refused { .. })) && session.is_some() {
             begun = server.begin(None, None).await;
         }

@@ -12,8 +12,8 @@ use crate::numbers::whole;
 /// Size of a read.
 const PIECE_BYTES: f64 = 1_048_576.0;
 
-/// Turns the bytes of a recording into an ordinary file with length and index, as the server does. Torn and missing data
-/// is left out. The bytes are read once and not copied.
+/// Turns the bytes of a recording into an ordinary file with length and index, as the server does. Torn and missing
+/// data is left out. The bytes are read once and not copied.
 ///
 /// # Errors
 /// [`RecorderError::Storage`] when they cannot be read, [`RecorderError::NotPlayable`] when there is not one whole

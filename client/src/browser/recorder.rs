@@ -1,5 +1,5 @@
-//! Recorder: encodes a source and uploads while recording. [`RecorderMachine`](crate::recorder::RecorderMachine) decides;
-//! the modules here carry its commands out.
+//! Recorder: encodes a source and uploads while recording. [`RecorderMachine`](crate::recorder::RecorderMachine)
+//! decides; the modules here carry its commands out.
 
 mod core;
 mod encoder;
@@ -74,8 +74,8 @@ impl Recorder {
         self.core.call(Call::Stop(reason))
     }
 
-    /// Ends the recording and discards it, on the server too; [`Event::Failed`] with [`RecorderError::Aborted`] follows.
-    /// Does nothing once it is `done` or `failed`.
+    /// Ends the recording and discards it, on the server too; [`Event::Failed`] with [`RecorderError::Aborted`]
+    /// follows. Does nothing once it is `done` or `failed`.
     pub fn abort(&self) {
         let _over = self.core.call(Call::Abort);
     }

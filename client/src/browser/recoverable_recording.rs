@@ -67,7 +67,7 @@ pub struct RecoverableRecording {
     recovered: RecoveredSpool,
     transfer: FileUpload,
     on_server: Cell<OnServer>,
-    /// It was uploaded or discarded.
+    /// Whether it was uploaded or discarded.
     is_gone: Cell<bool>,
 }
 
@@ -140,7 +140,7 @@ impl RecoverableRecording {
                 let all = Some(self.recovered.end);
                 (OnServer::Resumable, offset == all && length == all)
             }
-            // Requests to wait say nothing about the upload.
+            // Requests for a delay say nothing about the upload.
             Some((408 | 425 | 429, ..)) => (OnServer::Unreachable, false),
             Some((400..500, ..)) => (OnServer::Closed, false),
             _ => (OnServer::Unreachable, false),
@@ -256,7 +256,7 @@ impl RecoverableRecording {
             Err(RecorderError::Gone) => {
                 let name = facts.text(Fact::Name).unwrap_or("recording");
                 let name = format!("{name}.{}", file_extension(self.mime_type()));
-                // Without its beginning it is a further part of the recording on the server.
+                // Without its beginning, the file is a further part of the recording on the server.
                 let own = self
                     .recording_id()
                     .or_else(|| self.upload_url().map(last_segment));

@@ -16,7 +16,7 @@ use crate::{Authorization, RecorderError, RenewalFailed, Target};
 const TIMEOUT_MS: u32 = 20_000;
 /// Wait after a 429 without `Retry-After`.
 const BUSY_MS: u32 = 2_000;
-/// Interval at which the caller is asked during a wait whether it still wants the answer.
+/// Interval at which, during a wait, the caller is asked whether it still wants the answer.
 const WAIT_STEP_MS: u32 = 500;
 
 /// Creates a session for a page on our server at `base` (`""` for the page's own origin) and returns its id, to watch
@@ -33,7 +33,8 @@ pub async fn create_session(
     Server::new(base, access).create_session().await
 }
 
-/// Receives the remaining wait in milliseconds, and `None` at its end; returns whether the answer is still wanted.
+/// Callback that receives the remaining wait in milliseconds, and `None` at its end; returns whether the answer is
+/// still wanted.
 pub(super) type OnWait = Rc<dyn Fn(Option<u32>) -> bool>;
 
 /// Client of our server for the recorder.
@@ -83,7 +84,7 @@ impl Server {
         })
     }
 
-    /// Tells the server that recording has ended; the last bytes may still be on their way.
+    /// Notifies the server that recording has ended; the last bytes may still be in transit.
     pub(super) async fn announce_stop(&self, begun: &BegunUpload) -> Result<(), RecorderError> {
         let id = encode(&begun.session);
         let path = format!("/api/sessions/{id}/recording/stop");
@@ -114,7 +115,7 @@ impl Server {
         match (status, answer) {
             (401, _) => Err(RecorderError::SignedOut),
             (200..300, Some(answer)) => Ok(answer),
-            // The page of a proxy or a login portal, sent with status 200.
+            // The answer is the page of a proxy or a login portal, sent with status 200.
             (200..300, None) => Err(refused(status, None)),
             (_, answer) => Err(refused(status, answer.and_then(|it| it.text("detail")))),
         }

@@ -21,7 +21,7 @@ const RETRY_MS: u32 = 2_000;
 const JITTER_MS: f64 = 2_000.0;
 /// Failed rounds in a row before they are reported.
 const FAILURES: u32 = 3;
-/// The server sends something at least every 15 s. A longer silence means that the connection is lost.
+/// The server sends at least one event or comment every 15 s. A longer silence means that the connection is lost.
 const SILENCE_MS: u32 = 45_000;
 
 /// Orders the recording of a session, until it is dropped or the session has ended.
@@ -105,7 +105,7 @@ impl Watch {
     async fn run(&mut self) {
         while !self.auto.has_ended() {
             if let Err(Lost) = self.listen().await {
-                // Fallback for an old server, a proxy, or too many pages.
+                // Fallback for an old server, a buffering proxy, or too many open streams.
                 if let Err(Lost) = self.ask().await {
                     self.count_failure();
                 }
@@ -190,7 +190,8 @@ impl Watch {
                 401 => return Err(self.lost(RenewalFailed::Refused)),
                 // The session was deleted or belongs to another user.
                 status @ (403 | 404) if path.starts_with("/api/sessions/") => {
-                    // A known session that was deleted has ended. An unknown one was never recorded as the page wanted.
+                    // A known session that was deleted has ended. An unknown one was never recorded on behalf of this
+                    // page.
                     if status == 403 || !self.is_known {
                         let detail = format!(
                             "The session {} does not exist or belongs to another user.",
@@ -207,7 +208,7 @@ impl Watch {
         Err(Lost)
     }
 
-    /// Takes the state of a session; other sessions are ignored.
+    /// Handles the state of a session; other sessions are ignored.
     fn take(&mut self, session: Option<SessionNow>) {
         if let Some(session) = session.filter(|it| it.id == self.session) {
             self.is_known = true;

@@ -202,7 +202,7 @@ impl OpenSource {
     /// other tracks are cloned.
     pub(super) fn renew(&self) -> Result<RenewedSource, RecorderError> {
         let Some((canvas, fps)) = &self.canvas else {
-            // JavaScript's method, which clones the tracks.
+            // JavaScript's `clone` method, which clones the tracks.
             let stream = MediaStream::clone(&self.stream);
             return Ok(RenewedSource {
                 owned: Owned(tracks(&stream.get_tracks())),
@@ -280,7 +280,7 @@ impl OpenSource {
         self.watch.look()
     }
 
-    /// Sets the listener, which replaces the one before.
+    /// Sets the listener, replacing the previous one.
     pub(super) fn listen(&self, listener: impl Fn(SourceEvent) + 'static) {
         self.watch.listen(listener);
     }

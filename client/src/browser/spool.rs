@@ -34,7 +34,7 @@ pub(super) struct Spool {
     folder: String,
     store: Cell<SpoolStorage>,
     listener: RefCell<Option<Listener>>,
-    /// No more bytes follow.
+    /// Records that no more bytes follow.
     is_over: Cell<bool>,
 }
 
@@ -118,12 +118,12 @@ impl Spool {
         size
     }
 
-    /// Records a fact about the recording.
+    /// Stores a fact about the recording.
     pub(super) fn know(&self, fact: Fact, value: &str) {
         self.input(|journal| journal.fact(fact, value));
     }
 
-    /// The server holds the bytes below `offset`. The spool may keep some of them for longer.
+    /// Records that the server holds the bytes below `offset`. The spool may keep some of them for longer.
     pub(super) fn acknowledged(&self, offset: u64) {
         self.run.borrow_mut().release(offset);
         self.input(|journal| journal.acknowledged(offset));

@@ -34,7 +34,7 @@ struct Driver {
     access: Rc<Credentials>,
     checksums: Rc<Checksums>,
     leaving: Cell<bool>,
-    /// The request under way survives the page.
+    /// Whether the request under way continues after the page is closed.
     outlives: Cell<bool>,
     notify: Box<dyn Fn(Notice)>,
     /// Request under way.
@@ -83,17 +83,17 @@ impl Uploader {
         Self { driver }
     }
 
-    /// More bytes are in the spool.
+    /// Notifies the machine that more bytes are in the spool.
     pub(super) fn grown(&self) {
         let end = self.driver.spool.available();
         self.driver.input(|machine, now| {
             machine.handle_available(now, end);
-            // Timers of hidden pages are late; encoders keep their pace.
+            // Notifies the machine of a chunk: timers of hidden pages are late, but encoders keep their rate.
             machine.handle_timeout(now);
         });
     }
 
-    /// No more bytes follow, and all of them may be sent.
+    /// Records that no more bytes follow, and that all of them may be sent.
     pub(super) fn end(&self) {
         self.driver.input(|machine, now| {
             machine.handle_available(now, self.driver.spool.end());
@@ -101,8 +101,8 @@ impl Uploader {
         });
     }
 
-    /// The page is hidden and may be closed (`leaves`), or visible again. Small bodies are sent so that they survive
-    /// it.
+    /// Notifies the machine that the page is hidden and may be closed (`leaves`), or visible again. Small bodies are
+    /// sent so that they survive the page.
     pub(super) fn page_leaves(&self, leaves: bool) {
         self.driver.leaving.set(leaves);
     }
@@ -254,7 +254,7 @@ impl Driver {
         self.outlives.set(call.keepalive);
         *self.flight.borrow_mut() = Some((request, Cancel::new()));
         self.later(request, async move {
-            // A request that must survive the page has no time for it.
+            // A request that must survive the page has no time for a checksum.
             if !call.keepalive
                 && let Some(sum) = checksums.of(&call, &access).await
             {
@@ -263,7 +263,7 @@ impl Driver {
             let call = match access.authorize(call).await {
                 Ok(call) => call,
                 Err(RenewalFailed::Unreachable) => return Err(Unanswered),
-                // The server's answer to a request without a token.
+                // Answer that the server would send to a request without a token.
                 Err(RenewalFailed::Refused) => {
                     return Ok(Response {
                         status: 401,

@@ -179,7 +179,7 @@ impl Worker {
     }
 
     fn tick(&self) {
-        // A copy, because a listener may remove itself.
+        // A copy, because a listener may unregister during the call.
         let listeners: Vec<_> = {
             let listeners = self.ticked.borrow();
             listeners.iter().filter_map(Weak::upgrade).collect()

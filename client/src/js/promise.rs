@@ -13,7 +13,7 @@ use crate::RecorderError;
 pub(super) fn promise(
     outcome: impl Future<Output = Result<JsValue, RecorderError>> + 'static,
 ) -> Promise {
-    // Boxed: one copy of the code that drives it serves all calls.
+    // Boxed: one copy of the code that polls it serves all calls.
     let outcome: Pin<Box<dyn Future<Output = _>>> = Box::pin(outcome);
     future_to_promise(async move { outcome.await.map_err(|it| error(&it)) })
 }

@@ -72,8 +72,8 @@ impl Recorder {
         Ok(Self { shared })
     }
 
-    /// Asks for permission where needed, and starts. Resolves when it records. When the source could not be opened, it may
-    /// be called again.
+    /// Asks for permission where needed, and starts. Resolves when it records. When the source could not be opened, it
+    /// may be called again.
     pub fn start(&self, options: &JsValue) -> Result<Promise, JsValue> {
         let signal = Fields(options).signal()?;
         let shared = Rc::clone(&self.shared);
@@ -105,8 +105,8 @@ impl Recorder {
         promise(async move { resumed.map(|()| JsValue::UNDEFINED) })
     }
 
-    /// Stops the recording. Resolves when the server holds all of it; every further call settles in the same way.
-    /// While the recorder is starting, cancels the start and rejects with `aborted`. With `sessionEnded` the reason is the
+    /// Stops the recording. Resolves when the server holds all of it; every further call settles in the same way. While
+    /// the recorder is starting, cancels the start and rejects with `aborted`. With `sessionEnded` the reason is the
     /// end of the session.
     pub fn stop(&self, session_ended: Option<bool>) -> Promise {
         let reason = if session_ended == Some(true) {

@@ -154,8 +154,8 @@ impl RecoverableRecording {
         self.0.on_server().code().to_owned()
     }
 
-    /// Uploads the remaining bytes from the server's offset on, and removes the copy. Resolves when the server holds all of
-    /// it.
+    /// Uploads the remaining bytes from the server's offset on, and removes the copy. Resolves when the server holds
+    /// all of it.
     pub fn upload(&self, options: &JsValue) -> Result<Promise, JsValue> {
         let options = Fields(options);
         let report = progress_listener(&options)?;

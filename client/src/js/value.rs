@@ -41,7 +41,7 @@ pub(super) fn object<const N: usize>(fields: [(&str, JsValue); N]) -> JsValue {
 }
 
 fn set(object: &Object, key: &str, value: JsValue) {
-    // Fails only for frozen objects, and these are new.
+    // Fails only for frozen objects; these are new.
     let _frozen = Reflect::set(object, &key.into(), &value);
 }
 

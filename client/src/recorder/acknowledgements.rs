@@ -1,10 +1,10 @@
-//! Recorded time that an acknowledged number of bytes stands for.
+//! Recorded time that corresponds to an acknowledged number of bytes.
 
 use std::collections::VecDeque;
 
 /// Recorded time at the end of each chunk that is not acknowledged.
 ///
-/// The bytes up to the end of a chunk hold at most that time, because the encoder may keep some frames back. The safe
+/// The bytes up to the end of a chunk hold at most that time, because the encoder may hold some frames back. The safe
 /// time may be ahead by a few frames.
 #[derive(Debug, Default)]
 pub(super) struct Acknowledgements {
@@ -24,7 +24,7 @@ impl Acknowledgements {
         }
     }
 
-    /// The recording is only this long: chunks end at most there.
+    /// Limits the recorded time: the recording is only this long, so chunks end at most there.
     pub(super) fn limit_time(&mut self, recorded_ms: u64) {
         for (_, mark_ms) in &mut self.marks {
             *mark_ms = recorded_ms.min(*mark_ms);
@@ -32,7 +32,7 @@ impl Acknowledgements {
         self.safe_ms = recorded_ms.min(self.safe_ms);
     }
 
-    /// The server holds the first `bytes`. Smaller numbers than before are ignored.
+    /// Records that the server holds the first `bytes`. Smaller numbers than before are ignored.
     pub(super) fn acknowledged(&mut self, bytes: u64) {
         self.safe_bytes = self.safe_bytes.max(bytes.min(self.size_bytes));
         while let Some(&(end, recorded_ms)) = self.marks.front()
@@ -43,7 +43,7 @@ impl Acknowledgements {
         }
     }
 
-    /// The server holds all bytes of a recording of this length, including the time after the last chunk.
+    /// Records that the server holds all bytes of a recording of this length, including the time after the last chunk.
     pub(super) fn complete(&mut self, recorded_ms: u64) {
         self.acknowledged(self.size_bytes);
         self.safe_ms = self.safe_ms.max(recorded_ms);
@@ -61,7 +61,7 @@ impl Acknowledgements {
         self.size_bytes - self.safe_bytes
     }
 
-    /// Recorded time that the server does not hold, in ms.
+    /// Returns the recorded time that the server does not hold, in ms.
     pub(super) fn pending_ms(&self) -> u64 {
         let last = self.marks.back();
         last.map_or(0, |(_, recorded_ms)| {
@@ -69,7 +69,7 @@ impl Acknowledgements {
         })
     }
 
-    /// Recorded time that the server holds, in ms.
+    /// Returns the recorded time that the server holds, in ms.
     pub(super) fn safe_ms(&self) -> u64 {
         self.safe_ms
     }

@@ -29,7 +29,7 @@ impl CaptureMonitor {
         }
     }
 
-    /// An encoder was started, the first one of the recording if `is_first`.
+    /// Records that an encoder was started, the first one of the recording if `is_first`.
     pub(super) fn running(&mut self, now: Now, encoder: EncoderId, is_first: bool) {
         let measured_ms = self.measured_ms(now);
         self.encoders.running(encoder, now.steady_ms, measured_ms);
@@ -45,7 +45,7 @@ impl CaptureMonitor {
         let works = is_current && self.watchdog.chunk(now.wall_ms, bytes == 0);
         let mut measured_ms = self.measured_ms(now);
         if works && self.clock.is_running() {
-            // Counted once the timestamps tell how much of that time the encoder has missed.
+            // Counted once the timestamps show how much of that time the encoder has missed.
             self.heard_ms = Some(now.steady_ms);
             measured_ms = self.elapsed_ms(now);
         }
@@ -73,7 +73,7 @@ impl CaptureMonitor {
         self.has_audio_ended = true;
     }
 
-    /// The encoder works, or a fresh one was started.
+    /// Records that the encoder works, or that a fresh one was started.
     pub(super) fn heard(&mut self, now: Now) {
         self.watchdog.heard(now.wall_ms);
     }
@@ -116,7 +116,7 @@ impl CaptureMonitor {
     }
 
     /// Starts another encoder beside a silent one. It replaces the silent one with its first bytes; a source without
-    /// pictures keeps the encoder it has.
+    /// pictures keeps its encoder.
     pub(super) fn start_candidate(&mut self, now: Now) -> Option<Command> {
         let encoder = self.encoders.start_candidate(now.steady_ms)?;
         Some(Command::StartEncoder {
@@ -166,17 +166,17 @@ impl CaptureMonitor {
         self.encoders.replace(encoder, part, from_ms);
     }
 
-    /// Length of the recording by the clock, as if the encoder were never silent.
+    /// Returns the length of the recording by the clock, as if the encoder were never silent.
     pub(super) fn elapsed_ms(&self, now: Now) -> u64 {
         self.clock.elapsed_ms(now.steady_ms)
     }
 
-    /// Length of the recording by the clock.
+    /// Returns the length of the recording by the clock.
     pub(super) fn measured_ms(&self, now: Now) -> u64 {
         whole(self.clock.recorded_ms(now.steady_ms))
     }
 
-    /// Length of the recording by the clock and by the timestamps in its streams.
+    /// Returns the length of the recording by the clock and by the timestamps in its streams.
     pub(super) fn recorded_ms(&self, now: Now, is_over: bool) -> u64 {
         let behind_ms = self.encoders.behind_ms(is_over);
         self.measured_ms(now).saturating_sub(behind_ms)

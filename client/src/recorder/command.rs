@@ -75,7 +75,8 @@ pub(crate) enum Command {
     /// Stop watching, and let `recover` have the spools unless they were removed.
     Unwatch,
     LeaveSpools,
-    /// A tainted canvas is reported to [`handle_tainted_canvas`](super::machine::RecorderMachine::handle_tainted_canvas).
+    /// A tainted canvas is reported to
+    /// [`handle_tainted_canvas`](super::machine::RecorderMachine::handle_tainted_canvas).
     CheckCanvas,
     /// The answer goes to [`handle_free_space`](super::machine::RecorderMachine::handle_free_space).
     CheckStorage,

@@ -1,4 +1,4 @@
-//! Storage of the device: what holds the bytes, and how much is left.
+//! Storage of the device: the kind that holds the bytes, and its free space.
 
 use super::storage_pressure::{Reaction, StoragePressure};
 use crate::spool::{Change, StoreFailure};
@@ -6,7 +6,7 @@ use crate::{SpoolStorage, Warning};
 
 #[derive(Debug)]
 pub(super) struct DeviceStorage {
-    /// The options ask for durable storage.
+    /// Whether the options request durable storage.
     is_durable: bool,
     pub(super) spool: SpoolStorage,
     pressure: StoragePressure,
@@ -36,13 +36,13 @@ impl DeviceStorage {
         }
     }
 
-    /// Returns the warning of little free space, if it is new.
+    /// Returns the warning of little free space, unless it was returned before.
     pub(super) fn free_space(&mut self, left_bytes: u64) -> Option<Warning> {
         let is_news = self.pressure.is_low_news(left_bytes);
         is_news.then_some(Warning::StorageLow { left_bytes })
     }
 
-    /// Decides for `pending` bytes.
+    /// Decides whether to pause, resume or stop for `pending` bytes.
     pub(super) fn check(&mut self, now_ms: f64, pending: u64, is_paused: bool) -> Option<Reaction> {
         let in_memory = self.in_memory();
         self.pressure.check(now_ms, in_memory, pending, is_paused)

@@ -2,7 +2,7 @@
 
 /// Time in which a candidate must emit bytes.
 const CANDIDATE_MS: f64 = 15_000.0;
-/// Time in which a retired encoder must emit its last byte. One that hangs would block the parts after its own.
+/// Time in which a retired encoder must emit its last byte. An encoder that hangs would block the parts after its own.
 const RETIRED_MS: f64 = 30_000.0;
 /// Delay of an encoder that is reported.
 const SLOW_MS: u64 = 3_000;
@@ -26,14 +26,14 @@ pub(super) struct Encoder {
     media_ms: Option<u64>,
     /// Chunks whose timestamps are not read.
     unread: u32,
-    /// Monotonic time by which something must have happened: bytes of a candidate, the end of a retired encoder.
+    /// Monotonic deadline: for the first bytes of a candidate, or for the end of a retired encoder.
     deadline_ms: f64,
     is_reported: bool,
     is_stopped: bool,
 }
 
 impl Encoder {
-    /// Time by which its stream is shorter than the clock says.
+    /// Returns the time by which its stream is shorter than the elapsed time.
     fn behind_ms(&self) -> u64 {
         let measured_ms = self.to_ms.saturating_sub(self.from_ms);
         self.media_ms
@@ -75,7 +75,7 @@ impl Encoders {
         encoder.id
     }
 
-    /// Adds a candidate unless there is one.
+    /// Adds a candidate, unless there is one already.
     pub(super) fn start_candidate(&mut self, now_ms: f64) -> Option<EncoderId> {
         if self.candidate.is_some() {
             return None;
@@ -85,7 +85,7 @@ impl Encoders {
         Some(encoder.id)
     }
 
-    /// An encoder was started when the recording was `recorded_ms` long by the clock.
+    /// Records that an encoder was started when the recording was `recorded_ms` long by the clock.
     pub(super) fn running(&mut self, id: EncoderId, now_ms: f64, recorded_ms: u64) {
         let both = self.current.iter_mut().chain(&mut self.candidate);
         for encoder in both.filter(|it| it.id == id) {
@@ -110,7 +110,7 @@ impl Encoders {
         self.candidate.is_some_and(|it| it.id == id)
     }
 
-    /// Part that a current or retired encoder fills.
+    /// Returns the part that a current or retired encoder fills.
     pub(super) fn part_of(&self, id: EncoderId) -> Option<usize> {
         let mut all = self.current.iter().chain(&self.retired);
         let encoder = all.find(|it| it.id == id && !it.is_stopped)?;
@@ -142,7 +142,7 @@ impl Encoders {
         self.candidate.take()
     }
 
-    /// Removes the candidate if it has this id; returns whether it had.
+    /// Removes the candidate if it has this id; returns whether it was removed.
     pub(super) fn drop_candidate_if(&mut self, id: EncoderId) -> bool {
         self.candidate.take_if(|it| it.id == id).is_some()
     }
@@ -161,13 +161,13 @@ impl Encoders {
         Some((hung.id, hung.part))
     }
 
-    /// A retired encoder has emitted its last byte; returns whether it was retired.
+    /// Removes a retired encoder that has emitted its last byte; returns whether it was retired.
     pub(super) fn retired(&mut self, id: EncoderId) -> bool {
         let encoder = self.retired.iter_mut().find(|it| it.id == id);
         encoder.map(|it| it.is_stopped = true).is_some()
     }
 
-    /// A chunk arrived when the recording was `recorded_ms` long by the clock.
+    /// Records a chunk that arrived when the recording was `recorded_ms` long by the clock.
     pub(super) fn chunk(&mut self, id: EncoderId, recorded_ms: u64) {
         let is_current = self.is_current(id);
         if let Some(encoder) = self.find(id) {
@@ -195,7 +195,7 @@ impl Encoders {
         is_news.then_some(behind_ms)
     }
 
-    /// Length of the recording up to the end of an encoder's stream by its timestamps.
+    /// Returns the length of the recording up to the end of an encoder's stream by its timestamps.
     pub(super) fn media_end(&self, id: EncoderId) -> Option<u64> {
         let encoder = self.all().find(|it| it.id == id)?;
         Some(encoder.from_ms + encoder.media_ms?)
@@ -206,7 +206,8 @@ impl Encoders {
         self.all().all(|it| it.unread == 0)
     }
 
-    /// Time by which the recording is shorter than the clock says. Small delays do not count until it `is_over`.
+    /// Returns the time by which the recording is shorter than the elapsed time. Small delays do not count until the
+    /// recording has ended (`is_over`).
     pub(super) fn behind_ms(&self, is_over: bool) -> u64 {
         let normal_ms = if is_over { NORMAL_AT_END_MS } else { NORMAL_MS };
         let delays = self.all().map(Encoder::behind_ms);

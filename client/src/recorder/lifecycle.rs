@@ -14,7 +14,7 @@ pub(super) enum Input {
     Pause,
     Resume,
     Stop(StopReason),
-    /// The encoder has emitted its last byte. The reason applies if it was not asked to stop.
+    /// The encoder has emitted its last byte. The reason applies if the encoder stopped by itself.
     CaptureStopped(StopReason),
     /// The encoder has stopped without emitting a byte.
     CapturedNothing(StopReason),
@@ -76,9 +76,8 @@ impl Lifecycle {
         self.actions.pop_front()
     }
 
-    /// # Errors
-    /// [`RecorderError::WrongState`] for a call that does not fit the state. Late events are ignored, because the caller
-    /// does not control their order.
+    /// # Errors [`RecorderError::WrongState`] for a call that does not fit the state. Late events are ignored, because
+    /// the caller does not control their order.
     pub(super) fn handle(&mut self, input: Input) -> Result<(), RecorderError> {
         match (self.state, input) {
             (State::Idle, Input::Start) => {
@@ -102,7 +101,7 @@ impl Lifecycle {
                 return Err(RecorderError::WrongState(self.state));
             }
 
-            // No byte has been recorded, so the recording is discarded.
+            // No byte was recorded, so the recording is discarded.
             (State::Starting, Input::Stop(reason)) => {
                 let asked = matches!(reason, StopReason::User | StopReason::SessionEnded);
                 self.discard(if asked {

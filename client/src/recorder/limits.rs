@@ -16,9 +16,9 @@ pub(super) struct Limits {
 /// Reserve for chunks that the encoder emits between the decision to stop and the stop.
 const FINAL_CHUNKS: u64 = 3;
 const MARGIN_BYTES: u64 = 64 * 1024;
-/// A further part begins this fraction (1/20) before the limit of an upload.
+/// Fraction (1/20) of an upload's limit that is left when a further part begins.
 const EARLY: u64 = 20;
-/// Pending bytes that are reported: minutes of recording at the usual rate.
+/// Pending bytes that cause a warning: minutes of recording at the usual rate.
 const BACKLOG_BYTES: u64 = 64 * 1024 * 1024;
 
 impl Limits {
@@ -48,12 +48,13 @@ impl Limits {
             || self.is_full(self.max_part_bytes, part_bytes)
     }
 
-    /// Whether to continue in a further part now. Before the limit is reached, because beginning a part takes time.
+    /// Whether to continue in a further part now. True before the limit is reached, because beginning a part takes
+    /// time.
     pub(super) fn is_part_full(&self, part_bytes: u64) -> bool {
         let Some(max) = self.max_part_bytes else {
             return false;
         };
-        // An upload that is mostly reserve would be split at every chunk.
+        // An upload whose limit is mostly reserve would be split at every chunk.
         part_bytes >= max / 4 && self.is_full(Some(max - max / EARLY), part_bytes)
     }
 
@@ -64,7 +65,7 @@ impl Limits {
         max.is_some_and(|max| bytes.saturating_add(reserve) >= max)
     }
 
-    /// Whether to report so many pending bytes: once, and again after they have fallen below half.
+    /// Whether to warn about so many pending bytes: once, and again after they have fallen below half.
     pub(super) fn is_backlog_news(&mut self, pending_bytes: u64) -> bool {
         let news = pending_bytes >= BACKLOG_BYTES && !self.backlog_reported;
         if news {
@@ -119,7 +120,7 @@ mod tests {
         assert!(!limit.is_reached(0, full, full));
         // No further part could be begun in time.
         assert!(limit.is_reached(0, 0, 1_000_000 - MARGIN_BYTES));
-        // The whole recording has a limit of its own.
+        // The whole recording has its own limit.
         assert!(limit.is_reached(0, 5_000_000 - MARGIN_BYTES, 0));
     }
 

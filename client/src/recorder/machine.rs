@@ -36,9 +36,9 @@ pub(crate) struct RecorderMachine {
     waiting: Option<Waiting>,
     mime_type: Option<String>,
     end_reason: StopReason,
-    /// Progress was reported since the last tick.
+    /// Whether progress was reported since the last tick.
     is_reported: bool,
-    /// The server holds all bytes, but not all timestamps were read.
+    /// Whether the server holds all bytes, but not all timestamps were read.
     is_succeeding: bool,
     now: Now,
     commands: VecDeque<Command>,
@@ -67,7 +67,8 @@ impl RecorderMachine {
         }
     }
 
-    /// Sets the time, and the storage of the current part; to be called before other inputs and [`progress`](Self::progress).
+    /// Sets the time, and the storage of the current part. Must be called before other inputs and
+    /// [`progress`](Self::progress).
     pub(crate) fn handle_time(&mut self, now: Now, storage: SpoolStorage) {
         (self.now, self.storage.spool) = (now, storage);
     }
@@ -128,8 +129,8 @@ impl RecorderMachine {
         }
     }
 
-    /// Takes the outcome of [`Command::StartEncoder`]. The encoder's `start` event follows, on a busy page seconds later;
-    /// without pictures never.
+    /// Takes the outcome of [`Command::StartEncoder`]. The encoder's `start` event follows, on a busy page seconds
+    /// later; without pictures never.
     pub(crate) fn handle_encoder(
         &mut self,
         now: Now,
@@ -154,7 +155,7 @@ impl RecorderMachine {
         }
     }
 
-    /// The encoder emits `start` and knows what it writes.
+    /// Records that the encoder has emitted `start` and knows its MIME type.
     pub(crate) fn handle_encoder_started(
         &mut self,
         now: Now,
@@ -190,7 +191,8 @@ impl RecorderMachine {
         Some(ChunkPlace { part, recorded_ms })
     }
 
-    /// The timestamps of an encoder's chunk were read: its stream has this length. `None` if it could not be read.
+    /// Records the length of an encoder's stream, read from the timestamps of its latest chunk; `None` if it could not
+    /// be read.
     pub(crate) fn handle_media_length(&mut self, encoder: EncoderId, length_ms: Option<u64>) {
         let behind = self.capture.media_length(encoder, length_ms);
         self.progress.limit_time(self.recorded_ms());
@@ -205,7 +207,7 @@ impl RecorderMachine {
         }
     }
 
-    /// The encoder has emitted its last byte.
+    /// Records that the encoder has emitted its last byte.
     pub(crate) fn handle_encoder_stopped(&mut self, now: Now, encoder: EncoderId) {
         if self.capture.encoders.drop_candidate_if(encoder) {
             return;
@@ -266,7 +268,7 @@ impl RecorderMachine {
             return;
         }
         let is_paused = self.state() == State::Paused;
-        // Uploads the encoder's bytes now and not after the pause.
+        // Uploads the encoder's bytes now instead of after the pause.
         if self.schedule.is_flush_due(is_paused) {
             self.flush();
         }
@@ -340,7 +342,8 @@ impl RecorderMachine {
         self.advance(now);
     }
 
-    /// Our server asks for a wait of `ms`, or the wait is over. Returns whether the answer is still wanted.
+    /// Records that our server asks for a wait of `ms`, or that the wait is over. Returns whether the answer is still
+    /// wanted.
     pub(crate) fn handle_server_wait(&mut self, ms: Option<u32>) -> bool {
         self.set_waiting(ms.map(|ms| Waiting::Retry { in_ms: ms.into() }));
         !self.state().is_final()
@@ -536,7 +539,7 @@ impl RecorderMachine {
         }));
     }
 
-    /// Takes the steps that the uploads are ready for.
+    /// Executes the steps that the uploads are ready for.
     fn advance(&mut self, now: Now) {
         loop {
             let state = self.state();
@@ -619,7 +622,7 @@ impl RecorderMachine {
         if !self.state().is_capturing() {
             return;
         }
-        // A silent recording reaches the limit of its length, too.
+        // The limit of length also applies to a recording without bytes.
         let elapsed_ms = self.capture.elapsed_ms(now);
         let size = self.progress.size_bytes();
         let part_size = self.progress.size_of(self.capture.encoders.current_part());
@@ -646,7 +649,7 @@ impl RecorderMachine {
         }
     }
 
-    /// The encoder emits nothing: no time is recorded, and it is asked for the bytes that it holds.
+    /// The encoder emits nothing: time does not count, and the encoder is asked for the bytes that it holds.
     fn silent(&mut self, warning: Warning) {
         self.warn(warning);
         self.capture.silent();

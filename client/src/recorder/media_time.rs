@@ -1,14 +1,14 @@
-//! Reads how far the encoder has come from the timestamps of its WebM or Matroska stream.
+//! Reads the length of the encoded media from the timestamps of its WebM or Matroska stream.
 //!
-//! An encoder that is slower than the source drops pictures and falls behind the clock, while its bytes keep coming.
-//! Only the timestamps in the stream tell how long the recording is. MP4 is not read: its fragments come rarely, and
-//! the browsers that write nothing else encode in hardware.
+//! An encoder that is slower than the source drops pictures and falls behind the clock, although it still emits bytes.
+//! Only the timestamps in the stream show the length of the recording. MP4 is not read: its fragments are rare, and the
+//! browsers that write only MP4 encode in hardware.
 
 use std::ops::Range;
 
-/// Bytes that an element's header and the value behind it need at most.
+/// Maximum size of an element's header and the value after it.
 const WINDOW_BYTES: usize = 24;
-/// The server counts no more than this for a last picture of unknown length.
+/// Upper limit of the server for a last picture of unknown length.
 const LONGEST_PICTURE_MS: u64 = 1_000;
 
 const EBML: u32 = 0x1a45_dfa3;
@@ -59,7 +59,7 @@ impl MediaTime {
                 return;
             }
             if start < range.start || missing == 0 {
-                // A chunk is missing, or this is no element.
+                // A chunk is missing, or the bytes are no element.
                 self.next = None;
                 return;
             }
@@ -85,7 +85,8 @@ impl MediaTime {
         }
     }
 
-    /// Length of the media so far in milliseconds; `None` before the first picture and for other containers.
+    /// Returns the length of the media so far in milliseconds; `None` before the first picture and for other
+    /// containers.
     pub(crate) fn length_ms(&self) -> Option<u64> {
         self.next?;
         let first_ms = self.first_ms?;
@@ -107,7 +108,7 @@ impl MediaTime {
             TIMESTAMP_SCALE => self.scale_ns = number(value, needed),
             TIMESTAMP => self.cluster_ticks = number(value, needed),
             SIMPLE_BLOCK | BLOCK => {
-                // Recorders have few tracks, whose numbers take one byte.
+                // Recorders have few tracks, so a track number takes one byte.
                 if let [_, high, low, ..] = value {
                     self.picture(i16::from_be_bytes([*high, *low]));
                 }
@@ -133,7 +134,7 @@ impl MediaTime {
     }
 }
 
-/// ID, bytes of ID and size, and size of the first element; an unknown size is `None`.
+/// Returns ID, bytes of ID and size, and size of the first element; an unknown size is `None`.
 fn element(bytes: &[u8]) -> Option<(u32, usize, Option<u64>)> {
     let id_width = bytes.first()?.leading_zeros() as usize + 1;
     let size_width = bytes.get(id_width)?.leading_zeros() as usize + 1;
@@ -148,7 +149,7 @@ fn element(bytes: &[u8]) -> Option<(u32, usize, Option<u64>)> {
     Some((u32::try_from(id).ok()?, header, size))
 }
 
-/// The first `length` bytes as a big-endian number.
+/// Returns the first `length` bytes as a big-endian number.
 fn number(bytes: &[u8], length: u64) -> u64 {
     let bytes = bytes.iter().take(usize::try_from(length).unwrap_or(8));
     bytes.fold(0, |number, byte| number << 8 | u64::from(*byte))
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn other_streams_have_no_length() {
+    fn length_of_other_containers_is_unknown() {
         for stream in [
             &b"hello, this is text and no recording"[..],
             MP4,

@@ -2,7 +2,8 @@
 
 use super::acknowledgements::Acknowledgements;
 
-/// Acknowledgements of each part. Recorded times count from the beginning of the recording, bytes from that of the part.
+/// Acknowledgements of each part. Recorded times count from the beginning of the recording, bytes from that of the
+/// part.
 #[derive(Debug)]
 pub(super) struct PartProgress(Vec<Acknowledgements>);
 
@@ -24,21 +25,21 @@ impl PartProgress {
         }
     }
 
-    /// The recording is only this long.
+    /// Limits the recorded time: the recording is only this long.
     pub(super) fn limit_time(&mut self, recorded_ms: u64) {
         for part in &mut self.0 {
             part.limit_time(recorded_ms);
         }
     }
 
-    /// The server holds the first `bytes` of a part.
+    /// Records that the server holds the first `bytes` of a part.
     pub(super) fn acknowledged(&mut self, number: usize, bytes: u64) {
         if let Some(part) = self.0.get_mut(number) {
             part.acknowledged(bytes);
         }
     }
 
-    /// The server holds all parts of a recording of this length.
+    /// Records that the server holds all parts of a recording of this length.
     pub(super) fn complete(&mut self, recorded_ms: u64) {
         for part in &mut self.0 {
             part.acknowledged(u64::MAX);
@@ -56,7 +57,7 @@ impl PartProgress {
         self.0.get(number).map_or(0, Acknowledgements::safe_bytes)
     }
 
-    /// Recorded time of a part that the server does not hold, in ms.
+    /// Returns the recorded time of a part that the server does not hold, in ms.
     pub(super) fn pending_ms_of(&self, number: usize) -> u64 {
         self.0.get(number).map_or(0, Acknowledgements::pending_ms)
     }
@@ -73,7 +74,7 @@ impl PartProgress {
         self.0.iter().map(Acknowledgements::pending_bytes).sum()
     }
 
-    /// Recorded time that the server holds without a gap, in ms.
+    /// Returns the recorded time that the server holds without a gap, in ms.
     pub(super) fn safe_ms(&self) -> u64 {
         let mut safe_ms = 0;
         for part in &self.0 {
@@ -99,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn parts_add_up() {
+    fn progress_sums_all_parts() {
         let mut parts = PartProgress::default();
         parts.recorded(0, 100, 1_000);
         parts.acknowledged(0, 100);
         check(&parts, 100, 100, 1_000);
         parts.add();
         check(&parts, 100, 100, 1_000);
-        // The last chunk of the first part may come after the first one of the second.
+        // The last chunk of the first part may arrive after the first chunk of the second.
         parts.recorded(1, 50, 3_000);
         parts.recorded(0, 10, 2_000);
         check(&parts, 160, 100, 1_000);

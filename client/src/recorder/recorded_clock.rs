@@ -30,19 +30,19 @@ impl Default for RecordedClock {
 }
 
 impl RecordedClock {
-    /// Starts it, or resumes it after a pause. Does nothing while it runs.
+    /// Starts the clock, or resumes it after a pause. Does nothing while it runs.
     pub(crate) fn run(&mut self, now_ms: f64) {
         self.running_since_ms.get_or_insert(now_ms);
     }
 
-    /// Halts it, for a pause or finally. Does nothing while it is halted.
+    /// Halts the clock, for a pause or finally. Does nothing while it is halted.
     pub(crate) fn halt(&mut self, now_ms: f64) {
         self.banked_ms = self.exact(now_ms);
         self.running_since_ms = None;
     }
 
-    /// Bytes arrived: the time measured so far is in the recording. A silence before them is included, as a picture
-    /// that stood still. Changes nothing while halted.
+    /// Records that bytes arrived: the time measured so far is in the recording. A silence before them is included, as
+    /// a still picture. Changes nothing while halted.
     pub(crate) fn heard(&mut self, now_ms: f64) {
         if self.running_since_ms.is_some() {
             self.last_bytes_ms = self.exact(now_ms);
@@ -50,13 +50,13 @@ impl RecordedClock {
         }
     }
 
-    /// No more bytes arrive. An encoder that is asked for bytes every `timeslice_ms` still holds between none and that
+    /// Records that no more bytes arrive. An encoder that is asked for bytes every `timeslice_ms` holds at most that
     /// much.
     pub(crate) fn silent(&mut self, timeslice_ms: u32) {
         self.limit_ms = self.last_bytes_ms + f64::from(timeslice_ms) / 2.0;
     }
 
-    /// The recording is at least this long by its timestamps, although the encoder is silent.
+    /// Records that the recording is at least this long by its timestamps, although the encoder is silent.
     pub(crate) fn raise_limit(&mut self, recorded_ms: u64) {
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53 ms")]
         let recorded_ms = recorded_ms as f64;
@@ -67,7 +67,7 @@ impl RecordedClock {
         self.running_since_ms.is_some()
     }
 
-    /// Another encoder, started at `started_ms`, has replaced one that was silent: the silence is not in the recording.
+    /// Removes a silence from the recording: another encoder, started at `started_ms`, has replaced the silent one.
     pub(crate) fn replace_encoder(&mut self, started_ms: f64, now_ms: f64) {
         self.banked_ms = self.limit_ms.min(self.exact(now_ms));
         self.limit_ms = f64::INFINITY;
@@ -77,12 +77,12 @@ impl RecordedClock {
         self.last_bytes_ms = self.exact(now_ms);
     }
 
-    /// Recorded time in milliseconds.
+    /// Returns the recorded time in milliseconds.
     pub(crate) fn recorded_ms(&self, now_ms: f64) -> f64 {
         self.limit_ms.min(self.exact(now_ms))
     }
 
-    /// Measured time in whole milliseconds, as if the encoder were never silent.
+    /// Returns the measured time in whole milliseconds, as if the encoder were never silent.
     pub(crate) fn elapsed_ms(&self, now_ms: f64) -> u64 {
         whole(self.exact(now_ms))
     }

@@ -1,6 +1,6 @@
 //! Storage pressure: little space on the device, and bytes that wait in memory because the device is full.
 
-/// Free space that is reported: minutes of recording at the usual rate.
+/// Free space that causes a warning: minutes of recording at the usual rate.
 const LOW_BYTES: u64 = 100 * 1024 * 1024;
 /// Pending bytes in memory at which recording pauses. Browsers move large blobs to disk; beyond this they begin to end
 /// pages.
@@ -24,7 +24,7 @@ pub(super) struct StoragePressure {
 }
 
 impl StoragePressure {
-    /// Whether to report this little free space: once, and again after it was more than twice the limit.
+    /// Whether to warn about this little free space: once, and again after it was more than twice the limit.
     pub(super) fn is_low_news(&mut self, left_bytes: u64) -> bool {
         let is_news = left_bytes < LOW_BYTES && !self.is_reported;
         if is_news {
@@ -35,7 +35,7 @@ impl StoragePressure {
         is_news
     }
 
-    /// Decides for `pending` bytes, in memory or on the device.
+    /// Decides whether to pause, resume or stop for `pending` bytes, in memory or on the device.
     pub(super) fn check(
         &mut self,
         now_ms: f64,
@@ -107,7 +107,7 @@ mod tests {
         let mut pressure = StoragePressure::default();
         assert_eq!(pressure.check(0.0, true, MEMORY_BYTES * 2, true), None);
         assert_eq!(pressure.check(PATIENCE_MS * 2.0, true, 0, true), None);
-        // Paused for memory and resumed by the user: it is paused again.
+        // Paused for memory and resumed by the user: the recorder pauses it again.
         pressure.check(0.0, true, MEMORY_BYTES, false);
         let pause = Some(Reaction::Pause);
         assert_eq!(pressure.check(9.0, true, MEMORY_BYTES, false), pause);

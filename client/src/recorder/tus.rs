@@ -45,7 +45,7 @@ pub(crate) fn creation(
     let continues = continues.map(|it| ("continues", it));
     let named = [("filename", filename), ("filetype", container)];
     for (key, value) in named.into_iter().chain(continues) {
-        // Only a name of more than 6,000 bytes does not fit. The upload matters more than its name.
+        // Only a name of more than 6,000 bytes does not fit. The upload is more important than its name.
         let _too_long = metadata.insert(key, value);
     }
     Start::Create {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn wait_says_why_and_how_long() {
+    fn waiting_event_has_reason_and_delay() {
         let network = WaitReason::Network;
         let retry = Waiting::Retry { in_ms: 500 };
         assert_eq!(waiting_for(1_000, Some(1_500), network), retry);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn last_segment_is_what_follows_the_last_slash() {
+    fn last_segment_follows_the_last_slash() {
         assert_eq!(last_segment("/files/7"), "7");
         assert_eq!(last_segment("7"), "7");
     }

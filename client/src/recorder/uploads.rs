@@ -1,7 +1,7 @@
 //! Uploads of a recording's parts: one after the other, usually just one.
 //!
-//! A further part begins when the server has ended an upload (410, 404) or takes no more bytes in one, and when a silent
-//! encoder was replaced. Each part is a file of its own; the server groups them by `continues`.
+//! A further part begins when the server has ended an upload (410, 404) or takes no more bytes in one, and when a
+//! silent encoder was replaced. Each part is a file of its own; the server groups them by `continues`.
 
 use std::collections::VecDeque;
 
@@ -86,9 +86,9 @@ pub(crate) struct Sending {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Begun {
     Ready,
-    /// Another attempt follows now or later.
+    /// The attempt is repeated, now or later.
     Again(Option<Waiting>),
-    /// The session is over: capture stops, and the upload goes to a session of its own.
+    /// The session has ended: capture stops, and the upload goes to a separate session.
     SessionOver,
     Failed(RecorderError),
 }
@@ -105,10 +105,10 @@ pub(super) struct Context<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Waits for the parts before it.
+    /// The upload waits until earlier parts are uploaded.
     Queued,
     Sending,
-    /// The server has ended its upload.
+    /// The server has ended the upload of this part.
     EndedByServer(Rest),
 }
 
@@ -117,16 +117,16 @@ enum Rest {
     Unread,
     Reading,
     Empty,
-    /// A file with this many bytes before the rest itself.
+    /// The rest was read; the file has this many bytes before the rest itself.
     File(u64),
 }
 
 #[derive(Debug)]
 struct Part {
     number: usize,
-    /// Its encoder has emitted its last byte.
+    /// Whether the encoder of the part has emitted its last byte.
     is_captured: bool,
-    /// It was reported that no more bytes follow.
+    /// Whether the end of the part's bytes was reported.
     is_ended: bool,
     phase: Phase,
     /// Offset in the part where its upload begins, and bytes of front matter before that in the upload.
@@ -155,7 +155,7 @@ enum Attempt {
     Continuing,
     /// As a recording of its own: the first part was deleted.
     Separate,
-    /// In a session of its own: the session is over.
+    /// In a separate session: the original session has ended.
     OwnSession,
 }
 
@@ -174,7 +174,7 @@ pub(super) struct Uploads {
     /// Parts of which the server does not hold all bytes, in order; the last one is being recorded.
     queue: VecDeque<Part>,
     next_part: usize,
-    /// Uploads may begin, because the encoder has started.
+    /// Whether uploads may begin: the encoder has started.
     is_open: bool,
     /// Upload on our server that no part uses yet.
     unused: Option<BegunUpload>,
@@ -226,7 +226,7 @@ impl Uploads {
         self.unused = Some(begun);
     }
 
-    /// Lets the first upload begin.
+    /// Allows the first upload to begin.
     pub(super) fn open(&mut self) {
         self.is_open = true;
     }
@@ -239,14 +239,14 @@ impl Uploads {
         number
     }
 
-    /// The encoder of a part has emitted its last byte.
+    /// Records that the encoder of a part has emitted its last byte.
     pub(super) fn captured(&mut self, number: usize) {
         if let Some(part) = self.part(number) {
             part.is_captured = true;
         }
     }
 
-    /// No more bytes of a part follow, which matters for the part that was recorded last: the server must know before
+    /// Records that no more bytes of a part follow. For the part that was recorded last, the server must learn first
     /// that recording has ended.
     pub(super) fn end(&mut self, number: usize) -> Option<Command> {
         let part = self.part(number).filter(|it| !it.is_ended)?;
@@ -315,7 +315,7 @@ impl Uploads {
         Begun::Again(Some(waiting))
     }
 
-    /// The server holds `offset` bytes of a part's upload; returns the offset in the part.
+    /// Records that the server holds `offset` bytes of a part's upload; returns the offset in the part.
     pub(super) fn acknowledged(&mut self, number: usize, offset: u64) -> u64 {
         let Some(part) = self.part(number) else {
             return 0;
@@ -327,7 +327,7 @@ impl Uploads {
         from + offset.saturating_sub(front)
     }
 
-    /// Another tus server has created the upload of a part.
+    /// Records that another tus server has created the upload of a part.
     pub(super) fn created(&mut self, number: usize, url: String) {
         let Some(part) = self.part(number) else {
             return;
@@ -341,7 +341,8 @@ impl Uploads {
         self.urls.push(url);
     }
 
-    /// The server has ended the upload of a part. Returns whether the recording continues in a further part.
+    /// Records that the server has ended the upload of a part. Returns whether the recording continues in a further
+    /// part.
     pub(super) fn ended_by_server(&mut self, number: usize) -> bool {
         if self.fruitless >= FRUITLESS_UPLOADS {
             return false;
@@ -363,13 +364,13 @@ impl Uploads {
         }
     }
 
-    /// The server holds all bytes of a part.
+    /// Records that the server holds all bytes of a part.
     pub(super) fn complete(&mut self, number: usize) -> Command {
         self.queue.retain(|it| it.number != number);
         Command::RemovePart(number)
     }
 
-    /// Returns the next step, to be called until there is none.
+    /// Returns the next step. Must be called until it returns none.
     pub(super) fn step(&mut self, context: Context<'_>) -> Option<Step> {
         if !self.is_open || self.is_done {
             return None;
@@ -475,7 +476,7 @@ impl Uploads {
         }
     }
 
-    /// Notes the upload of the front part, whose bytes from `from` on follow `before` bytes of front matter.
+    /// Stores the upload of the front part, whose bytes from `from` on follow `before` bytes of front matter.
     fn send(&mut self, is_further: bool, from: u64, before: u64) -> Sending {
         let continues = self.continues().filter(|_| is_further);
         let begun = self.unused.take();
@@ -505,19 +506,19 @@ impl Uploads {
         self.latest.as_ref()
     }
 
-    /// Id of the first part on our server.
+    /// Returns the id of the first part on our server.
     pub(super) fn recording_id(&self) -> Option<String> {
         let unused = self.unused.as_ref().map(|it| &it.recording);
         let first = self.ids.first().or(unused);
         first.filter(|_| self.is_our_server).cloned()
     }
 
-    /// URL of the last part's upload.
+    /// Returns the URL of the last part's upload.
     pub(super) fn url(&self) -> Option<String> {
         self.urls.last().cloned()
     }
 
-    /// Ids, or URLs with another tus server, of the parts if there are several.
+    /// Returns the ids, or URLs with another tus server, of the parts if there are several.
     pub(super) fn parts(&self) -> Vec<String> {
         if self.ids.len() > 1 {
             self.ids.clone()
@@ -526,7 +527,7 @@ impl Uploads {
         }
     }
 
-    /// Forgets all parts and returns the URLs of their uploads.
+    /// Removes all parts and returns the URLs of their uploads.
     pub(super) fn discard(&mut self) -> Vec<String> {
         self.queue.clear();
         self.is_done = true;

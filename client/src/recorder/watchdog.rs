@@ -1,31 +1,31 @@
 //! Detects a silent encoder and a device that slept. No event reports either.
 
-/// Silence that is reported. Browsers in working order emit bytes far more often.
+/// Duration of a silence that is reported. Working browsers emit bytes far more often.
 const SILENCE_MS: u64 = 7_000;
 /// Silence after which the canvas is examined.
 const QUIET_MS: u64 = 2_000;
-/// Ticks come four times a second, in hidden pages from a worker. A longer gap is no busy machine.
+/// Ticks come four times a second, in hidden pages from a worker. A longer gap is not explained by a busy machine.
 const SLEEP_MS: u64 = 15_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alarm {
-    /// A short silence, which may be harmless. Once per silence.
+    /// A short silence, which may be harmless. Raised once per silence.
     Quiet,
-    /// A long silence. Once per silence.
+    /// A long silence. Raised once per silence.
     Silent { silent_ms: u64 },
-    /// No tick came for so long.
+    /// No tick came for this long: the device slept.
     Slept { asleep_ms: u64 },
 }
 
-/// Times are milliseconds of the wall clock, because other clocks stop while a device sleeps. A step backwards counts as
-/// no time.
+/// Times are milliseconds of the wall clock, because other clocks stop while a device sleeps. A step backwards counts
+/// as no time.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     silence_ms: u64,
     last_bytes_ms: u64,
     last_tick_ms: u64,
     reported: Reported,
-    /// The encoder was asked for its remaining bytes; the next bytes are the answer.
+    /// Whether the encoder was asked for its remaining bytes; the next bytes are the answer.
     is_asked: bool,
 }
 
@@ -49,14 +49,14 @@ impl Watchdog {
         }
     }
 
-    /// The encoder works, or is paused.
+    /// Records that the encoder works, or is paused.
     pub(super) fn heard(&mut self, now_ms: u64) {
         self.last_bytes_ms = now_ms;
         self.reported = Reported::Nothing;
     }
 
-    /// Notes a chunk and returns whether it shows that the encoder works. Bytes that it emits because it was asked
-    /// during a silence were left from before.
+    /// Records a chunk and returns whether it shows that the encoder works. Bytes requested during a silence date from
+    /// before it, so they do not.
     pub(super) fn chunk(&mut self, now_ms: u64, is_empty: bool) -> bool {
         let works = !is_empty && !std::mem::take(&mut self.is_asked);
         if works {
@@ -65,8 +65,8 @@ impl Watchdog {
         works
     }
 
-    /// Notes that the encoder is silent. Returns whether this was not reported before; the caller then asks the encoder
-    /// for its remaining bytes.
+    /// Records that the encoder is silent. Returns whether this was not reported before; the caller then asks the
+    /// encoder for its remaining bytes.
     pub(super) fn silence(&mut self) -> bool {
         let is_new = self.reported < Reported::Silent;
         self.reported = Reported::Silent;
@@ -82,7 +82,7 @@ impl Watchdog {
         let gap = now_ms.saturating_sub(self.last_tick_ms);
         self.last_tick_ms = now_ms;
         if gap >= SLEEP_MS {
-            // Sleep is no silence.
+            // Sleep does not count as silence.
             self.heard(now_ms);
             return Some(Alarm::Slept { asleep_ms: gap });
         }
@@ -140,7 +140,7 @@ mod tests {
         let mut watchdog = Watchdog::new(1_000, 0);
         assert!(watchdog.chunk(1_000, false));
         assert_eq!(tick(&mut watchdog, 1_250, 11_000).len(), 2);
-        // Empty chunks are common in browsers. Then comes the answer, and nothing after it.
+        // Empty chunks are common in browsers. Then the requested bytes arrive, and nothing after them.
         assert!(!watchdog.chunk(11_100, true));
         assert!(!watchdog.chunk(11_200, false));
         assert!(!watchdog.chunk(12_000, true));

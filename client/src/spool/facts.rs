@@ -27,7 +27,8 @@ pub(crate) enum Fact {
     Upload,
     /// Offset of the first byte that is on the device; the server holds the bytes before it.
     From,
-    /// End of the whole bytes, length of the recording there in ms, and bytes acknowledged by the server.
+    /// Offset up to which the bytes are complete, length of the recording there in ms, and bytes acknowledged by the
+    /// server.
     At,
     /// The recording was stopped: no bytes follow.
     Ended,
@@ -146,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn written_facts_are_read() {
+    fn facts_are_read_as_written() {
         let read = Facts::read(&facts().lines());
         assert_eq!(read, Some(facts()));
         assert_eq!(facts().text(Fact::Name), Some("abc=d"));
     }
 
     #[test]
-    fn the_last_word_counts() {
+    fn latest_value_of_a_fact_counts() {
         let mut journal = facts().lines();
         let mut later = Facts::default();
         later.set(Fact::At, "20 2000 10");
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_anywhere_leaves_what_is_before_it() {
+    fn truncated_journal_keeps_complete_lines() {
         let whole = facts().lines();
         let lines: Vec<&str> = whole.split_inclusive('\n').collect();
         for cut in 0..whole.len() {
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_line_ends_it() {
+    fn journal_ends_at_a_damaged_line() {
         let damaged = facts().lines().replace("10 1000", "90 1000");
         let read = Facts::read(&damaged).expect("the lines before");
         assert_eq!(read.text(Fact::At), None);
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_left_alone() {
+    fn journal_of_another_version_is_not_read() {
         let mut facts = facts();
         facts.set(Fact::Version, "2");
         assert_eq!(Facts::read(&facts.lines()), None);
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fact_has_its_name() {
+    fn fact_names_are_unique() {
         for (i, (fact, name)) in NAMES.iter().enumerate() {
             assert!(NAMES[..i].iter().all(|it| it.0 != *fact && it.1 != *name));
         }

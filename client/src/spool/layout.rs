@@ -10,7 +10,7 @@ use super::recovery::{HEAD_FILE, journal_name, segment_name};
 const HEAD_BYTES: u64 = 16 * 1024;
 /// Size at which a segment is closed.
 const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
-/// The same under storage pressure, so that acknowledged bytes are released sooner.
+/// Size at which a segment is closed under storage pressure, so that acknowledged bytes are released sooner.
 const SMALL_SEGMENT_BYTES: u64 = 256 * 1024;
 
 /// Data of a write.
@@ -67,7 +67,7 @@ impl Layout {
         }
     }
 
-    /// Uses smaller segments from the next chunk on. Returns whether that is a change.
+    /// Uses smaller segments from the next chunk on. Returns whether they were larger before.
     pub(crate) fn shrink(&mut self) -> bool {
         std::mem::replace(&mut self.segment_bytes, SMALL_SEGMENT_BYTES) != SMALL_SEGMENT_BYTES
     }

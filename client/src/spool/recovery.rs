@@ -71,7 +71,7 @@ impl RecoveredSpool {
         })
     }
 
-    /// Offset of the first byte on the device; the end if there is none.
+    /// Returns the offset of the first byte on the device; the end if there is none.
     pub(crate) fn start(&self) -> u64 {
         self.segments.first().map_or(self.end, |it| it.1.start)
     }

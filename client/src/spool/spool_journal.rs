@@ -29,7 +29,7 @@ pub(crate) enum Change {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    /// It is unknown whether there is a storage.
+    /// The availability of a storage is not known yet.
     Opening,
     Durable,
     /// Bytes stay in memory until all are acknowledged.
@@ -40,7 +40,7 @@ enum Mode {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
-    /// After this step the recording's bytes are durable up to here.
+    /// After this step, the recording's bytes are durable up to this offset.
     Keep(u64),
     /// Releases space for the step that failed.
     MakeRoom,
@@ -56,7 +56,7 @@ pub(crate) struct SpoolJournal {
     layout: Layout,
     queue: VecDeque<(Step, Purpose)>,
     under_way: bool,
-    /// There was no space for the next step, or for the one after it: it is tried once more.
+    /// Whether there was no space for the next step, or for the one after it: the step is tried once more.
     again: bool,
     /// Ends of chunks and recorded times from before the storage was open.
     early: Vec<(u64, u64)>,
@@ -82,7 +82,7 @@ impl SpoolJournal {
         }
     }
 
-    /// Reports whether there is a storage.
+    /// Records whether there is a storage.
     pub(crate) fn opened(&mut self, is_there: bool) {
         if self.mode != Mode::Opening {
             return;
@@ -117,7 +117,7 @@ impl SpoolJournal {
         }
     }
 
-    /// The server holds the bytes below `offset`.
+    /// Records that the server holds the bytes below `offset`.
     pub(crate) fn acknowledged(&mut self, offset: u64) {
         self.safe = self.safe.max(offset);
         match self.mode {
@@ -151,7 +151,7 @@ impl SpoolJournal {
         Some(step.clone())
     }
 
-    /// Takes the outcome of the step under way.
+    /// Records the outcome of the step under way.
     pub(crate) fn done(&mut self, outcome: Result<(), StoreFailure>) {
         self.under_way = false;
         match outcome {
@@ -178,7 +178,7 @@ impl SpoolJournal {
         self.queue.is_empty()
     }
 
-    /// End of the bytes that may be sent: those that are durable, or that cannot be.
+    /// Returns the end of the bytes that may be sent: those that are durable, or that cannot become durable.
     pub(crate) fn available(&self) -> u64 {
         match self.mode {
             Mode::Opening | Mode::Durable => self.durable,

@@ -80,7 +80,7 @@ fn layout() -> Layout {
 }
 
 #[test]
-fn a_recording_is_read_back_with_what_is_known_of_it() {
+fn recording_is_recovered_with_its_facts() {
     let (mut files, mut layout) = (Files::default(), layout());
     files.all(&layout.fact(Fact::Upload, "/files/1"));
     assert_eq!(files.remains(), None, "nothing is recorded yet");
@@ -98,7 +98,7 @@ fn a_recording_is_read_back_with_what_is_known_of_it() {
 }
 
 #[test]
-fn room_is_given_back_and_nothing_grows_with_the_length() {
+fn acknowledged_segments_are_deleted_and_journal_stays_small() {
     let (mut files, mut layout) = (Files::default(), layout());
     let mut sealed = 0;
     for n in 1..=40 {
@@ -121,14 +121,14 @@ fn room_is_given_back_and_nothing_grows_with_the_length() {
 }
 
 #[test]
-fn of_a_large_beginning_the_first_bytes_are_kept() {
+fn first_bytes_of_a_large_segment_are_kept() {
     let (mut files, mut layout) = (Files::default(), layout());
     files.all(&layout.chunk(HEAD_BYTES + 1, 1, 0));
     assert_eq!(files.0[HEAD_FILE].len() as u64, HEAD_BYTES);
 }
 
 #[test]
-fn a_crash_in_any_write_costs_that_chunk_at_most() {
+fn crash_in_any_write_loses_at_most_that_chunk() {
     let mut before = (Files::default(), layout());
     for n in 1..=12_u64 {
         let (files, layout) = &mut before;
@@ -147,7 +147,7 @@ fn a_crash_in_any_write_costs_that_chunk_at_most() {
 }
 
 #[test]
-fn a_short_room_is_used_in_smaller_pieces() {
+fn storage_pressure_makes_segments_smaller() {
     let mut layout = layout();
     assert!(layout.shrink());
     assert!(!layout.shrink());
@@ -157,7 +157,7 @@ fn a_short_room_is_used_in_smaller_pieces() {
 }
 
 #[test]
-fn after_a_gap_it_begins_again() {
+fn recording_restarts_after_a_gap() {
     let (mut files, mut layout) = (Files::default(), layout());
     for n in 1..=4 {
         files.all(&layout.chunk(n * CHUNK, n * 1_000, 0));
@@ -174,7 +174,7 @@ fn after_a_gap_it_begins_again() {
 }
 
 #[test]
-fn a_missing_segment_cuts_off_what_is_before_it() {
+fn bytes_before_a_missing_segment_are_lost() {
     let (mut files, mut layout) = (Files::default(), layout());
     for n in 1..=12 {
         files.all(&layout.chunk(n * CHUNK, n * 1_000, 0));
@@ -193,7 +193,7 @@ fn a_missing_segment_cuts_off_what_is_before_it() {
 }
 
 #[test]
-fn strangers_in_the_folder_do_no_harm() {
+fn foreign_files_in_the_folder_are_ignored() {
     let journals = [
         ("j00000000".to_owned(), "rubbish".to_owned()),
         ("jx".to_owned(), String::new()),

@@ -145,7 +145,7 @@ export class FakeServer {
     if (typeof fault === 'number') return answer(fault);
     const chunk = new Uint8Array(await body.arrayBuffer());
     const sum = sent.get('upload-checksum');
-    // A page that is being closed has no time for one.
+    // A page that is being closed has no time to compute a checksum.
     const needed = this.strict && chunk.length > 0 && !keepalive;
     if (sum ? sum !== await checksum(chunk) : needed) return answer(460);
     this.#store(fault === 'cut' ? chunk.subarray(0, chunk.length / 2) : chunk);
@@ -181,7 +181,7 @@ export class FakeServer {
   stopRecording() { this.stopped = true; }
   signInAgain() { this.signedIn = true; }
   expireSignIn(forGood) { this.signedIn = forGood ? 'never' : false; }
-  /** Finishes the recording without the sender's remaining bytes; a new one can begin. */
+  /** Finishes the recording without the sender's remaining bytes; a new recording can begin. */
   closeUpload() { this.closed = true; }
   refuseStart(status, detail) {
     this.startProblem = { status, detail, code: 'conflict', type: 'urn:sortie:problem:conflict', title: 'Conflict' };

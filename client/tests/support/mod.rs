@@ -71,7 +71,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn close(this: &TestCanvas);
 
-    /// Returns a function that undoes it.
+    /// Makes a method of the media devices fail with `name`; the returned function restores it.
     pub fn refuse(method: &str, name: &str) -> js_sys::Function;
     pub fn unplug(track: &MediaStreamTrack);
     fn camera(audio: bool) -> js_sys::Promise;

@@ -7,7 +7,7 @@ use sortie_api::{AuditEntry, AuditResult, DeletionRule};
 pub struct CleanUp {
     /// Time of the last deletion, RFC 3339, UTC.
     pub at: String,
-    /// Number of recordings.
+    /// Number of deleted recordings.
     pub recordings: usize,
     /// Rule that selected them.
     pub rule: DeletionRule,

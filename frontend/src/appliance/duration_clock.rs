@@ -1,7 +1,7 @@
 //! Extrapolates the duration of a recording between two reports of the device.
 
-/// Largest lead over the device before the clock is set back. The device reports durable bytes, which lag behind the
-/// recording.
+/// Largest lead of the clock over the device before the clock is set back. The device reports durable bytes, which lag
+/// behind the recording.
 const LEAD_MS: u64 = 2_000;
 
 /// Duration of a growing recording. All times are milliseconds of a monotonic clock.
@@ -13,7 +13,7 @@ pub struct DurationClock {
 }
 
 impl DurationClock {
-    /// Takes a report: duration, and whether the recording grows.
+    /// Records a report: duration, and whether the recording grows.
     pub fn update(&mut self, duration_ms: u64, runs: bool, now_ms: u64) {
         let here_ms = self.read(now_ms);
         let is_same = self.runs && runs && (duration_ms..duration_ms + LEAD_MS).contains(&here_ms);
@@ -29,7 +29,7 @@ impl DurationClock {
         self.update(self.read(now_ms), false, now_ms);
     }
 
-    /// Duration at `now_ms`.
+    /// Returns the duration at `now_ms`.
     pub fn read(&self, now_ms: u64) -> u64 {
         let since_ms = if self.runs {
             now_ms.saturating_sub(self.at_ms)

@@ -29,7 +29,7 @@ fn read_base() -> BasePath {
     )
 }
 
-/// The browser's address for a path of the server.
+/// Converts a path of the server to the browser's address.
 pub(super) fn url(path: &str) -> String {
     base().url(path)
 }
@@ -54,7 +54,7 @@ pub(super) fn use_path() -> Memo<String> {
 }
 
 /// Returns a function that navigates to a path of the server.
-pub(super) fn use_go() -> impl Fn(&str, NavigateOptions) + Clone + 'static {
+pub(super) fn use_app_navigate() -> impl Fn(&str, NavigateOptions) + Clone + 'static {
     let navigate = use_navigate();
     move |path, options| {
         let options = NavigateOptions {

@@ -64,7 +64,7 @@ impl AppContext {
         self.api.get_value()
     }
 
-    /// Tracked.
+    /// Tracked by Leptos.
     pub(crate) fn sign_in(self) -> SignInState {
         self.sign_in.get()
     }

@@ -56,7 +56,7 @@ pub(super) fn is_visible() -> bool {
     !document().hidden()
 }
 
-/// Monotonic milliseconds since the page was opened.
+/// Returns the monotonic milliseconds since the page was opened.
 pub(super) fn monotonic_ms() -> u64 {
     let now = window().performance().map_or(0.0, |clock| clock.now());
     #[expect(clippy::cast_possible_truncation, reason = "saturates")]
@@ -97,7 +97,7 @@ pub(super) fn local_time(moment: &str) -> String {
     if date.get_time().is_nan() {
         return moment.to_owned();
     }
-    in_words(&date, &[("dateStyle", "medium"), ("timeStyle", "short")])
+    format_date_with(&date, &[("dateStyle", "medium"), ("timeStyle", "short")])
 }
 
 /// Formats a date (`2026-11-21`) in the user's language without the year: `21 Nov`. Returns text that is no date
@@ -108,13 +108,13 @@ pub(super) fn local_day(day: &str) -> String {
         return day.to_owned();
     }
     // A date without a time is midnight UTC (ECMA-262, section 21.4.1.32).
-    in_words(
+    format_date_with(
         &date,
         &[("day", "numeric"), ("month", "short"), ("timeZone", "UTC")],
     )
 }
 
-fn in_words(date: &js_sys::Date, styles: &[(&str, &str)]) -> String {
+fn format_date_with(date: &js_sys::Date, styles: &[(&str, &str)]) -> String {
     let options = js_sys::Object::new();
     for (name, style) in styles {
         // Cannot fail on an ordinary object.
@@ -132,7 +132,7 @@ pub(super) fn start_of_day(day: &str, days: i32) -> String {
     if day.len() != 10 || date.get_time().is_nan() {
         return String::new();
     }
-    // Not by adding seconds: a day can have 23 or 25 hours.
+    // Adding seconds would be wrong: a day can have 23 or 25 hours.
     date.set_date(date.get_date().saturating_add_signed(days));
     date.to_iso_string().into()
 }

@@ -12,7 +12,7 @@ use super::address::url;
 use super::app_context::AppContext;
 use super::poll::visibility;
 
-/// Retry interval of a refused stream. The browser itself reconnects streams that broke off.
+/// Retry interval of a refused stream. The browser itself reconnects broken streams.
 const AGAIN_MS: u32 = 30_000;
 
 /// Event types that pages use.

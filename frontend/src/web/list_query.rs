@@ -8,7 +8,7 @@ use leptos_router::hooks::use_location;
 use leptos_router::params::ParamsMap;
 
 use crate::query;
-use crate::web::address::{use_go, use_path};
+use crate::web::address::{use_app_navigate, use_path};
 
 type Navigate = Rc<dyn Fn(&str, NavigateOptions)>;
 
@@ -32,7 +32,7 @@ impl ListQuery {
             path: StoredValue::new(pathname.get_untracked()),
             pathname,
             query: location.query,
-            navigate: StoredValue::new_local(Rc::new(use_go())),
+            navigate: StoredValue::new_local(Rc::new(use_app_navigate())),
         }
     }
 
@@ -46,12 +46,12 @@ impl ListQuery {
         self.pathname.with_untracked(|pathname| *pathname == path)
     }
 
-    /// Value of a filter; empty if it is not set.
+    /// Returns the value of a filter; empty if it is not set.
     pub(super) fn get(self, name: &str) -> String {
         self.query.with(|query| query.get(name)).unwrap_or_default()
     }
 
-    /// Cursor of the page; empty for the first one.
+    /// Returns the cursor of the page; empty for the first page.
     pub(super) fn cursor(self) -> String {
         self.get(CURSOR)
     }

@@ -39,7 +39,6 @@ pub(super) enum VideoSource {
 /// Failure of the last recording.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RecordingFailure {
-    /// Message with advice.
     pub(super) message: String,
     /// Whether unsent bytes are still on this device and can be saved as a file.
     pub(super) has_unsent_bytes: bool,
@@ -83,7 +82,7 @@ pub(super) struct RecorderStore {
 struct WatchedSession {
     session: String,
     user_id: String,
-    /// Starts and stops the recording on orders of the server.
+    /// Watcher of the session, whose orders start and stop the recording.
     _watcher: SessionWatcher,
 }
 
@@ -153,7 +152,7 @@ impl RecorderStore {
         self.state.get() == State::Recording
     }
 
-    /// Tracked.
+    /// Tracked by Leptos.
     pub(super) fn recorded_ms(self) -> u64 {
         self.progress.with(|progress| progress.recorded_ms)
     }
@@ -255,7 +254,7 @@ impl RecorderStore {
     }
 
     fn with_recorder(self, order: impl FnOnce(&Recorder) -> Result<(), RecorderError>) {
-        // A click may cross a state change; the recorder then rejects the order.
+        // A state change may coincide with the click; the recorder then rejects the order.
         let _ = self
             .recorder
             .with_value(|recorder| recorder.as_ref().map(|(recorder, _)| order(recorder)));
@@ -294,7 +293,7 @@ impl RecorderStore {
         self.stream.set(Some(source.stream()));
         self.warning
             .set(source.warnings().first().map(ToString::to_string));
-        // During a recording, the recorder handles the end of the track. The preview is closed in a task of its own,
+        // During a recording, the recorder handles the end of the track. The preview is closed in a separate task,
         // because this callback belongs to the source that is dropped.
         source.on_ended(move |_| spawn_local(async move { self.close_preview() }));
         self.preview.set_value(Some(source));
@@ -381,7 +380,7 @@ impl RecorderStore {
             SessionOrder::End => {
                 self.with_recorder(|recorder| recorder.stop(StopReason::SessionEnded));
                 dom::set_tab_value(SESSION_KEY, None);
-                // In a task of its own: this callback belongs to the watcher that is dropped.
+                // In a separate task: this callback belongs to the watcher that is dropped.
                 spawn_local(async move { self.watched.set_value(None) });
             }
         }

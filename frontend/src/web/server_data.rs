@@ -18,7 +18,7 @@ type Fetch<T> = Rc<dyn Fn(Api) -> LocalBoxFuture<'static, Result<T, ApiError>>>;
 enum RequestState {
     Idle,
     InFlight,
-    /// In flight, but the data has changed since; it must be requested again.
+    /// In flight, but the data has changed since; the request must be repeated.
     Outdated,
 }
 
@@ -141,12 +141,12 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<T> {
             .try_maybe_update(|value| (value.as_mut().is_some_and(change), ()));
     }
 
-    /// Sets an earlier value until the server responds.
+    /// Restores an earlier value until the server responds.
     pub(super) fn restore(self, value: T) {
         self.value.set(Some(value));
     }
 
-    /// Tracked, as all getters below.
+    /// Tracked by Leptos, like all getters below.
     pub(super) fn get(self) -> Option<T> {
         self.value.get()
     }
@@ -194,7 +194,7 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<Page<T>> {
         Self::list_when(address, Signal::stored(true))
     }
 
-    /// Same as [`list`](Self::list), but waits for `is_due` before it loads.
+    /// Like [`list`](Self::list), but waits for `is_due` before it loads.
     pub(super) fn list_when(address: Memo<String>, is_due: Signal<bool>) -> Self
     where
         T: DeserializeOwned,

@@ -1,4 +1,4 @@
-//! A request that changes something, started by the user.
+//! A request that changes data, started by the user.
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;

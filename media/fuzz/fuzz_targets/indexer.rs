@@ -33,7 +33,7 @@ fn finish(indexer: Indexer) -> Result<Finish, Unplayable> {
 }
 
 /// Pushes a stream to an indexer whose memory is reduced half way.
-fn starve(stream: &[u8], options: Options) {
+fn scan_with_reduced_memory(stream: &[u8], options: Options) {
     let (mut indexer, mut patches) = (Indexer::with(options), Vec::new());
     let (first, second) = stream.split_at(stream.len() / 2);
     for (half, short) in [(first, false), (second, true)] {
@@ -58,7 +58,7 @@ fuzz_target!(|input: &[u8]| {
         options = options.stream_length(stream.len() as u64);
     }
 
-    starve(stream, options);
+    scan_with_reduced_memory(stream, options);
 
     let (mut whole, mut expected) = (Indexer::with(options), Vec::new());
     let (mut split, mut patches) = (Indexer::with(options), Vec::new());

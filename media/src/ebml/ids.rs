@@ -25,12 +25,12 @@ pub(crate) const CHAPTERS: u32 = 0x1043_A770;
 pub(crate) const TAGS: u32 = 0x1254_C367;
 pub(crate) const ATTACHMENTS: u32 = 0x1941_A469;
 
-// SeekHead.
+// Children of SeekHead.
 pub(crate) const SEEK: u32 = 0x4DBB;
 pub(crate) const SEEK_ID: u32 = 0x53AB;
 pub(crate) const SEEK_POSITION: u32 = 0x53AC;
 
-// Info.
+// Children of Info.
 pub(crate) const TIMESTAMP_SCALE: u32 = 0x002A_D7B1;
 pub(crate) const DURATION: u32 = 0x4489;
 pub(crate) const DATE_UTC: u32 = 0x4461;
@@ -38,7 +38,7 @@ pub(crate) const TITLE: u32 = 0x7BA9;
 pub(crate) const MUXING_APP: u32 = 0x4D80;
 pub(crate) const WRITING_APP: u32 = 0x5741;
 
-// Tracks.
+// Children of Tracks.
 pub(crate) const TRACK_ENTRY: u32 = 0xAE;
 pub(crate) const TRACK_NUMBER: u32 = 0xD7;
 pub(crate) const TRACK_UID: u32 = 0x73C5;
@@ -56,7 +56,7 @@ pub(crate) const AUDIO: u32 = 0xE1;
 pub(crate) const SAMPLING_FREQUENCY: u32 = 0xB5;
 pub(crate) const CHANNELS: u32 = 0x9F;
 
-// Tags.
+// Children of Tags.
 pub(crate) const TAG: u32 = 0x7373;
 pub(crate) const TARGETS: u32 = 0x63C0;
 pub(crate) const TAG_TRACK_UID: u32 = 0x63C5;
@@ -64,7 +64,7 @@ pub(crate) const SIMPLE_TAG: u32 = 0x67C8;
 pub(crate) const TAG_NAME: u32 = 0x45A3;
 pub(crate) const TAG_STRING: u32 = 0x4487;
 
-// Cluster.
+// Children of Cluster.
 pub(crate) const TIMESTAMP: u32 = 0xE7;
 pub(crate) const SILENT_TRACKS: u32 = 0x5854;
 pub(crate) const POSITION: u32 = 0xA7;
@@ -73,12 +73,12 @@ pub(crate) const SIMPLE_BLOCK: u32 = 0xA3;
 pub(crate) const ENCRYPTED_BLOCK: u32 = 0xAF;
 pub(crate) const BLOCK_GROUP: u32 = 0xA0;
 
-// BlockGroup.
+// Children of BlockGroup.
 pub(crate) const BLOCK: u32 = 0xA1;
 pub(crate) const BLOCK_DURATION: u32 = 0x9B;
 pub(crate) const REFERENCE_BLOCK: u32 = 0xFB;
 
-// Cues.
+// Children of Cues.
 pub(crate) const CUE_POINT: u32 = 0xBB;
 pub(crate) const CUE_TIME: u32 = 0xB3;
 pub(crate) const CUE_TRACK_POSITIONS: u32 = 0xB7;

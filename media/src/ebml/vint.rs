@@ -7,7 +7,7 @@ pub(crate) enum Parsed<T> {
     Incomplete,
     /// No continuation makes the bytes valid.
     Malformed,
-    /// The parsed item, and the number of bytes it occupies.
+    /// Parsed item, and the number of bytes it occupies.
     Item(T, usize),
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn header(bytes: &[u8]) -> Parsed<Header> {
             Header {
                 id,
                 size,
-                // Both are at most 8.
+                // Both widths are at most 8.
                 id_width: u8::try_from(id_width).unwrap_or(4),
                 size_width: u8::try_from(size_width).unwrap_or(8),
             },
@@ -87,7 +87,7 @@ pub(crate) fn number(bytes: &[u8]) -> Parsed<u64> {
     Parsed::Item(raw & unknown(width), width)
 }
 
-/// Largest value of `width` bytes, all value bits one, which stands for "unknown size".
+/// Returns the largest value of `width` bytes, all value bits one, which stands for "unknown size".
 pub(crate) fn unknown(width: usize) -> u64 {
     (1u64 << (7 * width.clamp(1, 8))) - 1
 }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_of_every_width() {
+    fn sizes_of_every_width_are_parsed() {
         check(&[], Parsed::Incomplete);
         check(&[0x81], Parsed::Item(Some(1), 1));
         check(&[0x40, 0x01], Parsed::Item(Some(1), 2));
@@ -128,14 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn unknown_size_at_every_width() {
+    fn unknown_size_is_recognised_at_every_width() {
         for width in 1..=8 {
             check(&unknown_sized(width), Parsed::Item(None, width));
         }
     }
 
     #[test]
-    fn written_sizes_read_back() {
+    fn encoded_sizes_round_trip() {
         for width in 1..=8 {
             for value in [
                 0,

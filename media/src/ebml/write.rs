@@ -97,7 +97,7 @@ pub(crate) fn wide_void_header(length: u64, width: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Number of leading zero bytes of an id in a 32-bit word.
+/// Returns the number of leading zero bytes of an id in a 32-bit word.
 fn id_bytes(id: u32) -> usize {
     (id.leading_zeros() as usize / 8).min(3)
 }
@@ -108,7 +108,7 @@ mod tests {
     use crate::ebml::{ids, read::Children};
 
     #[test]
-    fn written_elements_read_back() {
+    fn encoded_elements_round_trip() {
         let mut writer = Writer::new();
         writer.master(ids::CUE_POINT, |w| {
             w.uint(ids::CUE_TIME, 0);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn void_of_every_length() {
+    fn void_elements_of_every_length_are_valid() {
         assert_eq!(void_header(1), None);
         for length in 2..40u64 {
             let mut bytes = void_header(length).expect("fits");

@@ -17,7 +17,7 @@ pub(super) struct BoxSearch {
 }
 
 impl BoxSearch {
-    /// A search that has seen these bytes.
+    /// Creates a search that has seen these bytes.
     pub(super) fn after(bytes: &[u8]) -> Self {
         let mut search = Self::default();
         bytes.iter().for_each(|&byte| search.push(byte));
@@ -58,7 +58,7 @@ impl BoxSearch {
         })
     }
 
-    /// The part of the payload of [`box_at_end`](Self::box_at_end) that the window holds.
+    /// Returns the part of the payload of [`box_at_end`](Self::box_at_end) that the window holds.
     pub(super) fn payload(&self) -> [u8; 8] {
         let [.., a, b, c, d, e, f, g, h] = self.window.to_be_bytes();
         [a, b, c, d, e, f, g, h]

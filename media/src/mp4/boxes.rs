@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn written_boxes_read_back() {
+    fn encoded_boxes_round_trip() {
         let mut out = Vec::new();
         write(&mut out, *b"moov", |out| {
             write_full(out, *b"mvhd", |out| out.push(7))

@@ -154,7 +154,7 @@ impl Scanner {
         tail.into_iter().chain(ours).collect()
     }
 
-    /// Ends the stream: counts the complete samples of a torn `mdat` and decides what becomes of the rest.
+    /// Ends the stream: counts the complete samples of a torn `mdat` and decides whether the remaining bytes are kept.
     pub(crate) fn end(&mut self) {
         if std::mem::replace(&mut self.ended, true) {
             return;
@@ -211,7 +211,7 @@ impl Scanner {
                 || patch.is_some()
                 || data.end == u64::MAX && end == reach(u64::MAX)
                 || self.length.is_some();
-            // A sample inside its own `moof` is invalid.
+            // A sample cannot lie inside its own `moof`.
             if end > data.start && ends {
                 for fragment in fragments {
                     self.count(fragment, end, None);

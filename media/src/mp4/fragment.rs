@@ -118,7 +118,7 @@ impl Fragment {
         movie.limit_tables();
     }
 
-    /// Stream offset of the end of the box.
+    /// Returns the stream offset of the end of the box.
     pub(super) fn end(&self) -> u64 {
         self.payload_start + self.payload.len() as u64
     }
@@ -128,8 +128,8 @@ impl Fragment {
         self.walk(&known(movie), media, |_, _| {}).end
     }
 
-    /// Returns where the media data of all samples lies, received or not. Data in front of the fragment begins at or
-    /// behind `media_start`.
+    /// Returns the range in which the media data of all samples lies, received or not. Data in front of the fragment
+    /// begins at or behind `media_start`.
     pub(super) fn span(&self, movie: &Movie, media_start: u64) -> Span {
         self.walk(&known(movie), media_start..u64::MAX, |_, _| {})
     }
@@ -213,8 +213,8 @@ impl Fragment {
             walk.at = u64::MAX;
             let mut run = Run::parse(trun, base, first.take().unwrap_or(next), defaults)?;
             if !run.has_sizes() && run.left > 0 {
-                // Their sizes are in a `trex` that was not parsed, or they have none. Without a sample size, the file
-                // size does not limit hostile sample counts.
+                // The sample sizes are in a `trex` that was not parsed, or do not exist. Without a sample size, the
+                // file size does not limit hostile sample counts.
                 known?;
                 run.left = 0;
             }
@@ -235,7 +235,7 @@ impl Fragment {
             event(track, Event::Chunk(at, defaults.description.max(1)));
             let run_start = at;
             for (sample, count) in run {
-                // Number of complete samples.
+                // Returns the number of complete samples.
                 let room = limit.checked_sub(at)?;
                 let size = u64::from(sample.size);
                 let fits = room.checked_div(size).unwrap_or(u64::MAX);
@@ -269,8 +269,8 @@ impl Fragment {
         base.saturating_add(self.file_start)
     }
 
-    /// Patches for base data offsets that point at this fragment, so that they hold in the stored file: stream offsets
-    /// and bytes. The flag says whether other absolute offsets occur.
+    /// Returns patches for base data offsets that point at this fragment, so that they are valid in the stored file:
+    /// stream offsets and bytes. The flag says whether other absolute offsets occur.
     pub(super) fn shifts(&self) -> (Vec<(u64, Vec<u8>)>, bool) {
         let (mut shifts, mut others) = (Vec::new(), false);
         let trafs = children(&self.payload).filter(|&(kind, _)| kind == *b"traf");
@@ -286,12 +286,12 @@ impl Fragment {
                 others = true;
                 continue;
             }
-            // Only the differing bytes, mostly a single one, whose write cannot tear.
+            // Patches only the differing bytes, mostly a single one, whose write cannot tear.
             let (old, new) = (base.to_be_bytes(), shifted.to_be_bytes());
             let first = old.iter().zip(&new).position(|(old, new)| old != new);
             let last = old.iter().zip(&new).rposition(|(old, new)| old != new);
             if let (Some(first), Some(last)) = (first, last) {
-                // Behind version, flags and track id.
+                // The offset is behind version, flags and track id.
                 let at = tfhd.as_ptr().addr() - self.payload.as_ptr().addr() + 8 + first;
                 let bytes = new.get(first..=last).unwrap_or_default();
                 shifts.push((self.payload_start + at as u64, bytes.to_vec()));
@@ -411,7 +411,7 @@ mod tests {
     use super::*;
     use crate::report::LeftOut;
 
-    /// A movie with one track (id 1, timescale 1000) whose samples last 10 units and have `size` bytes.
+    /// Creates a movie with one track (id 1, timescale 1000) whose samples last 10 units and have `size` bytes.
     fn movie(size: u32) -> Movie {
         let mut moov = Vec::new();
         write_full(&mut moov, *b"mvhd", |out| {
@@ -450,7 +450,7 @@ mod tests {
         Movie::parse(moov).expect("a movie")
     }
 
-    /// A fragment at stream offset 1000 with one run.
+    /// Creates a fragment at stream offset 1000 with one run.
     fn fragment(run_flags: u32, words: &[u32]) -> Fragment {
         let mut payload = Vec::new();
         write(&mut payload, *b"traf", |out| {

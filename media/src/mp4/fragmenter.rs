@@ -66,8 +66,9 @@ pub struct EncodedFrame {
 ///
 /// # Order of calls
 ///
-/// [`init_segment`](Self::init_segment) once, [`push`](Self::push) for each frame, then [`end`](Self::end). The returned
-/// bytes are concatenated in the order of the calls. Frames before the first keyframe cannot be decoded and are dropped.
+/// [`init_segment`](Self::init_segment) once, [`push`](Self::push) for each frame, then [`end`](Self::end). The
+/// returned bytes are concatenated in the order of the calls. Frames before the first keyframe cannot be decoded and
+/// are dropped.
 ///
 /// The duration of a frame is the distance to the next one, so the last frame is held back until the next arrives. If
 /// none arrives for a while, [`flush`](Self::flush) returns all others.

@@ -49,9 +49,9 @@ impl StoredHead {
     }
 }
 
-/// Head of a growing file: `ftyp`, and a `free` box up to the sender's `moov`. If that `moov` describes samples and
-/// fits, the head contains a copy with shifted chunk offsets, and the `free` box hides the original. `None` if the
-/// `moov` is more than 4 GiB away.
+/// Encodes the head of a growing file: `ftyp`, and a `free` box up to the sender's `moov`. If that `moov` describes
+/// samples and fits, the head contains a copy with shifted chunk offsets, and the `free` box hides the original. `None`
+/// if the `moov` is more than 4 GiB away.
 pub(super) fn live_head(ftyp: Option<&[u8]>, movie: &Movie, moov: (u64, u64)) -> Option<Patch> {
     let mut head = ftyp_box(ftyp);
     let mut next = moov.0;
@@ -68,7 +68,7 @@ pub(super) fn live_head(ftyp: Option<&[u8]>, movie: &Movie, moov: (u64, u64)) ->
     Some(padded(head))
 }
 
-/// Head of a finished file: `ftyp`, and the header of an `mdat` that ends at `keep`.
+/// Encodes the head of a finished file: `ftyp`, and the header of an `mdat` that ends at `keep`.
 pub(super) fn indexed_head(ftyp: Option<&[u8]>, keep: u64) -> Patch {
     let mut head = ftyp_box(ftyp);
     let size = keep.saturating_sub(head.len() as u64);
@@ -95,10 +95,10 @@ fn ftyp_box(payload: Option<&[u8]>) -> Vec<u8> {
     out
 }
 
-/// Head of a finished file that stays fragmented: `ftyp`, a `moov` with durations, and a `free` box over the sender's.
-/// `None` if these do not fit into the head room; the live head then stays.
+/// Encodes the head of a finished file that stays fragmented: `ftyp`, a `moov` with durations, and a `free` box over
+/// the sender's. `None` if these do not fit into the head room; the live head then stays.
 pub(super) fn fragmented_head(ftyp: Option<&[u8]>, movie: &Movie, moov_end: u64) -> Option<Patch> {
-    // Discarded to save memory.
+    // The `moov` was discarded to save memory.
     if movie.moov.is_empty() {
         return None;
     }

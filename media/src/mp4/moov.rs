@@ -1,5 +1,5 @@
-//! Writers for the `moov` of the stored file, which is the sender's with new sample tables, with shifted chunk
-//! offsets, or with durations only.
+//! Writers for the `moov` of the stored file: the sender's `moov` with new sample tables, with shifted chunk offsets,
+//! or with durations only.
 
 use super::boxes::{Kind, Reader, children, find, write, write_full};
 use super::movie::{Movie, MovieTrack, Timing};

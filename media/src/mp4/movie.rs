@@ -7,15 +7,15 @@ use crate::container::{Track, TrackKind};
 use crate::frame_stats::{FrameStats, FrameTimes};
 use crate::report::{LeftOutList, LeftOutReason};
 
-/// Most samples of an unfragmented file that a report looks at: 38 hours at 60 frames/s.
+/// Maximum number of samples of an unfragmented file that a report examines: 38 hours at 60 frames/s.
 const TABLE_LIMIT: u32 = 1 << 23;
-/// Most samples in the tables of a finished file: a day of video at 60 frames/s with audio.
+/// Maximum number of samples in the tables of a finished file: a day of video at 60 frames/s with audio.
 pub(super) const SAMPLE_LIMIT: u64 = 1 << 23;
 /// Largest size of these tables.
 const WRITTEN_LIMIT: u64 = 32 << 20;
 /// Longest [`Movie::track_signature`].
 const SIGNATURE_LIMIT: usize = 64 << 10;
-/// Most tracks that are parsed; no encoder writes this many.
+/// Maximum number of parsed tracks; no encoder writes this many.
 const TRACK_LIMIT: usize = 64;
 
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(super) struct Movie {
     pub(super) track_defaults: Vec<(u32, SampleDefaults)>,
     /// The tracks in the form that callers get.
     pub(super) public_tracks: Vec<Track>,
-    /// Result of [`track_signature`](Self::track_signature), which every concatenated `moov` is compared with.
+    /// Result of [`track_signature`](Self::track_signature), with which every concatenated `moov` is compared.
     signature: Option<Vec<u8>>,
 }
 
@@ -101,8 +101,8 @@ impl Movie {
         Some(movie)
     }
 
-    /// Whether fragments written for this movie can be added to `other`: the tracks and sample descriptions are the same,
-    /// and this `moov` describes no samples.
+    /// Whether fragments written for this movie can be added to `other`: the tracks and sample descriptions are the
+    /// same, and this `moov` describes no samples.
     pub(super) fn is_compatible_with(&self, other: &Self) -> bool {
         self.fragmented
             && !self.has_moov_samples()
@@ -110,8 +110,8 @@ impl Movie {
             && self.signature == other.signature
     }
 
-    /// Encodes the tracks and their sample descriptions for comparison with those of another movie. `None` if that takes
-    /// more than [`SIGNATURE_LIMIT`].
+    /// Encodes the tracks and their sample descriptions for comparison with those of another movie. `None` if that
+    /// takes more than [`SIGNATURE_LIMIT`].
     fn track_signature(&self) -> Option<Vec<u8>> {
         let mut signature = Vec::new();
         for track in &self.tracks {
@@ -159,7 +159,8 @@ impl Movie {
             && (self.tables()).all(|(_, stbl)| stbl_reader::is_whole(stbl, bounds))
     }
 
-    /// Adds the samples that `moov` describes, except those outside `bounds`. Lists those of other tracks in `unindexed`.
+    /// Adds the samples that `moov` describes, except those outside `bounds`. Lists those of other tracks in
+    /// `unindexed`.
     pub(super) fn load_moov_samples(&mut self, bounds: &MediaBounds, unindexed: &mut LeftOutList) {
         let mut loaded: Vec<_> = self.tracks.iter().map(|_| None).collect();
         for (track, stbl) in self.tables() {
@@ -194,7 +195,6 @@ impl Movie {
         }
     }
 
-    /// Heap size.
     pub(super) fn memory_bytes(&self) -> u64 {
         let tables: u64 = (self.tracks.iter())
             .map(|track| track.samples.memory_bytes())
@@ -203,7 +203,7 @@ impl Movie {
         tables + (self.moov.capacity() + signature + size_of_val(self.tracks.as_slice())) as u64
     }
 
-    /// Upper bound for the size of the tables in a finished file.
+    /// Returns an upper bound for the size of the tables in a finished file.
     pub(super) fn written_bytes(&self) -> u64 {
         let tracks = self.tracks.iter();
         tracks.map(|track| track.samples.written_bytes()).sum()
@@ -224,7 +224,7 @@ impl Movie {
             .unwrap_or_default()
     }
 
-    /// The first video track, else the first track.
+    /// Returns the first video track, else the first track.
     pub(super) fn main_track(&self) -> Option<&MovieTrack> {
         let video = |track: &&MovieTrack| track.kind == TrackKind::Video;
         self.tracks
@@ -233,7 +233,7 @@ impl Movie {
             .or_else(|| self.tracks.first())
     }
 
-    /// Number of samples in all tracks.
+    /// Returns the number of samples in all tracks.
     pub(super) fn samples(&self) -> u64 {
         let lengths = self.tracks.iter().map(|track| track.samples.len());
         lengths.fold(0, u64::saturating_add)
@@ -438,8 +438,8 @@ pub(super) struct Timing {
 }
 
 impl Movie {
-    /// Returns the timing of each track. A delay common to all tracks is removed, so that the recording begins at 0, and
-    /// so is an implausible delay of one track.
+    /// Returns the timing of each track. A delay common to all tracks is removed, so that the recording begins at 0,
+    /// and so is an implausible delay of one track.
     pub(super) fn timings(&self) -> impl Iterator<Item = Timing> {
         let timing = |track: &MovieTrack| {
             let first = track.samples.first();

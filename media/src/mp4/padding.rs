@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_length_reads_back() {
+    fn padding_length_round_trips() {
         for size in [16, 17, 5000, LIMIT] {
             let bytes = padding(size).expect("fits");
             assert_eq!(bytes.len() as u64, size);

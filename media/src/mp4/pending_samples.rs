@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::fragment::{Fragment, Span};
 
-/// Most pending fragments. A file with a fragment for each track has one for each of the tracks that are parsed.
+/// Maximum number of pending fragments. A file with a separate fragment for each track has one for each parsed track.
 const FRAGMENT_LIMIT: usize = 64;
 
 /// Pending samples: those that `moov` describes, or a queue of fragments in stream order.
@@ -69,7 +69,7 @@ impl PendingSamples {
     }
 
     /// Ends the media data of the fragments some of whose data should lie before `start`, where the next fragment
-    /// begins: it ends at `limit`. Only a fragment with all its data behind `start` waits for more.
+    /// begins: their data ends at `limit`. A fragment continues to wait only if all its data is behind `start`.
     pub(super) fn end_before(&mut self, start: u64, limit: u64) {
         for pending in &mut self.fragments {
             if pending.span.first < start {
@@ -101,12 +101,10 @@ impl PendingSamples {
         ends.chain(self.moov_end).max().unwrap_or(0)
     }
 
-    /// Removes everything.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Heap size.
     pub(super) fn memory_bytes(&self) -> usize {
         let payloads = self.fragments.iter();
         let payloads = payloads.map(|pending| pending.fragment.payload.capacity());

@@ -73,7 +73,6 @@ impl RunLengthList {
         closed.chain((self.count > 0).then_some((self.count, self.value)))
     }
 
-    /// Heap size.
     pub(super) fn memory_bytes(&self) -> usize {
         self.closed.capacity()
     }
@@ -121,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_read_back_as_runs() {
+    fn values_are_iterated_as_runs() {
         let mut runs = RunLengthList::default();
         for value in [7, 7, 7, u32::MAX, 0, 0] {
             runs.push(value, 1);
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn varints_read_back() {
+    fn varints_round_trip() {
         let mut bytes = Vec::new();
         let numbers = [0, 1, 127, 128, 1 << 40, u64::MAX];
         for number in numbers {

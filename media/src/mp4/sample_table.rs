@@ -14,8 +14,8 @@ pub(super) struct Sample {
     pub(super) sync: bool,
 }
 
-/// Longest plausible duration of a sample or gap between samples. Screen recordings may have none of their frames change
-/// for hours.
+/// Longest plausible duration of a sample or gap between samples. Screen recordings may have none of their frames
+/// change for hours.
 pub(super) const LONGEST_GAP_S: u64 = 12 * 60 * 60;
 
 /// Latest time of a first sample, so that no sum of times overflows.
@@ -87,7 +87,6 @@ impl SampleTable {
         self.chunks = Chunks::default();
     }
 
-    /// Heap size.
     pub(super) fn memory_bytes(&self) -> u64 {
         let columns = [&self.sizes, &self.durations, &self.offsets, &self.sync];
         let columns: usize = columns.iter().map(|column| column.memory_bytes()).sum();
@@ -427,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_read_back() {
+    fn chunks_round_trip() {
         let mut chunks = Chunks::default();
         let mut expected = Vec::new();
         for (offset, count, description) in [
@@ -454,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn written_bytes_bound_what_is_written() {
+    fn size_bound_is_not_exceeded() {
         for steps in [1, 2, 3, 50] {
             let mut samples = SampleTable::new(1000);
             for n in 0..500u32 {

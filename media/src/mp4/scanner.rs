@@ -20,7 +20,7 @@ use crate::stored::HEAD_ROOM;
 pub(super) const FTYP_LIMIT: u64 = 1 << 10;
 /// Largest `moov` in a repair, which runs once and may use more memory.
 const REPAIR_MOOV_LIMIT: u64 = 256 << 20;
-/// Largest `moof` payload, and largest total of the payloads of pending fragments.
+/// Largest `moof` payload, and largest sum of the payloads of pending fragments.
 const MOOF_LIMIT: u64 = 16 << 20;
 /// Largest `moov` and `moof` payload after [`Scanner::reduce_memory`].
 const REDUCED_LIMIT: u64 = 64 << 10;
@@ -28,7 +28,7 @@ const REDUCED_LIMIT: u64 = 64 << 10;
 const PATCH_LIMIT: usize = 4096;
 /// Stream length at which scanning stops, so that no sum of offsets overflows.
 const LONGEST_STREAM: u64 = 1 << 62;
-/// Reason for samples whose media data should be in front of the next fragment, but is not.
+/// Reason for missing samples whose media data should be in front of the next fragment.
 const DAMAGED: Option<LeftOutReason> = Some(LeftOutReason::Damaged);
 
 /// Incremental scanner. It follows top-level boxes as bytes arrive and collects `moov` and `moof` payloads whole.
@@ -54,8 +54,9 @@ pub(crate) struct Scanner {
     pub(super) data_end: u64,
     /// The last complete `mdat` or `imda`.
     pub(super) last_data: Option<TopLevelBox>,
-    /// In a repair: fragments, each with the end of its samples and the reason for missing ones. They count once a valid box follows their media data.
-    /// If none follows, bytes are missing or surplus, and a decoder could not decode their frames.
+    /// In a repair: fragments, each with the end of its samples and the reason for missing ones. They count once a
+    /// valid box follows their media data. If none follows, bytes are missing or surplus, and a decoder could not
+    /// decode their frames.
     held_fragments: Vec<(Fragment, u64, Option<LeftOutReason>)>,
     /// Samples that are in no sample table.
     pub(super) unindexed: LeftOutList,
@@ -252,7 +253,7 @@ impl Scanner {
             .map_or(&[], |movie| &movie.public_tracks)
     }
 
-    /// Length of the stored file that finishing keeps for certain; 0 while finishing could fail.
+    /// Returns the length of the stored file that finishing certainly keeps; 0 while finishing could fail.
     pub(crate) fn immutable_prefix(&self) -> u64 {
         match &self.movie {
             Some(movie) if movie.fragmented && movie.samples() > 0 => {
@@ -262,12 +263,11 @@ impl Scanner {
         }
     }
 
-    /// Stream offset behind the sender's last byte.
+    /// Returns the stream offset behind the sender's last byte.
     pub(super) fn stream_end(&self) -> u64 {
         self.index_marker_at.unwrap_or(self.pos)
     }
 
-    /// Heap size.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let held = self.held_fragments.iter();
         let held: usize = held.map(|(fragment, ..)| fragment.payload.capacity()).sum();
@@ -300,7 +300,7 @@ impl Scanner {
             self.absolute_offsets |= movie.has_moov_samples();
             self.pending.take_moov();
             movie.drop_tables();
-            // Too large for the head room as well.
+            // The `moov` is also too large for the head room.
             if movie.moov.len() as u64 > REDUCED_LIMIT {
                 movie.moov = Vec::new();
             }
@@ -349,7 +349,8 @@ impl Scanner {
             return self.malformed(current.start);
         }
         if self.is_implausible(current) {
-            // Its size is wrong, or the stream ends in it. The next fragment, or the end of the stream, decides.
+            // The size of this box is wrong, or the stream ends in it. The next fragment, or the end of the stream,
+            // decides.
             self.data = is_media(current.kind).then_some(current);
             if self.data.is_some() {
                 self.data_start.get_or_insert(current.payload);
@@ -367,7 +368,7 @@ impl Scanner {
         let limit = match &current.kind {
             b"ftyp" if self.ftyp.is_none() && self.movie.is_none() => FTYP_LIMIT,
             b"moov" if self.movie.is_none() && !self.moov_discarded => self.moov_limit,
-            // Belongs to a concatenated file.
+            // The box belongs to a concatenated file.
             b"moov" if self.is_fragmented() && self.other_file.is_none() => REDUCED_LIMIT,
             b"moof" if self.is_fragmented() && self.other_file.is_none() => MOOF_LIMIT,
             b"free" if self.movie.is_some() && size + 8 == INDEX_MARKER.len() as u64 => size,
@@ -382,7 +383,7 @@ impl Scanner {
             self.data = Some(current);
             self.data_start.get_or_insert(current.payload);
             if self.pending.has_fragments() {
-                // Its last bytes may be the trailer of padding.
+                // The last bytes may be the trailer of padding.
                 to = current
                     .end
                     .saturating_sub(padding::TRAILER_SIZE)
@@ -451,7 +452,7 @@ impl Scanner {
         let held = std::mem::take(&mut self.held_fragments);
         let held = held.first().map(|(fragment, ..)| fragment.start);
         if held.is_some() {
-            // All pending fragments are behind the held ones, in the damage.
+            // All pending fragments are behind the held-back ones, in the damage.
             self.pending.clear();
         }
         self.not_a_box = false;
@@ -507,7 +508,7 @@ impl Scanner {
         }
     }
 
-    /// Stream offset of the first media data; [`u64::MAX`] if there is none.
+    /// Returns the stream offset of the first media data; [`u64::MAX`] if there is none.
     pub(super) fn data_start(&self) -> u64 {
         self.data_start.unwrap_or(u64::MAX)
     }
@@ -561,7 +562,7 @@ impl Scanner {
                 return self.end_stream(current.start);
             }
             b"mdat" | b"imda" => return self.close_data(current, &payload),
-            // Its frames are in no track.
+            // The frames of the box are in no track.
             b"moof"
                 if !self.memory_reduced && self.is_fragmented() && self.other_file.is_none() =>
             {

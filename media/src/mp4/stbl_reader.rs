@@ -23,7 +23,7 @@ pub(super) struct StblReader<'a> {
     offsets: TableEntries<'a>,
     long_offsets: bool,
     chunk: u32,
-    /// TableEntries of `stsc`: the current one, and the number of the chunk at which the next one applies.
+    /// Entries of `stsc`: the current one, and the number of the chunk at which the next one applies.
     stsc: TableEntries<'a>,
     per_chunk: u32,
     description: u32,
@@ -72,7 +72,7 @@ impl<'a> StblReader<'a> {
         }
     }
 
-    /// Number of samples that `stsz` or `stz2` declares.
+    /// Returns the number of samples that `stsz` or `stz2` declares.
     pub(super) fn declared(&self) -> u32 {
         self.sizes.left
     }
@@ -159,7 +159,7 @@ pub(super) struct MediaBounds {
 }
 
 impl MediaBounds {
-    /// Number of leading samples of a run that lie within the bounds.
+    /// Returns the number of leading samples of a run that lie within the bounds.
     fn count_within(&self, run: &SampleRun) -> u32 {
         let size = u64::from(run.sample.size);
         let count = u64::from(run.count);
@@ -228,7 +228,7 @@ pub(super) fn load(stbl: &[u8], bounds: &MediaBounds, samples: &mut SampleTable)
     }
 }
 
-/// TableEntries of a full box.
+/// Entries of a full box.
 struct TableEntries<'a> {
     left: u32,
     reader: Reader<'a>,
@@ -328,7 +328,7 @@ impl<'a> SampleSizes<'a> {
         sizes
     }
 
-    /// Number of samples that certainly have the size of the next.
+    /// Returns the number of samples that certainly have the size of the next.
     fn same_size_count(&self) -> u32 {
         if self.constant > 0 { self.left } else { 1 }
     }
@@ -367,7 +367,7 @@ mod tests {
         });
     }
 
-    /// An `stbl` with three chunks at 100, 200 and 300, of 2, 2 and 1 samples.
+    /// Encodes an `stbl` with three chunks at 100, 200 and 300, of 2, 2 and 1 samples.
     fn stbl(sizes: &[u32]) -> Vec<u8> {
         let mut out = Vec::new();
         table(&mut out, *b"stts", &[2, 3, 10, 2, 20]);

@@ -6,8 +6,8 @@ use crate::ebml::{ids, vint::Header};
 
 /// A cluster whose end has not been found.
 ///
-/// Its declared size is a hint: in a live stream it is unknown, in a stored stream a crash may have torn our patch of
-/// it. The end follows from the children.
+/// The declared size is a hint: in a live stream it is unknown, and in a stored stream a crash may have torn the patch
+/// that corrects it. The end follows from the children.
 #[derive(Debug)]
 pub(super) struct Cluster {
     /// Stream offset of the id.
@@ -115,14 +115,14 @@ impl Cluster {
         Some(bytes)
     }
 
-    /// Whether an element `id` that comes next is not part of the cluster.
+    /// Whether an element `id` that comes next is outside the cluster.
     pub(super) fn ends_before(&self, id: u32) -> bool {
         ids::ends_cluster(id)
             || self.declared_end_holds() && !ids::is_cluster_child(id) && !ids::is_global(id)
     }
 
-    /// End of the cluster if the stream ends here: the declared end if it is valid, else the end of the last complete
-    /// child.
+    /// Returns the end of the cluster if the stream ends here: the declared end if it is valid, else the end of the
+    /// last complete child.
     ///
     /// A Void behind a valid declared end belongs to the Segment.
     pub(super) fn end(&self) -> u64 {
@@ -131,7 +131,7 @@ impl Cluster {
             .unwrap_or(self.whole_end)
     }
 
-    /// Payload size to patch in once the cluster has ended; `None` if the declared size is right.
+    /// Returns the payload size to patch in once the cluster has ended; `None` if the declared size is right.
     pub(super) fn size_to_write(&self) -> Option<u64> {
         (!self.declared_end_holds()).then(|| self.whole_end - self.payload)
     }
@@ -141,7 +141,7 @@ impl Cluster {
         self.declared
     }
 
-    /// Bytes missing up to the declared end.
+    /// Returns the number of bytes missing up to the declared end.
     pub(super) fn missing(&self) -> u64 {
         self.declared
             .map_or(0, |end| end.saturating_sub(self.whole_end))

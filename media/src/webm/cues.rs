@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use crate::ebml::{ids, write::Writer};
 
-/// Most entries; keeps the Cues of a day-long recording below 256 KiB.
+/// Maximum number of entries; keeps the Cues of a day-long recording below 256 KiB.
 const LIMIT: usize = 4096;
 /// Minimum distance between entries until the list is full.
 const FIRST_DISTANCE_NS: u64 = 500_000_000;
@@ -42,7 +42,7 @@ pub(super) struct Cues {
     distance_ns: u64,
     /// Whether the entries are keyframes of the video track, otherwise audio blocks.
     video: bool,
-    /// Most entries.
+    /// Maximum number of entries.
     limit: usize,
 }
 
@@ -60,7 +60,6 @@ impl Default for Cues {
 }
 
 impl Cues {
-    /// Heap size.
     pub(super) fn memory_bytes(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>()
     }

@@ -25,7 +25,7 @@ const HIDDEN_HEADER: u64 = 4;
 const TRACKS_LIMIT: u64 = 1 << 20;
 /// Largest Tags payload that is parsed.
 const TAGS_LIMIT: u64 = 64 << 10;
-/// Most duration tags that are kept.
+/// Maximum number of duration tags that are kept.
 const TAGS_KEPT: usize = 16;
 /// Longest unsigned integer (RFC 8794, section 7.2).
 const UINT_LIMIT: u64 = 8;
@@ -211,7 +211,7 @@ impl Scanner {
         let end = header.size.and_then(|size| self.pos.checked_add(size));
         let Some(group) = &mut self.group else { return };
         if end.is_none_or(|end| end > group.end) {
-            return self.give_up_group();
+            return self.discard_group();
         }
         match header.id {
             ids::REFERENCE_BLOCK => {
@@ -282,7 +282,7 @@ impl Scanner {
                 let tracks = tracks::parse(&self.buf);
                 self.track_keys = tracks::keys(&self.buf);
                 self.track_uids = tracks::uids(&self.buf);
-                // Free the memory of the only large payload.
+                // Frees the memory of the only large payload.
                 self.buf = Vec::new();
                 self.timeline.set_tracks(&tracks);
                 self.tracks = Some(tracks);
@@ -438,7 +438,7 @@ impl Scanner {
         }
     }
 
-    /// Takes over the shift marker that an earlier scan wrote at `at`.
+    /// Restores the shift marker that an earlier scan wrote at `at`.
     fn resume(&mut self, marker: ShiftMarker, at: u64) {
         let prefix = self.immutable_prefix();
         self.layout.freeze(prefix);

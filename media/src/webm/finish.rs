@@ -11,7 +11,7 @@ use crate::report::{LeftOut, LeftOutReason};
 use crate::stored::HEAD_ROOM;
 
 impl Scanner {
-    /// Length of the stored file that finishing keeps for certain; 0 while finishing could fail.
+    /// Returns the length of the stored file that finishing certainly keeps; 0 while finishing could fail.
     pub(crate) fn immutable_prefix(&self) -> u64 {
         if self.doc_type.is_none() || self.tracks.is_none() || self.timeline.frames() == 0 {
             return 0;
@@ -135,7 +135,7 @@ impl Scanner {
         }
     }
 
-    /// Duration in ticks. Never 0, which `Duration` must not be (RFC 9559, section 5.1.2.10).
+    /// Returns the duration in ticks. Never 0, which is not allowed for `Duration` (RFC 9559, section 5.1.2.10).
     #[expect(clippy::cast_precision_loss, reason = "a float is what the format has")]
     fn duration_ticks(&self) -> f64 {
         let scale_ns = self.info.as_ref().map_or(1_000_000, |info| info.scale_ns);

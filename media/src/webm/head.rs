@@ -1,4 +1,4 @@
-//! The head of a stored WebM or Matroska file: what a player reads first.
+//! Head of a stored WebM or Matroska file: the bytes that a player reads first.
 //!
 //! It fills the [`HEAD_ROOM`] in front of the stream. Its last element is a Void that extends into the stream, up to
 //! the sender's first visible element, and so hides the sender's own head without changing it.

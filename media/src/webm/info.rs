@@ -8,7 +8,7 @@ use crate::ebml::{
 
 /// Default `TimestampScale` (RFC 9559, section 5.1.2.9): a tick is a millisecond.
 const DEFAULT_SCALE_NS: u64 = 1_000_000;
-/// Longest plausible tick: a second. Players do not read files with longer ones.
+/// Longest plausible tick: a second. Players do not read files with longer ticks.
 const LONGEST_SCALE_NS: u64 = 1_000_000_000;
 /// Longest text that is repeated in the head, in bytes; it ensures that the head fits into the head room.
 const TEXT_LIMIT: usize = 512;

@@ -11,12 +11,12 @@ const SHORT_CUES: usize = 256;
 const CUE_BYTES: u64 = 64;
 
 impl Scanner {
-    /// Heap size without queued patches.
+    /// Returns the heap size without queued patches.
     pub(crate) fn memory_bytes(&self) -> u64 {
         (self.buf.capacity() + self.timeline.cues.memory_bytes()) as u64
     }
 
-    /// Heap memory that finishing allocates in addition.
+    /// Returns the heap memory that finishing allocates in addition.
     pub(crate) fn finish_bytes(&self) -> u64 {
         CUE_BYTES * self.timeline.cues.len() as u64
     }

@@ -23,12 +23,12 @@ const EARLIER: u64 = 16;
 /// State of the next document.
 #[derive(Debug, Default)]
 pub(super) enum NextDocument {
-    /// No further document, or it has been joined.
+    /// No further document, or it was joined.
     #[default]
     None,
-    /// Its head is being read.
+    /// Head of the document is being read.
     Head(Head),
-    /// It cannot be joined: everything up to the next EBML header is hidden.
+    /// The document cannot be joined: everything up to the next EBML header is hidden.
     Hidden,
 }
 
@@ -127,7 +127,7 @@ impl Scanner {
             }
             ids::TRACKS => {
                 head.tracks = Some(tracks::keys(&self.buf));
-                // Free the memory of the only large payload.
+                // Frees the memory of the only large payload.
                 self.buf = Vec::new();
             }
             _ => {}
@@ -190,7 +190,7 @@ impl Scanner {
         if written {
             self.write_marker(start);
         } else if self.joined {
-            // Its frames would play in the middle of the first recording.
+            // The frames would play in the middle of the first recording.
             self.cluster = None;
             self.header_len = 0;
             self.layout.discard(LeftOutReason::OtherRecording);

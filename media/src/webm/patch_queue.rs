@@ -9,8 +9,8 @@ use crate::ebml::{
 };
 use crate::stored::HEAD_ROOM;
 
-/// Most patches in the queue. Hostile input causes one for every dozen bytes, and a caller may push many bytes at a
-/// time.
+/// Maximum number of patches in the queue. Hostile input causes one for every dozen bytes, and a caller may push many
+/// bytes at a time.
 const LIMIT: usize = 4096;
 
 /// A bounded queue of [`Patch`]es, addressed by stream offset.
@@ -37,8 +37,7 @@ impl PatchQueue {
         self.queue.push_back(Patch { position: 0, bytes });
     }
 
-    /// Turns `from..to` into one Void element. Returns `false` if that is impossible, and leaves the bytes as they
-    /// are.
+    /// Turns `from..to` into one Void element. Returns `false`, without a change, if that is impossible.
     pub(super) fn void(&mut self, from: u64, to: u64) -> bool {
         to.checked_sub(from)
             .and_then(void_header)
@@ -46,7 +45,7 @@ impl PatchQueue {
     }
 
     /// Turns `from..to` into one Void element whose size is `width` bytes wide and whose payload begins with `mark`.
-    /// Returns `false` if that is impossible, and leaves the bytes as they are.
+    /// Returns `false`, without a change, if that is impossible.
     pub(super) fn wide_void(&mut self, from: u64, to: u64, width: usize, mark: &[u8]) -> bool {
         let header = to
             .checked_sub(from)

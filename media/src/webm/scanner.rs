@@ -296,7 +296,7 @@ impl Scanner {
                     .as_ref()
                     .is_some_and(|group| group.end == self.pos)
                 {
-                    self.give_up_group();
+                    self.discard_group();
                 }
             }
             Parsed::Malformed => self.malformed(self.pos - self.header_len as u64),
@@ -321,7 +321,7 @@ impl Scanner {
     }
 
     /// Skips the rest of the group without counting it.
-    pub(super) fn give_up_group(&mut self) {
+    pub(super) fn discard_group(&mut self) {
         self.header_len = 0;
         let Some(group) = &mut self.group else { return };
         if !group.broken {
@@ -342,7 +342,7 @@ impl Scanner {
     pub(super) fn malformed(&mut self, start: u64) {
         self.header_len = 0;
         if self.group.is_some() {
-            self.give_up_group();
+            self.discard_group();
         } else if self.segment.is_none() {
             self.reject_container();
         } else if self.is_in_next_document() {

@@ -46,7 +46,7 @@ pub(super) struct SegmentLayout {
     frozen_prefix: Option<u64>,
 }
 
-/// Most hidden ranges that are recorded.
+/// Maximum number of hidden ranges that are recorded.
 const HIDDEN_LIMIT: usize = 64;
 /// Width of the size of a Void over the head of a joined document; muxers do not pad to this width.
 pub(super) const HEAD_VOID_WIDTH: usize = 4;
@@ -68,7 +68,7 @@ impl SegmentLayout {
         }
     }
 
-    /// Marks the bytes behind the last visible element as unwanted. The most serious reason counts.
+    /// Marks the bytes behind the last visible element as unwanted. The most serious reason is kept.
     pub(super) fn discard(&mut self, reason: LeftOutReason) {
         self.discarding = self.discarding.max(Some(reason));
     }
@@ -109,7 +109,8 @@ impl SegmentLayout {
         cut.map(|cut| cut.reason)
     }
 
-    /// Hides the bytes from the last visible element up to `to`. Returns `false` if they stay as they are.
+    /// Hides the bytes from the last visible element up to `to`. Returns `false`, without a change, if that is
+    /// impossible.
     fn hide(&mut self, to: u64, reason: LeftOutReason) -> bool {
         let from = self.keep;
         let named = reason
@@ -174,7 +175,7 @@ impl SegmentLayout {
             let patchable =
                 self.options.patch_clusters || !self.cluster_seen || self.frozen_prefix.is_some();
             if !patchable && id != ids::CLUSTER {
-                // A second index would mislead players; losing Tags behind it matters less.
+                // A second index would confuse players, so Tags behind it may get lost.
                 return;
             }
             if patchable {
@@ -256,7 +257,7 @@ impl SegmentLayout {
         self.sizes_known
     }
 
-    /// Returns our head; `None` while no visible element has begun, or if the Cues do not fit.
+    /// Returns the head; `None` while no visible element has begun, or if the Cues do not fit.
     pub(super) fn head(
         &self,
         doc_type: &DocType,
@@ -293,7 +294,7 @@ impl SegmentLayout {
 /// Position of the Cues.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum CuesPlace<'a> {
-    /// In our head.
+    /// In the head.
     InFront(&'a [u8]),
     /// At this position in the stored file.
     At(u64),

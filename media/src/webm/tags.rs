@@ -1,4 +1,4 @@
-//! Tags about track durations. They describe the file that the sender meant to write, not the received part of it.
+//! Tags about track durations. They describe the file that the sender intended to write, not the received part of it.
 
 use crate::ebml::{
     ids,
@@ -6,11 +6,11 @@ use crate::ebml::{
     write::void_header,
 };
 
-/// Most Tag elements that are parsed.
+/// Maximum number of parsed Tag elements.
 const LIMIT: usize = 16;
-/// Track statistics of mkvmerge, invalid if the duration is.
+/// Track statistics of mkvmerge, which are invalid if the duration is.
 const STATISTICS: [&str; 3] = ["BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES"];
-/// Length of the shortest complete duration, `00:00:00`.
+/// Length of the shortest complete duration text, `00:00:00`.
 const SHORTEST: usize = 8;
 /// Largest deviation that is not corrected: the duration of the last frame is an estimate.
 const TOLERANCE_NS: u64 = 500_000_000;
@@ -75,7 +75,7 @@ impl TrackTags {
         self.track_uid
     }
 
-    /// Patches that remove all of these tags, as stream offsets and bytes.
+    /// Returns patches that remove all of these tags, as stream offsets and bytes.
     pub(super) fn removal(&self) -> Vec<(u64, Vec<u8>)> {
         let elements = self.statistics.iter().chain(&self.duration_element);
         elements
@@ -83,7 +83,7 @@ impl TrackTags {
             .collect()
     }
 
-    /// Patches that correct the tags for a track that ends at `end_ns`, as stream offsets and bytes.
+    /// Returns patches that correct the tags for a track that ends at `end_ns`, as stream offsets and bytes.
     pub(super) fn corrections(&self, end_ns: u64) -> Vec<(u64, Vec<u8>)> {
         let Some((at, text)) = &self.duration else {
             return Vec::new();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_read_back() {
+    fn durations_round_trip() {
         for ns in [0, 1, 59_999_999_999, 360_000_000_000_000] {
             assert_eq!(parse(&format(ns)), Some(ns));
         }

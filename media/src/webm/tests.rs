@@ -7,7 +7,7 @@ use crate::indexer::{Indexer, Options};
 use crate::report::LeftOutReason;
 use crate::stored::HEAD_ROOM;
 
-/// A stream being written.
+/// Builder of a stream.
 #[derive(Default)]
 struct Stream(Vec<u8>);
 
@@ -101,7 +101,7 @@ fn scan(stream: &[u8], options: Options) -> (Vec<Patch>, Result<Finish, Unplayab
     (patches, indexer.finish())
 }
 
-/// The patched stream, as a scan after a restart sees it.
+/// Returns the patched stream, as a scan after a restart reads it.
 fn patched(stream: &[u8], patches: &[Patch]) -> Vec<u8> {
     let mut stored = vec![0; usize::try_from(HEAD_ROOM).expect("small")];
     let room = stored.len();
@@ -162,7 +162,7 @@ fn duration_includes_the_last_frame() {
             1060,
         );
     }
-    // The timestamp of a later cluster is smaller: the end stays.
+    // The timestamp of a later cluster is smaller: the end of the recording does not change.
     check(
         &begin()
             .block(2, 0, KEY, &[])
@@ -223,7 +223,7 @@ fn block_groups_are_indexed() {
     });
     assert_eq!(reference.finish().keyframes, 0);
 
-    // The child is longer than its group: the group does not count, later blocks do.
+    // The child is longer than its group: the group does not count, but later blocks do.
     let broken = group(|w| w.raw(&[0xA1, 0x90, 0x81])).block(2, 100, KEY, &[]);
     let finish = broken.finish();
     assert_eq!(
@@ -619,7 +619,7 @@ fn cues_are_in_the_head_where_they_fit() {
         let finish = stream.finish();
         let head = finish.patches.last().expect("head");
         let cues = ids::CUES.to_be_bytes();
-        // Its id is also in the SeekHead.
+        // The id of Cues is also in the SeekHead.
         let found = head.bytes.windows(4).filter(|at| *at == cues).count();
         let now_in_front = found == 2;
         assert_eq!(now_in_front, finish.append.is_empty(), "{n} clusters");

@@ -53,7 +53,7 @@ impl TimestampShift {
         self.shift.is_some_and(|shift| shift != 0)
     }
 
-    /// Takes over the marker that an earlier scan wrote at `at`.
+    /// Restores the marker that an earlier scan wrote at `at`.
     pub(super) fn resume(&mut self, marker: ShiftMarker, at: u64) {
         *self = Self {
             shift: Some(marker.shift),
@@ -78,8 +78,8 @@ impl TimestampShift {
         };
     }
 
-    /// Shift by which a document that begins at `ticks` continues the recording at `end`; `None` if a marker cannot
-    /// hold it.
+    /// Returns the shift by which a document that begins at `ticks` continues the recording at `end`; `None` if a
+    /// marker cannot hold it.
     pub(super) fn shift_to(ticks: u64, end: u64) -> Option<i64> {
         let shift = i64::try_from(i128::from(end) - i128::from(ticks)).ok();
         shift.filter(|&shift| ShiftMarker::fits(shift))
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn marker_reads_back() {
+    fn marker_round_trips() {
         for (shift, written_to) in [
             (0, 0),
             (-3_600_000, 77),

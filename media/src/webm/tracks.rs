@@ -8,7 +8,7 @@ use crate::ebml::{
     read::{Children, float, string, uint},
 };
 
-/// Most tracks that are parsed; no recorder writes this many.
+/// Maximum number of parsed tracks; no recorder writes this many.
 const TRACK_LIMIT: usize = 64;
 
 /// Parses the payload of Tracks. Entries without a number are left out.

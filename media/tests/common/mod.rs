@@ -1,4 +1,4 @@
-//! Shared by the suites: a stored file in memory, and the fixtures.
+//! Shared by the test programs: a stored file in memory, and the fixtures.
 #![allow(dead_code, unreachable_pub, reason = "no suite uses all of it")]
 
 pub mod boxes;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch, Unplayable};
 
-/// Real recordings; `tests/data/README.md` says how each was made.
+/// Real recordings; `tests/data/README.md` describes how each was made.
 pub const FIXTURES: &[&str] = &[
     "chromium-vp8.webm",
     "chromium-vp9-opus.webm",

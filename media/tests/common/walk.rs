@@ -5,7 +5,8 @@ const EBML: u32 = 0x1A45_DFA3;
 const SEGMENT: u32 = 0x1853_8067;
 const CLUSTER: u32 = 0x1F43_B675;
 const CLUSTER_ID: [u8; 4] = CLUSTER.to_be_bytes();
-/// Master elements that are descended into, with their parents. Damage inside block groups and tracks is the sender's.
+/// Master elements whose children are read, with their parents. Damage inside block groups and tracks comes from the
+/// sender.
 const MASTERS: [(u32, u32); 7] = [
     (0, SEGMENT),
     (SEGMENT, CLUSTER),
@@ -30,7 +31,7 @@ pub struct Element {
 ///
 /// # Panics
 ///
-/// If an element is torn, malformed or extends beyond its parent.
+/// An element is torn, malformed or extends beyond its parent.
 #[track_caller]
 pub fn walk(file: &[u8]) -> Vec<Element> {
     let mut elements = Vec::new();

@@ -11,7 +11,7 @@ use super::tokens::token_hash;
 use super::{Accounts, IssueError, TokenError, random};
 use crate::db::{ApiTokenRow, DatabaseError, TokenInsertion};
 
-/// Prefix of every API token, by which a leaked one is recognised.
+/// Prefix of every API token, so that scanners recognise a leaked token.
 pub(super) const START: &str = "sortie_";
 /// Characters after [`START`]: 238 random bits.
 const LENGTH: usize = 40;
@@ -99,7 +99,7 @@ impl Accounts {
         }
         let hash = token_hash(token);
         let key = AuthCache::token_key(&hash);
-        let identity = match inner.auth_cache.recall(&key, now_ms) {
+        let identity = match inner.auth_cache.get(&key, now_ms) {
             Some(identity) => identity,
             None => {
                 let ticket = inner.auth_cache.ticket();
@@ -135,7 +135,7 @@ impl Accounts {
                 };
                 inner
                     .auth_cache
-                    .remember(ticket, key, identity.clone(), now_ms);
+                    .insert(ticket, key, identity.clone(), now_ms);
                 identity
             }
         };
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_gives_no_more_than_its_owner_has_and_no_more_than_its_scopes() {
+    fn roles_are_limited_by_owner_and_scopes() {
         use TokenScope::{Admin, Read, Record};
         for (roles, scopes, expected) in [
             (&[Role::User][..], &[Admin][..], &[Role::User][..]),

@@ -10,7 +10,7 @@ const GOOD_FOR_MS: i64 = 5_000;
 /// Largest number of entries.
 const CAPACITY: usize = 10_000;
 
-/// Credentials that were valid a moment ago, with their identity. Invalid credentials are not cached.
+/// Recently valid credentials with their identity. Invalid credentials are not cached.
 #[derive(Default)]
 pub(super) struct AuthCache {
     cache: Mutex<Cache>,
@@ -19,7 +19,6 @@ pub(super) struct AuthCache {
 #[derive(Default)]
 struct Cache {
     rows: HashMap<String, Row>,
-    /// Number of removals.
     removals: u64,
 }
 
@@ -34,7 +33,7 @@ struct Row {
 
 impl Row {
     fn is_fresh(&self, now_ms: i64) -> bool {
-        // A clock that was set back does not extend the validity.
+        // A clock that is set back does not extend the validity.
         (0..GOOD_FOR_MS).contains(&now_ms.saturating_sub(self.checked_ms))
     }
 }
@@ -61,7 +60,7 @@ impl AuthCache {
     }
 
     /// Returns the cached identity of a credential.
-    pub(super) fn recall(&self, key: &str, now_ms: i64) -> Option<Identity> {
+    pub(super) fn get(&self, key: &str, now_ms: i64) -> Option<Identity> {
         self.cache()
             .rows
             .get(key)
@@ -75,7 +74,7 @@ impl AuthCache {
     }
 
     /// Caches a credential that the database has confirmed.
-    pub(super) fn remember(&self, ticket: Ticket, key: String, identity: Identity, now_ms: i64) {
+    pub(super) fn insert(&self, ticket: Ticket, key: String, identity: Identity, now_ms: i64) {
         let mut cache = self.cache();
         if cache.removals != ticket.0 {
             return;
@@ -96,7 +95,6 @@ impl AuthCache {
         );
     }
 
-    /// Removes a credential.
     pub(super) fn forget(&self, key: &str) {
         let mut cache = self.cache();
         cache.removals += 1;
@@ -131,10 +129,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::db::testing::person;
+    use crate::db::testing::local_user;
 
     fn identity(id: &str) -> Identity {
-        let user = person(id);
+        let user = local_user(id);
         Identity {
             roles: user.roles.clone(),
             user: Arc::new(user),
@@ -143,54 +141,50 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_good_for_five_seconds() {
+    fn entry_expires_after_five_seconds() {
         let auth_cache = AuthCache::default();
-        auth_cache.remember(auth_cache.ticket(), "f1".to_owned(), identity("u1"), 1000);
-        let recall = |key: &str, now_ms| {
-            let identity = auth_cache.recall(key, now_ms)?;
+        auth_cache.insert(auth_cache.ticket(), "f1".to_owned(), identity("u1"), 1000);
+        let get = |key: &str, now_ms| {
+            let identity = auth_cache.get(key, now_ms)?;
             Some(identity.user.id.clone())
         };
-        assert_eq!(recall("f1", 5999).as_deref(), Some("u1"));
-        assert_eq!(recall("f1", 6000), None);
-        assert_eq!(recall("f1", 999), None);
-        assert_eq!(recall("f2", 1000), None);
+        assert_eq!(get("f1", 5999).as_deref(), Some("u1"));
+        assert_eq!(get("f1", 6000), None);
+        assert_eq!(get("f1", 999), None);
+        assert_eq!(get("f2", 1000), None);
     }
 
     #[test]
-    fn a_logout_ends_one_sign_in_and_a_change_all_of_a_person() {
+    fn logout_removes_one_sign_in_and_user_change_removes_all() {
         let auth_cache = AuthCache::default();
         for (key, id) in [("f1", "u1"), ("f2", "u1"), ("f3", "u2")] {
-            auth_cache.remember(auth_cache.ticket(), key.to_owned(), identity(id), 0);
+            auth_cache.insert(auth_cache.ticket(), key.to_owned(), identity(id), 0);
         }
         auth_cache.forget("f1");
-        let known = || ["f1", "f2", "f3"].map(|key| auth_cache.recall(key, 0).is_some());
+        let known = || ["f1", "f2", "f3"].map(|key| auth_cache.get(key, 0).is_some());
         assert_eq!(known(), [false, true, true]);
         auth_cache.forget_user("u1");
         assert_eq!(known(), [false, false, true]);
     }
 
     #[test]
-    fn answer_from_before_a_removal_is_not_remembered() {
+    fn answer_older_than_a_removal_is_not_cached() {
         let auth_cache = AuthCache::default();
         let ticket = auth_cache.ticket();
         auth_cache.forget_user("u1");
-        auth_cache.remember(ticket, "f1".to_owned(), identity("u1"), 0);
-        assert!(auth_cache.recall("f1", 0).is_none());
-        auth_cache.remember(auth_cache.ticket(), "f1".to_owned(), identity("u1"), 0);
-        assert!(auth_cache.recall("f1", 0).is_some());
+        auth_cache.insert(ticket, "f1".to_owned(), identity("u1"), 0);
+        assert!(auth_cache.get("f1", 0).is_none());
+        auth_cache.insert(auth_cache.ticket(), "f1".to_owned(), identity("u1"), 0);
+        assert!(auth_cache.get("f1", 0).is_some());
     }
 
     #[test]
     fn memory_is_bounded() {
         let auth_cache = AuthCache::default();
         for number in 0..CAPACITY * 2 + 1 {
-            auth_cache.remember(auth_cache.ticket(), format!("f{number}"), identity("u1"), 0);
+            auth_cache.insert(auth_cache.ticket(), format!("f{number}"), identity("u1"), 0);
         }
         assert!(auth_cache.cache().rows.len() <= CAPACITY);
-        assert!(
-            auth_cache
-                .recall(&format!("f{}", CAPACITY * 2), 0)
-                .is_some()
-        );
+        assert!(auth_cache.get(&format!("f{}", CAPACITY * 2), 0).is_some());
     }
 }

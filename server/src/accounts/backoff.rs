@@ -1,8 +1,8 @@
 //! Back-off against password guessing. Pure: the time is an argument.
 //!
 //! Wrong passwords are counted by account and origin, so that a stranger's guesses do not lock out the account's user
-//! elsewhere. A device on which the user has signed in before, and a current sign-in, have counters of their own. All other
-//! attempts share limits per address and per IPv6 network.
+//! elsewhere. A device on which the user has signed in before, and a current sign-in, have counters of their own. All
+//! other attempts share limits per address and per IPv6 network.
 //!
 //! An attempt is counted before its password is verified, so parallel attempts cannot exceed the limit.
 
@@ -14,13 +14,11 @@ use std::time::Duration;
 /// Wrong passwords for one account from one origin before a wait.
 const FREE_FOR_ACCOUNT: u32 = 5;
 /// Wrong passwords from one address before a wait: more than for an account, as a whole office may share an address.
-/// may share an address.
 const FREE_FOR_ADDRESS: u32 = 20;
 /// Wrong passwords from one IPv6 /48 (the usual allocation of a customer) before a wait.
 const FREE_FOR_NETWORK: u32 = 100;
 /// First wait; each further failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// Longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 /// Age at which failures are forgotten.
 const MEMORY: Duration = Duration::from_secs(60 * 60);
@@ -63,11 +61,11 @@ impl GuessKey {
 /// Decision about an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// Allowed; counted until [`Backoff::end`].
+    /// Allowed. The attempt counts until [`Backoff::end`].
     Go,
-    /// As many attempts are in progress as may fail: try again when one of them has an outcome.
+    /// All attempts that may fail are in progress already: try again when one of them has an outcome.
     Queue,
-    /// Refused until this time has passed.
+    /// Refused until this time.
     Wait(Duration),
 }
 
@@ -114,8 +112,8 @@ impl Backoff {
         admission
     }
 
-    /// Ends an attempt. The failures of an address survive a right password: an attacker with one password could otherwise
-    /// continue to guess others.
+    /// Ends an attempt. A right password does not clear the failures of its address: otherwise an attacker with one
+    /// password could continue to guess others.
     pub(super) fn end(&mut self, key: &GuessKey, outcome: Outcome, now_ms: i64) {
         self.each(key, now_ms, |row, now_ms| {
             row.pending = row.pending.saturating_sub(1);
@@ -137,7 +135,7 @@ impl Backoff {
         }
     }
 
-    /// Returns every row that counts an attempt.
+    /// Returns every row that an attempt counts in.
     fn each(&mut self, key: &GuessKey, now_ms: i64, act: impl Fn(&mut Row, i64)) {
         act(self.accounts.row(key.clone(), now_ms), now_ms);
         if let Guesser::Address(address) = key.guesser {
@@ -160,7 +158,7 @@ impl Admission {
     }
 }
 
-/// Truncates an IPv6 address to a network: a client with one address of a /64 has all of it.
+/// Truncates an IPv6 address to a network: a client with one address of a /64 controls all of it.
 fn network(address: IpAddr, bits: u32) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -184,7 +182,6 @@ struct Failures<K> {
 #[derive(Clone, Copy, Debug)]
 struct Row {
     failures: u32,
-    /// Attempts in progress.
     pending: u32,
     /// Unix time in ms of the last failure, or of the row's first attempt.
     last_ms: i64,
@@ -313,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn five_failures_are_free_and_each_further_one_doubles_the_wait() {
+    fn wait_begins_after_five_failures_and_doubles() {
         let seconds: Vec<u64> = (4..=17)
             .map(|times| {
                 let mut backoff = Backoff::default();
@@ -328,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn wait_ends_to_the_millisecond() {
+    fn wait_ends_at_the_exact_millisecond() {
         let mut backoff = Backoff::default();
         let ann = key("ann", HERE);
         let now = fail(&mut backoff, &ann, 6, START);
@@ -359,13 +356,13 @@ mod tests {
     }
 
     #[test]
-    fn known_device_behind_an_attackers_address_may_still_try() {
+    fn known_device_behind_an_attackers_address_is_allowed() {
         let mut backoff = Backoff::default();
         let now = fail(&mut backoff, &key("ann", HERE), 30, START);
         assert!(wait(&mut backoff, &key("bob", HERE), now).is_some());
         let device = GuessKey::new("ann", Guesser::Device("d1".to_owned()));
         assert_eq!(wait(&mut backoff, &device, now), None);
-        // Waiting is limited.
+        // The wait has an upper limit.
         let now = fail(&mut backoff, &device, 6, now);
         assert!(wait(&mut backoff, &device, now).is_some());
     }
@@ -450,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_the_oldest_goes_first() {
+    fn memory_is_bounded_and_the_oldest_row_is_evicted() {
         let mut backoff = Backoff::default();
         for number in 0..u32::try_from(CAPACITY).unwrap() + 5 {
             let name = key(&format!("name {number}"), other(number));

@@ -30,7 +30,7 @@ pub(super) enum ClaimError {
     #[error("it has expired")]
     Expired,
     /// `nbf` or `iat` is in the future.
-    #[error("it is from the future")]
+    #[error("it was issued in the future")]
     FromTheFuture,
     /// Wrong signer or audience, or not a token.
     #[error("{0}")]
@@ -51,7 +51,7 @@ impl Claims {
         Self::signed_as(token, key, algorithm, &OTHER_TYPES)
     }
 
-    /// [`Claims::signed`] with other refused types.
+    /// [`Claims::signed`] with its own list of refused types.
     pub(super) fn signed_as(
         token: &str,
         key: &DecodingKey,
@@ -242,8 +242,8 @@ impl Claims {
         }
     }
 
-    /// Adds claims of another source about the same subject; existing ones win. An address and its verification are taken from
-    /// one source: the other may be about another address.
+    /// Adds claims of another source about the same subject; existing ones win. An address and its verification are
+    /// taken from one source: the other may be about another address.
     #[cfg(feature = "sso")]
     pub(super) fn complete(&mut self, other: Self) {
         const MAIL: [&str; 2] = ["email", "email_verified"];
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn times_issuer_and_audience_must_be_right() {
+    fn invalid_times_issuer_or_audience_are_refused() {
         use ClaimError::{Expired, FromTheFuture, Wrong};
         let with = |name: &str, value: Value| {
             let mut json = json!({ "iss": "https://platform", "aud": ["x", "sortie"], "exp": NOW + 300, "iat": NOW });
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_configured_audience_only_tokens_without_aud_pass() {
+    fn without_a_configured_audience_tokens_with_aud_are_refused() {
         let expected = Expected {
             issuer: None,
             audience: None,
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_name_of_a_path_is_taken_first() {
+    fn longest_name_of_a_path_wins() {
         let claims = claims(json!({
             "sub": 7,
             "https://example.org/roles": ["flat"],
@@ -444,7 +444,7 @@ mod tests {
             "",
             ".",
             "resource_access.sortie.example.com.x",
-            // A longer name exists, although it has no value.
+            // A longer name exists but has no value.
             "resource_access.sortie.example.com.roles",
             "a.b.c",
         ] {
@@ -463,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_exact_value_makes_an_administrator() {
+    fn admin_role_requires_an_exact_value() {
         let admins = [
             "admin".to_owned(),
             "Domain Admins".to_owned(),
@@ -481,7 +481,7 @@ mod tests {
             json!([null, 1, true, {}, "admin"]),
             json!(7),
             json!(["7"]),
-            // Zitadel.
+            // As Zitadel writes roles.
             json!({ "user": { "1": "a.example" }, "admin": { "1": "a.example" } }),
             json!({ "admin": true }),
         ] {
@@ -524,20 +524,20 @@ mod tests {
     }
 
     #[test]
-    fn only_scope_is_separated_by_spaces() {
+    fn only_the_scope_claim_is_split_at_spaces() {
         let claims = claims(json!({
             "scope": "read  admin", "scopes": "read admin", "nested": { "scope": "read admin" },
         }));
         assert_eq!(claims.values("scope"), ["read", "admin"]);
         assert_eq!(claims.values("scopes"), ["read admin"]);
         assert_eq!(claims.values("nested.scope"), ["read admin"]);
-        // An object has names of roles, and no values.
+        // The keys of an object are role names, not values.
         assert!(claims.values("nested").is_empty());
     }
 
     #[cfg(feature = "sso")]
     #[test]
-    fn claims_that_name_something_twice_are_refused() {
+    fn claims_with_duplicate_names_are_refused() {
         for json in [
             r#"{"roles":"user","roles":"admin"}"#,
             r#"{"a":{"roles":1,"roles":2}}"#,

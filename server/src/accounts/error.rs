@@ -44,7 +44,7 @@ pub(crate) enum TokenError {
     #[error("the session of the token has ended")]
     SessionEnded,
     /// The issuer cannot be reached.
-    #[error("the keys that the token was signed with cannot be had")]
+    #[error("the keys for the token's signature are unavailable")]
     #[cfg_attr(
         not(feature = "sso"),
         expect(dead_code, reason = "only others' keys can be")
@@ -60,7 +60,7 @@ pub(crate) enum TokenError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RefreshError {
     /// The token was spent before; its sign-in has ended.
-    #[error("a spent refresh token came again")]
+    #[error("a spent refresh token was used again")]
     Reused { user_id: String },
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -77,6 +77,6 @@ pub(crate) enum IssueError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// Randomness or signing failed.
-    #[error("a token cannot be made")]
+    #[error("a token cannot be created")]
     Token(#[source] anyhow::Error),
 }

@@ -1,9 +1,9 @@
-//! First administrator.
+//! First administrator of an empty database.
 
 /// The administrator created in an empty database.
 #[derive(Clone)]
 pub struct FirstAdmin {
-    /// User name.
+    /// User name for the first sign-in.
     pub username: String,
     /// Generated password, shown once and stored nowhere; `None` if it was given in `SORTIE_ADMIN_PASSWORD`.
     pub generated_password: Option<String>,

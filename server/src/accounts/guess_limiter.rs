@@ -12,7 +12,7 @@ use crate::clock::Clock;
 /// Largest number of sign-ins that wait for the outcome of others.
 const WAITING_MAX: usize = 64;
 
-/// Back-off with a queue: while as many attempts are in progress as may fail, further ones wait for their outcome.
+/// Back-off with a queue: while all attempts that may fail are in progress, further ones wait for an outcome.
 pub(super) struct GuessLimiter {
     backoff: Mutex<Backoff>,
     /// Notified when an attempt has its outcome.
@@ -64,7 +64,8 @@ impl GuessLimiter {
     }
 }
 
-/// Counted attempt to guess a password. Dropped without an outcome, because its client has disconnected, it counts as wrong.
+/// Counted attempt to guess a password. Dropped without an outcome, because its client has disconnected, it counts as
+/// wrong.
 pub(super) struct Attempt<'a> {
     limiter: &'a GuessLimiter,
     key: GuessKey,
@@ -72,7 +73,7 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    pub(super) fn settle(mut self, outcome: Outcome) {
+    pub(super) fn record_outcome(mut self, outcome: Outcome) {
         self.end(outcome);
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sortie_api::{Role, TokenScope};
 
 use super::auth_cache::AuthCache;
-use super::external::External;
+use super::external_users::External;
 use super::tokens::AccessTokenError;
 use super::{Accounts, Inner, TokenError, api_tokens};
 use crate::db::{DatabaseError, UserRow};
@@ -20,14 +20,11 @@ pub(crate) struct Identity {
     pub(crate) user: Arc<UserRow>,
     /// Roles within the limits of this credential.
     pub(crate) roles: Vec<Role>,
-    /// Kind of credential.
     pub(crate) credential: Credential,
 }
 
-/// Kind of credential.
 #[derive(Clone, Debug)]
 pub(crate) enum Credential {
-    /// Access token.
     SignIn {
         /// Id of the sign-in.
         family: String,
@@ -79,7 +76,7 @@ impl Accounts {
             AccessTokenError::Invalid => TokenError::Invalid,
         })?;
         let key = AuthCache::sign_in_key(&claims.sid, &claims.sub);
-        if let Some(identity) = inner.auth_cache.recall(&key, now_ms) {
+        if let Some(identity) = inner.auth_cache.get(&key, now_ms) {
             return Ok(identity);
         }
         let ticket = inner.auth_cache.ticket();
@@ -88,7 +85,7 @@ impl Accounts {
         let Some((sign_in, user)) = living.filter(|(_, user)| user.id == claims.sub) else {
             return Err(TokenError::Expired);
         };
-        self.was_here(&user, now_ms).await?;
+        self.record_last_use(&user, now_ms).await?;
         let not_since_ms = now_ms.saturating_sub(TOUCH_EVERY_MS);
         if sign_in.last_used_ms <= not_since_ms {
             inner
@@ -103,7 +100,7 @@ impl Accounts {
         };
         inner
             .auth_cache
-            .remember(ticket, key, identity.clone(), now_ms);
+            .insert(ticket, key, identity.clone(), now_ms);
         Ok(identity)
     }
 
@@ -123,7 +120,7 @@ impl Accounts {
         let now_ms = inner.clock.now_ms();
         let roles = external.roles.clone();
         let key = AuthCache::external_key(&external.key());
-        let mut identity = match inner.auth_cache.recall(&key, now_ms) {
+        let mut identity = match inner.auth_cache.get(&key, now_ms) {
             Some(identity) => identity,
             None => {
                 let ticket = inner.auth_cache.ticket();
@@ -131,7 +128,7 @@ impl Accounts {
                 if user.disabled {
                     return Err(TokenError::Disabled);
                 }
-                self.was_here(&user, now_ms).await?;
+                self.record_last_use(&user, now_ms).await?;
                 let identity = Identity {
                     roles: user.roles.clone(),
                     user: Arc::new(user),
@@ -139,7 +136,7 @@ impl Accounts {
                 };
                 inner
                     .auth_cache
-                    .remember(ticket, key, identity.clone(), now_ms);
+                    .insert(ticket, key, identity.clone(), now_ms);
                 identity
             }
         };
@@ -150,8 +147,8 @@ impl Accounts {
         Ok(identity)
     }
 
-    /// Whether a credential is still valid, from the database and not from the cache. `as_admin`: whether its user must still be an
-    /// administrator, unless the credential itself has the role.
+    /// Whether a credential is still valid, from the database and not from the cache. `as_admin`: whether its user must
+    /// still be an administrator, unless the credential itself has the role.
     pub(crate) async fn is_current(
         &self,
         user_id: &str,
@@ -182,7 +179,11 @@ impl Accounts {
     }
 
     /// Stores the time of the last use, at intervals.
-    pub(super) async fn was_here(&self, user: &UserRow, now_ms: i64) -> Result<(), TokenError> {
+    pub(super) async fn record_last_use(
+        &self,
+        user: &UserRow,
+        now_ms: i64,
+    ) -> Result<(), TokenError> {
         let not_since_ms = now_ms.saturating_sub(TOUCH_EVERY_MS);
         if user.last_seen_ms.is_none_or(|seen| seen <= not_since_ms) {
             self.inner

@@ -69,8 +69,8 @@ struct VerifyingKey {
 }
 
 impl KeySet {
-    /// Parses a JWK Set (RFC 7517, section 5). Keys of unknown kinds are left out, and so are shared secrets, which are not
-    /// published.
+    /// Parses a JWK Set (RFC 7517, section 5). Keys of unknown kinds are left out, and so are shared secrets, which are
+    /// not published.
     fn parse(json: &[u8]) -> serde_json::Result<Self> {
         #[derive(Deserialize)]
         struct Set {
@@ -99,7 +99,7 @@ impl KeySet {
     }
 }
 
-/// Returns the algorithms of a key: its own, within those of its kind. Never HMAC.
+/// Returns the algorithms of a key: its declared one if its type allows it, else those of its type. Never HMAC.
 fn algorithms(jwk: &Jwk) -> Vec<Algorithm> {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     if !matches!(
@@ -122,7 +122,6 @@ fn algorithms(jwk: &Jwk) -> Vec<Algorithm> {
 }
 
 impl Jwks {
-    /// Makes no request.
     pub(super) fn new(url: String, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         Ok(Self {
             url,
@@ -138,7 +137,7 @@ impl Jwks {
         self.signed_as(token, &OTHER_TYPES).await
     }
 
-    /// [`Jwks::signed`] with other refused types.
+    /// [`Jwks::signed`] with its own list of refused types.
     pub(super) async fn signed_as(
         self: &Arc<Self>,
         token: &str,
@@ -190,11 +189,11 @@ impl Jwks {
         known.map(|(keys, _)| keys).ok_or(KeyError::Unavailable)
     }
 
-    /// Fetches the keys, or waits for the request that does so already. The fetch completes after the client has disconnected, so
-    /// that a client that hangs up does not use up the attempt.
+    /// Fetches the keys, or waits for a fetch in progress. The fetch completes even if the client disconnects, so that
+    /// such a client does not use up the attempt.
     async fn fetch_once(self: &Arc<Self>) {
         let this = Arc::clone(self);
-        // A panic there leaves the keys unchanged.
+        // A panic in the task leaves the keys unchanged.
         let _ = tokio::spawn(async move { this.fetch_alone().await }).await;
     }
 
@@ -244,7 +243,6 @@ pub(super) fn client() -> anyhow::Result<reqwest::Client> {
 #[derive(Debug, thiserror::Error)]
 #[error("answered {status}: {said}")]
 pub(super) struct Refusal {
-    /// HTTP status.
     pub(super) status: reqwest::StatusCode,
     /// Beginning of its body.
     said: String,
@@ -296,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_good_for_what_its_kind_allows_and_it_says_itself() {
+    fn key_algorithms_are_limited_by_its_type_and_declaration() {
         use Algorithm::{ES256, ES384, EdDSA, HS256, RS256, RS384};
         let keys = set(json!([
             { "kty": "EC", "crv": "P-256", "x": X, "y": Y, "kid": "ec" },
@@ -327,13 +325,13 @@ mod tests {
                 "{id} {algorithm:?}"
             );
         }
-        // Without a key id there must be one key only.
+        // A token without a key id requires a set with exactly one key.
         assert!(keys.find(None, ES256).is_some());
         assert!(keys.find(None, RS384).is_none());
     }
 
     #[test]
-    fn keys_are_fresh_for_minutes_and_trusted_for_a_day() {
+    fn keys_are_refreshed_after_minutes_and_expire_after_a_day() {
         let mut known = Known::default();
         assert!(known.keys(0).is_none());
         assert!(known.may_try(0));

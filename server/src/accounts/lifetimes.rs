@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::db::SignInRow;
 
-/// Lifetimes of sign-ins.
+/// Absolute and idle lifetime.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lifetimes {
     pub(super) absolute_ms: i64,
@@ -21,7 +21,7 @@ impl Lifetimes {
         }
     }
 
-    /// Unix time in ms at which a sign-in expires unless it is used before.
+    /// Returns the Unix time in ms at which a sign-in expires unless it is used before.
     pub(super) fn expires_ms(self, row: &SignInRow) -> i64 {
         let absolute = row.created_ms.saturating_add(self.absolute_ms);
         absolute.min(row.last_used_ms.saturating_add(self.idle_ms))

@@ -1,18 +1,19 @@
 //! Accounts: passwords, sign-ins, tokens.
 //!
-//! A sign-in is a *family* of refresh tokens: each is exchanged once for its successor. The family ends at a logout, when a spent
-//! token is used again (it was copied), and when its user is disabled or changes the password. Access tokens name their family
-//! and end with it, on this server immediately and on replicas within seconds. A sign-in has an absolute and an idle lifetime.
+//! A sign-in is a *family* of refresh tokens: each is exchanged once for its successor. The family ends at a logout,
+//! when a spent token is used again (it was copied), and when its user is disabled or changes the password. Access
+//! tokens name their family and end with it, on this server immediately and on replicas within seconds. A sign-in has
+//! an absolute and an idle lifetime.
 //!
-//! HTTP (cookies, headers, statuses) is in `http::resources::auth` and `http::extract::caller`, the rules for user names in
-//! `http::resources::users`.
+//! HTTP (cookies, headers, statuses) is in `http::resources::auth` and `http::extract::caller`, the rules for user
+//! names in `http::resources::users`.
 
 mod api_tokens;
 mod auth_cache;
 mod backoff;
 mod claims;
 mod error;
-mod external;
+mod external_users;
 mod first_admin;
 mod guess_limiter;
 mod identity;
@@ -45,7 +46,7 @@ pub(crate) use api_tokens::{MOST as MOST_API_TOKENS, TokenCreationError};
 use auth_cache::AuthCache;
 use backoff::{Guesser, Outcome};
 pub(crate) use error::{IssueError, RefreshError, SignInError, TokenError};
-pub(crate) use external::is_plausible_email;
+pub(crate) use external_users::is_plausible_email;
 pub use first_admin::FirstAdmin;
 use guess_limiter::GuessLimiter;
 pub(crate) use identity::Credential;
@@ -66,14 +67,13 @@ const REUSE_GRACE_MS: i64 = 10_000;
 /// Interval in ms at which expired sign-ins are removed.
 const CLEAN_UP_EVERY_MS: i64 = 60 * 60 * 1000;
 
-/// Time in ms for which the row of a spent refresh token is kept: the grace, with a margin for differing clocks of replicas.
-/// Afterwards the token is recognised by its MAC.
+/// Time in ms for which the row of a spent refresh token is kept: the grace, with a margin for differing clocks of
+/// replicas. Afterwards the token is recognised by its MAC.
 const SPENT_KEPT_MS: i64 = 60 * 60 * 1000;
 
 /// Verifications of a password for one request when its user changes meanwhile.
 const ATTEMPTS: u32 = 3;
 
-/// Result of a sign-in or a refresh.
 pub(crate) struct SignedIn {
     /// Valid for [`ACCESS_LIFE`].
     pub(crate) access_token: String,
@@ -87,7 +87,6 @@ pub(crate) struct SignedIn {
 /// Origin of a sign-in or a refresh.
 #[derive(Clone, Debug)]
 pub(crate) struct SignInSource {
-    /// Client address.
     pub(crate) address: IpAddr,
     /// `User-Agent`, clipped; may be empty.
     pub(crate) user_agent: String,
@@ -193,7 +192,7 @@ impl Accounts {
                 username: row.username,
                 generated_password,
             })),
-            // A replica that started at the same time was faster; it shows its password.
+            // A replica that started at the same time has created the administrator and shows the password.
             Err(DatabaseError::Taken) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -230,18 +229,18 @@ impl Accounts {
             let verdict = match passwords.verify(password.clone(), stored).await {
                 Ok(verdict) => verdict,
                 Err(error) => {
-                    attempt.settle(Outcome::Unknown);
+                    attempt.record_outcome(Outcome::Unknown);
                     return Err(error.into());
                 }
             };
             let (Some(found), Verdict::Right { outdated }) = (user, verdict) else {
-                attempt.settle(Outcome::Wrong);
-                // Not the typed name: users type passwords into that field.
+                attempt.record_outcome(Outcome::Wrong);
+                // The typed name is not logged: users type passwords into that field.
                 tracing::warn!(user_id, %address, "sign-in refused: wrong user name or password");
                 return Err(SignInError::WrongCredentials { user_id });
             };
             if found.disabled {
-                attempt.settle(Outcome::Right);
+                attempt.record_outcome(Outcome::Right);
                 return Err(SignInError::Disabled { user_id: found.id });
             }
             if outdated {
@@ -252,19 +251,19 @@ impl Accounts {
             }
             let id = found.id.clone();
             if let Some(signed_in) = self.begin(found, source).await? {
-                attempt.settle(Outcome::Right);
+                attempt.record_outcome(Outcome::Right);
                 tracing::info!(user_id = signed_in.user.id, %address, "signed in");
                 return Ok(signed_in);
             }
             // The user has changed since the password was read, so the verdict may be about an earlier password.
             user = database.user(&id).await?;
         }
-        attempt.settle(Outcome::Unknown);
+        attempt.record_outcome(Outcome::Unknown);
         Err(PasswordError::Busy.into())
     }
 
-    /// Replaces the password of a user who knows the current one, and ends the user's sign-ins except `keep`. Wrong passwords count
-    /// as at a sign-in, but apart from them, so that a stranger's guesses do not lock out a sign-in.
+    /// Replaces the password of a user who knows the current one, and ends the user's sign-ins except `keep`. Wrong
+    /// passwords count as at a sign-in, but apart from them, so that a stranger's guesses do not lock out a sign-in.
     pub(crate) async fn change_password(
         &self,
         user_id: &str,
@@ -290,12 +289,12 @@ impl Accounts {
             let verdict = match passwords.verify(current.clone(), stored.clone()).await {
                 Ok(verdict) => verdict,
                 Err(error) => {
-                    attempt.settle(Outcome::Unknown);
+                    attempt.record_outcome(Outcome::Unknown);
                     return Err(error.into());
                 }
             };
             let (Some(verified), Verdict::Right { .. }) = (stored, verdict) else {
-                attempt.settle(Outcome::Wrong);
+                attempt.record_outcome(Outcome::Wrong);
                 let user_id = Some(user_id.to_owned());
                 return Err(SignInError::WrongCredentials { user_id });
             };
@@ -307,20 +306,20 @@ impl Accounts {
                 .replace_password(user_id, &verified, hash, keep)
                 .await?
             {
-                attempt.settle(Outcome::Right);
+                attempt.record_outcome(Outcome::Right);
                 self.user_changed(user_id);
                 return Ok(());
             }
         }
-        attempt.settle(Outcome::Unknown);
+        attempt.record_outcome(Outcome::Unknown);
         Err(PasswordError::Busy.into())
     }
 
     /// Exchanges a refresh token for a new pair.
     ///
-    /// A token has one successor, derived from it. Until that is used, the token may come again for [`REUSE_GRACE_MS`] and receives
-    /// the same successor: two tabs that wake together send the same token, and an answer may be lost. Once the successor is used,
-    /// a reuse counts as theft.
+    /// A token has one successor, derived from it. Until that is used, the token may come again for [`REUSE_GRACE_MS`]
+    /// and receives the same successor: two tabs that wake together send the same token, and an answer may be lost.
+    /// Once the successor is used, a reuse counts as theft.
     pub(crate) async fn refresh(
         &self,
         token: &str,
@@ -333,7 +332,7 @@ impl Accounts {
             ..
         } = &*self.inner;
         let hash = tokens::token_hash(token);
-        // A second time after a concurrent request with the same token was faster.
+        // Second attempt, after a concurrent request with the same token was faster.
         for _ in 0..2 {
             let now_ms = clock.now_ms();
             let Some(row) = database.refresh_token(&hash).await? else {
@@ -428,12 +427,13 @@ impl Accounts {
             .collect())
     }
 
-    /// Ends a sign-in whose spent refresh token was used again: the token was copied, and user and thief cannot be told apart.
+    /// Ends a sign-in whose spent refresh token was used again: the token was copied, and user and thief cannot be told
+    /// apart.
     async fn reused(&self, user_id: String, family: &str) -> Result<SignedIn, RefreshError> {
         tracing::warn!(
             user_id,
             family,
-            "a spent refresh token came again: sign-in ended"
+            "a spent refresh token was used again: sign-in ended"
         );
         self.end(family).await?;
         Err(RefreshError::Reused { user_id })
@@ -485,8 +485,8 @@ impl Accounts {
         self.inner.auth_cache.forget_user(user_id);
     }
 
-    /// Removes expired sign-ins once an hour; call it every few seconds. While the clock is not trusted nothing is removed.
-    /// Afterwards sign-ins issued by a clock that was ahead get an ordinary lifetime.
+    /// Removes expired sign-ins once an hour; call it every few seconds. While the clock is not trusted, nothing is
+    /// removed. Afterwards, sign-ins issued by a clock that was ahead get an ordinary lifetime.
     pub(crate) async fn clean_up(&self, is_clock_trusted: bool) {
         let Inner {
             database,
@@ -519,12 +519,12 @@ impl Accounts {
                 .await
         };
         if let Err(error) = cleaned.await {
-            tracing::warn!("expired sign-ins stay for now: {error}");
+            tracing::warn!("cannot delete expired sign-ins, will try again: {error}");
         }
     }
 
-    /// Creates a sign-in for a verified user; `None` if the user was disabled or deleted, or all of the user's sign-ins were ended,
-    /// since the row was read.
+    /// Creates a sign-in for a verified user; `None` if the user was disabled or deleted, or all of the user's sign-ins
+    /// were ended, since the row was read.
     async fn begin(
         &self,
         mut user: UserRow,
@@ -562,7 +562,7 @@ impl Accounts {
 
     /// Creates a sign-in for a user of another source; `None` if the user was disabled or deleted meanwhile.
     #[cfg(feature = "sso")]
-    async fn begin_vouched(
+    async fn begin_external_sign_in(
         &self,
         mut user: UserRow,
         source: &SignInSource,
@@ -635,8 +635,8 @@ impl Accounts {
         })
     }
 
-    /// Returns the value of a cookie by which the user's browser is recognised at its next sign-in: the current one if it is valid,
-    /// else a new one.
+    /// Returns the value of a cookie by which the user's browser is recognised at its next sign-in: the current one if
+    /// it is valid, else a new one.
     pub(crate) fn device_cookie(
         &self,
         user_id: &str,
@@ -658,7 +658,8 @@ impl Accounts {
         bool::from(seal.as_bytes().ct_eq(expected.as_bytes())).then(|| id.to_owned())
     }
 
-    /// Returns the key for counting wrong passwords: a device on which this user has signed in before, else the address.
+    /// Returns the key for counting wrong passwords: a device on which this user has signed in before, else the
+    /// address.
     fn guesser(&self, user: Option<&UserRow>, source: &SignInSource) -> Guesser {
         let device = user
             .zip(source.device.as_deref())

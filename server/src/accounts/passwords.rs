@@ -1,4 +1,4 @@
-//! Passwords: Argon2id on blocking threads, a few at a time.
+//! Passwords: Argon2id on blocking threads, with a limit on concurrent hashes.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -27,7 +27,7 @@ pub(crate) enum PasswordError {
     /// The stored hash is invalid, or hashing failed.
     #[error("a password cannot be hashed or compared")]
     Hash(#[from] password_hash::Error),
-    /// No randomness, or the worker died.
+    /// Random numbers are unavailable, or the worker died.
     #[error("a password cannot be hashed")]
     System(#[source] anyhow::Error),
 }
@@ -37,14 +37,12 @@ pub(crate) enum PasswordError {
 pub(crate) enum Verdict {
     /// Wrong password, or no such user.
     Wrong,
-    /// Right password.
     Right {
         /// The hash has outdated parameters and should be renewed.
         outdated: bool,
     },
 }
 
-/// Hashes and compares.
 pub(super) struct Passwords {
     workers: Arc<Semaphore>,
     queue: Arc<Semaphore>,
@@ -53,7 +51,7 @@ pub(super) struct Passwords {
 }
 
 impl Passwords {
-    /// Takes as long as one sign-in.
+    /// Takes as long as one verification.
     pub(super) async fn new() -> Result<Self, PasswordError> {
         let workers = available_parallelism().map_or(1, |cores| cores.get().min(MOST_AT_ONCE));
         let mut passwords = Self {
@@ -71,8 +69,8 @@ impl Passwords {
         self.work(move || hash(&password)).await
     }
 
-    /// Verifies a password against a PHC string. Without one (no such user) the result is [`Verdict::Wrong`] after the same work, so
-    /// that the time does not reveal which names exist.
+    /// Verifies a password against a PHC string. Without one (no such user) the result is [`Verdict::Wrong`] after the
+    /// same work, so that the time does not reveal which names exist.
     pub(super) async fn verify(
         &self,
         password: String,
@@ -150,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_argon2id_with_the_chosen_parameters_and_its_own_salt() {
+    fn hash_is_argon2id_with_the_chosen_parameters_and_its_own_salt() {
         let (one, two) = (
             hash("correct horse").unwrap(),
             hash("correct horse").unwrap(),
@@ -163,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_with_other_parameters_is_right_but_outdated() {
+    fn hash_with_other_parameters_is_outdated() {
         for (algorithm, memory, passes) in [
             (Algorithm::Argon2id, 8, 2),
             (Algorithm::Argon2id, 19_456, 1),
@@ -180,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_hash_that_makes_no_sense_is_an_error_and_not_a_wrong_password() {
+    fn malformed_hash_is_an_error_and_not_a_wrong_password() {
         for stored in ["", "plain text", "$scrypt$ln=1$aaaa$bbbb"] {
             assert!(verify("correct horse", stored).is_err(), "{stored}");
         }
@@ -196,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_turns_callers_away() {
+    async fn full_queue_refuses_callers() {
         let passwords = Passwords::new().await.unwrap();
         let all = u32::try_from(passwords.queue.available_permits()).unwrap();
         let held = Arc::clone(&passwords.queue)

@@ -7,21 +7,20 @@ use sortie_api::UserSource;
 
 use super::TokenError;
 use super::claims::{ClaimError, Claims, Expected};
-use super::external::{External, Profile};
+use super::external_users::{External, Profile};
 #[cfg(feature = "sso")]
 use super::jwks::{Jwks, KeyError};
 use crate::clock::Clock;
 use crate::config::{JwtConfig, JwtKeys, SignInConfig};
 
-/// A trusted platform.
 pub(super) struct Platform {
     config: JwtConfig,
     expected: Expected,
     keys: Keys,
 }
 
-/// Keys of the platform. They decide the algorithm, never the token: otherwise a public key could be used as a shared secret
-/// (RFC 8725, section 2.1).
+/// Keys of the platform. They decide the algorithm, never the token: otherwise a public key could be used as a shared
+/// secret (RFC 8725, section 2.1).
 enum Keys {
     Shared(DecodingKey),
     #[cfg(feature = "sso")]
@@ -68,7 +67,7 @@ impl Platform {
     /// Returns the identity of a token.
     pub(super) async fn read(&self, token: &str, now_ms: i64) -> Result<External, TokenError> {
         let claims = self.verified(token).await?;
-        self.meant(&claims, now_ms).map_err(|error| {
+        self.external_identity(&claims, now_ms).map_err(|error| {
             tracing::debug!("a platform's token is refused: {error}");
             match error {
                 ClaimError::Expired => TokenError::Expired,
@@ -97,7 +96,7 @@ impl Platform {
         })
     }
 
-    fn meant(&self, claims: &Claims, now_ms: i64) -> Result<External, ClaimError> {
+    fn external_identity(&self, claims: &Claims, now_ms: i64) -> Result<External, ClaimError> {
         let config = &self.config;
         claims.check(&self.expected, now_ms)?;
         if let Some((claim, value)) = &config.tenant

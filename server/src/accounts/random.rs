@@ -10,29 +10,28 @@ use rand::rngs::SysRng;
 /// 32 characters without similar ones (no l, o, 0, 1): five bits each.
 const UNAMBIGUOUS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
-/// Random bytes.
 pub(super) fn bytes<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     SysRng.try_fill_bytes(&mut bytes)?;
     Ok(bytes)
 }
 
-/// `N` random bytes in hex.
+/// Returns `N` random bytes in hex.
 pub(super) fn hex<const N: usize>() -> anyhow::Result<String> {
     Ok(to_hex(&bytes::<N>()?))
 }
 
-/// 256 random bits, safe in headers, cookies and JSON.
+/// Returns 256 random bits in characters that are safe in headers, cookies and JSON.
 pub(super) fn token() -> anyhow::Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(bytes::<32>()?))
 }
 
-/// `N` random letters and digits: 5.95 bits each.
+/// Returns `N` random letters and digits: 5.95 bits each.
 pub(super) fn base62<const N: usize>() -> anyhow::Result<String> {
     const SIGNS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut text = String::with_capacity(N);
     while text.len() < N {
-        // The last eight of a byte's 256 values would make eight characters likelier than the others.
+        // Skips the last eight of a byte's 256 values, which would make eight characters more likely than the others.
         let signs = bytes::<32>()?
             .into_iter()
             .filter(|byte| *byte < 248)
@@ -42,7 +41,7 @@ pub(super) fn base62<const N: usize>() -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// A password for reading and typing: four groups of five characters, 100 bits.
+/// Returns a password for reading and typing: four groups of five characters, 100 bits.
 pub(super) fn readable_password() -> anyhow::Result<String> {
     let mut password = String::new();
     for (at, byte) in bytes::<20>()?.into_iter().enumerate() {
@@ -54,7 +53,7 @@ pub(super) fn readable_password() -> anyhow::Result<String> {
     Ok(password)
 }
 
-/// Lower-case hex.
+/// Formats bytes in lower-case hex.
 pub(super) fn to_hex(bytes: &[u8]) -> String {
     bytes
         .iter()
@@ -69,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_readable_password_has_four_groups_of_five() {
+    fn readable_password_has_four_groups_of_five() {
         let password = readable_password().unwrap();
         let groups: Vec<_> = password.split('-').map(str::len).collect();
         assert_eq!(groups, [5; 4], "{password}");
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_has_256_bits_and_needs_no_escaping() {
+    fn token_has_256_bits_and_needs_no_escaping() {
         let token = token().unwrap();
         assert_eq!(URL_SAFE_NO_PAD.decode(&token).unwrap().len(), 32);
         assert!(
@@ -94,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn base62_has_the_length_asked_for_and_letters_and_digits_only() {
+    fn base62_has_the_requested_length_and_alphabet() {
         let text = base62::<40>().unwrap();
         assert_eq!(text.len(), 40);
         assert!(
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn hexadecimal_keeps_leading_zeros() {
+    fn hex_keeps_leading_zeros() {
         assert_eq!(to_hex(&[0, 10, 255]), "000aff");
     }
 }

@@ -1,7 +1,8 @@
 //! Recording tokens: short-lived tokens for the page of one session.
 //!
-//! A token is a JWT with an issuer of its own, so it never passes for an access token. It speaks for the session's
-//! owner and is refused as soon as the session has ended or its owner is disabled or deleted; nothing is stored.
+//! A token is a JWT with an issuer of its own, so it is never accepted as an access token. It authenticates the
+//! session's owner and is refused as soon as the session has ended or its owner is disabled or deleted; nothing is
+//! stored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use sortie_api::Role;
 
 use super::auth_cache::AuthCache;
 use super::identity::{Credential, Identity};
-use super::tokens::is_from_the_future;
+use super::tokens::is_issued_in_the_future;
 use super::{Accounts, IssueError, TokenError};
 use crate::db::SessionRow;
 
@@ -25,7 +26,6 @@ const ISSUER: &str = "sortie-recording";
 #[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
-    /// Id of the session's owner.
     sub: String,
     session: String,
     /// Seconds since 1970.
@@ -34,7 +34,7 @@ struct Claims {
     exp: i64,
 }
 
-/// Signs and reads recording tokens: JWT with HS256, and no other algorithm.
+/// Signs and reads recording tokens: JWT with HS256 only.
 pub(super) struct RecordingTokens {
     signing: EncodingKey,
     reading: DecodingKey,
@@ -77,7 +77,7 @@ impl RecordingTokens {
             return Err(TokenError::Invalid);
         }
         let now = now_ms.div_euclid(1000);
-        if now >= data.claims.exp || is_from_the_future(data.claims.iat, now) {
+        if now >= data.claims.exp || is_issued_in_the_future(data.claims.iat, now) {
             return Err(TokenError::Expired);
         }
         Ok(data.claims)
@@ -101,7 +101,7 @@ impl Accounts {
         let now_ms = inner.clock.now_ms();
         let claims = inner.recording.read(token, now_ms)?;
         let key = AuthCache::session_key(&claims.session);
-        let known = inner.auth_cache.recall(&key, now_ms);
+        let known = inner.auth_cache.get(&key, now_ms);
         if let Some(identity) = known.filter(|known| known.user.id == claims.sub) {
             return Ok(identity);
         }
@@ -119,7 +119,7 @@ impl Accounts {
         if user.disabled {
             return Err(TokenError::Disabled);
         }
-        self.was_here(&user, now_ms).await?;
+        self.record_last_use(&user, now_ms).await?;
         let identity = Identity {
             roles: vec![Role::User],
             user: Arc::new(user),
@@ -129,7 +129,7 @@ impl Accounts {
         };
         inner
             .auth_cache
-            .remember(ticket, key, identity.clone(), now_ms);
+            .insert(ticket, key, identity.clone(), now_ms);
         Ok(identity)
     }
 
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_names_its_session_and_expires_after_an_hour() {
+    fn token_names_its_session_and_expires_after_an_hour() {
         let tokens = RecordingTokens::new(SECRET);
         let token = tokens.issue(&session(), NOW).unwrap();
         let claims = tokens.read(&token, NOW + 3_599_000).unwrap();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn access_tokens_and_recording_tokens_do_not_pass_for_each_other() {
+    fn access_tokens_and_recording_tokens_are_not_interchangeable() {
         use super::super::tokens::AccessTokens;
         let (access, recording) = (AccessTokens::new(SECRET), RecordingTokens::new(SECRET));
         let token = recording.issue(&session(), NOW).unwrap();

@@ -1,7 +1,8 @@
-//! Encryption of other parties' secrets before they are stored, so that a copy of the database alone does not reveal them.
+//! Encryption of other parties' secrets before they are stored, so that a copy of the database alone does not reveal
+//! them.
 //!
-//! The key is derived from the signing secret. A generated secret is stored in the same database, and encryption then protects
-//! partial copies only; set `SORTIE_JWT_SECRET` to keep it elsewhere.
+//! The key is derived from the signing secret. A generated secret is stored in the same database, and encryption then
+//! protects partial copies only; set `SORTIE_JWT_SECRET` to keep it elsewhere.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -13,7 +14,6 @@ use super::random;
 /// Separates this key from other uses of the secret.
 const PURPOSE: &[u8] = b"sortie: seal the tokens of an OpenID provider\0";
 
-/// Seals and opens secrets.
 pub(super) struct Sealing(LessSafeKey);
 
 impl Sealing {
@@ -21,7 +21,7 @@ impl Sealing {
     pub(super) fn new(secret: &[u8]) -> anyhow::Result<Self> {
         let key = Sha256::new().chain_update(PURPOSE).chain_update(secret);
         let key = UnboundKey::new(&AES_256_GCM, &key.finalize())
-            .map_err(|_| anyhow::anyhow!("a key for sealing cannot be made"))?;
+            .map_err(|_| anyhow::anyhow!("a sealing key cannot be created"))?;
         Ok(Self(LessSafeKey::new(key)))
     }
 
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sealed_text_opens_only_where_it_belongs_and_unchanged() {
+    fn sealed_text_opens_only_for_its_place_and_unmodified() {
         let sealing = Sealing::new(b"0123456789abcdef0123456789abcdef").unwrap();
         let sealed = sealing.seal("refresh me", "a").unwrap();
         assert!(!sealed.contains("refresh"));

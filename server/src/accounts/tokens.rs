@@ -21,7 +21,6 @@ const ISSUER: &str = "sortie";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Claims {
     iss: String,
-    /// User id.
     pub(super) sub: String,
     /// Sign-in id: the family of its refresh token.
     pub(super) sid: String,
@@ -86,18 +85,19 @@ impl AccessTokens {
         Ok(jsonwebtoken::encode(&self.header, &claims, &self.signing)?)
     }
 
-    /// Derives the successor of a refresh token. It depends on that token only, so that two requests with the same token receive the
-    /// same successor, and a sign-in is one chain.
+    /// Derives the successor of a refresh token. It depends on that token only, so that two requests with the same
+    /// token receive the same successor, and a sign-in is one chain.
     pub(super) fn successor(&self, family: &str, refresh_token: &str) -> anyhow::Result<String> {
-        // Access tokens are never signatures of such a text: theirs begin with an encoded header.
+        // An access token cannot contain a signature of such a text, because its signed text begins with an encoded
+        // header.
         let message = format!("refresh {refresh_token}");
         let secret =
             jsonwebtoken::crypto::sign(message.as_bytes(), &self.signing, Algorithm::HS256)?;
         self.with_mac(format!("{family}.{secret}"))
     }
 
-    /// Generates a refresh token of a sign-in: its id, 256 random bits and a MAC. The MAC distinguishes a token whose row is deleted
-    /// from a forged one.
+    /// Generates a refresh token of a sign-in: its id, 256 random bits and a MAC. The MAC distinguishes a token whose
+    /// row is deleted from a forged one.
     pub(super) fn new_refresh_token(&self, family: &str) -> anyhow::Result<String> {
         self.with_mac(format!("{family}.{}", random::token()?))
     }
@@ -116,8 +116,8 @@ impl AccessTokens {
         )?)
     }
 
-    /// Returns the sign-in of a refresh token that this server has issued, spent or not. `None` for a forged token and for one of an
-    /// earlier version, which has no MAC.
+    /// Returns the sign-in of a refresh token that this server has issued, spent or not. `None` for a forged token and
+    /// for one of an earlier version, which has no MAC.
     pub(super) fn family_of_issued<'t>(&self, refresh_token: &'t str) -> Option<&'t str> {
         let (token, mac) = refresh_token.rsplit_once('.')?;
         let (family, _) = token.split_once('.')?;
@@ -141,7 +141,7 @@ impl AccessTokens {
             .map_err(|_| AccessTokenError::Invalid)?
             .claims;
         let now = now_ms.div_euclid(1000);
-        if now >= claims.exp || is_from_the_future(claims.iat, now) {
+        if now >= claims.exp || is_issued_in_the_future(claims.iat, now) {
             Err(AccessTokenError::Expired)
         } else {
             Ok(claims)
@@ -149,8 +149,9 @@ impl AccessTokens {
     }
 }
 
-/// Whether a token was issued by a clock that was ahead: otherwise it would stay valid for that long after a correction.
-pub(super) fn is_from_the_future(iat: i64, now: i64) -> bool {
+/// Whether a token was issued by a clock that was ahead: otherwise it would stay valid for that long after a
+/// correction.
+pub(super) fn is_issued_in_the_future(iat: i64, now: i64) -> bool {
     iat > now.saturating_add_unsigned(FUTURE_LEEWAY.as_secs())
 }
 
@@ -174,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn token_of_a_clock_ahead_expires_when_the_clock_is_set_right() {
+    fn token_of_a_clock_ahead_is_refused_after_the_correction() {
         let tokens = AccessTokens::new(b"a secret of more than 32 bytes, for tests");
         let now_ms = 1_795_253_400_000;
         let token = tokens
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_who_until_its_time_is_over() {
+    fn token_identifies_its_user_until_it_expires() {
         let token = tokens()
             .issue("u1", "f1", &[Role::User, Role::Admin], NOW)
             .unwrap();
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_on_the_wire_is_a_plain_jwt() {
+    fn token_is_a_standard_jwt() {
         let token = tokens().issue("u1", "f1", &[Role::User], NOW).unwrap();
         let parts: Vec<serde_json::Value> = token
             .split('.')
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_kept_as_its_sha_256() {
+    fn token_is_stored_as_its_sha_256() {
         // FIPS 180-2, appendix B.1.
         assert_eq!(
             token_hash("abc"),

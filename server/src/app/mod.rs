@@ -1,8 +1,8 @@
 //! Services of a running server and their background tasks.
 //!
-//! Every layer above (`http`, `server`) imports this folder; it imports neither. That is why the composition root,
-//! `server.rs`, which builds the router from these services, is a module of its own, and why caches of single
-//! handlers are in `http::state`.
+//! The modules above this folder (`http`, `server`) import it; it imports neither of them. Therefore the composition
+//! root, `server.rs`, which builds the router from these services, is a separate module, and caches of single handlers
+//! are in `http::state`.
 
 mod state;
 mod tasks;

@@ -12,9 +12,9 @@ use super::AppState;
 use crate::gc::Sweep;
 use crate::uploads::TICK;
 
-/// Time that requests in flight have to complete after the server is told to stop.
+/// Time that requests in flight have to complete once the server is told to stop.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
-/// Delay of the first garbage collection, by which interrupted senders have reconnected.
+/// Delay of the first garbage collection, in which interrupted senders reconnect.
 const SWEEP_FIRST: Duration = Duration::from_secs(15 * 60);
 const SWEEP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -102,7 +102,7 @@ async fn cut_uploads(state: AppState, stopping: CancellationToken) {
     state.uploads.shut_down();
 }
 
-/// Waits for the next tick; `false`: the server is stopping.
+/// Waits for the next tick; returns `false` if the server is stopping.
 async fn tick(stopping: &CancellationToken) -> bool {
     let tick = stopping.run_until_cancelled(tokio::time::sleep(TICK));
     tick.await.is_some()

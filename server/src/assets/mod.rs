@@ -21,12 +21,10 @@ use sortie_api::ProblemCode;
 use crate::http::encoding::{self, Encoding};
 use crate::http::{ApiError, ApiResult, no_such_route};
 
-/// One embedded file.
 #[derive(Clone)]
 struct Asset {
     /// Relative to the root, without a leading slash.
     path: &'static str,
-    /// Value of `Content-Type`.
     media_type: &'static str,
     /// SHA-256 of the uncompressed content, hexadecimal, first 16 bytes.
     hash: Cow<'static, str>,
@@ -44,10 +42,10 @@ struct Asset {
 /// Sorted by path.
 const ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets/table.rs"));
 
-/// Answers every path that is neither a file nor below `/api`: the application routes in the browser.
+/// Answers every path that is neither a file nor below `/api`: the browser-side routes of the application.
 const ENTRY: &str = "index.html";
 
-/// Isolation of the pages: no `window.opener` access from other origins, no recording address in a `Referer` to
+/// Isolation of the pages: no `window.opener` access from other origins, no address of a recording in a `Referer` to
 /// other sites, and camera, microphone and screen for this origin only.
 const PAGE_HEADERS: [(HeaderName, &str); 3] = [
     (header::REFERRER_POLICY, "same-origin"),
@@ -61,7 +59,6 @@ const PAGE_HEADERS: [(HeaderName, &str); 3] = [
     ),
 ];
 
-/// The pages of one server.
 #[derive(Clone)]
 pub(crate) struct Pages {
     assets: &'static [Asset],
@@ -70,7 +67,7 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Pages of a server below `prefix`, as `/record`; empty at the root of a host.
+    /// Creates the pages of a server below the path `prefix`, such as `/record`; empty at the root of a host.
     pub(crate) fn below(prefix: &str) -> Self {
         Self::of(ASSETS, prefix)
     }
@@ -83,7 +80,7 @@ impl Pages {
         }
     }
 
-    /// Response to a request that no route matches.
+    /// Returns the response to a request that no route matches.
     pub(crate) fn respond(
         &self,
         method: &Method,
@@ -111,7 +108,7 @@ impl Pages {
     }
 }
 
-/// The file at a path, or the entry page for a path without a file extension.
+/// Returns the file at a path, or the entry page for a path without a file extension.
 fn find(assets: &'static [Asset], path: &str) -> Option<&'static Asset> {
     let at = |path: &str| {
         assets
@@ -129,7 +126,7 @@ fn find(assets: &'static [Asset], path: &str) -> Option<&'static Asset> {
 }
 
 impl Asset {
-    /// The page with `<base href="PREFIX/">`. Its script, and so the policy, stays the same.
+    /// Returns the page with `<base href="PREFIX/">`. Its script, and so the policy, stays the same.
     fn with_base(&self, prefix: &str) -> Self {
         let Some(html) = std::str::from_utf8(&self.identity)
             .ok()
@@ -229,7 +226,7 @@ impl Asset {
     }
 }
 
-/// The page with `href="PREFIX/"` in its `<base>`; `None` without a `<base>`.
+/// Returns the page with `href="PREFIX/"` in its `<base>`; `None` without a `<base>`.
 fn set_base(html: &str, prefix: &str) -> Option<String> {
     let (before, rest) = html.split_once("<base href=")?;
     let (_, after) = rest.split_once('>')?;
@@ -332,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_api_path_is_no_page() {
+    fn unknown_api_path_returns_a_problem() {
         for (path, page) in [
             ("/api", false),
             ("/api/", false),
@@ -386,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn entry_page_below_a_prefix_has_its_base_and_etags() {
+    async fn entry_page_below_a_prefix_has_base_and_own_etags() {
         for (prefix, base) in [("", "<base href=/>"), ("/x/y", "<base href=\"/x/y/\">")] {
             let response =
                 get_below(prefix, "/recordings", &[]).unwrap_or_else(|e| panic!("{e:?}"));

@@ -26,7 +26,7 @@ pub(crate) fn content_security_policy(html: &str) -> String {
 
 /// Text of every `<script>` without a `src`, in document order.
 ///
-/// Follows the HTML tokenizer where it matters for scripts: skips comments, ignores the case of names, allows `>` in
+/// Follows the HTML tokenizer as far as scripts are concerned: skips comments, ignores the case of names, allows `>` in
 /// attribute values.
 pub(crate) fn inline_scripts(html: &str) -> Vec<&str> {
     // ASCII lower-casing keeps all byte positions.

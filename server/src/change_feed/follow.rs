@@ -55,7 +55,7 @@ impl<S: Source> Follower<S> {
         }
     }
 
-    /// Follows the log until the last listener is gone.
+    /// Follows the log until no listener is left.
     async fn while_wanted(&mut self) -> Result<(), DatabaseError> {
         let database = self.database.clone();
         let mut seq = database.audit_head().await?;
@@ -88,7 +88,7 @@ impl<S: Source> Follower<S> {
         Ok(())
     }
 
-    /// Sends the present state of the resource that a row is about.
+    /// Sends the current state of the resource that a row is about.
     async fn send_change(&mut self, row: &AuditRow) -> Result<(), DatabaseError> {
         // The reuse of a refresh token is denied, but has ended the sign-in.
         if row.result()? != AuditResult::Ok && row.action != Action::TokenReuse.name() {
@@ -115,7 +115,7 @@ impl<S: Source> Follower<S> {
             "recording.view" | "recording.download" => {}
             "recording.gone" => {
                 self.growing.remove(&row.subject);
-                // The row is deleted; the detail has the owner.
+                // The row is deleted; the detail contains the owner.
                 let id = row.subject.clone();
                 let event = Event::RecordingDeleted(DeletedRecording { id });
                 self.send(Some(row.detail.clone()), None, &event);

@@ -1,9 +1,9 @@
 //! Change feed for server-sent events, driven by the audit log.
 //!
-//! The audit log has a row for every change, numbered without gaps in commit order, whichever server on the database
-//! made it. While a client listens, [`follow()`] reads new rows (immediately for rows of this server, else once a
-//! second), looks up the present state of the resource, and sends it to the listeners that may see it. The bytes of
-//! growing recordings are not in the log: those that this server receives are polled once a second.
+//! The audit log has a row for every change, numbered without gaps in commit order, regardless of which server on the
+//! database made it. While a client listens, [`follow()`] reads new rows (immediately for rows of this server, else
+//! once a second), looks up the current state of the resource, and sends it to the listeners that may see it. The bytes
+//! of growing recordings are not in the log: those that this server receives are polled once a second.
 //!
 //! The channel is bounded. A listener that reads too slowly misses events and is told to reload; it blocks neither
 //! memory nor other listeners.
@@ -24,7 +24,7 @@ pub(crate) use follow::follow;
 
 /// Notices that a listener may lag behind.
 const CAPACITY: usize = 1024;
-/// Largest number of streams of one user: tabs, and the clients of a platform.
+/// Largest number of streams of one user, who may have several tabs or be a platform with many clients.
 const PER_USER_MAX: usize = 30;
 
 /// Resources as the API presents them.

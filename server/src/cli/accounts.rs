@@ -3,9 +3,10 @@
 use serde::Serialize;
 use sortie_media::{Finish, HEAD_ROOM, LeftOut};
 
-use super::words;
+use super::description;
 
-/// JSON form: `received_bytes` is `stored_bytes` plus the lengths in `left_out`. Offsets count from the beginning of the file.
+/// JSON form: `received_bytes` is `stored_bytes` plus the lengths in `left_out`. Offsets count from the beginning of
+/// the file.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Accounts {
     received_bytes: u64,
@@ -26,7 +27,7 @@ struct Range {
 }
 
 impl Accounts {
-    /// Accounting of a stream of `received` bytes at offset `start` of its file.
+    /// Returns the accounting of a stream of `received` bytes at offset `start` of its file.
     pub(super) fn new(finish: &Finish, start: u64, received: u64) -> Self {
         let ranges = |ranges: &[LeftOut]| {
             let range = |left: &LeftOut| Range {
@@ -46,8 +47,8 @@ impl Accounts {
         }
     }
 
-    /// The same for a file that stays as it is.
-    pub(super) fn untouched(self) -> Self {
+    /// Returns the accounting of a file that stays unchanged.
+    pub(super) fn unchanged(self) -> Self {
         Self {
             stored_bytes: self.received_bytes,
             left_out: Vec::new(),
@@ -61,7 +62,7 @@ impl Accounts {
         replaced.map(|range| range.length).sum()
     }
 
-    /// Sentences about missing data; empty if nothing is missing.
+    /// Returns sentences about missing data; empty if nothing is missing.
     pub(super) fn to_text(&self) -> String {
         let missing = self.left_out.iter().filter(|range| !range.is_harmless);
         let missing = missing.map(|range| ("Left out", range));
@@ -71,8 +72,8 @@ impl Accounts {
             .map(|range| ("Kept, but not played", range));
         let mut text = String::new();
         for (what, range) in missing.chain(hidden) {
-            let bytes = words::count(range.length, "byte");
-            let at = words::grouped(range.offset);
+            let bytes = description::count(range.length, "byte");
+            let at = description::grouped(range.offset);
             text += &format!("{what}: {bytes} at byte {at}. {}\n", range.detail);
         }
         text

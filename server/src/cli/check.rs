@@ -8,10 +8,10 @@ use sortie_server::{ConfigError, Settings};
 /// Exit codes: 0 valid, 2 invalid.
 pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
     let settings = Settings::from_env(file);
-    // A closed pipe (`| head`) is ignored: the exit code has the result.
-    let _ = super::tell(&settings.report());
-    for stranger in settings.strangers() {
-        super::complain(&format!("Note: {stranger}."));
+    // A closed pipe (`| head`) is ignored: the exit code states the result.
+    let _ = super::print_text(&settings.report());
+    for stranger in settings.unknown_names() {
+        super::print_error(&format!("Note: {stranger}."));
     }
     match settings.config() {
         Ok(_) => ExitCode::SUCCESS,
@@ -19,14 +19,13 @@ pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
     }
 }
 
-/// Prints all errors.
 pub(crate) fn wrong_values(what: &str, errors: &[ConfigError]) -> ExitCode {
     match errors.len() {
-        1 => super::complain(&format!("{what}: one value is wrong.")),
-        count => super::complain(&format!("{what}: {count} values are wrong.")),
+        1 => super::print_error(&format!("{what}: one value is wrong.")),
+        count => super::print_error(&format!("{what}: {count} values are wrong.")),
     }
     for error in errors {
-        super::complain(&format!("  {error}"));
+        super::print_error(&format!("  {error}"));
     }
     ExitCode::from(2)
 }

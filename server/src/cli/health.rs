@@ -1,4 +1,4 @@
-//! `check-health`: asks the server on this machine whether it is ready, for container images that have no `curl`.
+//! `check-health`: checks whether the server on this machine is ready, for container images without `curl`.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -11,7 +11,7 @@ use sortie_server::Settings;
 use super::wrong_values;
 
 const PATIENCE: Duration = Duration::from_secs(4);
-/// Longer than every answer of `/readyz`.
+/// Longer than the timeout of `/readyz`.
 const MOST: u64 = 64 * 1024;
 
 pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
@@ -23,11 +23,11 @@ pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
         Ok(answer) if is_ready(&answer) => ExitCode::SUCCESS,
         Ok(answer) => {
             let reason = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-            super::complain(&format!("sortie-server is not ready: {reason}"));
+            super::print_error(&format!("sortie-server is not ready: {reason}"));
             ExitCode::FAILURE
         }
         Err(error) => {
-            super::complain(&format!(
+            super::print_error(&format!(
                 "sortie-server does not answer on port {port}: {error}"
             ));
             ExitCode::FAILURE
@@ -35,7 +35,7 @@ pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
     }
 }
 
-/// A server that listens on all addresses is asked on the loopback.
+/// A server that listens on all addresses is checked on the loopback address.
 fn reachable(host: IpAddr) -> IpAddr {
     match host {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -67,14 +67,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_success_is_ready() {
+    fn only_status_2xx_is_ready() {
         assert!(is_ready("HTTP/1.1 200 OK\r\n\r\n"));
         assert!(!is_ready("HTTP/1.1 503 Service Unavailable\r\n\r\n"));
         assert!(!is_ready("SSH-2.0"));
     }
 
     #[test]
-    fn everywhere_is_asked_here() {
+    fn wildcard_address_is_checked_on_loopback() {
         for (host, expected) in [
             ("0.0.0.0", "127.0.0.1"),
             ("::", "::1"),

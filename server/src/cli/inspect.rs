@@ -9,7 +9,7 @@ use sortie_media::{HEAD_ROOM, Report, TrackKind};
 
 use super::accounts::Accounts;
 use super::source::Source;
-use super::{Failure, tell, tell_json, words};
+use super::{Failure, description, print_json, print_text};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -24,11 +24,11 @@ pub(crate) struct Arguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum State {
-    /// With duration and index.
+    /// File with a duration and an index.
     Finished,
     /// Stream of a recorder without an index, complete or not.
     Live,
-    /// Unreadable or missing data.
+    /// File with unreadable or missing data.
     Damaged,
 }
 
@@ -44,9 +44,9 @@ impl State {
     }
 }
 
-/// Scans the file as a player sees it, from its beginning. Without a head by this server, or with one that names a lost index, the
-/// stream after the head room.
-pub(super) fn look(
+/// Scans the file as a player sees it, from its beginning. Without a head by this server, or with one that names a lost
+/// index, the stream after the head room.
+pub(super) fn examine(
     source: &Source,
     arguments: &Arguments,
 ) -> Result<(Report, State, Accounts), Failure> {
@@ -74,7 +74,7 @@ pub(super) fn look(
         state => state,
     };
     let accounts = match state {
-        State::Finished => accounts.untouched(),
+        State::Finished => accounts.unchanged(),
         State::Live | State::Damaged => accounts,
     };
     Ok((report, state, accounts))
@@ -82,15 +82,15 @@ pub(super) fn look(
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let source = Source::open(&arguments.file)?;
-    let (report, state, accounts) = look(&source, arguments)?;
+    let (report, state, accounts) = examine(&source, arguments)?;
     if arguments.json {
-        return tell_json(&Facts::new(source.length, state, &report, accounts));
+        return print_json(&Facts::new(source.length, state, &report, accounts));
     }
-    let mut text = words::contents(&report);
+    let mut text = description::contents(&report);
     if let Some(bytes) = report.front_matter_bytes {
         text += &format!(
             "Media data begins behind {}.\n",
-            words::count(bytes, "byte")
+            description::count(bytes, "byte")
         );
     }
     text += match state {
@@ -98,9 +98,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         State::Live => "It is a live stream: it has no index. `repair` makes one.\n",
         State::Damaged => "It is damaged. `repair` makes the best of it.\n",
     };
-    text += &words::flaws(&report);
+    text += &description::problems(&report);
     text += &accounts.to_text();
-    tell(&text)
+    print_text(&text)
 }
 
 /// The JSON form. Byte offsets count from the beginning of the file.

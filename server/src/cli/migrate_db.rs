@@ -6,26 +6,26 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use sortie_server::{CopyError, DatabaseConfig, Settings, copy_database};
 
-use super::{Failure, tell, wrong_values};
+use super::{Failure, print_text, wrong_values};
 
 /// A kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
-    /// The file that SORTIE_DB names, or --sqlite.
+    /// The file named by SORTIE_DB or --sqlite.
     Sqlite,
-    /// The database that SORTIE_DB_DSN or SORTIE_DB_HOST and so on name.
+    /// The database named by SORTIE_DB_DSN, or by SORTIE_DB_HOST and the related variables.
     Postgres,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Where everything is.
+    /// Source database.
     #[arg(long, value_enum)]
     from: Kind,
-    /// Where everything is to be; must be empty.
+    /// Target database; must be empty.
     #[arg(long, value_enum)]
     to: Kind,
-    /// The SQLite file, instead of SORTIE_DB.
+    /// SQLite file to use instead of SORTIE_DB.
     #[arg(long, value_name = "FILE")]
     sqlite: Option<PathBuf>,
 }
@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &Arguments, file: Option<PathBuf>) -> Result<(), Fa
         Ok(config.database)
     };
     let (from, to) = (database(arguments.from)?, database(arguments.to)?);
-    tell(&format!(
+    print_text(&format!(
         "Copying {from} to {to}.\nNo server may use either of them meanwhile.\n"
     ))?;
     let bar = ProgressBar::no_length().with_style(
@@ -88,7 +88,7 @@ pub(super) fn run(arguments: &Arguments, file: Option<PathBuf>) -> Result<(), Fa
         text += &format!("{table:14} {rows:>12} rows\n");
     }
     if let Some(seq) = copied.audit_broken_at {
-        text += &format!("The audit log was broken at row {seq} before, and is so now.\n");
+        text += &format!("The audit log was broken at row {seq} before the copy, and still is.\n");
     }
     if copied.unfinished > 0 {
         text += &format!(
@@ -97,5 +97,5 @@ pub(super) fn run(arguments: &Arguments, file: Option<PathBuf>) -> Result<(), Fa
         );
     }
     text += "Everything was copied and counted. Set SORTIE_DB_TYPE and start the server; keep the old database until it runs.\n";
-    tell(&text)
+    print_text(&text)
 }

@@ -1,19 +1,20 @@
 //! Commands of `sortie-server` besides serving.
 //!
-//! Exit codes: 0 done; 1 a file could not be read or written; 2 invalid command line; 3 not a recording, or nothing to play.
+//! Exit codes: 0 done; 1 a file could not be read or written; 2 invalid command line; 3 not a recording, or nothing
+//! playable.
 
 mod accounts;
 mod check;
+mod description;
 mod health;
 mod inspect;
 #[cfg(feature = "postgres")]
 mod migrate_db;
-mod printed;
 mod repair;
 mod source;
 mod sweep;
+mod terminal;
 mod verify_audit;
-mod words;
 
 pub(crate) use check::wrong_values;
 
@@ -27,37 +28,38 @@ use sortie_media::Unplayable;
 /// Commands. Without one, the server runs.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make an ordinary, seekable file of a WebM, Matroska or fragmented MP4 that was cut off or damaged.
+    /// Repair a WebM, Matroska or fragmented MP4 file that was cut off or damaged: write an ordinary, seekable file.
     ///
-    /// The original stays as it is, unless --in-place is given. Exit codes: 0 done, 1 a file could not be read
-    /// or written, 2 wrong usage, 3 no recording or nothing in it to play.
+    /// The original is not changed, unless --in-place is given. Exit codes: 0 done, 1 a file could not be read or
+    /// written, 2 wrong usage, 3 no recording or nothing playable in it.
     Repair(repair::Arguments),
-    /// Say what is in a recording: tracks, duration, keyframes, gaps, damage.
+    /// Describe a recording: tracks, duration, keyframes, gaps, damage.
     ///
-    /// Exit codes: 0 done, 1 the file could not be read, 2 wrong usage, 3 no recording or nothing in it to play.
+    /// Exit codes: 0 done, 1 the file could not be read, 2 wrong usage, 3 no recording or nothing playable in it.
     Inspect(inspect::Arguments),
-    /// Ask the server on this machine whether it is ready; for the health check of a container.
+    /// Check whether the server on this machine is ready; for the health check of a container.
     ///
     /// Exit codes: 0 ready, 1 not ready or no answer, 2 wrong configuration.
     CheckHealth,
-    /// Check the configuration without starting, and say where each value comes from; secrets are masked.
+    /// Check the configuration without starting, and print where each value comes from; secrets are masked.
     ///
-    /// Exit codes: 0 right, 2 wrong.
+    /// Exit codes: 0 valid, 2 invalid.
     CheckConfig,
-    /// Follow the audit log's chain of hashes: whether a row was removed, changed or moved.
+    /// Verify the hash chain of the audit log: whether a row was removed, changed or moved.
     ///
-    /// Exit codes: 0 the chain is whole, 1 the database cannot be read, 2 wrong configuration, 3 the chain is broken.
+    /// Exit codes: 0 the chain is intact, 1 the database cannot be read, 2 wrong configuration, 3 the chain is broken.
     VerifyAudit,
-    /// Copy everything from one database into an empty one of the other kind. Stop the server before.
+    /// Copy everything from one database into an empty one of the other kind. Stop the server first.
     ///
-    /// Recordings' files stay where they are. One transaction: all is copied and counted, or nothing. Exit codes:
-    /// 0 done, 1 a database cannot be used or is not empty, 2 wrong usage.
+    /// The files of the recordings stay where they are. The copy is one transaction: either all rows are copied and
+    /// counted, or none. Exit codes: 0 done, 1 a database cannot be used or is not empty, 2 wrong usage.
     #[cfg(feature = "postgres")]
     MigrateDb(migrate_db::Arguments),
-    /// Remove what belongs to no recording from the storage, and mark recordings whose file is gone as failed.
+    /// Remove objects that belong to no recording from the storage, and mark recordings whose file is missing as
+    /// failed.
     ///
-    /// Configured by the server's environment variables; the server may run meanwhile. Exit codes: 0 nothing to
-    /// do or all done, 1 not all could be done, 2 wrong usage or configuration, 3 a dry run has found something.
+    /// Configured by the server's environment variables; the server may be running. Exit codes: 0 nothing to do or all
+    /// done, 1 some of it could not be done, 2 wrong usage or configuration, 3 a dry run has findings.
     Sweep(sweep::Arguments),
 }
 
@@ -68,13 +70,13 @@ enum Failure {
     File(String, io::Error),
     /// Invalid request: the reason and the alternative.
     Usage(String),
-    /// Nothing to play.
+    /// The file contains nothing playable.
     Unplayable(Unplayable),
 }
 
 impl Failure {
     fn file(what: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let what = format!("{what} {}", printed::name(path));
+        let what = format!("{what} {}", terminal::name(path));
         move |error| Self::File(what, error)
     }
 
@@ -94,24 +96,24 @@ impl From<Unplayable> for Failure {
 }
 
 /// Prints an error on standard error.
-fn complain(text: &str) {
-    eprintln!("{}", printed::lines(text));
+fn print_error(text: &str) {
+    eprintln!("{}", terminal::lines(text));
 }
 
 /// Prints an object as JSON.
-fn tell_json(object: &impl serde::Serialize) -> Result<(), Failure> {
+fn print_json(object: &impl serde::Serialize) -> Result<(), Failure> {
     match serde_json::to_string_pretty(object) {
         // Control characters are escaped in JSON.
-        Ok(json) => tell(&format!("{json}\n")),
+        Ok(json) => print_text(&format!("{json}\n")),
         Err(error) => Err(Failure::File("cannot write JSON".to_owned(), error.into())),
     }
 }
 
 /// Prints a result. A closed pipe (`| head`) is no failure.
-fn tell(text: &str) -> Result<(), Failure> {
+fn print_text(text: &str) -> Result<(), Failure> {
     match io::stdout()
         .lock()
-        .write_all(printed::lines(text).as_bytes())
+        .write_all(terminal::lines(text).as_bytes())
     {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::File("cannot print".to_owned(), error))
@@ -137,9 +139,9 @@ impl Command {
             return ExitCode::SUCCESS;
         };
         match &failure {
-            Failure::File(what, error) => complain(&format!("sortie-server: {what}: {error}")),
-            Failure::Usage(sentence) => complain(&format!("sortie-server: {sentence}")),
-            Failure::Unplayable(reason) => complain(&format!("sortie-server: {reason}")),
+            Failure::File(what, error) => print_error(&format!("sortie-server: {what}: {error}")),
+            Failure::Usage(sentence) => print_error(&format!("sortie-server: {sentence}")),
+            Failure::Unplayable(reason) => print_error(&format!("sortie-server: {reason}")),
         }
         ExitCode::from(failure.exit_code())
     }

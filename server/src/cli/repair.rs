@@ -1,7 +1,7 @@
-//! `sortie-server repair`: makes an ordinary file of a cut-off or damaged one.
+//! `sortie-server repair`: writes an ordinary file from a truncated or damaged one.
 //!
-//! The file is scanned first; nothing is written unless it has something to play. Then it is copied and finished on the way, or
-//! patched if it is stored in the server's layout.
+//! The file is scanned first; nothing is written unless it contains something playable. Then the stream is copied and
+//! finished, or patched in place if the file has the server's layout.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -16,28 +16,28 @@ use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch, Report};
 use super::accounts::Accounts;
 use super::inspect::State;
 use super::source::{Source, progress};
-use super::{Failure, printed, tell, tell_json, words};
+use super::{Failure, description, print_json, print_text, terminal};
 
-/// Extensions of recordings, which a repaired file does not repeat.
+/// Extensions of recordings, removed from the name of a repaired file.
 const ENDINGS: [&str; 8] = ["webm", "mkv", "mka", "mp4", "m4v", "m4a", "mov", "part"];
 /// Bytes copied at a time.
 const COPY_SIZE: usize = 1 << 20;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// A WebM, Matroska or fragmented MP4 file, also a `.part` of this server.
+    /// A WebM, Matroska or fragmented MP4 file, or a `.part` file of this server.
     file: PathBuf,
-    /// Where to write; NAME.repaired.EXT beside FILE if not given.
+    /// Output file; NAME.repaired.EXT beside FILE by default.
     #[arg(short, long, value_name = "OUT", conflicts_with = "in_place")]
     output: Option<PathBuf>,
-    /// Change FILE itself. A recording stored by this server is patched, at a cost that does not depend on its
-    /// length (stop the server first); any other is replaced.
+    /// Change FILE itself. A recording stored by this server is patched, at a cost that does not depend on its length
+    /// (stop the server first); any other file is replaced.
     #[arg(long)]
     in_place: bool,
     /// Print one JSON object instead of sentences.
     #[arg(long)]
     json: bool,
-    /// Overwrite OUT if it is there.
+    /// Overwrite OUT if it exists.
     #[arg(short, long)]
     force: bool,
 }
@@ -56,15 +56,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let accounts = Accounts::new(&finish, start, source.length.saturating_sub(start));
     if arguments.output.is_none() && is_finished(&source, &report).map_err(cannot_read())? {
         if arguments.json {
-            return tell_json(&Outcome {
+            return print_json(&Outcome {
                 output: None,
                 size_bytes: source.length,
                 duration_ms: finish.duration_ms,
                 keyframes: finish.keyframes,
-                accounts: accounts.untouched(),
+                accounts: accounts.unchanged(),
             });
         }
-        return tell(
+        return print_text(
             "It is finished already: it has a duration and an index. Nothing was written.\n",
         );
     }
@@ -93,7 +93,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
 
     if arguments.json {
-        return tell_json(&Outcome {
+        return print_json(&Outcome {
             output: Some(output.to_string_lossy().into_owned()),
             size_bytes: size,
             duration_ms: finish.duration_ms,
@@ -101,23 +101,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             accounts,
         });
     }
-    let mut text = words::contents(&report) + &words::flaws(&report) + &accounts.to_text();
+    let mut text =
+        description::contents(&report) + &description::problems(&report) + &accounts.to_text();
     let replaced = accounts.replaced_bytes();
     if replaced > 0 {
-        let bytes = words::count(replaced, "byte");
+        let bytes = description::count(replaced, "byte");
         text += &format!("Replaced at the end: {bytes}, an index or the like.\n");
     }
-    let places = words::count(finish.keyframes as u64, "place");
+    let places = description::count(finish.keyframes as u64, "place");
     text += &format!("Now it has its duration and an index of {places}.\n");
-    let untouched = if arguments.in_place {
+    let unchanged = if arguments.in_place {
         ""
     } else {
         " The original was not changed."
     };
-    let size = words::count(size, "byte");
-    let output = printed::name(&output);
-    text += &format!("Written: {output} ({size}).{untouched}\n");
-    tell(&text)
+    let size = description::count(size, "byte");
+    let output = terminal::name(&output);
+    text += &format!("Written: {output} ({size}).{unchanged}\n");
+    print_text(&text)
 }
 
 /// Outcome of a repair in JSON.
@@ -147,7 +148,7 @@ fn repaired_name(path: &Path, extension: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Whether a player misses nothing in a file whose stream has this report.
+/// Whether a player can play everything in a file whose stream has this report.
 fn is_finished(source: &Source, report: &Report) -> io::Result<bool> {
     if source.layout != Layout::Headed {
         return Ok(State::of(report) == State::Finished);
@@ -162,7 +163,7 @@ fn refuse_bad_output(input: &Path, output: &Path, force: bool) -> Result<(), Fai
         if std::fs::symlink_metadata(output).is_ok() {
             return Err(Failure::Usage(format!(
                 "{} is a link whose target is missing; -o names another file.",
-                printed::name(output)
+                terminal::name(output)
             )));
         }
         return Ok(());
@@ -178,7 +179,7 @@ fn refuse_bad_output(input: &Path, output: &Path, force: bool) -> Result<(), Fai
     };
     Err(Failure::Usage(format!(
         "{} {sentence}",
-        printed::name(output)
+        terminal::name(output)
     )))
 }
 

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sortie_media::stored::{self, Layout, SNIFF_SIZE};
 use sortie_media::{Indexer, Patch};
 
-use super::{Failure, printed};
+use super::{Failure, terminal};
 
 /// An open recording, read-only.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Source {
             } else {
                 "is no ordinary file"
             };
-            return Err(Failure::Usage(format!("{} {what}.", printed::name(path))));
+            return Err(Failure::Usage(format!("{} {what}.", terminal::name(path))));
         }
         let file = File::open(path).map_err(cannot())?;
         let length = file.metadata().map_err(cannot())?.len();

@@ -12,28 +12,29 @@ use sortie_server::{
     SweepReport, SystemClock,
 };
 
-use super::{complain, printed, wrong_values};
+use super::{print_error, terminal, wrong_values};
 
-/// Orphans named before the rest is only counted.
+/// Number of orphans listed individually; the others are only counted.
 const NAMED: usize = 20;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Only say what would be done.
+    /// Only report what would be done.
     #[arg(long)]
     dry_run: bool,
-    /// Leave alone what was changed in the last so many seconds.
+    /// Keep objects changed within this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(60..))]
     min_age: u64,
-    /// Name every orphan, not only the first twenty.
+    /// List every orphan, not only the first twenty.
     #[arg(long)]
     all: bool,
-    /// Go on although the database or the storage is empty, as a wrong one would be.
+    /// Continue although the database or the storage is empty, which may mean that it is the wrong one.
     #[arg(long)]
     force: bool,
 }
 
-/// Exit codes: 0 nothing to do or all done; 1 not all could be done; 2 invalid configuration; 3 a dry run has findings.
+/// Exit codes: 0 nothing to do or all done; 1 some of it could not be done; 2 invalid configuration; 3 a dry run has
+/// findings.
 pub(super) fn run(file: Option<PathBuf>, arguments: &Arguments) -> ExitCode {
     let config = match Settings::from_env(file).config() {
         Ok(config) => config,
@@ -45,7 +46,7 @@ pub(super) fn run(file: Option<PathBuf>, arguments: &Arguments) -> ExitCode {
     let swept = match runtime {
         Ok(runtime) => runtime.block_on(sweep(&config, arguments)),
         Err(error) => {
-            complain(&format!("sortie-server: {error}"));
+            print_error(&format!("sortie-server: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -61,7 +62,7 @@ pub(super) fn run(file: Option<PathBuf>, arguments: &Arguments) -> ExitCode {
             }
         }
         Err(error) => {
-            complain(&format!("sortie-server: {:#}", anyhow::Error::from(error)));
+            print_error(&format!("sortie-server: {:#}", anyhow::Error::from(error)));
             ExitCode::FAILURE
         }
     }
@@ -77,9 +78,9 @@ async fn sweep(config: &Config, arguments: &Arguments) -> Result<SweepReport, Sw
     let mut named = 0;
     let mut tell = |finding: &SweepFinding| {
         if let SweepOutcome::Failed(error) = &finding.outcome {
-            complain(&format!(
+            print_error(&format!(
                 "cannot remove {}: {error}",
-                printed::one_line(&finding.name)
+                terminal::one_line(&finding.name)
             ));
         } else if arguments.all || named < NAMED {
             println!("{}", line(finding));
@@ -101,7 +102,7 @@ fn line(finding: &SweepFinding) -> String {
     format!(
         "{done:<12} {:>10}  {}",
         bytes(finding.size_bytes),
-        printed::one_line(&finding.name)
+        terminal::one_line(&finding.name)
     )
 }
 
@@ -131,7 +132,6 @@ fn table(report: &SweepReport, dry_run: bool) -> String {
     text
 }
 
-/// Formats a size.
 fn bytes(size: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if size < 1000 {
@@ -150,7 +150,7 @@ mod tests {
     use super::bytes;
 
     #[test]
-    fn sizes() {
+    fn size_uses_the_largest_fitting_unit() {
         for (size, expected) in [
             (0, "0 B"),
             (999, "999 B"),

@@ -18,7 +18,7 @@ pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
         .and_then(|runtime| Ok(runtime.block_on(verify_audit(&config))?));
     match verified {
         Err(error) => {
-            super::complain(&format!("sortie-server: {error:#}"));
+            super::print_error(&format!("sortie-server: {error:#}"));
             ExitCode::FAILURE
         }
         Ok(found) => {
@@ -34,8 +34,8 @@ pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
                     ExitCode::from(3),
                 ),
             };
-            // A closed pipe (`| head`) is ignored: the exit code has the result.
-            let _ = super::tell(&text);
+            // A closed pipe (`| head`) is ignored: the exit code states the result.
+            let _ = super::print_text(&text);
             code
         }
     }

@@ -9,7 +9,7 @@ use super::Reader;
 pub enum DatabaseConfig {
     /// `sqlite`: one file, for one server.
     Sqlite {
-        /// `SORTIE_DB`.
+        /// Value of `SORTIE_DB`, or its default.
         file: PathBuf,
     },
     /// `postgres`: for one server or several.
@@ -51,7 +51,7 @@ impl DatabaseConfig {
     }
 }
 
-/// For readers; without a password.
+/// Text for users; without a password.
 impl std::fmt::Display for DatabaseConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

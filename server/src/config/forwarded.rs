@@ -2,8 +2,8 @@
 
 use super::Reader;
 
-/// Headers in which trusted proxies describe the client. Only one kind is read: a proxy passes on the other kind as the client has
-/// sent it.
+/// Headers in which trusted proxies describe the client. Only one kind is read: a proxy passes on the other kind
+/// unchanged from the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedHeaders {
     /// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
@@ -37,7 +37,7 @@ pub struct PublicUrl {
     pub https: bool,
     /// Host and port, in lower case; without the default port.
     pub host: String,
-    /// Path of the server, as `/recordings`; empty at the root.
+    /// Path of the server, such as `/recordings`; empty at the root.
     pub prefix: String,
 }
 
@@ -80,7 +80,7 @@ impl PublicUrl {
                     .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         };
         let mut segments = prefix.split('/').skip(1);
-        // With or without the path: requests must not be ambiguous.
+        // The path must remain unambiguous with and without the prefix.
         if prefix.split('/').nth(1) == Some("api") || !segments.all(is_plain) {
             return None;
         }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn public_address_has_scheme_host_and_perhaps_a_path() {
+    fn public_address_has_scheme_host_and_optional_path() {
         for (text, expected) in [
             ("https://a.example", Some((true, "a.example", ""))),
             ("https://A.example:443/", Some((true, "a.example", ""))),

@@ -1,5 +1,5 @@
-//! Configuration. [`Settings`] collects values from the environment and a file; [`Config::read`] parses them and reports all
-//! errors together.
+//! Configuration. [`Settings`] collects values from the environment and a file; [`Config::read`] parses them and
+//! reports all errors together.
 //!
 //! A new variable is a line in `config/variables.rs`, a field of [`Config`] and a line in [`Config::read`].
 
@@ -57,11 +57,11 @@ const QUOTA_MB_MAX: u64 = 1 << 40;
 /// Limit of the bytes that one user may protect from automatic deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtectedQuota {
-    /// No limit.
+    /// No limit of protected bytes.
     Off,
-    /// A quarter of the disk, while there is a threshold of disk usage.
+    /// A quarter of the disk, if there is a threshold of disk usage.
     ShareOfDisk,
-    /// That many bytes.
+    /// This many bytes.
     Bytes(u64),
 }
 
@@ -76,18 +76,19 @@ pub struct Config {
     pub max_size_bytes: u64,
     /// `SORTIE_RECORDING_SILENCE_SECONDS`: silence of a sender after which its recording is finished.
     pub silence: Duration,
-    /// `SORTIE_UPLOADS_PER_USER`: open uploads of one user, including complete partial uploads that are not joined yet. At least 1.
+    /// `SORTIE_UPLOADS_PER_USER`: open uploads of one user, including complete partial uploads that are not joined yet.
+    /// At least 1.
     pub uploads_per_user: u32,
-    /// `SORTIE_QUOTA_MB_PER_USER`: most bytes of one user's recordings; `None`: no quota.
+    /// `SORTIE_QUOTA_MB_PER_USER`: limit of the bytes of one user's recordings; `None`: no quota.
     pub quota_bytes: Option<u64>,
-    /// `SORTIE_QUOTA_PROTECTED_MB_PER_USER`: most bytes that one user may protect from automatic deletion.
+    /// `SORTIE_QUOTA_PROTECTED_MB_PER_USER`: limit of the bytes that one user may protect from automatic deletion.
     pub protected_quota: ProtectedQuota,
     /// `SORTIE_INDEX_MEMORY_MB`, in bytes: memory for the indexes of all growing recordings.
     pub index_memory_bytes: u64,
     /// `SORTIE_RECORDING_RETENTION_DAYS`: age in days at which `ready` recordings are deleted; 0: never.
     pub retention_days: u32,
-    /// `SORTIE_RECORDING_DISK_HIGH_PERCENT` and `SORTIE_RECORDING_DISK_LOW_PERCENT`: above the first usage the oldest recordings are
-    /// deleted until the second is reached.
+    /// `SORTIE_RECORDING_DISK_HIGH_PERCENT` and `SORTIE_RECORDING_DISK_LOW_PERCENT`: above the first usage the oldest
+    /// recordings are deleted until the second is reached.
     pub disk_marks: Option<(u8, u8)>,
     /// `SORTIE_HOST`.
     pub host: IpAddr,
@@ -105,9 +106,10 @@ pub struct Config {
     pub sign_in_lifetime: Duration,
     /// `SORTIE_SIGN_IN_IDLE_DAYS`: lifetime of an unused sign-in; at most the absolute one.
     pub sign_in_idle: Duration,
-    /// `SORTIE_MAX_CONNECTIONS`: connections at the same time; further ones wait.
+    /// `SORTIE_MAX_CONNECTIONS`: maximum of concurrent connections; further ones wait.
     pub max_connections: usize,
-    /// `SORTIE_MAX_CONNECTIONS_PER_ADDRESS`: connections at the same time from one address that is no trusted proxy.
+    /// `SORTIE_MAX_CONNECTIONS_PER_ADDRESS`: maximum of concurrent connections from one address that is no trusted
+    /// proxy.
     pub max_connections_per_address: usize,
     /// `SORTIE_PUBLIC_URL`: address of the server in browsers.
     pub public_url: Option<PublicUrl>,
@@ -172,7 +174,7 @@ impl StorageConfig {
         }
     }
 
-    /// Final location of recordings, for readers: the folder, or the bucket and its prefix.
+    /// Final location of recordings, for users: the folder, or the bucket and its prefix.
     pub fn place(&self) -> String {
         match self {
             Self::Local(local) => local.path.display().to_string(),
@@ -196,12 +198,12 @@ pub struct LocalStorageConfig {
     pub path: PathBuf,
 }
 
-/// One invalid variable.
+/// Error in the value of one variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// Name of the variable.
     pub variable: &'static str,
-    /// Error, and what is allowed.
+    /// Error, with the allowed values.
     pub message: String,
 }
 
@@ -401,7 +403,7 @@ fn disk_marks(reader: &mut Reader<'_>, back_end: Option<&str>) -> Option<(u8, u8
     let low_is_set = reader.text(LOW).is_some();
     if reader.text(HIGH).is_none() {
         if low_is_set {
-            reader.wrong(LOW, format!("means nothing without {HIGH}"));
+            reader.wrong(LOW, format!("has no effect without {HIGH}"));
         }
         return None;
     }

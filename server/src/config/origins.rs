@@ -54,7 +54,7 @@ mod tests {
     use super::origin;
 
     #[test]
-    fn an_origin_is_a_scheme_a_host_and_perhaps_a_port() {
+    fn origin_has_scheme_host_and_optional_port() {
         for (given, expected) in [
             ("https://app.example.com", Some("https://app.example.com")),
             (

@@ -1,4 +1,5 @@
-//! Connection of a PostgreSQL database. Errors do not quote the value: a password may be anywhere in a text that does not parse.
+//! Connection of a PostgreSQL database. Errors do not quote the value: a password may be anywhere in a text that does
+//! not parse.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -40,7 +41,7 @@ const SSL_MODES: [&str; 6] = [
     "verify-full",
 ];
 
-/// A PostgreSQL database.
+/// Connection to a PostgreSQL database.
 #[derive(Clone)]
 pub struct PostgresConfig {
     variable: &'static str,
@@ -162,7 +163,7 @@ fn check(key: &str, value: &str) -> Result<(), String> {
         "port" => Err("the port must be a whole number from 1 to 65535".to_owned()),
         "sslmode" if SSL_MODES.contains(&value) => Ok(()),
         "sslmode" => Err(format!("sslmode must be one of {}", SSL_MODES.join(", "))),
-        // The end of a password that was not encoded could be in one of these, and would be shown.
+        // A password that was not percent-encoded may extend into one of these, and would be shown.
         "host" | "dbname" if value.contains(['@', '?', '#']) => Err(unreadable()),
         _ if value.contains('\0') => Err(unreadable()),
         _ => Ok(()),
@@ -200,8 +201,8 @@ fn pairs_of_address(dsn: &str) -> Result<Vec<(String, String)>, String> {
     Ok(pairs)
 }
 
-/// Parses `key=value` pairs separated by white space. Values in single quotes may contain white space, and a backslash escapes
-/// the next character (libpq, *Keyword/Value Connection Strings*).
+/// Parses `key=value` pairs separated by white space. Values in single quotes may contain white space, and a backslash
+/// escapes the next character (libpq, *Keyword/Value Connection Strings*).
 fn pairs_of_words(dsn: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     let mut rest = dsn.chars().peekable();
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_and_words_mean_the_same() {
+    fn url_and_key_value_pairs_are_equivalent() {
         for dsn in [
             "postgres://anna:se%20cret%2F%40@db.example.com:6000/videos?sslmode=require&TimeZone=UTC",
             "host=db.example.com port=6000 user=anna password='se cret/@' dbname=videos sslmode=require TimeZone=UTC",
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_is_a_host_that_begins_with_a_slash() {
+    fn host_with_leading_slash_is_a_socket() {
         let folder = options("postgres:///videos?host=/run/postgresql");
         assert_eq!(
             folder
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_a_wrong_nor_a_right_one_shows_a_password() {
+    fn passwords_are_never_shown() {
         for dsn in [
             "postgres://anna:sekret@db:5432/videos",
             "postgres://anna:1/sekret@db/videos",
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_stand_in_for_a_connection_string_which_wins() {
+    fn connection_string_overrides_individual_variables() {
         let parts = [
             ("SORTIE_DB_TYPE", "postgres"),
             ("SORTIE_DB_HOST", "db.example.com"),

@@ -24,7 +24,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Errors so far.
+    /// Returns the errors found so far.
     pub fn into_errors(self) -> Vec<ConfigError> {
         self.errors
     }
@@ -34,7 +34,7 @@ impl<'a> Reader<'a> {
         (self.variable)(name).filter(|value| !value.is_empty())
     }
 
-    /// Reports an error.
+    /// Records an error of a variable.
     pub fn wrong(&mut self, variable: &'static str, message: impl Into<String>) {
         self.errors.push(ConfigError {
             variable,
@@ -42,7 +42,7 @@ impl<'a> Reader<'a> {
         });
     }
 
-    /// Boolean value.
+    /// Reads a boolean variable: `true` or `false`.
     pub fn flag(&mut self, name: &'static str, default: bool) -> bool {
         match self
             .text(name)
@@ -89,8 +89,8 @@ impl<'a> Reader<'a> {
 /// Value of a TOML file as text, or the name of its type if that is unsupported.
 pub type TomlValue = Result<String, &'static str>;
 
-/// Reads the values of a TOML file as text. A value of another kind than text, number or boolean is returned as the
-/// name of its type.
+/// Reads the values of a TOML file as text. For a value that is neither text nor number nor boolean, the name of its
+/// type is returned.
 ///
 /// # Errors
 /// The reason why the file cannot be read. It does not quote the file, which may hold secrets.

@@ -29,14 +29,14 @@ pub struct S3StorageConfig {
     pub common: CommonStorageConfig,
 }
 
-/// An access key.
+/// Access key of an S3 account.
 #[derive(Clone, Debug)]
 pub struct S3Key {
-    /// `AWS_ACCESS_KEY_ID`.
+    /// Value of the variable `AWS_ACCESS_KEY_ID`.
     pub access_key_id: String,
-    /// `AWS_SECRET_ACCESS_KEY`.
+    /// Value of the variable `AWS_SECRET_ACCESS_KEY`.
     pub secret_access_key: Secret,
-    /// `AWS_SESSION_TOKEN`.
+    /// Value of the variable `AWS_SESSION_TOKEN`.
     pub session_token: Option<Secret>,
 }
 
@@ -124,7 +124,7 @@ impl S3Key {
     }
 }
 
-/// As lenient as the most lenient store; stores report other errors themselves.
+/// Accepts whatever the most lenient store accepts; stores report other errors themselves.
 fn is_bucket(name: &str) -> bool {
     (3..=63).contains(&name.len())
         && name
@@ -141,7 +141,7 @@ fn is_endpoint(endpoint: &str) -> bool {
     })
 }
 
-/// The same with an optional path.
+/// Like [`endpoint`], with an optional path.
 pub(super) fn is_address(address: &str) -> bool {
     address.parse::<axum::http::Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
@@ -150,7 +150,7 @@ pub(super) fn is_address(address: &str) -> bool {
     })
 }
 
-/// Without a slash at its beginning and with one at its end; `/` alone means none.
+/// Normalises a prefix: no leading slash, one trailing slash; `/` alone means none.
 pub(super) fn clean_prefix(prefix: &str) -> Option<String> {
     let names = prefix.trim_start_matches('/').trim_end_matches('/');
     if names.is_empty() {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_is_enough() {
+    fn s3_requires_only_a_bucket() {
         let config = s3(&[]);
         assert_eq!(config.bucket, "recordings");
         assert_eq!(config.region, "us-east-1");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn staging_lies_beside_the_database() {
+    fn staging_folder_is_beside_the_database() {
         let config = s3(&[("SORTIE_DB", "/var/lib/sortie/sortie.db")]);
         assert_eq!(config.common.staging, Path::new("/var/lib/sortie/staging"));
         let config = s3(&[("SORTIE_RECORDING_STAGING_PATH", "/fast")]);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes() {
+    fn prefix_is_normalised_or_refused() {
         for (given, expected) in [
             ("/", Some("")),
             ("a", Some("a/")),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_recording_fits_into_the_parts_there_may_be() {
+    fn part_size_fits_the_largest_recording() {
         for max_size_mb in [1, 500, 79_200, 79_201, LARGEST_OBJECT_MB] {
             let part_size = part_size(max_size_mb * MIB);
             assert!(part_size >= SMALLEST_PART && part_size.is_multiple_of(MIB));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_value_is_reported_at_once() {
+    fn all_invalid_values_are_reported_together() {
         let errors = read(&[
             S3,
             ("SORTIE_RECORDING_S3_REGION", "eu central"),
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_not_printed() {
+    fn secrets_are_not_printed() {
         let config = s3(&[
             ("AWS_ACCESS_KEY_ID", "public"),
             ("AWS_SECRET_ACCESS_KEY", "hidden"),

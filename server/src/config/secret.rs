@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// Returns the text.
+    /// Returns the text in clear.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::reader::{read_toml, small_text};
-use super::variables::{CONFIG_FILE, VARIABLES, Variable, find, meant};
+use super::variables::{CONFIG_FILE, VARIABLES, Variable, closest_name, find};
 use super::{Config, ConfigError};
 
 /// Text and source of every variable that is set.
@@ -103,7 +103,7 @@ impl Settings {
 
     fn read_secret(&mut self, variable: &'static Variable, path: &Path) {
         match small_text(path) {
-            // Removes the line end of an editor or `echo`.
+            // Removes the line end that editors and `echo` append.
             Ok(text) => {
                 let text = text.trim_end_matches(['\n', '\r']).to_owned();
                 let origin = Origin::SecretFile(path.to_owned());
@@ -129,7 +129,7 @@ impl Settings {
         };
         for (name, value) in values {
             let Some(variable) = find(&name) else {
-                let hint = meant(&name).map_or_else(
+                let hint = closest_name(&name).map_or_else(
                     || "; `sortie-server --help` lists all".to_owned(),
                     |known| format!("; did you mean {known}?"),
                 );
@@ -179,12 +179,12 @@ impl Settings {
         }
     }
 
-    /// Returns unknown names in the environment that resemble known ones, with suggestions. Not errors: Kubernetes, for example, sets
-    /// such names.
-    pub fn strangers(&self) -> Vec<String> {
-        let hint = |name: &String| match meant(name) {
-            Some(known) => format!("{name} means nothing here; did you mean {known}?"),
-            None => format!("{name} means nothing here"),
+    /// Returns unknown names in the environment that resemble known ones, with suggestions. Not errors: Kubernetes, for
+    /// example, sets such names.
+    pub fn unknown_names(&self) -> Vec<String> {
+        let hint = |name: &String| match closest_name(name) {
+            Some(known) => format!("{name} is not a known variable; did you mean {known}?"),
+            None => format!("{name} is not a known variable"),
         };
         self.unknown.iter().map(hint).collect()
     }
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_wins_over_the_file() {
+    fn environment_overrides_the_file() {
         let path =
             file("SORTIE_PORT = 1\nSORTIE_HOST = \"127.0.0.1\"\nSORTIE_METRICS_PUBLIC = true\n");
         let environment = [("SORTIE_PORT", "2"), ("SORTIE_HOST", "")];
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_can_name_the_file() {
+    fn environment_can_name_the_file() {
         let path = file("SORTIE_PORT = 1");
         let name = path.to_str().unwrap_or_default();
         let config = settings(&[("SORTIE_CONFIG", name)], None).config();
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_in_file_and_environment_is_told_at_once() {
+    fn errors_of_file_and_environment_are_reported_together() {
         let path =
             file("SORTIE_PROT = 1\nCOLOUR = 'red'\nSORTIE_HOST = ['a']\nSORTIE_PORT = 70000\n");
         let environment = [
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_toml_does_not_show_its_secrets() {
+    fn malformed_file_does_not_reveal_secrets() {
         let path = file("SORTIE_PORT = 1\nSORTIE_ADMIN_PASSWORD = hunter2hunter2\n");
         let found = errors(&settings(&[], Some(&path)));
         assert_eq!(found.len(), 1);
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_comes_from_its_file_and_is_shown_to_nobody() {
+    fn secret_is_read_from_its_file_and_masked() {
         let path = file("correct horse battery\n");
         let name = path.to_str().unwrap_or_default();
         let environment = [
@@ -324,18 +324,18 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_variable_has_no_file() {
+    fn only_secrets_have_a_file_variable() {
         let settings = settings(&[("SORTIE_PORT_FILE", "/no/such/file")], None);
         assert_eq!(errors(&settings), [""; 0]);
         assert_eq!(
-            settings.strangers(),
-            ["SORTIE_PORT_FILE means nothing here; did you mean SORTIE_PORT?"]
+            settings.unknown_names(),
+            ["SORTIE_PORT_FILE is not a known variable; did you mean SORTIE_PORT?"]
         );
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_value_that_is_not_text_is_told_not_ignored() {
+    fn non_utf8_value_is_an_error() {
         use std::os::unix::ffi::OsStringExt as _;
         let pair = (OsString::from("SORTIE_DB"), OsString::from_vec(vec![0xff]));
         assert_eq!(

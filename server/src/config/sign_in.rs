@@ -56,7 +56,7 @@ pub enum JwtKeys {
     JwksUrl(String),
 }
 
-/// An OpenID provider.
+/// Connection to an OpenID provider.
 #[cfg(feature = "sso")]
 #[derive(Clone, Debug)]
 pub struct OidcConfig {
@@ -105,8 +105,8 @@ impl SignInConfig {
         }
     }
 
-    /// Whether this peer is a proxy whose description of the client is trusted. Proxies on this machine are, unless others are
-    /// configured; they may not assert users ([`Self::trusts`]).
+    /// Whether this peer is a proxy whose description of the client is trusted. Proxies on this machine are trusted
+    /// unless others are configured, but may not assert users ([`Self::trusts`]).
     pub(crate) fn trusts_forwarding(&self, peer: IpAddr) -> bool {
         if self.trusted_proxies.is_empty() {
             return !self.distrusts_loopback && peer.to_canonical().is_loopback();
@@ -283,8 +283,8 @@ fn published(reader: &mut Reader<'_>, _: String) -> Option<JwtKeys> {
     None
 }
 
-/// The document decides about identities, so it must be fetched over https; http is accepted on this machine and in private
-/// networks.
+/// The document decides about identities, so it must be fetched over https; http is allowed on this machine and in
+/// private networks.
 #[cfg(feature = "sso")]
 fn check_url(reader: &mut Reader<'_>, name: &'static str, url: &str) {
     let is_url = reqwest::Url::parse(url).is_ok_and(|url| {
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_configuration_is_none() {
+    fn incomplete_sign_in_configuration_is_refused() {
         check(&[SECRET], &[]);
         check(
             &[("SORTIE_AUTH_JWT_SECRET", "short")],

@@ -26,7 +26,8 @@ pub struct AzureStorageConfig {
 pub struct GcsStorageConfig {
     /// `SORTIE_RECORDING_GCS_BUCKET`.
     pub bucket: String,
-    /// `GOOGLE_APPLICATION_CREDENTIALS`: a file. Without both, gcloud's file or the machine's account is used.
+    /// `GOOGLE_APPLICATION_CREDENTIALS`: a file. Without this and the next variable, gcloud's file or the machine's
+    /// account is used.
     pub application_credentials: Option<PathBuf>,
     /// `GOOGLE_SERVICE_ACCOUNT_KEY`: contents of that file.
     pub service_account_key: Option<Secret>,
@@ -106,10 +107,12 @@ impl AzureStorageConfig {
             );
         }
         let account = needed(reader, ACCOUNT, "azure");
-        if !account.is_empty() && !is_account(&account) {
+        if !account.is_empty() && !is_account_name(&account) {
             reader.wrong(
                 ACCOUNT,
-                format!("{account:?} is not an account's name: 3 to 24 small letters and digits"),
+                format!(
+                    "{account:?} is not an account's name: 3 to 24 lower-case letters and digits"
+                ),
             );
         }
         let endpoint = reader.text(ENDPOINT);
@@ -208,12 +211,12 @@ fn is_container(name: &str) -> bool {
         && name.split('-').all(|part| !part.is_empty())
 }
 
-fn is_account(name: &str) -> bool {
+fn is_account_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     (3..=24).contains(&name.len()) && name.bytes().all(plain)
 }
 
-/// <https://cloud.google.com/storage/docs/buckets#naming>, as far as typing errors are likely.
+/// <https://cloud.google.com/storage/docs/buckets#naming>; only likely typing errors are checked.
 fn is_gcs_bucket(name: &str) -> bool {
     let plain =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
@@ -235,7 +238,7 @@ mod tests {
         ("SORTIE_RECORDING_GCS_BUCKET", "recordings"),
     ];
 
-    /// Variables with errors.
+    /// Returns the variables with errors.
     #[track_caller]
     fn wrong(back_end: &[(&str, &str)], variables: &[(&str, &str)]) -> Vec<&'static str> {
         let errors = read(&[variables, back_end].concat()).err();
@@ -244,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_and_its_account_are_enough() {
+    fn azure_requires_only_container_and_account() {
         let Ok(Config {
             storage: StorageConfig::Azure(config),
             ..
@@ -259,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_of_google_is_enough() {
+    fn gcs_requires_only_a_bucket() {
         let Ok(Config {
             storage: StorageConfig::Gcs(config),
             ..
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_value_is_reported_at_once() {
+    fn all_invalid_values_are_reported_together() {
         let given = [
             ("SORTIE_RECORDING_AZURE_CONTAINER", "No--Container"),
             ("AZURE_STORAGE_ACCOUNT_NAME", "no-account"),
@@ -319,12 +322,12 @@ mod tests {
     }
 
     #[test]
-    fn a_managed_identity_may_be_named() {
+    fn managed_identity_is_selected_by_client_id() {
         assert!(wrong(AZURE, &[("AZURE_CLIENT_ID", "identity")]).is_empty());
     }
 
     #[test]
-    fn a_secret_is_not_printed() {
+    fn secrets_are_not_printed() {
         let config = read(&[AZURE, &[("AZURE_STORAGE_ACCOUNT_KEY", "hidden")]].concat());
         assert!(!format!("{config:?}").contains("hidden"));
         let config = read(&[GCS, &[("GOOGLE_SERVICE_ACCOUNT_KEY", "hidden")]].concat());

@@ -1,5 +1,5 @@
-//! OpenTelemetry variables read by this program. The SDK reads others (`OTEL_TRACES_SAMPLER`, `OTEL_RESOURCE_ATTRIBUTES`,
-//! `OTEL_BSP_…`) from the environment.
+//! OpenTelemetry variables read by this program. The SDK reads others (`OTEL_TRACES_SAMPLER`,
+//! `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_BSP_…`) from the environment.
 
 use axum::http::Uri;
 
@@ -10,7 +10,7 @@ const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 
-/// Export of traces.
+/// Configuration of the export of traces.
 #[derive(Clone, Debug)]
 pub struct TelemetryConfig {
     /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, or `OTEL_EXPORTER_OTLP_ENDPOINT` with `/v1/traces` appended.
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn where_traces_go() {
+    fn endpoint_of_traces_is_derived_from_the_variables() {
         let endpoint = |variables: &[(&str, &str)]| {
             read(variables).map(|config| config.map(|config| config.endpoint))
         };
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_pairs_and_never_shown() {
+    fn headers_are_pairs_and_masked() {
         let common = (ENDPOINT, "http://collector:4318");
         let config = read(&[common, (HEADERS, "api-key=a=b, x = y ,")]);
         let config = config.ok().flatten();

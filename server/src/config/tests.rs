@@ -26,7 +26,7 @@ fn defaults_are_as_documented() {
     assert_eq!(config.admin_username, "admin");
 }
 
-/// Every combination that makes [`Config::read`] ask for more.
+/// Every combination that makes [`Config::read`] read further variables.
 const KINDS: &[&[(&str, &str)]] = &[
     &[],
     #[cfg(feature = "s3")]
@@ -60,7 +60,7 @@ const KINDS: &[&[(&str, &str)]] = &[
 ];
 
 #[test]
-fn the_table_has_what_is_read_and_nothing_else() {
+fn table_lists_exactly_the_variables_read() {
     let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
     for kind in KINDS {
         let _ = Config::read(&|name| {
@@ -85,7 +85,7 @@ fn the_table_has_what_is_read_and_nothing_else() {
 }
 
 #[test]
-fn the_defaults_in_the_table_are_those_in_force() {
+fn defaults_in_the_table_are_the_actual_ones() {
     for kind in KINDS {
         let with = |defaults: bool| {
             Config::read(&|name| {
@@ -107,7 +107,7 @@ fn the_defaults_in_the_table_are_those_in_force() {
 }
 
 #[test]
-fn the_low_mark_of_the_disk_is_below_the_high_one() {
+fn low_disk_mark_must_be_below_the_high_one() {
     const HIGH: &str = "SORTIE_RECORDING_DISK_HIGH_PERCENT";
     const LOW: &str = "SORTIE_RECORDING_DISK_LOW_PERCENT";
     let marks = |variables: &[(&str, &str)]| {
@@ -129,7 +129,7 @@ fn the_low_mark_of_the_disk_is_below_the_high_one() {
 }
 
 #[test]
-fn every_wrong_value_is_reported_at_once() {
+fn all_invalid_values_are_reported_together() {
     let errors = read(&[
         ("SORTIE_VIDEO_RECORDING_ENABLED", "maybe"),
         ("SORTIE_PORT", "70000"),

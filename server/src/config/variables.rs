@@ -1,16 +1,17 @@
-//! Table of all variables with defaults and meanings, for `--help`, `check-config`, the configuration file and docs/server.md.
+//! Table of all variables with defaults and meanings, for `--help`, `check-config`, the configuration file and
+//! docs/server.md.
 //!
-//! A test fails for a variable that [`super::Config::read`] reads without a line here, for a line that is not read, and for a
-//! default that is not the actual one.
+//! A test fails for a variable that [`super::Config::read`] reads without a line here, for a line that is not read, and
+//! for a default that is not the actual one.
 
 use std::fmt::Write as _;
 
-/// One variable.
+/// Description of one configuration variable.
 #[derive(Debug)]
 pub struct Variable {
-    /// Its name, in the environment and in the configuration file.
+    /// Name in the environment and in the configuration file.
     pub name: &'static str,
-    /// Value without a setting: a valid value, or words in parentheses.
+    /// Default: a valid value, or words in parentheses.
     pub default: &'static str,
     /// Meaning with allowed values, in Markdown.
     pub meaning: &'static str,
@@ -160,13 +161,13 @@ pub(super) fn find(name: &str) -> Option<&'static Variable> {
 }
 
 /// Returns the known name that is most similar to an unknown one.
-pub(super) fn meant(name: &str) -> Option<&'static str> {
+pub(super) fn closest_name(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
     VARIABLES
         .iter()
         .map(|variable| (strsim::levenshtein(&upper, variable.name), variable.name))
         .min()
-        // With half of the letters different it is another name.
+        // A name that differs in half of its letters is not a misspelling.
         .filter(|(distance, known)| distance * 2 <= known.len())
         .map(|(_, known)| known)
 }
@@ -217,7 +218,7 @@ mod tests {
 
     /// `UPDATE_DOCS=1` writes the page instead.
     #[test]
-    fn the_page_for_readers_has_this_table() {
+    fn documentation_contains_the_table() {
         let mut table = "| Variable | Default | Meaning |\n|---|---|---|\n".to_owned();
         for Variable {
             name,
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_is_understood_and_another_word_is_not() {
+    fn misspelled_name_gets_a_suggestion() {
         for (written, expected) in [
             ("SORTIE_PROT", Some("SORTIE_PORT")),
             ("sortie_port", Some("SORTIE_PORT")),
@@ -268,12 +269,12 @@ mod tests {
             ),
             ("COLOUR", None),
         ] {
-            assert_eq!(meant(written), expected, "{written}");
+            assert_eq!(closest_name(written), expected, "{written}");
         }
     }
 
     #[test]
-    fn help_is_without_marks() {
+    fn help_contains_no_markdown() {
         let text = help();
         assert!(text.contains("SORTIE_PORT = 8080\n"));
         assert!(text.contains("SORTIE_ADMIN_PASSWORD_FILE"));

@@ -10,7 +10,6 @@ use super::{Database, DatabaseError, Page, Position, words_from_text, words_to_t
 const COLUMNS: &str = "api_tokens.id, api_tokens.user_id, api_tokens.name, api_tokens.token_hash, \
      api_tokens.prefix, api_tokens.scopes, api_tokens.created_ms, api_tokens.expires_ms, api_tokens.last_used_ms";
 
-/// Row of an API token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiTokenRow {
     pub(crate) id: String,

@@ -1,8 +1,8 @@
 //! Audit log: append-only rows in a hash chain.
 //!
-//! A writer locks the single row of `audit_head` by an `UPDATE` until the end of its transaction. Rows of several writers
-//! (and servers) are therefore numbered without gaps in the order of their commits, and a writer that dies leaves nothing.
-//! [`crate::db::Database::audit_after`] relies on that.
+//! A writer locks the single row of `audit_head` by an `UPDATE` until the end of its transaction. Rows of several
+//! writers (and servers) are therefore numbered without gaps in the order of their commits, and a writer that dies
+//! leaves nothing. [`crate::db::Database::audit_after`] relies on that.
 
 mod chain;
 mod query;
@@ -13,7 +13,7 @@ use sortie_api::{AuditResult, Via};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::{Database, DatabaseError, nonsense};
+use super::{Database, DatabaseError, unknown_text};
 pub(crate) use query::AuditFilter;
 
 /// Longest detail, in characters.
@@ -33,7 +33,6 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    /// The server itself.
     pub(crate) fn system() -> Self {
         Self {
             id: "system".to_owned(),
@@ -155,7 +154,6 @@ pub(crate) struct AuditEvent<'a> {
 }
 
 impl<'a> AuditEvent<'a> {
-    /// A completed action.
     pub(crate) fn done(actor: &'a Actor, action: Action, subject: &'a str) -> Self {
         Self {
             actor,
@@ -231,7 +229,7 @@ impl AuditRow {
             "password" => Via::Password,
             "oidc" => Via::Oidc,
             "system" => Via::System,
-            other => return Err(nonsense("audit.via", other).into()),
+            other => return Err(unknown_text("audit.via", other).into()),
         })
     }
 
@@ -241,7 +239,7 @@ impl AuditRow {
             "ok" => AuditResult::Ok,
             "denied" => AuditResult::Denied,
             "failed" => AuditResult::Failed,
-            other => return Err(nonsense("audit.result", other).into()),
+            other => return Err(unknown_text("audit.result", other).into()),
         })
     }
 }
@@ -261,12 +259,12 @@ impl Database {
         let mut transaction = self.pool.begin().await?;
         append(&mut transaction, at_ms, event).await?;
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(())
     }
 
     /// Wakes followers of the log. Call it after the transaction of [`append`] is committed.
-    pub(super) fn tell_of_audit(&self) {
+    pub(super) fn notify_audit(&self) {
         self.audited.notify_waiters();
     }
 

@@ -8,8 +8,8 @@ use super::recordings::signed;
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit, parts};
 use crate::clock::{EARLIEST_MS, latest_ms};
 
-/// First parts that may be deleted, by age. A recording with a growing part is left out; one whose first part failed counts
-/// if another part is ready. Two ranges of one index, merged.
+/// First parts that may be deleted, by age. A recording with a growing part is left out; one whose first part failed
+/// counts if another part is ready. Two ranges of one index, merged.
 const CANDIDATES: &str = "SELECT c.id, c.user_id, c.created_ms, c.size_bytes + \
     CAST((SELECT COALESCE(SUM(p.size_bytes), 0) FROM recordings AS p WHERE p.part_of = c.id) AS BIGINT) AS size_bytes, \
     c.protected, c.deleting FROM (\
@@ -32,7 +32,6 @@ const UNDATED: &str = "kind <> 'partial' AND protected = 0 AND age_confirmed = 0
 const OPEN_PARTS: &str = "SELECT COUNT(*) FROM recordings WHERE part_of = $1 \
     AND status IN ('recording', 'uploading', 'processing')";
 
-/// Deletion candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) id: String,
@@ -48,7 +47,7 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    pub(crate) fn may_go(&self) -> bool {
+    pub(crate) fn is_deletable(&self) -> bool {
         self.status == RecordingStatus::Ready && !self.protected && !self.deleting
     }
 }
@@ -58,7 +57,7 @@ impl Candidate {
 pub(crate) struct ProtectedLimit {
     /// Limit for all protected recordings together.
     pub(crate) bytes: u64,
-    /// Size that a growing recording counts as.
+    /// Assumed size of a growing recording of unknown length.
     pub(crate) growing_bytes: u64,
 }
 
@@ -73,8 +72,9 @@ pub(crate) enum Changed {
 }
 
 impl Database {
-    /// Returns a batch of candidates, of one owner or of all, oldest first, after `cursor` (creation and id). Recordings with
-    /// an implausible creation time at the wall time `now_ms` are left out unless an administrator has confirmed them.
+    /// Returns a batch of candidates, of one owner or of all, oldest first, after `cursor` (creation and id).
+    /// Recordings with an implausible creation time at the wall time `now_ms` are left out unless an administrator has
+    /// confirmed them.
     pub(crate) async fn candidates(
         &self,
         owner: Option<&str>,
@@ -123,7 +123,7 @@ impl Database {
         Ok(count.unsigned_abs())
     }
 
-    /// Confirms those recordings, so that they are candidates like others.
+    /// Confirms these recordings, so that they become candidates.
     pub(crate) async fn confirm_undated(&self, now_ms: i64) -> Result<u64, DatabaseError> {
         let sql = format!("UPDATE recordings SET age_confirmed = 1 WHERE {UNDATED}");
         let done = sqlx::query(AssertSqlSafe(sql))
@@ -134,8 +134,8 @@ impl Database {
         Ok(done.rows_affected())
     }
 
-    /// Marks a candidate for deletion under a lease, with an audit row. `false`, without a change, if it is no candidate any
-    /// more or another server holds the lease.
+    /// Marks a candidate for deletion under a lease, with an audit row. Returns `false`, without a change, if it is no
+    /// longer a candidate or another server holds the lease.
     pub(crate) async fn mark_due(
         &self,
         id: &str,
@@ -158,7 +158,7 @@ impl Database {
         if done.rows_affected() != 1 {
             return Ok(false);
         }
-        // The first part is locked, so no part is added from here on.
+        // The first part is locked, so no part can be added from here on.
         let open: i64 = sqlx::query_scalar(OPEN_PARTS)
             .bind(id)
             .fetch_one(&mut *transaction)
@@ -173,7 +173,7 @@ impl Database {
         let event = AuditEvent::done(actor, Action::Delete, id).detail(detail);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(true)
     }
 
@@ -241,7 +241,7 @@ impl Database {
         }
         audit::append(&mut transaction, now_ms, event).await?;
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(Changed::Done)
     }
 

@@ -4,7 +4,8 @@ use super::recordings::{SELECT, insert};
 use super::{Database, DatabaseError, RecordingRow};
 
 impl Database {
-    /// Returns the final upload created with this `Upload-Concat`. Ids are never reused, so an equal value names the same parts.
+    /// Returns the final upload created with this `Upload-Concat`. Ids are never reused, so an equal value names the
+    /// same parts.
     pub(crate) async fn final_upload(
         &self,
         upload_concat: &str,
@@ -46,9 +47,10 @@ impl Database {
         Ok(true)
     }
 
-    /// Marks partial uploads that are no longer needed for deletion: those whose final upload is complete or deleted, and
-    /// complete ones not joined since `before_ms`. If a final upload has fewer bytes than its parts, because one was missing,
-    /// the others are kept until it has been complete since `before_ms`.
+    /// Marks partial uploads that are no longer needed for deletion: those whose final upload is complete or deleted,
+    /// and complete ones that were not joined since `before_ms`. If a final upload has fewer bytes than its parts
+    /// together, because a part was missing, the other parts are kept until the final upload has been complete since
+    /// `before_ms`.
     pub(crate) async fn mark_spent_parts(&self, before_ms: i64) -> Result<(), DatabaseError> {
         sqlx::query(
             "UPDATE recordings SET deleting = 1 WHERE deleting = 0 AND final_id IS NOT NULL \

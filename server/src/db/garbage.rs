@@ -4,7 +4,7 @@ use super::recordings::SELECT;
 use super::{Database, DatabaseError, RecordingRow};
 
 impl Database {
-    /// Returns the rows with these ids, of any kind, in no order. For some hundred ids at most.
+    /// Returns the rows with these ids, of any kind and in no order. Intended for at most a few hundred ids.
     pub(crate) async fn recordings_with_ids(
         &self,
         ids: &[&str],

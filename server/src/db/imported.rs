@@ -6,9 +6,8 @@ use sqlx::Row as _;
 use super::recordings::{signed, status_to_text};
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit};
 
-/// Row of an imported file.
 #[derive(Clone, Debug)]
-pub(crate) struct CapturedRow {
+pub(crate) struct ImportedRow {
     pub(crate) id: String,
     pub(crate) session_id: String,
     pub(crate) user_id: String,
@@ -16,7 +15,7 @@ pub(crate) struct CapturedRow {
     pub(crate) name: String,
     pub(crate) size_bytes: u64,
     pub(crate) duration_ms: u64,
-    /// Reason of a failure; `None`: playable.
+    /// Reason of a failure; `None` if the file is playable.
     pub(crate) failure: Option<String>,
     /// Finished without a stop.
     pub(crate) interrupted: bool,
@@ -30,7 +29,7 @@ pub(crate) struct CapturedRow {
 
 impl Database {
     /// Inserts a recording; `false` if its file has a row already.
-    pub(crate) async fn insert_captured(&self, row: &CapturedRow) -> Result<bool, DatabaseError> {
+    pub(crate) async fn insert_imported(&self, row: &ImportedRow) -> Result<bool, DatabaseError> {
         let done = sqlx::query(
             "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, status, \
              size_bytes, duration_ms, format, interrupted, upload_length, created_ms, completed_ms, failure, forward_pending) \
@@ -57,9 +56,9 @@ impl Database {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Marks the recording of this file for deletion, with an audit row that has the reason. Returns its id; `None`, without a
-    /// change, if it is protected or not ready.
-    pub(crate) async fn mark_captured(
+    /// Marks the recording of this file for deletion, with an audit row that has the reason. Returns its id; `None`,
+    /// without a change, if it is protected or not ready.
+    pub(crate) async fn mark_imported_for_deletion(
         &self,
         name: &str,
         actor: &Actor,
@@ -80,7 +79,7 @@ impl Database {
         let event = AuditEvent::done(actor, Action::Delete, &id).detail(detail);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(Some(id))
     }
 
@@ -135,7 +134,7 @@ impl Database {
     }
 
     /// Updates duration and size of a file that another program has changed.
-    pub(crate) async fn change_captured(
+    pub(crate) async fn update_imported(
         &self,
         name: &str,
         size_bytes: u64,
@@ -153,8 +152,9 @@ impl Database {
         Ok(())
     }
 
-    /// Deletes the row of a recording whose file another program has removed, with an audit row; `false` if there is none.
-    pub(crate) async fn forget_captured(
+    /// Deletes the row of a recording whose file another program has removed, with an audit row; `false` if there is
+    /// none.
+    pub(crate) async fn delete_imported(
         &self,
         name: &str,
         actor: &Actor,
@@ -178,7 +178,7 @@ impl Database {
         let event = AuditEvent::done(actor, Action::Gone, &id).detail(&user_id);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(true)
     }
 

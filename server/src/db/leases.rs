@@ -1,4 +1,4 @@
-//! Leases for work that one of several servers does for all, each with an expiry and a fencing token.
+//! Leases for work that one of several servers does on behalf of all, each with an expiry and a fencing token.
 //!
 //! Times are those of the database's clock, so servers need not agree on theirs.
 
@@ -37,7 +37,8 @@ impl Database {
     ) -> Result<Option<Lease>, DatabaseError> {
         let holder = uuid::Uuid::new_v4().to_string();
         let now = self.lease_clock().await?;
-        // A lease that ends later than the longest possible one was acquired before the clock was set back, and is ignored.
+        // A lease that ends later than the longest possible one was acquired before the clock was set back, and is
+        // ignored.
         let sql = format!(
             "INSERT INTO leases (name, holder, fence, expires_ms) VALUES ($1, $2, 1, {now} + $3) \
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = leases.fence + 1, \
@@ -117,7 +118,7 @@ mod tests {
         Ok(expires.fetch_one(&database.pool).await?)
     }
 
-    /// Advances the clock that decides.
+    /// Advances the clock of the database.
     async fn pass(database: &Database, time: Duration) -> Result<(), DatabaseError> {
         sqlx::query("UPDATE leases SET expires_ms = expires_ms - $1")
             .bind(milliseconds(time))
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lease_of_a_clock_that_was_ahead_binds_nobody() -> Result<(), DatabaseError> {
+    async fn lease_beyond_the_maximum_duration_is_ignored() -> Result<(), DatabaseError> {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(folder.path()).await?;
         let first = database.take_lease(RETENTION, HOUR).await?.expect("free");
@@ -142,8 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lease_is_one_servers_until_it_expires_or_is_given_back() -> Result<(), DatabaseError>
-    {
+    async fn lease_has_one_holder_until_it_expires_or_is_released() -> Result<(), DatabaseError> {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(folder.path()).await?;
         let first = database.take_lease(RETENTION, HOUR).await?.expect("free");
@@ -162,7 +162,7 @@ mod tests {
             .expect("expired");
         assert!(second.fence > first.fence);
         assert!(!database.extend_lease(&first, HOUR).await?);
-        // The first holder cannot release it.
+        // The former holder cannot release it.
         database.give_lease_back(&first).await?;
         assert_eq!(database.take_lease(RETENTION, HOUR).await?, None);
         database.give_lease_back(&second).await?;
@@ -170,9 +170,9 @@ mod tests {
         Ok(())
     }
 
-    /// The servers' clocks are not read: the lease lasts its full time whatever they say.
+    /// The servers' clocks are not read: the lease lasts its full time regardless of them.
     #[tokio::test]
-    async fn a_lease_lasts_by_the_clock_of_the_database() -> Result<(), DatabaseError> {
+    async fn lease_expires_by_the_clock_of_the_database() -> Result<(), DatabaseError> {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(folder.path()).await?;
         let now = format!("SELECT {}", database.lease_clock().await?);

@@ -1,9 +1,9 @@
 //! Lists of recordings, independent of the number of rows.
 //!
-//! A page begins after the last row of the page before (keyset), never at an offset. It is read from the index of its order
-//! as one merged range per status, so its cost depends neither on the number of recordings nor on the depth. What no index
-//! can answer (a search) reads a bounded stretch of the list per page; the page may then be short or empty, with a position
-//! to continue from. Further parts of a recording are listed with the first part.
+//! A page begins after the last row of the previous page (keyset), never at an offset. It is read from the index of its
+//! order as one merged range per status, so its cost depends neither on the number of recordings nor on the depth. A
+//! filter without an index (a search) reads a bounded number of rows per page; the page may then be short or empty,
+//! with a position from which the next page continues. Further parts of a recording are listed with the first part.
 
 use sortie_api::RecordingStatus;
 use sqlx::any::AnyArguments;
@@ -84,10 +84,10 @@ impl Database {
         }
         let limit = limit as usize;
         let search = list.search.as_deref().map(Search::new);
-        let wide = search.filter(Search::is_wide);
-        // One row more than requested shows whether there is a next page. A wide pattern may find rows that do not match, so the
-        // whole stretch is read.
-        let most = match &wide {
+        let inexact = search.filter(Search::is_inexact);
+        // One row more than requested shows whether there is a next page. A broad pattern may find rows that do not
+        // match, so all rows of the range are read.
+        let most = match &inexact {
             Some(_) => usize::try_from(STRETCH).unwrap_or(usize::MAX),
             None => limit,
         };
@@ -96,7 +96,7 @@ impl Database {
             sqlx::query_as_with(AssertSqlSafe(statement.text), statement.arguments)
                 .fetch_all(&self.pool)
                 .await?;
-        if let Some(search) = wide {
+        if let Some(search) = inexact {
             rows.retain(|row| {
                 let texts = [&row.id, &row.session_id, &row.filename];
                 let mut texts = texts.into_iter().chain(&row.username);
@@ -153,17 +153,17 @@ impl List {
         }
     }
 
-    /// Whether no index excludes all rows that do not match.
+    /// Whether rows that do not match must be excluded without an index.
     fn is_searched(&self) -> bool {
         self.search.is_some() || self.checks_time() || self.checks_protection()
     }
 
-    /// In the order of time, a time is a position.
+    /// In a list ordered by time, a time is a position.
     fn checks_time(&self) -> bool {
         self.sort != Sort::Created && (self.from_ms.is_some() || self.to_ms.is_some())
     }
 
-    /// Protected recordings have an index in the order of time.
+    /// Protected recordings have an index ordered by time.
     fn checks_protection(&self) -> bool {
         match self.protected {
             None => false,
@@ -172,7 +172,7 @@ impl List {
         }
     }
 
-    /// Returns the last position of the stretch, if the list continues after it.
+    /// Returns the last position of the range, if the list continues after it.
     fn end_of_stretch(&self, after: Option<&Position>) -> Statement {
         let mut statement = Statement::default();
         self.places(&mut statement, after, None, false);

@@ -23,9 +23,9 @@ mod search;
 mod sessions;
 mod settings;
 mod sign_ins;
+mod status_totals;
 #[cfg(test)]
 pub(crate) mod testing;
-mod totals;
 mod transfer;
 #[cfg(all(feature = "postgres", feature = "s3"))]
 mod upload_leases;
@@ -40,7 +40,7 @@ use tokio::sync::Notify;
 pub(crate) use api_tokens::{ApiTokenRow, TokenInsertion};
 pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow};
 pub(crate) use candidates::{Candidate, Changed, ProtectedLimit};
-pub(crate) use imported::CapturedRow;
+pub(crate) use imported::ImportedRow;
 pub(crate) use leases::{Lease, RETENTION, SWEEP};
 pub(crate) use lists::{List, Sort};
 #[cfg(feature = "sso")]
@@ -55,7 +55,6 @@ pub use transfer::{Copied, CopyError, copy_database};
 pub(crate) use upload_progress::Growth;
 pub(crate) use users::{UserChange, UserRow};
 
-/// Database errors.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DatabaseError {
     /// A unique value exists already.
@@ -72,11 +71,7 @@ pub(crate) enum DatabaseError {
     Nul(#[source] sqlx::Error),
     /// The server cannot start with this database.
     #[error("{advice}")]
-    Start {
-        /// Advice for the operator.
-        advice: String,
-        source: sqlx::Error,
-    },
+    Start { advice: String, source: sqlx::Error },
 }
 
 impl From<sqlx::Error> for DatabaseError {
@@ -85,7 +80,7 @@ impl From<sqlx::Error> for DatabaseError {
             sqlx::Error::Database(inner) if inner.is_unique_violation() => Self::Taken,
             sqlx::Error::Database(inner) => match inner.code().as_deref() {
                 Some("22021") => Self::Nul(error),
-                Some(code) if passes(code) => Self::Unavailable(error),
+                Some(code) if is_transient(code) => Self::Unavailable(error),
                 _ => Self::Statement(error),
             },
             sqlx::Error::Io(_)
@@ -99,9 +94,9 @@ impl From<sqlx::Error> for DatabaseError {
 }
 
 /// Whether an error code is transient, so that the same request can be retried.
-fn passes(code: &str) -> bool {
-    // SQLite (https://www.sqlite.org/rescode.html): the lowest byte of an extended code is the primary code. A SQLSTATE has
-    // five characters.
+fn is_transient(code: &str) -> bool {
+    // SQLite (https://www.sqlite.org/rescode.html): the lowest byte of an extended code is the primary code. A SQLSTATE
+    // has five characters.
     if code.len() < 5 {
         const BUSY: u32 = 5;
         const LOCKED: u32 = 6;
@@ -110,8 +105,8 @@ fn passes(code: &str) -> bool {
             Ok(BUSY | LOCKED)
         );
     }
-    // PostgreSQL (https://www.postgresql.org/docs/current/errcodes-appendix.html): connection lost, insufficient resources,
-    // shutdown or start, deadlock or serialisation conflict, lock not available, stand-by without a primary.
+    // PostgreSQL (https://www.postgresql.org/docs/current/errcodes-appendix.html): connection lost, insufficient
+    // resources, shutdown or start, deadlock or serialisation conflict, lock not available, stand-by without a primary.
     matches!(code.get(..2), Some("08" | "53"))
         || matches!(
             code,
@@ -120,11 +115,11 @@ fn passes(code: &str) -> bool {
 }
 
 /// Error for a row with a text that this version does not know.
-fn nonsense(column: &str, value: &str) -> sqlx::Error {
+fn unknown_text(column: &str, value: &str) -> sqlx::Error {
     sqlx::Error::Decode(format!("column {column} holds {value:?}").into())
 }
 
-/// Joins words for one column.
+/// Joins words into the text of one column.
 fn words_to_text<T: Copy>(all: &[T], word: impl Fn(T) -> &'static str) -> String {
     let words: Vec<_> = all.iter().map(|it| word(*it)).collect();
     words.join(",")
@@ -139,8 +134,8 @@ fn words_from_text<T: Copy>(
 ) -> Result<Vec<T>, sqlx::Error> {
     text.split(',')
         .map(|part| {
-            let meant = known.iter().find(|it| word(**it) == part);
-            meant.copied().ok_or_else(|| nonsense(column, text))
+            let found = known.iter().find(|it| word(**it) == part);
+            found.copied().ok_or_else(|| unknown_text(column, text))
         })
         .collect()
 }

@@ -13,7 +13,6 @@ pub(crate) struct OidcSignInRow {
     pub(crate) id: String,
     /// Id of its user.
     pub(crate) user_id: String,
-    /// Issuer of the provider.
     pub(crate) issuer: String,
     /// `sub` at the provider.
     pub(crate) subject: String,
@@ -106,8 +105,8 @@ impl Database {
         .await?)
     }
 
-    /// Claims the check at the provider; `false` if another request has begun one after `not_since_ms`, or has ended one since
-    /// `row` was read: its tokens may be spent.
+    /// Claims the check at the provider. Returns `false` if another request has begun a check after `not_since_ms`, or
+    /// has ended one since `row` was read: the tokens of `row` may be spent.
     pub(crate) async fn begin_oidc_check(
         &self,
         row: &OidcSignInRow,

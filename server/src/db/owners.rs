@@ -18,7 +18,8 @@ impl Database {
         Ok(count.unsigned_abs())
     }
 
-    /// Transfers some of a user's recordings and partial uploads to the actor; returns their number, 0 when none remain.
+    /// Transfers some of a user's recordings and partial uploads to the actor; returns their number, 0 when none
+    /// remain.
     pub(crate) async fn transfer_recordings(
         &self,
         from: &str,
@@ -41,11 +42,12 @@ impl Database {
             append(&mut transaction, now_ms, &event).await?;
         }
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(moved.len() as u64)
     }
 
-    /// Returns some of a user's recordings and partial uploads that are not being deleted. Further parts follow the first.
+    /// Returns some of a user's recordings and partial uploads that are not being deleted. Further parts follow the
+    /// first part.
     pub(crate) async fn recordings_to_delete_of(
         &self,
         user_id: &str,

@@ -1,4 +1,4 @@
-//! Recordings in several parts: rows that name a first part.
+//! Recordings in several parts: rows that refer to a first part.
 //!
 //! Statements that add a part or delete a recording lock the first part's row first, so that no part is added to a
 //! recording that is being deleted.
@@ -54,7 +54,7 @@ pub(super) async fn next_number(
     Ok(NextNumber::Free(last + 1))
 }
 
-/// Gives a new part the protection of the first one, and returns it.
+/// Applies the protection of the first part to a new part, and returns it.
 pub(super) async fn inherit(
     connection: &mut sqlx::AnyConnection,
     first: &str,

@@ -22,13 +22,13 @@ const SQLITE_CONNECTIONS: u32 = 4;
 #[cfg(feature = "postgres")]
 const POSTGRES_CONNECTIONS: u32 = 10;
 
-/// A server without power or network must not keep its locks for the two hours of TCP's default timeout: all others wait for
-/// the head of the audit chain. No transaction is ever idle.
+/// A server that loses power or network must not keep its locks for the two hours of TCP's default timeout: all others
+/// wait for the head of the audit chain. Transactions are never idle.
 #[cfg(feature = "postgres")]
 const POSTGRES_SESSION: &str = "SET idle_in_transaction_session_timeout = '60s'";
 
 impl Database {
-    /// Connects and migrates the schema. Of several servers that start together one does so; the others wait.
+    /// Connects and migrates the schema. If several servers start together, one migrates and the others wait.
     pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
         let database = Self::connect(config).await?;
         database.migrate(&MIGRATIONS).await?;
@@ -75,7 +75,7 @@ async fn sqlite(path: &Path) -> Result<AnyPool, DatabaseError> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
     }
-    close_to_others(path);
+    restrict_permissions(path);
     // SQLite parses `?`, `#` and `%` in the name as parts of a URI.
     let name: String = path
         .display()
@@ -94,7 +94,7 @@ async fn sqlite(path: &Path) -> Result<AnyPool, DatabaseError> {
                     "PRAGMA synchronous = FULL",
                     "PRAGMA busy_timeout = 10000",
                     "PRAGMA foreign_keys = ON",
-                    // A container with a read-only root has no folder for temporary files, which migrations need.
+                    // A container with a read-only root has no folder for the temporary files that migrations need.
                     "PRAGMA temp_store = MEMORY",
                 ] {
                     connection.execute(pragma).await?;
@@ -106,9 +106,9 @@ async fn sqlite(path: &Path) -> Result<AnyPool, DatabaseError> {
         .await?)
 }
 
-/// Removes the permissions of others from a database of an earlier version: it holds password hashes and the signing secret.
-/// SQLite gives its journal the same permissions.
-fn close_to_others(path: &Path) {
+/// Removes the permissions of others from a database of an earlier version: it holds password hashes and the signing
+/// secret. SQLite gives its journal the same permissions.
+fn restrict_permissions(path: &Path) {
     #[cfg(unix)]
     for suffix in ["", "-wal", "-shm"] {
         use std::os::unix::fs::PermissionsExt as _;

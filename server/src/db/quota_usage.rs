@@ -33,7 +33,7 @@ pub(crate) struct OwnerUsage {
     pub(crate) amount: Amount,
 }
 
-/// Usage of all recordings. Lists have no empty entries.
+/// Usage of all recordings. The lists omit owners and days without recordings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) by_status: Vec<(RecordingStatus, Amount)>,
@@ -43,8 +43,8 @@ pub(crate) struct Usage {
     pub(crate) by_day: Vec<(i64, Amount)>,
 }
 
-// PostgreSQL's sum of BIGINT is NUMERIC. Every statement uses the order of the statuses' index, so that SQLite reads the
-// index only.
+// PostgreSQL's sum of BIGINT is NUMERIC. Every statement uses the order of the statuses' index, so that SQLite reads
+// the index only.
 const BY_STATUS: &str = "SELECT status, COUNT(*) AS recordings, CAST(SUM(size_bytes) AS BIGINT) AS bytes \
     FROM recordings WHERE kind <> 'partial' GROUP BY status ORDER BY status";
 const BY_OWNER: &str = "SELECT o.user_id, u.username, o.recordings, o.bytes FROM (\
@@ -72,8 +72,8 @@ impl Database {
             .collect()
     }
 
-    /// Counts all recordings: the `owners` largest owners, and days from `from_ms` on. Reads three indexes completely; not for
-    /// every request.
+    /// Counts all recordings: the `owners` largest owners, and days from `from_ms` on. Reads three indexes completely;
+    /// not for every request.
     pub(crate) async fn usage(&self, owners: u32, from_ms: i64) -> Result<Usage, DatabaseError> {
         let mut usage = Usage::default();
         for row in sqlx::query(BY_STATUS).fetch_all(&self.pool).await? {

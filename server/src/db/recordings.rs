@@ -7,7 +7,7 @@ use sortie_api::RecordingStatus;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Database, DatabaseError, ProtectedLimit, candidates, nonsense, parts};
+use super::{Database, DatabaseError, ProtectedLimit, candidates, parts, unknown_text};
 
 pub(super) const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.username, r.filename, r.size_bytes, \
     r.duration_ms, r.format, r.storage_backend, r.storage_path, r.status, r.failure, r.interrupted, \
@@ -59,7 +59,7 @@ pub(crate) struct RecordingRow {
     pub(crate) kind: UploadKind,
     /// `Upload-Concat` as received.
     pub(crate) upload_concat: String,
-    /// Final upload that this partial one belongs to.
+    /// Final upload that this partial upload belongs to.
     pub(crate) final_id: Option<String>,
     /// Never deleted automatically.
     pub(crate) protected: bool,
@@ -125,11 +125,10 @@ pub(crate) enum Insertion {
     Known(String),
     /// The recording to continue is deleted.
     NoFirstPart,
-    /// The recording to continue has the largest number of parts.
+    /// The recording to continue already has the maximum number of parts.
     TooManyParts,
-    /// It continues a protected recording, and the owner would exceed the limit of protected bytes.
+    /// The new part continues a protected recording, and the owner would exceed the limit of protected bytes.
     OverProtected {
-        /// The limit in bytes.
         max: u64,
     },
 }
@@ -173,7 +172,7 @@ pub(super) fn status_from_text(text: &str) -> Result<RecordingStatus, sqlx::Erro
         "processing" => RecordingStatus::Processing,
         "ready" => RecordingStatus::Ready,
         "failed" => RecordingStatus::Failed,
-        _ => return Err(nonsense("recordings.status", text)),
+        _ => return Err(unknown_text("recordings.status", text)),
     })
 }
 
@@ -190,7 +189,7 @@ fn kind_from_text(text: &str) -> Result<UploadKind, sqlx::Error> {
         "recording" => UploadKind::Recording,
         "partial" => UploadKind::Partial,
         "final" => UploadKind::Final,
-        _ => return Err(nonsense("recordings.kind", text)),
+        _ => return Err(unknown_text("recordings.kind", text)),
     })
 }
 
@@ -235,7 +234,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
 
 /// Outcome of one attempt to insert.
 enum Attempt {
-    /// A key or the limit of open uploads prevented it.
+    /// Refused because of an equal key or the limit of open uploads.
     Conflict,
     Ended(Insertion),
 }
@@ -249,7 +248,7 @@ const INSERT: &str = "INSERT INTO recordings (id, session_id, user_id, filename,
 /// Condition of the index `recordings_user_open`, verbatim.
 const OPEN: &str = "status IN ('recording', 'uploading') OR kind = 'partial'";
 
-/// Condition of the index `recordings_user_key`, without the part that every key fulfils.
+/// Condition of the index `recordings_user_key`, without the part that holds for every key.
 const KEYED: &str = "status IN ('recording', 'uploading') AND deleting = 0";
 
 pub(super) fn insert(row: &RecordingRow) -> Insert<'_> {
@@ -316,8 +315,8 @@ impl Database {
         );
         let sql = format!("{INSERT} {condition}");
         let mut transaction = self.pool.begin().await?;
-        // Serialises inserts of one user: a condition alone does not see uncommitted rows of another transaction (PostgreSQL,
-        // read committed).
+        // Serialises inserts of one user: a condition alone does not see uncommitted rows of another transaction
+        // (PostgreSQL, read committed).
         sqlx::query("UPDATE users SET disabled = disabled WHERE id = $1")
             .bind(&row.user_id)
             .execute(&mut *transaction)
@@ -429,7 +428,7 @@ impl Database {
             .await?)
     }
 
-    /// Returns the recordings that a former run left open.
+    /// Returns the recordings that were open when the server last stopped.
     pub(crate) async fn unfinished_recordings(&self) -> Result<Vec<RecordingRow>, DatabaseError> {
         let sql = format!(
             "{SELECT} WHERE r.deleting = 0 AND r.status IN ('recording', 'uploading', 'processing')"
@@ -478,8 +477,8 @@ impl Database {
         Ok(())
     }
 
-    /// Stores the plan of the end: `recording` or `uploading` → `processing`. Also true for a row in `processing`, whose finish is
-    /// retried. With a `fence` only if this server still holds the upload's lease.
+    /// Stores the plan of the end: `recording` or `uploading` → `processing`. Also true for a row in `processing`,
+    /// whose finish is retried. With a `fence` only if this server still holds the upload's lease.
     pub(crate) async fn mark_processing(
         &self,
         id: &str,
@@ -535,8 +534,8 @@ impl Database {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Marks a recording and its further parts as being deleted: they count no bytes and are not served. Returns the further
-    /// parts in order; `None` for a partial upload that belongs to a final one.
+    /// Marks a recording and its further parts as being deleted: they count no bytes and are not served. Returns the
+    /// further parts in order; `None` for a partial upload that belongs to a final one.
     pub(crate) async fn mark_deleting(
         &self,
         id: &str,

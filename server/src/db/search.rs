@@ -1,7 +1,7 @@
 //! Text search: SQL `LIKE` patterns whose results are compared exactly.
 //!
-//! The databases fold the case of ASCII only, and an accented letter may be stored as one character or two (NFC, NFD). A
-//! pattern therefore leaves out what is not ASCII, and [`Search::finds`] decides about the rows that it finds.
+//! The databases fold the case of ASCII only, and an accented letter may be stored as one character or two (NFC, NFD).
+//! A pattern therefore omits non-ASCII characters, and [`Search::finds`] decides about the rows that it finds.
 
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -40,8 +40,8 @@ impl Search {
         pattern
     }
 
-    /// Whether the pattern finds more than the term, so that [`Self::finds`] has to decide.
-    pub(super) fn is_wide(&self) -> bool {
+    /// Whether the pattern matches more than the term, so that [`Self::finds`] must check its rows.
+    pub(super) fn is_inexact(&self) -> bool {
         !self.folded.is_ascii()
     }
 
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn case_and_normal_form_do_not_count() {
+    fn search_ignores_case_and_normal_form() {
         for (search, text, found) in [
             ("NAÏVE", "so naïve.webm", true),
             ("naïve", "NAI\u{308}VE", true),
@@ -71,6 +71,6 @@ mod tests {
         }
         assert_eq!(Search::new("50%_!").pattern(), "%50!%!_!!%");
         assert_eq!(Search::new("Aï").pattern(), "%a%%");
-        assert!(Search::new("ï").is_wide() && !Search::new("I").is_wide());
+        assert!(Search::new("ï").is_inexact() && !Search::new("I").is_inexact());
     }
 }

@@ -5,9 +5,10 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::users::lock_user;
-use super::{Action, Actor, AuditEvent, Database, DatabaseError, Page, Position, audit, nonsense};
+use super::{
+    Action, Actor, AuditEvent, Database, DatabaseError, Page, Position, audit, unknown_text,
+};
 
-/// Row of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionRow {
     pub(crate) id: String,
@@ -15,7 +16,7 @@ pub(crate) struct SessionRow {
     /// Application that the session shows.
     pub(crate) app_id: String,
     pub(crate) status: SessionStatus,
-    /// A user has stopped a recording by hand: auto-record starts no other.
+    /// A user has stopped a recording by hand, so auto-record starts no other one.
     pub(crate) auto_declined: bool,
     /// Unix time in ms.
     pub(crate) created_ms: i64,
@@ -40,7 +41,7 @@ fn status_from_text(text: &str) -> Result<SessionStatus, sqlx::Error> {
         "stopped" => SessionStatus::Stopped,
         "expired" => SessionStatus::Expired,
         "failed" => SessionStatus::Failed,
-        _ => return Err(nonsense("sessions.status", text)),
+        _ => return Err(unknown_text("sessions.status", text)),
     })
 }
 
@@ -102,7 +103,7 @@ impl Database {
         let event = event.detail(status_to_text(session.status));
         audit::append(&mut transaction, session.created_ms, &event).await?;
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(true)
     }
 
@@ -151,8 +152,8 @@ impl Database {
         }))
     }
 
-    /// Changes the state of a session that has not ended; `false` if it has ended, is in that state already or does not exist.
-    /// No transition leads back to `creating`.
+    /// Changes the state of a session that has not ended. Returns `false` if the session has ended, is in that state
+    /// already or does not exist. No transition leads back to `creating`.
     pub(crate) async fn change_session(
         &self,
         id: &str,
@@ -184,12 +185,12 @@ impl Database {
         let event = event.detail(status_to_text(status));
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(true)
     }
 
-    /// Stores that a user has stopped a recording by hand, so auto-record starts no other in a running session; `false` if that
-    /// was stored before.
+    /// Stores that a user has stopped a recording by hand, so that auto-record starts no other one in a running
+    /// session. Returns `false` if that was stored before.
     pub(crate) async fn decline_auto_record(
         &self,
         id: &str,
@@ -210,7 +211,7 @@ impl Database {
         let event = event.detail("stopped by hand: no recording starts by itself any more");
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(true)
     }
 
@@ -234,12 +235,12 @@ impl Database {
         let event = event.detail(&session.user_id);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(true)
     }
 
-    /// Open recordings of sessions that have ended, and when those did; `None` if the session is gone. Whatever
-    /// the reason, the server or the time of its end: the rows say it all.
+    /// Returns the open recordings of ended sessions with the end of each session; `None` if the session was deleted.
+    /// The rows alone decide, so the cause, server and time of the end do not matter.
     pub(crate) async fn open_recordings_of_ended_sessions(
         &self,
     ) -> Result<Vec<String>, DatabaseError> {

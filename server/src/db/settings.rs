@@ -4,7 +4,7 @@ use sortie_api::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
 
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit};
 
-/// Setting with the last trusted wall time, in Unix time in ms.
+/// Name of the setting with the last trusted wall time, in Unix time in ms.
 const TRUSTED_TIME: &str = "clock_trusted_ms";
 
 impl Database {
@@ -59,7 +59,8 @@ impl Database {
         Ok(value.and_then(|value| value.parse().ok()))
     }
 
-    /// The same; in a database without that setting, the time of the newest row of the audit log.
+    /// Returns the last trusted wall time; in a database without that setting, the time of the newest row of the audit
+    /// log.
     pub(crate) async fn last_trusted_time(&self) -> Result<Option<i64>, DatabaseError> {
         if let Some(trusted_ms) = self.trusted_time().await? {
             return Ok(Some(trusted_ms));
@@ -125,7 +126,7 @@ impl Database {
             audit::append(&mut transaction, at_ms, &event).await?;
         }
         transaction.commit().await?;
-        self.tell_of_audit();
+        self.notify_audit();
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
-//! Sign-ins. A row is valid while its generation is its user's: what ends all sign-ins of a user increments the generation in
-//! the statement that changes the password or disables the account. A sign-in inserted meanwhile has the generation that
-//! its password was verified with, and is invalid.
+//! Sign-ins. A row is valid while its generation is that of its user: a change that ends all sign-ins of a user
+//! increments the generation in the statement that changes the password or disables the account. A sign-in inserted
+//! meanwhile has the generation with which its password was verified, and is invalid.
 
 use super::users::lock_user;
 use super::{Database, DatabaseError, RefreshTokenRow};
@@ -45,8 +45,8 @@ pub(crate) enum Rotation {
 const FUTURE_LEEWAY_MS: i64 = 5 * 60 * 1000;
 
 impl Database {
-    /// Stores a new sign-in with its first refresh token; `false` if its user is deleted, disabled or of another generation than
-    /// `generation`.
+    /// Stores a new sign-in with its first refresh token; `false` if its user is deleted, disabled or of another
+    /// generation than `generation`.
     pub(crate) async fn insert_sign_in(
         &self,
         row: &SignInRow,
@@ -169,8 +169,8 @@ impl Database {
 
     /// Ends a sign-in; `false` if it does not exist.
     pub(crate) async fn end_sign_in(&self, id: &str) -> Result<bool, DatabaseError> {
-        // Two statements, not one transaction: a refresh locks the token first and would deadlock. The first statement decides; a
-        // token without a sign-in is invalid.
+        // Two statements, not one transaction: a refresh locks the token first and would deadlock. The first statement
+        // decides; a token without a sign-in is invalid.
         let done = sqlx::query("DELETE FROM sign_ins WHERE id = $1")
             .bind(id)
             .execute(&self.pool)
@@ -202,8 +202,8 @@ impl Database {
         self.purge_ended_sign_ins(user_id).await
     }
 
-    /// Replaces a password if its hash is still `verified`, and ends the user's sign-ins except `keep`; `false` if the password has
-    /// changed meanwhile, or the user is deleted or disabled.
+    /// Replaces a password if its hash is still `verified`, and ends the user's sign-ins except `keep`; `false` if the
+    /// password has changed meanwhile, or the user is deleted or disabled.
     pub(crate) async fn replace_password(
         &self,
         user_id: &str,
@@ -267,8 +267,8 @@ impl Database {
         Ok(())
     }
 
-    /// Restarts the lifetimes of sign-ins that were begun or renewed while the clock was ahead: otherwise they would last longer by
-    /// that time.
+    /// Restarts the lifetimes of sign-ins that were begun or renewed while the clock was ahead: otherwise they would
+    /// last longer by that time.
     pub(crate) async fn bound_future_sign_ins(&self, now_ms: i64) -> Result<(), DatabaseError> {
         for statement in [
             "UPDATE sign_ins SET created_ms = $1 WHERE created_ms > $2",
@@ -285,8 +285,8 @@ impl Database {
         Ok(())
     }
 
-    /// Deletes sign-ins that began before `created_ms` or were last used before `last_used_ms`, and refresh tokens that expired
-    /// before `now_ms`.
+    /// Deletes sign-ins that began before `created_ms` or were last used before `last_used_ms`, and refresh tokens that
+    /// expired before `now_ms`.
     pub(crate) async fn purge_expired_sign_ins(
         &self,
         created_ms: i64,

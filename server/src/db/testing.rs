@@ -7,7 +7,8 @@ use sortie_api::{RecordingStatus, Role, UserSource};
 use super::{Database, DatabaseError, OpenLimit, RecordingRow, UploadKind, UserRow};
 use crate::config::DatabaseConfig;
 
-/// Address of an empty database without a schema: PostgreSQL with `SORTIE_TEST_DB=postgres`, else SQLite in this folder.
+/// Address of an empty database without a schema: PostgreSQL with `SORTIE_TEST_DB=postgres`, else SQLite in this
+/// folder.
 pub(super) fn empty(folder: &Path) -> DatabaseConfig {
     #[cfg(feature = "postgres")]
     if crate::test_postgres::wanted() {
@@ -20,12 +21,12 @@ pub(super) fn empty(folder: &Path) -> DatabaseConfig {
     }
 }
 
-/// Migrated database.
+/// Opens a migrated database.
 pub(super) async fn database(folder: &Path) -> Result<Database, DatabaseError> {
     Database::open(&empty(folder)).await
 }
 
-/// A growing recording of the user `ann`.
+/// Inserts a growing recording of the user `ann`.
 pub(crate) fn growing(id: &str) -> RecordingRow {
     RecordingRow {
         id: id.to_owned(),
@@ -58,7 +59,7 @@ pub(crate) fn growing(id: &str) -> RecordingRow {
     }
 }
 
-/// The same limit of open uploads for a user and each session.
+/// Limits of open uploads, equal for a user and each session.
 pub(crate) fn at_most(uploads: u32) -> OpenLimit {
     OpenLimit {
         of_user: uploads,
@@ -67,8 +68,8 @@ pub(crate) fn at_most(uploads: u32) -> OpenLimit {
     }
 }
 
-/// A local user whose name is the id.
-pub(crate) fn person(id: &str) -> UserRow {
+/// Inserts a local user whose name is the id.
+pub(crate) fn local_user(id: &str) -> UserRow {
     UserRow {
         id: id.to_owned(),
         username: id.to_owned(),

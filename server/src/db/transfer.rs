@@ -7,7 +7,7 @@ use super::pool::is_sqlite;
 use super::{Database, DatabaseError};
 use crate::config::DatabaseConfig;
 
-/// Every table with its key, each after the tables that it refers to.
+/// Every table with its key, ordered so that each follows the tables that it refers to.
 const TABLES: [(&str, &str); 12] = [
     ("users", "id"),
     ("locks", "name"),
@@ -22,7 +22,7 @@ const TABLES: [(&str, &str); 12] = [
     ("audit", "seq"),
     ("audit_head", "id"),
 ];
-/// Tables without meaning while no server runs.
+/// Tables that only running servers use.
 #[cfg(test)]
 const LEFT_OUT: [&str; 3] = ["_sqlx_migrations", "leases", "upload_leases"];
 /// Rows that a new database has already.
@@ -79,8 +79,8 @@ pub struct Copied {
     pub unfinished: u64,
 }
 
-/// Copies every row in one transaction. The target must be empty, and no server may use either database. `progress` receives
-/// a table, the rows copied so far and the number of all its rows.
+/// Copies every row in one transaction. The target must be empty, and no server may use either database. `progress`
+/// receives a table, the rows copied so far and the number of all its rows.
 pub async fn copy_database(
     from: &DatabaseConfig,
     to: &DatabaseConfig,
@@ -165,7 +165,7 @@ pub async fn copy_database(
 }
 
 impl Database {
-    /// PostgreSQL plans by statistics, which it would gather only some minutes later.
+    /// PostgreSQL plans by statistics, which it would otherwise gather only some minutes later.
     async fn analyse(&self) -> Result<(), DatabaseError> {
         let mut connection = self.pool.acquire().await?;
         if !is_sqlite(&connection) {
@@ -175,7 +175,7 @@ impl Database {
     }
 }
 
-/// Value of one of the two types of the tables' columns.
+/// Value of a column; the tables use two types.
 enum Value {
     Text(Option<String>),
     Number(Option<i64>),
@@ -183,7 +183,7 @@ enum Value {
 
 impl Value {
     fn of(row: &AnyRow, column: &str) -> Result<Self, sqlx::Error> {
-        // By the column's type: NULL has none.
+        // By the column's type: NULL has no type.
         Ok(match row.try_column(column)?.type_info().kind() {
             AnyTypeInfoKind::Text => Self::Text(row.try_get(column)?),
             _ => Self::Number(row.try_get(column)?),
@@ -255,7 +255,7 @@ async fn insert(
         columns.join(", "),
         lines.join(", ")
     );
-    // The text differs where a value is missing, so the statement is not worth caching.
+    // The text differs where a value is missing, so caching the statement is not worthwhile.
     sqlx::query_with(AssertSqlSafe(statement), arguments)
         .persistent(false)
         .execute(connection)
@@ -269,7 +269,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn no_table_is_forgotten() {
+    async fn every_table_is_copied() {
         let folder = tempfile::tempdir().unwrap();
         let database = database(folder.path()).await.unwrap();
         let mut connection = database.pool.acquire().await.unwrap();

@@ -20,8 +20,8 @@ pub(crate) struct Growth {
 }
 
 impl Database {
-    /// Stores progress. Recordings that are complete or being deleted are left alone, and progress never decreases: acknowledged
-    /// bytes do not disappear.
+    /// Stores progress. Recordings that are complete or being deleted are left alone, and progress never decreases:
+    /// acknowledged bytes do not disappear.
     pub(crate) async fn note_growth(&self, grown: &[Growth]) -> Result<(), DatabaseError> {
         for some in grown.chunks(AT_ONCE) {
             let rows: Vec<_> = (0..some.len())
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(size("one").await?, (10, 20, webm.clone()));
         assert_eq!(size("other").await?, (10, 20, webm.clone()));
         assert_eq!(size("deleted").await?, (0, 0, String::new()));
-        // Late progress of another server.
+        // Outdated progress from another server.
         database
             .note_growth(&[growth("one", 9), growth("other", 11)])
             .await?;
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_than_one_statement_takes() -> Result<(), DatabaseError> {
+    async fn progress_of_several_statements_is_stored() -> Result<(), DatabaseError> {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(folder.path()).await?;
         database

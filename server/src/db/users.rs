@@ -5,14 +5,15 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::search::Search;
-use super::{Database, DatabaseError, Page, Position, nonsense, words_from_text, words_to_text};
+use super::{
+    Database, DatabaseError, Page, Position, unknown_text, words_from_text, words_to_text,
+};
 
 const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms, generation";
 
-/// Rows compared at once when a pattern finds more than the search means.
+/// Rows compared per query when a pattern matches more than the search term.
 const WIDE_PAGE: u32 = 500;
 
-/// Row of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UserRow {
     pub(crate) id: String,
@@ -82,7 +83,7 @@ fn source_from_text(text: &str) -> Result<UserSource, sqlx::Error> {
         "oidc" => Ok(UserSource::Oidc),
         "jwt" => Ok(UserSource::Jwt),
         "proxy" => Ok(UserSource::Proxy),
-        _ => Err(nonsense("source", text)),
+        _ => Err(unknown_text("source", text)),
     }
 }
 
@@ -184,8 +185,8 @@ impl Database {
             .await?)
     }
 
-    /// Returns a page of users by name. With a `search`, those whose user name, display name or email address contains it,
-    /// ignoring case.
+    /// Returns a page of users by name. With a `search`, those whose user name, display name or email address contains
+    /// it, ignoring case.
     pub(crate) async fn users(
         &self,
         after: Option<&Position>,
@@ -195,9 +196,12 @@ impl Database {
         let after = after.map_or("", |after| &after.id);
         let search = search.map(Search::new);
         let wanted = limit.saturating_add(1);
-        let rows = match search.as_ref().filter(|search| search.is_wide()) {
+        let rows = match search.as_ref().filter(|search| search.is_inexact()) {
             None => self.found_users(after, search.as_ref(), wanted).await?,
-            Some(wide) => self.widely_found_users(after, wide, wanted).await?,
+            Some(inexact) => {
+                self.users_of_inexact_pattern(after, inexact, wanted)
+                    .await?
+            }
         };
         Ok(Page::new(rows, limit, |row| Position {
             value: 0,
@@ -205,8 +209,8 @@ impl Database {
         }))
     }
 
-    /// Returns at most `limit` users of a wide pattern, each compared in full.
-    async fn widely_found_users(
+    /// Returns at most `limit` users of a broad pattern, each compared in full.
+    async fn users_of_inexact_pattern(
         &self,
         after: &str,
         search: &Search,
@@ -303,9 +307,9 @@ impl Database {
         Ok(())
     }
 
-    /// Changes a user and, with a new password or when disabled, ends their sign-ins. Returns `false` if the user does not exist,
-    /// or if no enabled local administrator would remain (then nothing is changed; [`Database::user`] tells which). Users of
-    /// other sources do not count, because their source may be unavailable.
+    /// Changes a user and, with a new password or when disabled, ends their sign-ins. Returns `false` if the user does
+    /// not exist, or if no enabled local administrator would remain (then nothing is changed; [`Database::user`] tells
+    /// which). Users of other sources do not count, because their source may be unavailable.
     pub(crate) async fn update_user(
         &self,
         id: &str,
@@ -380,9 +384,9 @@ impl Database {
         Ok(one.is_some())
     }
 
-    /// Begins a transaction that excludes others of its kind. Of two administrators who demote each other, the second sees the
-    /// first change: a condition alone would not, as each statement sees the rows from its beginning (PostgreSQL, read
-    /// committed).
+    /// Begins a transaction that excludes others of its kind. Of two administrators who demote each other, the second
+    /// sees the first change: a condition alone would not, as each statement sees the rows from its beginning
+    /// (PostgreSQL, read committed).
     async fn one_demotion_at_a_time(
         &self,
     ) -> Result<sqlx::Transaction<'static, sqlx::Any>, DatabaseError> {

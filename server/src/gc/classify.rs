@@ -10,11 +10,10 @@ use crate::storage::{ObjectKind, Stored};
 /// Verdict about an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It belongs to a recording.
     Keep,
-    /// Its name is not one of the server's.
+    /// The object's name is not one of the server's.
     Foreign,
-    /// It belongs to no recording, but is so young that its row may follow.
+    /// The object belongs to no recording, but is so young that its row may follow.
     Young,
     Remove {
         kind: SweepKind,
@@ -45,7 +44,7 @@ pub(super) fn judge(
         (ObjectKind::Growing(_), None) => {
             orphan(SweepKind::Growing, stored.size_bytes <= HEAD_ROOM)
         }
-        // A crash prevented the removal of its growing object. Remains of a failed recording are kept.
+        // A crash prevented the removal of its growing object. The growing object of a failed recording is kept.
         (ObjectKind::Growing(_), Some(row)) if row.status == RecordingStatus::Ready => {
             Verdict::Remove {
                 kind: SweepKind::Growing,
@@ -73,7 +72,7 @@ mod tests {
 
     const MINUTE_MS: i64 = 60_000;
 
-    /// Classifies an object at the age limit, a byte short of it, and without an age.
+    /// Classifies an object at the age limit, just below it, and without an age.
     #[track_caller]
     fn check(
         kind: ObjectKind,
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_complete_recording_the_object_stays_and_what_it_grew_in_goes() {
+    fn complete_recording_keeps_only_its_finished_object() {
         let id = || "id".to_owned();
         for status in [RecordingStatus::Ready, RecordingStatus::Failed] {
             check(ObjectKind::Finished(id()), 10, Some(status), Verdict::Keep);

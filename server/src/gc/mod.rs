@@ -1,8 +1,8 @@
 //! Garbage collection: removes stored objects that belong to no recording, and marks recordings without an object as
 //! `failed`.
 //!
-//! Memory is constant: the storage is read as a stream and rows in pages. Servers may be running: an object is created before
-//! its row, so young objects are left alone, and the row is looked up again right before a removal.
+//! Memory is constant: the storage is read as a stream and rows in pages. Servers may be running: an object is created
+//! before its row, so young objects are kept, and the row is looked up again right before a removal.
 
 mod classify;
 mod report;
@@ -14,10 +14,10 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt};
 use sortie_api::RecordingStatus;
 
+use crate::backends::{OpenError, open_database, open_storage};
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseConfig};
 use crate::db::{Database, DatabaseError, RecordingRow, SWEEP};
-use crate::open::{OpenError, open_database, open_storage};
 use crate::storage::{ObjectKind, Storage, StorageError, Stored};
 use crate::uploads::{UploadError, Uploads};
 use classify::{Verdict, judge};
@@ -36,7 +36,7 @@ pub enum SweepError {
     #[error(transparent)]
     /// Database or storage could not be opened.
     Open(#[from] OpenError),
-    /// There is no database: with a new one everything would be an orphan.
+    /// There is no database: with a new one, every object would be an orphan.
     #[error(
         "SORTIE_DB: there is no database {path}; is this the folder and the variable the server runs with?"
     )]
@@ -87,10 +87,10 @@ impl From<UploadError> for SweepError {
 pub struct SweepOptions {
     /// Report what would be done, and change nothing.
     pub dry_run: bool,
-    /// Objects changed later than this long ago are left alone. At least a minute, as a recording that begins has an object
+    /// Objects changed more recently than this are kept. At least a minute, because a new recording has an object
     /// before its row.
     pub min_age: Duration,
-    /// Continue when one side is empty, as with a wrong database or an unmounted disk.
+    /// Continue when the database or the storage is empty, as with a wrong database or an unmounted disk.
     pub force: bool,
 }
 
@@ -143,9 +143,8 @@ impl Sweep {
 
     /// Sweeps, and reports each finding as it is handled.
     ///
-    /// # Errors
-    /// When database or storage fail as a whole, or one of them is empty. Objects that cannot be removed are in the report
-    /// instead.
+    /// # Errors When database or storage fail as a whole, or one of them is empty. Objects that cannot be removed are
+    /// in the report instead.
     pub async fn run(
         &self,
         options: SweepOptions,
@@ -160,23 +159,24 @@ impl Sweep {
             tell,
         };
         if !options.force && !self.database.has_recordings().await? {
-            run.look_for_objects().await?;
+            run.require_no_objects().await?;
         }
         run.sweep_storage().await?;
         if !options.force && run.report.recordings_seen == 0 {
-            run.look_for_rows().await?;
+            run.require_no_rows().await?;
         }
         run.sweep_rows().await?;
         Ok(run.report)
     }
 
-    /// Daily automatic sweep: removes only what certainly holds no data. Of several servers the first one does it.
+    /// Daily automatic sweep: removes only objects that certainly hold no data. Of several servers, the first one does
+    /// it.
     pub(crate) async fn daily(&self) {
         match self.database.take_lease(SWEEP, DAILY_LEASE).await {
             Ok(Some(_)) => {}
             Ok(None) => return,
             Err(error) => {
-                tracing::warn!("the daily sweep is left out: {error}");
+                tracing::warn!("the daily sweep is skipped: {error}");
                 return;
             }
         }
@@ -209,15 +209,15 @@ struct Run<'s, 't> {
     sweep: &'s Sweep,
     dry_run: bool,
     min_age: Duration,
-    /// Of objects without a row, only those that certainly hold no data.
+    /// Of objects without a row, removes only those that certainly hold no data.
     worthless_only: bool,
     report: SweepReport,
     tell: &'t mut (dyn FnMut(&SweepFinding) + Send + Sync),
 }
 
 impl Run<'_, '_> {
-    /// Without any row, one object is one too many.
-    async fn look_for_objects(&self) -> Result<(), SweepError> {
+    /// Fails if the storage has an object although there are no rows.
+    async fn require_no_objects(&self) -> Result<(), SweepError> {
         let mut listed = self.sweep.storage.list();
         while let Some(stored) = listed.try_next().await? {
             if matches!(
@@ -230,8 +230,8 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    /// Without any object, one row is one too many.
-    async fn look_for_rows(&self) -> Result<(), SweepError> {
+    /// Fails if the database has a row although there are no objects.
+    async fn require_no_rows(&self) -> Result<(), SweepError> {
         let back_end = self.sweep.storage.name();
         let rows = self
             .sweep
@@ -318,7 +318,7 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Removes an orphan, if it still is one.
+    /// Removes an object if it is still an orphan.
     async fn remove(&self, stored: &Stored) -> Result<SweepOutcome, SweepError> {
         if self.dry_run {
             return Ok(SweepOutcome::WouldChange);
@@ -367,7 +367,7 @@ impl Run<'_, '_> {
 
     /// Marks a recording as failed, if it is still ready and its object still missing.
     async fn fail(&self, row: &RecordingRow) -> Result<SweepOutcome, SweepError> {
-        // It may have been deleted since its page was read.
+        // The recording may have been deleted since its page was read.
         let now = self.sweep.database.recording(&row.id).await?;
         let ready = now.is_some_and(|now| {
             now.status == RecordingStatus::Ready

@@ -25,7 +25,7 @@ impl SweepKind {
         Self::Row,
     ];
 
-    /// Text for reports.
+    /// Returns the name for reports.
     pub fn words(self) -> &'static str {
         match self {
             Self::Object => "finished files without a recording",
@@ -37,12 +37,12 @@ impl SweepKind {
     }
 }
 
-/// Number and size.
+/// Number and total size of orphans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepTally {
-    /// Number of orphans.
+    /// Number of orphans of a kind.
     pub count: u64,
-    /// Bytes. Stores do not report the size of multipart uploads.
+    /// Total size in bytes. Stores do not report the size of multipart uploads.
     pub size_bytes: u64,
 }
 
@@ -60,7 +60,7 @@ pub enum SweepOutcome {
     Changed,
     /// Would have been removed without the dry run.
     WouldChange,
-    /// No longer an orphan when its turn came.
+    /// No longer an orphan when the sweep reached it.
     Spared,
     /// Could not be removed, with the reason.
     Failed(String),
@@ -69,13 +69,13 @@ pub enum SweepOutcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 /// An orphan and its outcome.
 pub struct SweepFinding {
-    /// Kind of the orphan.
+    /// Kind of the orphan found.
     pub kind: SweepKind,
     /// Path in the storage; the id for a row.
     pub name: String,
     /// Bytes, if the storage reports them.
     pub size_bytes: u64,
-    /// Outcome.
+    /// Action taken on the orphan.
     pub outcome: SweepOutcome,
 }
 
@@ -83,11 +83,11 @@ pub struct SweepFinding {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepReport {
     tallies: [SweepTally; SweepKind::ALL.len()],
-    /// Could not be removed.
+    /// Orphans that could not be removed.
     pub failed: u64,
-    /// Without a row, but young enough for one to follow.
+    /// Objects without a row, but so young that one may follow.
     pub young: SweepTally,
-    /// Objects with other names, left alone.
+    /// Objects with other names, which are kept.
     pub foreign: SweepTally,
     /// Objects of recordings, growing or finished.
     pub(super) recordings_seen: u64,

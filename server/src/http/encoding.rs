@@ -30,7 +30,7 @@ struct Weights {
     any: Option<u16>,
 }
 
-/// The available encoding with the highest weight; equal weights prefer the smaller body.
+/// Returns the available encoding with the highest weight; equal weights prefer the smaller body.
 ///
 /// Falls back to `identity` when the client accepts nothing: a file is more useful than a 406.
 pub(crate) fn choose<'a>(
@@ -57,7 +57,7 @@ pub(crate) fn choose<'a>(
         0
     };
     let gzip = if has_gzip { weight(weights.gzip) } else { 0 };
-    // Unnamed, identity is acceptable but never preferred.
+    // Unless listed, identity is acceptable but never preferred.
     let identity = weights.identity.unwrap_or(0);
     if brotli > 0 && brotli >= gzip && brotli >= identity {
         Encoding::Brotli

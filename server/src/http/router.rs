@@ -18,10 +18,10 @@ use super::layers::security_headers::{self, SecurityPolicy};
 use super::routes::Routes;
 use super::{ApiError, HttpState, error, layers, openapi, resources};
 
-/// Bytes of a JSON body.
+/// Limit of the bytes of a JSON body.
 const JSON_MAX: usize = 64 * 1024;
 
-/// Routes of a server. Recording and the appliance are absent if turned off.
+/// Routes of a server. Those of recording and of the appliance are omitted if turned off.
 fn routes(recording: bool, appliance: bool) -> Routes {
     let mut routes = resources::health::routes()
         .merge(resources::metrics::routes())

@@ -1,9 +1,9 @@
 //! The table of routes: who may use each one, and its description in the OpenAPI document.
 //!
-//! [`routes!`] is the only way to register a handler. It looks its row up in [`TABLE`] at compile time, so a route
-//! without a row does not compile; a row without a registered route fails a unit test. A row has the access rule and
-//! the description, both required. `docs/access.md` and `/api/openapi.json` are generated from the table, and
-//! `tests/access.rs` asks every route as every kind of caller.
+//! [`routes!`] is the only way to register a handler. It looks up the handler's row in [`TABLE`] at compile time, so a
+//! route without a row does not compile; a row without a registered route fails a unit test. A row requires the access
+//! rule and the description. `docs/access.md` and `/api/openapi.json` are generated from the table, and
+//! `tests/access.rs` requests every route as every kind of caller.
 
 mod registry;
 mod row;
@@ -299,7 +299,7 @@ const fn same(one: &str, other: &str) -> bool {
     true
 }
 
-/// All rows, whether or not this server has registered their routes.
+/// Returns all rows, whether or not this server has registered their routes.
 #[cfg(test)]
 pub(in crate::http) fn rows() -> impl Iterator<Item = &'static Row> {
     TABLE.iter()

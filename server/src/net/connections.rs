@@ -35,9 +35,10 @@ use crate::config::{Config, SignInConfig};
 use crate::descriptors;
 use crate::net::registry::{Connection, Registry};
 
-/// Bytes of a request's head.
+/// Limit of the bytes of a request's head.
 const HEAD_MAX: usize = 16 * 1024;
-/// Bytes of a request's head if tokens of an embedding platform are accepted: 64 KiB, and the other headers.
+/// Limit of the bytes of a request's head if tokens of an embedding platform are accepted: 64 KiB, and the other
+/// headers.
 const HEAD_MAX_WITH_TOKENS: usize = 80 * 1024;
 /// Read buffer of each connection; a head must fit. With many senders, hyper's default of 400 KiB would be most of the
 /// server's memory.
@@ -65,17 +66,17 @@ const REFUSAL: &str = r#"{"type":"about:blank","title":"Too Many Requests","stat
 /// Limits of number, size and time.
 #[derive(Clone)]
 pub(crate) struct Limits {
-    /// Open connections; more wait in the listen queue.
+    /// Maximum number of open connections; more wait in the listen queue.
     max: usize,
-    /// Open connections of one address other than a trusted proxy.
+    /// Maximum number of connections of one address other than a trusted proxy.
     per_address: usize,
-    /// Has the trusted proxies.
+    /// Contains the trusted proxies.
     sign_in: SignInConfig,
-    /// Time for a request's head, and between two requests.
+    /// Time limit for a request's head, and between two requests.
     head: Duration,
-    /// Bytes of a head.
+    /// Limit of the bytes of a head.
     head_bytes: usize,
-    /// Time until the next bytes of a body.
+    /// Time limit until the next bytes of a body.
     body: Duration,
 }
 
@@ -94,7 +95,7 @@ impl Limits {
         let max = config.max_connections.min(half);
         Self {
             max,
-            // However low the limit, one address must not use all.
+            // However low the limit, one address must not use all connections.
             per_address: config.max_connections_per_address.min((max / 2).max(1)),
             sign_in: config.sign_in.clone(),
             head: config.head_time,
@@ -130,7 +131,7 @@ pub(crate) async fn serve(
     let permits = Arc::new(Semaphore::new(limits.max));
     let open = TaskTracker::new();
     let registry = Arc::new(Registry::default());
-    // Several, so that the next connections need not wait.
+    // Several at a time, so that the next connections need not wait.
     let batch = (limits.max / BATCH_SHARE).max(1);
     // Dropping this future cuts the open connections.
     let cut = CancellationToken::new();
@@ -168,8 +169,8 @@ pub(crate) async fn serve(
                     drop(permit);
                 });
             }
-            // Caused by the peer.
-            Some(Err(error)) if is_of_peer(&error) => {}
+            // Errors caused by the peer.
+            Some(Err(error)) if is_peer_error(&error) => {}
             Some(Err(error)) => {
                 tracing::error!("cannot accept connections: {error}");
                 if !registry.close_idle(None, batch) {
@@ -213,7 +214,7 @@ fn refuse(stream: TcpStream) {
     }
 }
 
-fn is_of_peer(error: &io::Error) -> bool {
+fn is_peer_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionRefused
@@ -283,7 +284,7 @@ async fn answer(
             connection.as_mut().graceful_shutdown();
             match tokio::time::timeout(CLOSE_TIMEOUT, connection.as_mut()).await {
                 Ok(ended) => ended,
-                // A request has arrived meanwhile.
+                // A request has arrived in the meantime.
                 Err(_) if entry.is_busy() => connection.await,
                 Err(_) => Ok(()),
             }

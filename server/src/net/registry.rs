@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     connections: Mutex<HashMap<u64, Arc<State>>>,
-    /// Orders connections, and the times at which they became idle.
+    /// Orders connections and the times at which they became idle.
     sequence: Arc<AtomicU64>,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct State {
     address: IpAddr,
     /// Requests whose answer is not completely sent.
     requests: AtomicUsize,
-    /// Sequence number of the last change to no request.
+    /// Sequence number of the last change to idle.
     idle_since: AtomicU64,
     chosen: CancellationToken,
     sequence: Arc<AtomicU64>,

@@ -1,8 +1,8 @@
 //! Guard that decides whether the wall clock is trusted for deletions. Pure: readings are arguments.
 //!
-//! A wrong clock makes every recording look old. Therefore the wall clock is compared with the monotonic clock while the server
-//! runs, and with the last trusted wall time at the start. On a disagreement nothing is deleted automatically until the
-//! clocks agree again or an administrator confirms the time.
+//! A wrong clock makes every recording look old. Therefore the wall clock is compared with the monotonic clock while
+//! the server runs, and with the last trusted wall time at the start. On a disagreement nothing is deleted
+//! automatically until the clocks agree again or an administrator confirms the time.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::clock::{EARLIEST_MS, TOLERANCE_MS};
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
 const DAY_MS: i64 = 24 * HOUR_MS;
-/// Largest jump ahead that is accepted after the same time has passed: a paused virtual machine looks like this.
+/// Largest jump ahead that is accepted once the same time has passed: a paused virtual machine causes such a jump.
 const BELIEVED_MAX_MS: i64 = 6 * HOUR_MS;
 
 /// Reading of both clocks.
@@ -25,16 +25,16 @@ pub(crate) struct Reading {
 /// Disagreement of the clocks that stops deletions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doubt {
-    /// The wall clock is ahead by that many ms.
+    /// The wall clock is ahead by this many ms.
     Ahead(i64),
-    /// The wall clock is behind by that many ms.
+    /// The wall clock is behind by this many ms.
     Behind(i64),
 }
 
 /// Comparison of the wall clock with the monotonic clock.
 #[derive(Clone, Debug)]
 pub(crate) struct ClockGuard {
-    /// Last trusted reading; `None`: never one.
+    /// Last trusted reading; `None` if no reading was trusted yet.
     trusted: Option<Reading>,
     /// No reading of this process was trusted yet: the server may have been down until now.
     starting: bool,
@@ -44,8 +44,8 @@ pub(crate) struct ClockGuard {
     doubt: Option<(Doubt, Duration)>,
 }
 
-/// Longest absence accepted at a start, for a retention of that many days. At most a third of the retention may be lost to a
-/// clock that is wrong from the start.
+/// Longest absence accepted at a start, for a retention of that many days. At most a third of the retention may be lost
+/// to a clock that is wrong from the start.
 pub(crate) fn believed_absence_ms(retention_days: u32) -> i64 {
     match retention_days {
         0 => 7 * DAY_MS,
@@ -54,8 +54,8 @@ pub(crate) fn believed_absence_ms(retention_days: u32) -> i64 {
 }
 
 impl ClockGuard {
-    /// Begins at a start of the server. `last_trusted_ms` is the last wall time that a former run trusted; `now` is the monotonic
-    /// reading.
+    /// Creates the guard at a start of the server. `last_trusted_ms` is the last wall time that the previous run
+    /// trusted; `now` is the monotonic reading.
     pub(crate) fn new(last_trusted_ms: Option<i64>, absence_ms: i64, now: Duration) -> Self {
         Self {
             trusted: last_trusted_ms.map(|wall_ms| Reading {
@@ -68,7 +68,7 @@ impl ClockGuard {
         }
     }
 
-    /// Takes a reading; returns the doubt about it.
+    /// Records a reading; returns the doubt about it.
     pub(crate) fn observe(&mut self, now: Reading) -> Option<Doubt> {
         let Some(doubt) = self.doubt_about(now) else {
             self.trust(now);
@@ -117,7 +117,7 @@ impl ClockGuard {
         if ahead_ms > allowed_ms {
             return Some(Doubt::Ahead(ahead_ms));
         }
-        // A clock that was set back has caught up once it shows more than ever before.
+        // A clock that was set back has caught up once it is ahead of every earlier reading.
         if ahead_ms < -TOLERANCE_MS && now.wall_ms < trusted.wall_ms {
             return Some(Doubt::Behind(trusted.wall_ms.saturating_sub(now.wall_ms)));
         }
@@ -126,7 +126,7 @@ impl ClockGuard {
 }
 
 impl Doubt {
-    /// Whether this is the same jump, apart from drift.
+    /// Whether this is the jump already known, apart from drift.
     fn is_near(self, other: Self) -> bool {
         match (self, other) {
             (Self::Ahead(a), Self::Ahead(b)) => a.abs_diff(b) <= TOLERANCE_MS.unsigned_abs(),
@@ -149,7 +149,7 @@ mod tests {
     const NOW_MS: i64 = 1_795_253_400_000;
     const WEEK_MS: i64 = 7 * DAY_MS;
 
-    /// Both clocks, moved by a test.
+    /// Both clocks, set by a test.
     #[derive(Clone, Copy)]
     struct Clocks(Reading);
 
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn jump_ahead_is_doubted_until_taken_back() {
+    fn jump_ahead_is_doubted_until_reverted() {
         let (mut guard, mut clocks) = running();
         clocks.jump(400 * DAY_MS);
         assert_eq!(guard.observe(clocks.0), Some(Doubt::Ahead(400 * DAY_MS)));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn jump_of_an_hour_ahead_is_believed_after_an_hour() {
+    fn jump_of_an_hour_ahead_is_trusted_after_an_hour() {
         let (mut guard, mut clocks) = running();
         clocks.jump(HOUR_MS);
         assert_eq!(guard.observe(clocks.0), Some(Doubt::Ahead(HOUR_MS)));
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(guard.observe(clocks.0), None);
         clocks.jump(HOUR_MS);
         guard.observe(clocks.0);
-        // Another jump begins anew.
+        // A second jump starts the wait again.
         clocks.pass(HOUR_MS - 1);
         clocks.jump(HOUR_MS);
         guard.observe(clocks.0);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn start_believes_a_short_absence_only() {
+    fn start_trusts_only_a_short_absence() {
         for (absent_ms, doubted) in [
             (0, false),
             (WEEK_MS, false),
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn machine_without_battery_is_believed_once_its_clock_is_set() {
+    fn machine_without_rtc_battery_is_trusted_once_its_clock_is_set() {
         let mut clocks = Clocks::new();
         let mut guard = ClockGuard::new(Some(NOW_MS), WEEK_MS, clocks.0.monotonic);
         clocks.jump(-NOW_MS);
@@ -259,7 +259,7 @@ mod tests {
         assert!(guard.observe(clocks.0).is_some());
         clocks.jump(NOW_MS + DAY_MS);
         assert_eq!(guard.observe(clocks.0), None);
-        // At the first start there is nothing to compare with.
+        // The first start has no earlier time to compare with.
         let mut clocks = Clocks::new();
         let mut guard = ClockGuard::new(None, WEEK_MS, clocks.0.monotonic);
         clocks.jump(-NOW_MS);
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn believed_absence_is_a_third_of_the_retention_within_bounds() {
+    fn trusted_absence_is_a_third_of_the_retention_within_bounds() {
         for (days, hours) in [(0, 168), (1, 8), (2, 16), (9, 72), (30, 168), (36_500, 168)] {
             assert_eq!(believed_absence_ms(days), hours * HOUR_MS, "{days}");
         }
@@ -290,9 +290,10 @@ mod tests {
     }
 
     proptest! {
-        /// A trusted clock is ahead of real time by no more than its small steps, the accepted jumps and its backward jumps.
+        /// A trusted clock is ahead of real time by no more than its small steps, the accepted jumps and its backward
+        /// jumps.
         #[test]
-        fn trusted_clock_is_never_far_ahead(steps in prop::collection::vec(step(), 1..80)) {
+        fn trusted_clock_is_never_far_ahead_of_real_time(steps in prop::collection::vec(step(), 1..80)) {
             let (mut guard, mut clocks) = running();
             let mut real_ms = NOW_MS;
             let mut allowed_ms = 0;
@@ -315,7 +316,7 @@ mod tests {
 
         /// No reading panics.
         #[test]
-        fn any_reading_is_judged(readings in prop::collection::vec((any::<i64>(), any::<u64>()), 1..20), last in any::<Option<i64>>()) {
+        fn extreme_readings_do_not_panic(readings in prop::collection::vec((any::<i64>(), any::<u64>()), 1..20), last in any::<Option<i64>>()) {
             let mut guard = ClockGuard::new(last, WEEK_MS, Duration::ZERO);
             for (wall_ms, millis) in readings {
                 let monotonic = Duration::from_millis(millis);

@@ -22,7 +22,7 @@ pub(crate) struct ClockWatch {
 struct State {
     guard: ClockGuard,
     doubt: Option<Doubt>,
-    /// Whether the log and the audit log contain the doubt.
+    /// Whether the doubt was written to the log and the audit log.
     told: bool,
     /// Monotonic reading at which the trusted time was stored.
     written: Option<Duration>,
@@ -31,7 +31,7 @@ struct State {
 }
 
 impl ClockWatch {
-    /// Begins with the state of a former run.
+    /// Creates the watch with the state of the previous run.
     pub(crate) async fn open(
         database: Database,
         clock: Arc<dyn Clock>,
@@ -53,7 +53,7 @@ impl ClockWatch {
         };
         match (watch.doubt(), last_ms) {
             (None, _) => watch.write().await?,
-            // From here on the audit log has rows of a clock in doubt.
+            // From here on, the audit log contains rows with times in doubt.
             (Some(_), Some(last_ms)) => watch.database.set_trusted_time(last_ms).await?,
             (Some(_), None) => {}
         }
@@ -83,13 +83,13 @@ impl ClockWatch {
     /// Reads the clocks and reports the beginning and the end of a doubt; call it every few seconds.
     pub(crate) async fn tick(&self) {
         if let Err(error) = self.try_tick().await {
-            tracing::warn!("the state of the clock cannot be written down: {error}");
+            tracing::warn!("the state of the clock cannot be stored: {error}");
         }
     }
 
     async fn try_tick(&self) -> Result<(), DatabaseError> {
         if self.doubt().is_some() {
-            self.look_at_others().await?;
+            self.compare_with_replicas().await?;
         }
         let doubt = self.doubt();
         let was_told = self.state().told;
@@ -140,7 +140,7 @@ impl ClockWatch {
     }
 
     /// Another server on the same database may trust the time that this one doubts, after a confirmation there.
-    async fn look_at_others(&self) -> Result<(), DatabaseError> {
+    async fn compare_with_replicas(&self) -> Result<(), DatabaseError> {
         let trusted_ms = self.database.trusted_time().await?;
         let mut state = self.state();
         if trusted_ms == state.read_ms {
@@ -161,7 +161,7 @@ impl ClockWatch {
         }
         self.state().written = None;
         if let Err(error) = self.write().await {
-            tracing::warn!("the state of the clock cannot be written down: {error}");
+            tracing::warn!("the state of the clock cannot be stored: {error}");
         }
     }
 
@@ -187,7 +187,7 @@ impl ClockWatch {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        // The state is valid at any moment, so a poisoned lock is harmless.
+        // The state is always valid, so a poisoned lock is harmless.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

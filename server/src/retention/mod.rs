@@ -1,7 +1,7 @@
 //! Retention: deletes recordings older than the configured days, and the oldest when the disk is too full.
 //!
-//! [`Planner`] is the pure decision: rows, time and disk usage in, verdicts out. Preview and run (and so the button Clean Up
-//! Storage) use the same planner.
+//! [`Planner`] is the pure decision: it maps rows, time and disk usage to verdicts. Preview and run (and so the button
+//! Clean Up Storage) use the same planner.
 
 mod clock_guard;
 mod clock_watch;

@@ -9,8 +9,8 @@ use crate::storage::Disk;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Disk thresholds: above the high mark recordings are deleted until the low mark is reached, the oldest of the user with the
-/// most bytes first.
+/// Disk thresholds: above the high mark recordings are deleted until the low mark is reached, the oldest of the user
+/// with the most bytes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Marks {
     /// Percent, 1 to 99, above `low`.
@@ -19,7 +19,6 @@ pub(crate) struct Marks {
     pub(crate) low: u8,
 }
 
-/// Rules of retention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rules {
     /// Largest age in days; 0: no limit.
@@ -31,14 +30,14 @@ pub(crate) struct Rules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Delete(DeletionReason),
-    /// Keep it; a younger one may have to be deleted.
+    /// Keep the row; a younger one may have to be deleted.
     Keep,
-    /// Keep it and all younger ones.
+    /// Keep the row and all younger ones.
     Done,
 }
 
-/// Decides row by row: first all rows, oldest first, by [`Planner::by_age`], then the rows of the largest user of [`Owners`],
-/// oldest first, by [`Planner::by_room`].
+/// Decides row by row: first all rows, oldest first, by [`Planner::by_age`], then the rows of the largest user of
+/// [`Owners`], oldest first, by [`Planner::by_usage`].
 #[derive(Clone, Debug)]
 pub(crate) struct Planner {
     /// Rows created before this Unix time in ms are too old.
@@ -71,17 +70,17 @@ impl Planner {
         self.needed_bytes == 0 && self.keep_from_ms == i64::MIN
     }
 
-    /// Whether a row created then is too young to be deleted for its age.
+    /// Whether a row of this creation time is too young to be deleted for its age.
     pub(crate) fn keep_from_ms(&self) -> i64 {
         self.keep_from_ms
     }
 
-    /// Decides whether the next row is deleted for its age, which frees space too.
+    /// Decides whether the next row is deleted for its age, which also frees space.
     pub(crate) fn by_age(&mut self, row: &Candidate) -> Verdict {
         if row.created_ms >= self.keep_from_ms {
             return Verdict::Done;
         }
-        if !row.may_go() {
+        if !row.is_deletable() {
             return Verdict::Keep;
         }
         self.needed_bytes = self.needed_bytes.saturating_sub(row.size_bytes);
@@ -89,31 +88,31 @@ impl Planner {
     }
 
     /// Decides whether the next row of the largest user is deleted to free space.
-    pub(crate) fn by_room(&mut self, row: &Candidate) -> Verdict {
+    pub(crate) fn by_usage(&mut self, row: &Candidate) -> Verdict {
         if self.needed_bytes == 0 {
             return Verdict::Done;
         }
         // An empty recording frees no space.
-        if !row.may_go() || row.size_bytes == 0 {
+        if !row.is_deletable() || row.size_bytes == 0 {
             return Verdict::Keep;
         }
         self.needed_bytes = self.needed_bytes.saturating_sub(row.size_bytes);
         Verdict::Delete(DeletionReason::DiskFull)
     }
 
-    /// Takes a deletion back that failed: its bytes are to be freed again.
-    pub(crate) fn take_back(&mut self, wanted_room: u64) {
-        self.needed_bytes = self.needed_bytes.max(wanted_room);
+    /// Reverts a failed deletion: its bytes must still be freed.
+    pub(crate) fn take_back(&mut self, needed_bytes: u64) {
+        self.needed_bytes = self.needed_bytes.max(needed_bytes);
     }
 
     /// Returns the bytes still to be freed.
-    pub(crate) fn wants_room(&self) -> u64 {
+    pub(crate) fn needed_bytes(&self) -> u64 {
         self.needed_bytes
     }
 }
 
-/// Users by the bytes of all their recordings, protected and growing ones included: no user can make the threshold delete
-/// recordings of users who have less.
+/// Users by the bytes of all their recordings, protected and growing ones included: the threshold never deletes
+/// recordings of users who have less than the largest user.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Owners {
     by_bytes: BTreeSet<(u64, String)>,
@@ -238,7 +237,7 @@ mod tests {
                 continue;
             };
             *from = at + 1;
-            match planner.by_room(row) {
+            match planner.by_usage(row) {
                 Verdict::Delete(reason) => {
                     list.push((at, reason));
                     owners.freed(&owner, row.size_bytes);
@@ -258,20 +257,20 @@ mod tests {
         bytes
     }
 
-    fn may_go(row: &Candidate) -> bool {
+    fn is_deletable(row: &Candidate) -> bool {
         row.status == RecordingStatus::Ready && !row.protected && !row.deleting
     }
 
     proptest! {
         #[test]
-        fn only_what_is_ready_and_not_protected_goes(rows in rows(), rules in rules(), disk in disk()) {
+        fn only_ready_unprotected_rows_are_deleted(rows in rows(), rules in rules(), disk in disk()) {
             for (at, _) in plan(&rows, rules, disk) {
-                prop_assert!(may_go(&rows[at]), "{:?}", rows[at]);
+                prop_assert!(is_deletable(&rows[at]), "{:?}", rows[at]);
             }
         }
 
         #[test]
-        fn age_takes_exactly_what_is_too_old(rows in rows(), rules in rules(), disk in disk()) {
+        fn age_rule_deletes_exactly_the_expired_rows(rows in rows(), rules in rules(), disk in disk()) {
             let by_age: Vec<_> = plan(&rows, rules, disk)
                 .into_iter()
                 .filter(|(_, reason)| *reason == DeletionReason::Age)
@@ -280,16 +279,16 @@ mod tests {
             let expected: Vec<_> = (0..rows.len())
                 .filter(|at| {
                     let age_ms = NOW_MS - rows[*at].created_ms;
-                    may_go(&rows[*at]) && rules.days > 0 && age_ms > i64::from(rules.days) * DAY_MS
+                    is_deletable(&rows[*at]) && rules.days > 0 && age_ms > i64::from(rules.days) * DAY_MS
                 })
                 .collect();
             prop_assert_eq!(by_age, expected);
         }
 
         #[test]
-        fn room_is_made_by_the_oldest_of_the_largest_owner_and_no_more_than_needed(rows in rows(), rules in rules(), disk in disk()) {
+        fn threshold_deletes_oldest_of_largest_owner_and_no_more_than_needed(rows in rows(), rules in rules(), disk in disk()) {
             let list = plan(&rows, rules, disk);
-            let by_room: Vec<_> = list
+            let by_usage: Vec<_> = list
                 .iter()
                 .filter(|(_, reason)| *reason == DeletionReason::DiskFull)
                 .map(|(at, _)| *at)
@@ -303,18 +302,18 @@ mod tests {
             let freed = |list: &[(usize, DeletionReason)]| -> u64 {
                 list.iter().map(|(at, _)| rows[*at].size_bytes).sum()
             };
-            if let Some(last) = by_room.last() {
-                // Without the last one it would not have been enough.
+            if let Some(last) = by_usage.last() {
+                // Without the last deletion, too few bytes would be freed.
                 prop_assert!(freed(&list[..list.len() - 1]) < needed);
                 // No older candidate of the same owner that frees space is kept.
                 let owner = &rows[*last].user_id;
                 let stays = (0..*last).find(|at| {
-                    rows[*at].user_id == *owner && may_go(&rows[*at]) && rows[*at].size_bytes > 0
+                    rows[*at].user_id == *owner && is_deletable(&rows[*at]) && rows[*at].size_bytes > 0
                         && !list.iter().any(|(gone, _)| gone == at)
                 });
                 prop_assert_eq!(stays, None);
             }
-            // Each is taken from the owner with the most bytes at that moment, of those with a candidate.
+            // Each deletion is of the owner with the most bytes at that moment, among those with a candidate.
             let mut bytes = bytes_by_owner(&rows);
             let mut gone = Vec::new();
             for (at, reason) in &list {
@@ -322,7 +321,7 @@ mod tests {
                 if *reason == DeletionReason::DiskFull {
                     for (other, more) in bytes.iter().filter(|(_, more)| **more > bytes[&row.user_id]) {
                         let left = rows.iter().enumerate().any(|(at, row)| {
-                            row.user_id == *other && may_go(row) && row.size_bytes > 0 && !gone.contains(&at)
+                            row.user_id == *other && is_deletable(row) && row.size_bytes > 0 && !gone.contains(&at)
                         });
                         prop_assert!(!left, "{other} has {more} bytes, {} less: {row:?}", row.user_id);
                     }
@@ -330,9 +329,9 @@ mod tests {
                 gone.push(*at);
                 *bytes.get_mut(&row.user_id).unwrap() -= row.size_bytes;
             }
-            // It is enough, or no candidate is left.
+            // Enough bytes are freed, or no candidate is left.
             let left = rows.iter().enumerate().any(|(at, row)| {
-                may_go(row) && row.size_bytes > 0 && !list.iter().any(|(gone, _)| *gone == at)
+                is_deletable(row) && row.size_bytes > 0 && !list.iter().any(|(gone, _)| *gone == at)
             });
             prop_assert!(freed(&list) >= needed || !left);
         }
@@ -340,21 +339,21 @@ mod tests {
         #[test]
         fn failed_deletion_leaves_its_bytes_to_be_freed(rows in rows(), rules in rules(), disk in disk()) {
             let mut planner = Planner::new(rules, NOW_MS, disk);
-            let needed = planner.wants_room();
+            let needed = planner.needed_bytes();
             for row in &rows {
-                let wanted = planner.wants_room();
+                let wanted = planner.needed_bytes();
                 if matches!(planner.by_age(row), Verdict::Delete(_))
-                    || matches!(planner.by_room(row), Verdict::Delete(_))
+                    || matches!(planner.by_usage(row), Verdict::Delete(_))
                 {
                     planner.take_back(wanted);
                 }
             }
-            prop_assert_eq!(planner.wants_room(), needed);
+            prop_assert_eq!(planner.needed_bytes(), needed);
         }
     }
 
     #[test]
-    fn without_rules_there_is_nothing_to_do() {
+    fn without_rules_nothing_is_deleted() {
         assert!(Planner::new(Rules::default(), NOW_MS, None).is_idle());
         let full = Some(Disk {
             used_bytes: 90,

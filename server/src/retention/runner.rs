@@ -22,7 +22,6 @@ use crate::uploads::Uploads;
 
 /// Delay from the start to the first run.
 const FIRST_MS: i64 = 60_000;
-/// Interval of runs.
 const EVERY_MS: i64 = 60 * 60_000;
 /// Interval of checks of the disk, which fills faster than recordings age.
 const DISK_EVERY_MS: i64 = 60_000;
@@ -32,7 +31,7 @@ const LEASE: Duration = Duration::from_secs(5 * 60);
 const BATCH: i64 = 100;
 /// Consecutive failures after which the storage counts as unavailable.
 const FAILURES_MAX: u32 = 20;
-/// Failures named in a result.
+/// Maximum number of failures named in a result.
 const FAILED_NAMED: usize = 100;
 /// Owners whose recordings are considered to free space, those with the most bytes first.
 const OWNERS: u32 = 1000;
@@ -67,7 +66,7 @@ pub(crate) enum RunError {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Preview {
     pub(crate) due: Amount,
-    /// A lower bound: not everything was counted.
+    /// Whether `due` is only a lower bound, because not everything was counted.
     pub(crate) more: bool,
     /// First candidates, oldest first.
     pub(crate) next: Vec<(String, DeletionReason)>,
@@ -185,7 +184,7 @@ impl Retention {
                 "retention ran"
             ),
             Ok(_) => {}
-            Err(RunError::Busy) => tracing::debug!("retention runs elsewhere"),
+            Err(RunError::Busy) => tracing::debug!("retention runs on another server"),
             Err(RunError::ClockInDoubt(_)) => tracing::debug!("the clock is in doubt"),
             Err(error) => tracing::error!("retention could not run: {error}"),
         }
@@ -223,12 +222,12 @@ impl Retention {
         Ok(preview)
     }
 
-    /// Whether the disk is above the threshold and the remaining recordings cannot be deleted because they are not forwarded
-    /// yet.
+    /// Whether the disk is above the threshold and the remaining recordings cannot be deleted because they are not
+    /// forwarded yet.
     pub(crate) async fn awaits_forwarding(&self) -> Result<bool, DatabaseError> {
         let inner = &self.0;
         let mut planner = inner.planner(Scope::Room).await;
-        if planner.wants_room() == 0 {
+        if planner.needed_bytes() == 0 {
             return Ok(false);
         }
         let mut walk = Walk::new(&inner.database, 1, inner.clock.now_ms(), Purpose::Preview);
@@ -251,7 +250,7 @@ impl Retention {
 
 impl Inner {
     fn marks(&self) -> Option<Marks> {
-        // The state is valid at any moment, so a poisoned lock is harmless.
+        // The state is always valid, so a poisoned lock is harmless.
         *self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -266,9 +265,9 @@ impl Inner {
         let disk = match (&self.folder, self.marks()) {
             (Some(folder), Some(_)) => match Disk::of(folder).await {
                 Ok(disk) => Some(disk),
-                // An unknown usage does not count as too full.
+                // An unknown usage does not exceed the threshold.
                 Err(error) => {
-                    tracing::error!("cannot see how full the disk is: {error}");
+                    tracing::error!("cannot read the disk usage: {error}");
                     None
                 }
             },
@@ -301,9 +300,9 @@ impl Inner {
         let result = self
             .run_under(&lease, &mut planner, limit, actor, &mut run)
             .await;
-        // Released, not left to expire.
+        // Released explicitly, so that it need not expire.
         if let Err(error) = self.database.give_lease_back(&lease).await {
-            tracing::warn!("the lease of retention stays until it expires: {error}");
+            tracing::warn!("cannot release the lease of retention, which will expire: {error}");
         }
         result?;
         Ok(run)
@@ -326,10 +325,10 @@ impl Inner {
         );
         loop {
             if walk.reads_next() && !self.database.extend_lease(lease, LEASE).await? {
-                tracing::warn!("another server has taken retention over");
+                tracing::warn!("another server has taken over retention");
                 return Ok(());
             }
-            let wanted = planner.wants_room();
+            let wanted = planner.needed_bytes();
             let Some((row, reason)) = walk.next(planner).await? else {
                 return Ok(());
             };
@@ -346,7 +345,7 @@ impl Inner {
                     run.bytes += row.size_bytes;
                     failures = 0;
                 }
-                // Its owner has just protected or deleted it.
+                // The owner has just protected or deleted the recording.
                 Deletion::NotAnyMore => planner.take_back(wanted),
                 Deletion::Failed(reason) => {
                     planner.take_back(wanted);
@@ -355,7 +354,7 @@ impl Inner {
                         run.failed.push(FailedDeletion { id: row.id, reason });
                     }
                     if failures >= FAILURES_MAX {
-                        tracing::error!("the storage deletes nothing: retention stops here");
+                        tracing::error!("the storage fails to delete: retention stops");
                         run.more = true;
                         return Ok(());
                     }
@@ -408,11 +407,11 @@ struct Walk<'a> {
     batch: VecDeque<Candidate>,
     /// Position after the last row by age; `None` once age deletes no more.
     by_age: Option<Place>,
-    /// `None` until age deletes no more.
+    /// Users by usage; `None` until age deletes no more.
     owners: Option<Owners>,
-    /// Bytes deleted by age, by owner. In a run the database has counted them already.
+    /// Bytes deleted by age, by owner. Only for a preview: in a run the database no longer counts them.
     freed: HashMap<String, u64>,
-    /// Position after the last row read of each owner, and rows that were read and not decided yet.
+    /// Per owner: position after the last row read, and rows that were read but not decided yet.
     read: HashMap<String, (Option<Place>, VecDeque<Candidate>)>,
 }
 
@@ -441,7 +440,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether the next row has to be read from the database.
+    /// Whether the next row must be read from the database.
     fn reads_next(&self) -> bool {
         match &self.owners {
             None => self.batch.is_empty(),
@@ -460,7 +459,7 @@ impl<'a> Walk<'a> {
         if let Some(row) = self.next_by_age(planner).await? {
             return Ok(Some((row, DeletionReason::Age)));
         }
-        let row = self.next_by_room(planner).await?;
+        let row = self.next_by_usage(planner).await?;
         Ok(row.map(|row| (row, DeletionReason::DiskFull)))
     }
 
@@ -501,11 +500,11 @@ impl<'a> Walk<'a> {
         Ok(None)
     }
 
-    async fn next_by_room(
+    async fn next_by_usage(
         &mut self,
         planner: &mut Planner,
     ) -> Result<Option<Candidate>, DatabaseError> {
-        if planner.wants_room() == 0 {
+        if planner.needed_bytes() == 0 {
             return Ok(None);
         }
         if self.owners.is_none() {
@@ -535,7 +534,7 @@ impl<'a> Walk<'a> {
                 *rows = batch.into();
                 continue;
             };
-            match planner.by_room(&row) {
+            match planner.by_usage(&row) {
                 Verdict::Delete(_) => return Ok(Some(row)),
                 Verdict::Keep => {}
                 Verdict::Done => return Ok(None),

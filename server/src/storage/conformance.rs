@@ -7,9 +7,9 @@ mod bench;
 mod fault_proxy;
 mod only_azure;
 mod only_s3;
+mod replicas;
 #[path = "../../tests/support/seaweedfs.rs"]
 mod seaweedfs;
-mod several;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -25,10 +25,10 @@ use bench::{Bench, Kind};
 
 /// Smallest part size of S3.
 const PART: u64 = 5 * 1024 * 1024;
-/// Lengths of streams that fill one part, and two, with the head.
+/// Lengths of streams that, with the head, fill one or two parts.
 const ONE_PART: u64 = PART - HEAD_ROOM;
 const TWO_PARTS: u64 = 2 * PART - HEAD_ROOM;
-/// Trailing bytes that are not immutable yet.
+/// Trailing bytes that are still mutable.
 const MUTABLE: u64 = 1000;
 /// Interval and size of index checkpoints.
 const CHECKPOINT_EVERY: usize = 10_007;
@@ -66,7 +66,7 @@ fn expected(stream: &[u8], cut: u64, append: usize) -> Vec<u8> {
     [&head(0x22).bytes, kept, &vec![0xCC; append]].concat()
 }
 
-/// A pseudo-random stream without zero bytes.
+/// Returns a pseudo-random stream without zero bytes.
 fn stream(length: u64) -> Vec<u8> {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     let mut bytes = Vec::with_capacity(size(length) + 8);
@@ -129,8 +129,8 @@ async fn every_length(bench: &mut Bench) -> Checked {
 }
 
 async fn every_end(bench: &mut Bench) -> Checked {
-    // The appended index fills one part, or more; nothing is appended; the cut is in the tail, at the boundary of a part, at
-    // the boundary of the immutable prefix.
+    // The appended index fills one part, or more; nothing is appended; the cut is in the tail, at the boundary of a
+    // part, at the boundary of the immutable prefix.
     let cases = [
         (TWO_PARTS + 500, 500, size(PART)),
         (TWO_PARTS + 500, 500, 0),
@@ -312,14 +312,14 @@ async fn listing(bench: &mut Bench) -> Checked {
     let uploads: Vec<_> = uploads.collect();
     assert_eq!(
         uploads.len(),
-        usize::from(bench.lists_uploads()),
+        usize::from(bench.can_list_uploads()),
         "{uploads:?}"
     );
     for upload in uploads {
         assert_eq!(upload.kind.recording(), Some(grown.as_str()));
     }
 
-    // After some are removed, those and the paths that never existed are missing; their neighbours are not.
+    // After some objects are removed, their paths and paths that never existed are missing; neighbouring paths are not.
     let mut paths: Vec<_> = finished.iter().map(|(path, ..)| path.clone()).collect();
     let missing = bench.storage.missing(paths.clone()).await?;
     assert!(missing.is_empty(), "{missing:?}");

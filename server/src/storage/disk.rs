@@ -28,12 +28,12 @@ impl Disk {
         })
     }
 
-    /// Used and free bytes.
+    /// Returns used and free bytes.
     pub(crate) fn total_bytes(self) -> u64 {
         self.used_bytes.saturating_add(self.free_bytes)
     }
 
-    /// Used bytes at this usage in percent.
+    /// Returns the used bytes at this usage in percent.
     pub(crate) fn bytes_at(self, percent: u8) -> u64 {
         let bytes = u128::from(self.total_bytes()) * u128::from(percent) / 100;
         u64::try_from(bytes).unwrap_or(u64::MAX)
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn temporary_folder_has_a_disk() {
+    async fn disk_usage_of_temporary_folder_is_read() {
         let disk = Disk::of(&std::env::temp_dir()).await.unwrap();
         assert!(disk.total_bytes() > 0);
         assert!(Disk::of(Path::new("/no such folder")).await.is_err());

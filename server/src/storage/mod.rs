@@ -35,7 +35,6 @@ pub(crate) use local::LocalStorage;
 pub use regular_file::{open_regular, open_regular_with};
 pub(crate) use stored::{ObjectKind, Stored};
 
-/// Storage errors.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StorageError {
     /// The disk is full, or a quota is reached.
@@ -98,7 +97,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// How a growing object becomes a finished one; see [`sortie_media::Finish`].
+/// Changes that turn a growing object into a finished one; see [`sortie_media::Finish`].
 #[derive(Debug)]
 pub(crate) struct Finishing {
     /// Bytes of the object that are kept.
@@ -132,13 +131,13 @@ pub(crate) struct ImmutablePrefix {
 pub(crate) struct IndexCheckpoint {
     /// Offset in the stream.
     pub(crate) position: u64,
-    /// At least one byte.
+    /// Bytes of the range; never empty.
     pub(crate) bytes: Vec<u8>,
 }
 
 #[cfg(feature = "s3")]
 impl IndexCheckpoint {
-    /// The stream offset behind the last byte.
+    /// Returns the stream offset behind the last byte.
     pub(crate) fn end(&self) -> u64 {
         self.position + self.bytes.len() as u64
     }
@@ -155,8 +154,8 @@ pub(crate) trait UploadWriter: Send {
     /// Overwrites existing bytes; durable once [`UploadWriter::sync`] has returned.
     async fn patch(&mut self, patches: Vec<Patch>) -> Result<(), StorageError>;
 
-    /// Starts writing appended bytes, so that their memory is released even if no other call follows soon. A writer
-    /// that keeps no appended bytes has nothing to start.
+    /// Starts writing appended bytes, so that their memory is released even if no other call follows soon. Does nothing
+    /// in a writer that holds no appended bytes.
     async fn start_writing(&mut self) -> Result<(), StorageError> {
         Ok(())
     }
@@ -167,12 +166,12 @@ pub(crate) trait UploadWriter: Send {
     /// Length of the stream, without the head.
     fn stream_length(&self) -> u64;
 
-    /// The lease under which this writer writes, if several servers share the object.
+    /// Returns the lease under which this writer writes, if several servers share the object.
     fn leased(&mut self) -> Option<&mut dyn LeasedWriter> {
         None
     }
 
-    /// The sealing of finished parts, if this writer does that.
+    /// Returns the sealing of finished parts, if this writer seals.
     fn sealing(&mut self) -> Option<&mut dyn Sealing> {
         None
     }
@@ -194,12 +193,12 @@ pub(crate) trait LeasedWriter: Send {
     async fn is_current(&mut self) -> Result<bool, StorageError>;
 }
 
-/// A writer that moves finished parts out of reach: until the object is finished they can neither be patched nor read.
-/// The index must do without patches behind the front matter.
+/// A writer that seals finished parts: until the object is finished, they can neither be patched nor read. The indexer
+/// must not patch anything behind the front matter.
 #[async_trait]
 pub(crate) trait Sealing: Send {
-    /// Reports the immutable prefix, and the bytes appended since the last call that the index needs: after a restart all
-    /// others may read as zeros. Checkpoints may be repeated. To be called after every append.
+    /// Reports the immutable prefix, and the bytes appended since the last call that the index needs: after a restart
+    /// all others may read as zeros. Checkpoints may be repeated. Must be called after every append.
     async fn seal(
         &mut self,
         prefix: ImmutablePrefix,
@@ -228,9 +227,7 @@ pub(crate) trait SeekableStream: Send {
     expect(dead_code, reason = "only a bucket presigns URLs")
 )]
 pub(crate) struct Presigned<'a> {
-    /// Value of `Content-Disposition`.
     pub(crate) content_disposition: &'a str,
-    /// Value of `Content-Type`.
     pub(crate) content_type: &'a str,
     /// Lifetime of the URL.
     pub(crate) expires_in: Duration,
@@ -263,7 +260,7 @@ pub(crate) trait Storage: Send + Sync {
     /// Creates a growing object, empty and durable.
     async fn create(&self, id: &str) -> Result<Box<dyn UploadWriter>, StorageError>;
 
-    /// Opens a growing object that exists. One that several servers share is taken over from its holder.
+    /// Opens an existing growing object. An object that several servers share is taken over from its holder.
     async fn reopen(&self, id: &str) -> Result<Reopened, StorageError>;
 
     /// Length of the stream of a growing object.
@@ -299,12 +296,12 @@ pub(crate) trait Storage: Send + Sync {
         self.check().await
     }
 
-    /// The sharing of growing objects with other servers, if this storage is configured for it.
+    /// Returns the interface for sharing growing objects with other servers, if this storage is configured for it.
     fn replicated(&self) -> Option<&dyn Replicated> {
         None
     }
 
-    /// Downloads directly from the store, if this storage is configured for them.
+    /// Returns the interface for downloads directly from the store, if this storage is configured for them.
     fn presigner(&self) -> Option<&dyn Presigner> {
         None
     }
@@ -314,7 +311,8 @@ pub(crate) trait Storage: Send + Sync {
 /// see `storage/leases.rs`.
 #[async_trait]
 pub(crate) trait Replicated: Send + Sync {
-    /// Whether this growing object is shared. One that began with a single server is in its staging folder and is not.
+    /// Whether this growing object is shared. An object begun by a single server is in that server's staging folder and
+    /// is not shared.
     async fn is_shared(&self, id: &str) -> Result<bool, StorageError>;
 
     /// Renews the lease of an upload that this server writes to, if it holds one.

@@ -9,7 +9,6 @@ pub(super) const CHECK: &str = ".sortie-check";
 /// Extensions of finished objects.
 const FINISHED: [&str; 5] = ["webm", "mkv", "mp4", "bin", "piece"];
 
-/// One listed object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
     /// Path, as stored in rows. For a multipart upload, the path of its future object.
@@ -44,7 +43,7 @@ pub(crate) enum ObjectKind {
     },
     /// A temporary file left by a crash; of this recording, if known.
     Temporary(Option<String>),
-    /// A file whose name is not one of ours.
+    /// A foreign file, whose name follows none of the naming schemes.
     Foreign,
 }
 

@@ -1,7 +1,7 @@
 //! Attended time: time in which this server could have received a request.
 //!
 //! The silence of a sender is measured in attended time. It does not advance while the process is stopped, the machine
-//! suspended or the reaper stalled: these are no silence of the sender.
+//! is suspended or the reaper is stalled: the sender is not silent then.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -28,9 +28,8 @@ impl AttendedClock {
         }
     }
 
-    /// Attended time now.
     pub(super) fn now(&self) -> Duration {
-        // Lock first, read the clock second: a reading from before a tick would jump ahead of that tick.
+        // Lock before reading the clock: a reading taken before a concurrent tick would count as ahead of it.
         let attendance = locked(&self.attendance);
         attendance.at(self.clock.monotonic())
     }
@@ -49,7 +48,8 @@ struct Attendance {
 }
 
 impl Attendance {
-    /// Records a tick; `schedule` is [`Clock::schedule`]. Returns how long the server was absent since the previous one.
+    /// Records a tick; `schedule` is [`Clock::schedule`]. Returns how long the server was absent since the previous
+    /// one.
     fn tick(&mut self, schedule: Duration) -> Duration {
         let Some(last) = self.last_tick.replace(schedule) else {
             return Duration::ZERO;
@@ -78,7 +78,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn late_tick_counts_as_one_interval() {
+    fn late_tick_advances_one_interval() {
         let mut attendance = Attendance::default();
         let start = 1000 * SECOND;
         assert_eq!(attendance.tick(start), Duration::ZERO);
@@ -89,8 +89,7 @@ mod tests {
     }
 
     proptest! {
-        /// Attended time never goes back, never runs faster than real time and never skips more than one late
-        /// interval.
+        /// Attended time never decreases, never runs faster than real time and never skips more than one late interval.
         #[test]
         fn attended_time_is_bounded(gaps in prop::collection::vec(0_u64..10_000_000, 1..50)) {
             let mut attendance = Attendance::default();

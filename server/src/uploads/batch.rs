@@ -1,4 +1,4 @@
-//! Batches of received bytes: how much memory a body asks for, and how long bytes wait for more.
+//! Batches of received bytes: the memory that a body requests, and the time that bytes wait for more.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use super::memory_budget::{MemoryBudget, Permit};
 
 /// Received bytes are passed to the storage in batches of about this size.
 pub(super) const BATCH: usize = 256 * 1024;
-/// Smallest permit a body asks for: the size of one read.
+/// Smallest permit that a body requests: the size of one read.
 const SMALLEST: usize = 16 * 1024;
 /// Longest time that an empty batch keeps its permit.
 const EMPTY_TIMEOUT: Duration = Duration::from_millis(100);
 /// Longest time that a batch waits for more bytes before it is written.
 const FILL_TIMEOUT: Duration = Duration::from_millis(500);
-/// Interval of checking whether other bodies wait for permits, which ends both times early.
+/// Interval of checking whether other bodies wait for permits, which ends both waits early.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Bytes that are passed to the storage together.
@@ -70,8 +70,8 @@ impl Batch {
         self.pieces.push(bytes);
     }
 
-    /// Empties the batch. The permit is returned when the last of the bytes is dropped if `holds_permit`, else immediately:
-    /// a writer that keeps bytes until it syncs would wait for its own permits.
+    /// Empties the batch. The permit is returned when the last of the bytes is dropped if `holds_permit`, else
+    /// immediately: a writer that keeps bytes until it syncs would wait for its own permits.
     pub(super) fn take(&mut self, holds_permit: bool) -> Vec<Bytes> {
         let Self {
             mut pieces, permit, ..
@@ -90,7 +90,7 @@ pub(super) struct Batcher {
     batch: Batch,
     /// Largest permit to ask for. It shrinks for a slow body: many slow bodies would hold the whole budget unused.
     largest: usize,
-    /// The body was silent during the last wait: the next permit is taken when bytes arrive.
+    /// The body was silent during the last wait; the next permit is acquired when bytes arrive.
     is_idle: bool,
     /// Remaining bytes of a body with a known length.
     remaining: Option<u64>,
@@ -107,7 +107,7 @@ impl Batcher {
         }
     }
 
-    /// For a body that is in memory already, under `permit`.
+    /// Creates a batcher for a body that is in memory already, under `permit`.
     pub(super) fn with_permit(length: u64, permit: Option<Permit>) -> Self {
         let mut batcher = Self::new(Some(length));
         if let Some(permit) = permit {
@@ -121,7 +121,7 @@ impl Batcher {
         self.remaining
     }
 
-    /// Size of the permit that the batch needs before the body is read on, if it needs one.
+    /// Returns the size of the permit that the batch needs before the next read, if it needs one.
     pub(super) fn needs_permit(&self) -> Option<usize> {
         if self.batch.permit.is_some() || self.is_idle {
             return None;
@@ -136,12 +136,12 @@ impl Batcher {
         self.batch.begin(permit, Instant::now());
     }
 
-    /// When [`Batcher::may_wait`] is to be asked again; `None`: the batch may wait without limit.
+    /// Time at which [`Batcher::may_wait`] must be called again; `None`: the batch may wait without limit.
     pub(super) fn next_check(&self) -> Option<Instant> {
         self.batch.next_check
     }
 
-    /// Whether the batch may wait for more bytes. If not, it has to be taken.
+    /// Whether the batch may wait for more bytes. If not, it must be taken.
     pub(super) fn may_wait(&mut self, budget: &MemoryBudget) -> bool {
         let may_wait = self.batch.may_wait(Instant::now(), budget);
         if !may_wait {
@@ -152,12 +152,12 @@ impl Batcher {
         may_wait
     }
 
-    /// Bytes have arrived, or the body has ended.
+    /// Records that bytes have arrived or the body has ended.
     pub(super) fn resume(&mut self) {
         self.is_idle = false;
     }
 
-    /// Whether the batch has to be taken before `bytes` more are pushed.
+    /// Whether the batch must be taken before `bytes` more are pushed.
     pub(super) fn is_full_with(&self, bytes: usize) -> bool {
         self.batch.is_full_with(bytes)
     }
@@ -177,7 +177,7 @@ impl Batcher {
         self.batch.take(holds_permit)
     }
 
-    /// Returns the bytes of the batch and, apart from them, their permit.
+    /// Returns the bytes of the batch and, separately, their permit.
     pub(super) fn into_parts(self) -> (Vec<Bytes>, Option<Permit>) {
         (self.batch.pieces, self.batch.permit)
     }

@@ -1,8 +1,8 @@
 //! The receive loop: from a request's body to an upload.
 //!
 //! Every body goes through [`Receiver::run`]: memory permit, batch, destination. The destination of a plain body is its
-//! upload. A checksummed body goes to a spool first and, once its checksum is verified, from there to its upload, so that
-//! no byte of a wrong or truncated one counts.
+//! upload. A checksummed body goes to a spool first and, once its checksum is verified, from there to its upload, so
+//! that no byte of a wrong or truncated one counts.
 
 #[cfg(test)]
 mod tests;
@@ -51,7 +51,7 @@ pub(super) enum End {
 }
 
 impl End {
-    /// The error that the sender receives, unless the body is complete. `offset`: durable bytes of the upload.
+    /// Returns the error that the sender receives, unless the body is complete. `offset`: durable bytes of the upload.
     pub(super) fn error(
         self,
         offset: u64,
@@ -74,7 +74,7 @@ impl End {
     }
 }
 
-/// How much of a body may be received.
+/// Limits of the bytes accepted from a body.
 #[derive(Clone, Copy)]
 pub(super) struct Limits<'a> {
     /// Bytes up to the upload's length or the largest recording.
@@ -99,17 +99,17 @@ pub(super) struct Received {
 /// Result of one wait for a body.
 enum Next {
     Bytes(Bytes),
-    /// The batch must not wait for more bytes.
+    /// The batch must be written now.
     Flush,
     End(End),
 }
 
 /// Destination of received bytes.
 trait Destination {
-    /// Truncates `bytes` to what is accepted; returns why the rest is not, which ends the body.
+    /// Truncates `bytes` to the accepted length; returns the reason for refusing the rest, which ends the body.
     fn accept(&mut self, bytes: &mut Bytes) -> Option<End>;
 
-    /// Reads accepted bytes while they are in the processor's cache.
+    /// Processes accepted bytes while they are in the CPU cache.
     fn inspect(&mut self, bytes: &[u8]);
 
     /// Whether written bytes keep their memory permit until they are dropped.
@@ -122,7 +122,6 @@ trait Destination {
     ) -> impl Future<Output = Result<(), StorageError>> + Send;
 }
 
-/// Receives bodies.
 pub(super) struct Receiver {
     memory: MemoryBudget,
     closing: CancellationToken,
@@ -143,8 +142,8 @@ impl Receiver {
 
     /// Receives a body into an upload and makes it durable, whatever ended it.
     ///
-    /// An error of the storage closes the upload: its index may be ahead of the stored bytes, from which the next request
-    /// resumes it.
+    /// A storage error closes the upload: its index may be ahead of the stored bytes. The next request recovers the
+    /// upload from the stored bytes.
     pub(super) async fn receive(
         &self,
         entry: &UploadEntry,
@@ -180,8 +179,8 @@ impl Receiver {
         }
     }
 
-    /// Receives a checksummed body and returns a copy of it once its checksum is verified. At most one batch of the copy is
-    /// in memory; a longer or slower body is spooled.
+    /// Receives a checksummed body and returns a copy of it once its checksum is verified. At most one batch of the
+    /// copy is in memory; a longer or slower body is spooled.
     pub(super) async fn verify(
         &self,
         checksum: &Checksum,
@@ -255,7 +254,7 @@ impl Receiver {
 
     /// Waits for a memory permit, then for the next bytes of a body.
     async fn next(&self, incoming: &mut Incoming<'_>, ownership: &mut Ownership<'_>) -> Next {
-        // A body is not read before its batch has a permit, except by a wait of an idle sender.
+        // A body is not read before its batch has a permit, except while waiting for an idle sender.
         if let Some(size) = incoming.batcher.needs_permit() {
             match self.permit(size, ownership).await {
                 Ok(permit) => incoming.batcher.begin(permit),
@@ -303,7 +302,7 @@ impl Receiver {
         match next {
             Some(Ok(bytes)) => Ok(bytes),
             None => Err(End::Complete),
-            // A connection that is silent for too long ends this way too; see `net/connections.rs`.
+            // A connection that is silent for too long also ends here; see `net/connections.rs`.
             Some(Err(_)) => Err(End::Interrupted),
         }
     }
@@ -370,7 +369,7 @@ impl Destination for UploadDestination<'_, '_> {
     async fn write(&mut self, pieces: Vec<Bytes>) -> Result<(), StorageError> {
         self.upload.append(pieces).await?;
         self.upload.start_writing().await?;
-        // The progress of a whole file in one request becomes visible, and a crash loses little of it.
+        // Makes the progress of a single-request upload visible, and limits the loss in a crash.
         if self.upload.offset() - self.durable >= SYNC_EVERY {
             self.upload.sync().await?;
             self.durable = self.upload.offset();
@@ -421,8 +420,8 @@ impl Destination for SpoolDestination {
     }
 }
 
-/// Reads and discards a refused body for a while, so that its sender receives the answer: closing a connection with unread
-/// bytes resets it, and the answer is lost.
+/// Reads and discards a refused body for a while, so that its sender receives the answer: closing a connection with
+/// unread bytes resets it, and the answer is lost.
 pub(crate) async fn drain(mut body: Body) {
     let mut left = DRAIN_BYTES;
     let draining = async {

@@ -1,8 +1,8 @@
-//! Concatenation (tus 1.0, *Concatenation*): a final upload is copied together from partial uploads.
+//! Concatenation (tus 1.0, *Concatenation*): copies partial uploads into a final upload.
 //!
-//! The copy goes through the receive loop like every body, so it is indexed as it passes. After a crash or a full disk the
-//! same request, or the reaper, resumes it: the row of the final upload lists its parts, and its own length says how much
-//! is copied.
+//! The copy goes through the receive loop like every body, so it is indexed on the way. After a crash or with a full
+//! disk the same request, or the reaper, resumes it: the row of the final upload lists its parts, and its length is the
+//! number of copied bytes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +24,8 @@ use super::upload::Upload;
 use crate::db::{Actor, RecordingRow, UploadKind};
 use crate::storage::{Storage, StorageError};
 
-/// Lifetime of a complete partial upload that is not joined. Its siblings may take longer to arrive than the silence limit
-/// of a sender.
+/// Lifetime of a complete partial upload that is not joined. Its siblings may take longer to arrive than a sender may
+/// be silent.
 const PART_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Returns when a complete partial upload expires if it is not joined.
@@ -52,7 +52,7 @@ pub(super) struct Concatenator {
     silence: Duration,
 }
 
-/// The objects that a [`Concatenator`] uses.
+/// Dependencies of a [`Concatenator`].
 pub(super) struct Collaborators {
     pub(super) opener: Arc<Opener>,
     pub(super) receiver: Arc<Receiver>,
@@ -86,7 +86,7 @@ impl Concatenator {
         }
     }
 
-    /// Creates a final upload and joins it; `false` if one of its parts is not available any more.
+    /// Creates a final upload and joins it; `false` if one of its parts is no longer available.
     pub(super) async fn concatenate(
         &self,
         row: &RecordingRow,
@@ -210,8 +210,8 @@ impl Concatenator {
         Ok(logged.boxed())
     }
 
-    /// Deletes partial uploads whose final upload is complete, and with `expired` those that were not joined in time. The
-    /// reaper retries failed deletions.
+    /// Deletes partial uploads whose final upload is complete, and with `expired` those that were not joined in time.
+    /// The reaper retries failed deletions.
     pub(super) async fn delete_spent_parts(&self, expired: bool) {
         let before_ms = match expired {
             true => self

@@ -8,7 +8,6 @@ use super::rows::Rows;
 use crate::db::{Action, Actor, AuditEvent, UploadKind};
 use crate::storage::Storage;
 
-/// Deletes recordings.
 pub(super) struct Deleter {
     rows: Rows,
     storage: Arc<dyn Storage>,
@@ -42,7 +41,7 @@ impl Deleter {
         self.delete_parts(id, parts).await
     }
 
-    /// Deletes the further parts of a recording, then the first. Each is tried, even if another one fails.
+    /// Deletes the further parts of a recording, then the first part. A failed deletion does not stop the others.
     async fn delete_parts(&self, first: &str, further: Vec<String>) -> Result<(), UploadError> {
         let mut result = Ok(());
         for id in further.iter().map(String::as_str).chain([first]) {
@@ -57,7 +56,7 @@ impl Deleter {
         let _ownership = entry.lock.acquire();
         let mut open = entry.upload.lock().await;
         *open = None;
-        // Read under the lock: a finish may have renamed the object while this waited.
+        // Read under the lock: a finish may have renamed the object in the meantime.
         if let Some(row) = self.rows.database.recording(id).await? {
             self.storage.delete(&self.storage.growing_path(id)).await?;
             self.storage.delete(&row.storage_path).await?;

@@ -1,5 +1,3 @@
-//! Upload errors.
-
 use sortie_tus::server::Refusal;
 
 use crate::db::DatabaseError;
@@ -17,7 +15,7 @@ pub(crate) enum UploadError {
     /// The server is shutting down.
     #[error("the server is shutting down")]
     ShuttingDown,
-    /// The body ended before its end; the bytes received are durable.
+    /// The body ended early; the received bytes are durable.
     #[error("the body ended early, at {offset}")]
     Interrupted {
         /// Durable bytes of the upload.
@@ -29,13 +27,13 @@ pub(crate) enum UploadError {
     /// The owner has reached the limit of open uploads.
     #[error("{most} uploads are open already")]
     TooMany {
-        /// Most open uploads.
+        /// Limit of open uploads.
         most: u32,
     },
     /// The owner's recordings have reached their quota.
     #[error("the quota of {max} bytes is used up")]
     OverQuota {
-        /// Most bytes of one user's recordings.
+        /// Limit of the bytes of one user's recordings.
         max: u64,
     },
     /// The owner's checksummed bodies hold too many bytes that are not verified yet.
@@ -44,7 +42,7 @@ pub(crate) enum UploadError {
     /// A further part of a protected recording would exceed the quota of protected bytes.
     #[error("the quota of {max} protected bytes is used up")]
     OverProtectedQuota {
-        /// Most bytes that one user may protect.
+        /// Limit of the bytes that one user may protect.
         max: u64,
     },
     /// The limit of open files allows no further open upload.
@@ -62,10 +60,8 @@ pub(crate) enum UploadError {
     /// Refused by the tus protocol.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }

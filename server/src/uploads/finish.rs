@@ -1,7 +1,7 @@
 //! Finishing: from the received bytes to a playable file.
 //!
-//! `recording` → `uploading` → `processing` → `ready` or `failed`. The plan is written into the row before the object is
-//! touched, so that after a crash at any moment the next attempt follows from the row.
+//! `recording` → `uploading` → `processing` → `ready` or `failed`. The plan is written into the row before the object
+//! is touched, so that after a crash at any moment the next attempt follows from the row.
 
 use std::sync::Arc;
 
@@ -22,7 +22,6 @@ pub(super) const OBJECT_GONE: &str = "The recording's file is no longer in the s
 const PARTS_GONE: &str = "Somebody, or a rule of the bucket, removed parts of the recording from the storage before it was \
      finished. What is left of it is kept until it is deleted.";
 
-/// Finishes recordings.
 pub(super) struct Finisher {
     rows: Rows,
     storage: Arc<dyn Storage>,
@@ -77,9 +76,9 @@ impl Finisher {
             .opener
             .resume_planned(entry, &mut open, row.kind, planned);
         let arrived = match resumed.await {
-            // Bytes that an earlier attempt appended did not arrive from the sender.
+            // Excludes bytes that an earlier attempt appended: they did not come from the sender.
             Ok(upload) => planned.unwrap_or_else(|| upload.offset()),
-            // A crash between the last rename and the row: the object is finished as planned.
+            // After a crash between the last rename and the update of the row, the object is finished as planned.
             Err(UploadError::Storage(StorageError::Missing)) if processing => {
                 return self.complete_finished_object(entry, &row).await;
             }
@@ -88,7 +87,7 @@ impl Finisher {
         let Some(mut upload) = open.take() else {
             return Err(UploadError::Unknown);
         };
-        // Both are held until the index is written.
+        // Both permits are held until the index is written.
         let _memory;
         let _reservation;
         if upload.needs_rescan() {
@@ -112,7 +111,7 @@ impl Finisher {
         }
         match conclude(writer, ending).await {
             Err(StorageError::Fenced) => return self.leave(entry),
-            // A retry would fail the same way for ever.
+            // A retry would always fail the same way.
             Err(StorageError::Lost(error)) => {
                 tracing::error!(recording = row.id, "a recording has lost parts: {error}");
                 plan = self.plan_of_lost(&row, plan);
@@ -148,7 +147,7 @@ impl Finisher {
         Ok(())
     }
 
-    /// Leaves a recording to the server that has taken it over.
+    /// Gives up a recording that another server has taken over.
     fn leave(&self, entry: &Arc<UploadEntry>) -> Result<(), UploadError> {
         locked(&entry.state).pending_finish = None;
         self.registry.remove(entry);
@@ -192,7 +191,7 @@ impl Finisher {
         }
     }
 
-    /// The plan of a recording that can never be finished: `failed`, with the remaining bytes where they are.
+    /// Plan of a recording that can never be finished: `failed`, with the remaining bytes left where they are.
     fn plan_of_lost(&self, row: &RecordingRow, plan: Completion) -> Completion {
         Completion {
             failure: Some(PARTS_GONE.to_owned()),

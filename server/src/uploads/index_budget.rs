@@ -1,9 +1,10 @@
 //! Memory budget of the indexes of growing recordings.
 //!
-//! The index of an MP4 lists every frame, and the sender decides how many there are. All indexes share one budget. A user
-//! may reserve as much of it as is free, at most a quarter, so that a few users cannot exhaust it for the others. An index
-//! whose reservation is refused releases its memory: a fragmented MP4 then stays fragmented when it is finished. If that
-//! would not play, the stored stream is scanned again at the finish, one recording at a time.
+//! The index of an MP4 lists every frame, and the sender decides how many there are. All indexes share one budget. A
+//! user may reserve up to a quarter of it while enough is free, so that a few users cannot exhaust it for the others.
+//! An index whose reservation is refused releases its memory: a fragmented MP4 then stays fragmented when it is
+//! finished. If it would not be playable that way, the stored stream is scanned again at the finish, one recording at a
+//! time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -16,7 +17,7 @@ use super::registry::locked;
 const STEP: u64 = 4096;
 /// Memory of all recordings that are being finished, in KiB.
 const FINISHING_KIB: u32 = 64 << 10;
-/// A finish that needs less memory does not wait for others.
+/// A finish that needs less memory than this does not wait for others.
 const SMALL_KIB: u64 = 256;
 
 /// Memory budget of all indexes. Cheap to clone.
@@ -69,7 +70,6 @@ impl IndexBudget {
             .ok()
     }
 
-    /// Reserved bytes.
     pub(super) fn used(&self) -> u64 {
         locked(&self.0.used).total
     }
@@ -84,7 +84,7 @@ pub(super) struct IndexReservation {
 }
 
 impl IndexReservation {
-    /// Changes the reservation to `bytes`; `false`, and no change, if the budget refuses it.
+    /// Changes the reservation to `bytes`. Returns `false`, without a change, if the budget refuses it.
     pub(super) fn resize(&mut self, bytes: u64) -> bool {
         let bytes = bytes / STEP * STEP;
         if bytes == self.bytes {

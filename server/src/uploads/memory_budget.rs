@@ -8,8 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::batch::BATCH;
 
-/// Bytes of all uploads together. Enough to keep disks busy and negligible in an idle server. A body without a permit is
-/// not read.
+/// Limit of the bytes of all uploads together: enough to keep disks busy, and negligible in an idle server. A body
+/// without a permit is not read.
 const BUDGET: usize = 4 * 1024 * 1024;
 
 /// Memory budget of all uploads. Cheap to clone.
@@ -24,12 +24,11 @@ pub(super) struct MemoryBudget {
 pub(super) struct Permit(OwnedSemaphorePermit);
 
 impl Permit {
-    /// Permitted bytes.
     pub(super) fn bytes(&self) -> usize {
         self.0.num_permits()
     }
 
-    /// Ties the permit to bytes: it is returned when the last copy of them is dropped.
+    /// Ties the permit to bytes: it is returned when the last copy of the bytes is dropped.
     pub(super) fn attach(self, bytes: Bytes) -> Bytes {
         Bytes::from_owner(Permitted {
             bytes,
@@ -81,7 +80,7 @@ impl MemoryBudget {
     /// Waits for a permit of at most one batch. Permits are granted in the order of the calls.
     pub(super) async fn permit(&self, bytes: usize) -> Permit {
         let bytes = u32::try_from(bytes.clamp(1, BATCH)).unwrap_or(1);
-        // The semaphore hands freed permits to its waiters first, so this does not overtake them.
+        // The semaphore grants freed permits to its waiters first, so this does not overtake them.
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_many_owned(bytes) {
             return Permit(permit);
         }

@@ -1,10 +1,10 @@
 //! Uploads: one owner per upload, acknowledged when durable, finished at a constant cost.
 //!
-//! The offset of an upload is the length of its stored stream; no other record could disagree with it. The database learns
-//! of transitions only, and of progress where several servers share uploads (`progress`).
+//! The offset of an upload is the length of its stored stream, so there is no second record that could disagree. The
+//! database stores transitions only, and progress where several servers share uploads (`progress`).
 //!
-//! A `PATCH` runs through [`Uploads::append`] (`service`), its entry (`registry`) and lock (`ownership`), the receive loop
-//! (`body`) and the upload (`upload`) into the storage.
+//! A `PATCH` runs through [`Uploads::append`] (`service`), its entry (`registry`) and lock (`ownership`), the receive
+//! loop (`body`) and the upload (`upload`) into the storage.
 
 mod attendance;
 mod batch;

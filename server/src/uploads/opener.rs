@@ -12,7 +12,7 @@ use crate::db::{Action, Actor, AuditEvent, Insertion, OpenLimit, RecordingRow, U
 use crate::descriptors;
 use crate::storage::Storage;
 
-/// Part of the file descriptors of the process that open uploads may use, one each. Half are for connections.
+/// Share of the process's file descriptors that open uploads may use, one each. Half of them are for connections.
 const DESCRIPTOR_SHARE: usize = 4;
 
 /// Opens uploads: new ones, and those of an earlier run or another server.
@@ -38,8 +38,8 @@ impl Opener {
         }
     }
 
-    /// Creates an upload: the object first, then the row, so that a row always has an object. Returns its id, or that of
-    /// the open upload that the owner created with the same idempotency key.
+    /// Creates an upload: the object first, then the row, so that a row always has an object. Returns its id, or that
+    /// of the open upload that the owner created with the same idempotency key.
     pub(super) async fn create(
         &self,
         row: &RecordingRow,
@@ -50,7 +50,7 @@ impl Opener {
         if self.registry.len() >= descriptors::limit() / DESCRIPTOR_SHARE {
             return Err(UploadError::TooManyOpen);
         }
-        // Avoids creating an object in vain; the insertion of the row decides.
+        // Avoids creating an object that is not needed; the insertion of the row decides.
         let reached = self
             .rows
             .database
@@ -95,7 +95,7 @@ impl Opener {
         Ok(row.id.clone())
     }
 
-    /// Creates a final upload from complete partial uploads; `false` if one of them is not available any more.
+    /// Creates a final upload from complete partial uploads; `false` if one of them is no longer available.
     pub(super) async fn create_final(
         &self,
         row: &RecordingRow,
@@ -114,7 +114,7 @@ impl Opener {
         }
         let event = AuditEvent::done(actor, Action::Start, &row.id).detail(&row.session_id);
         self.rows.audit(&event).await;
-        // Its bytes have been uploaded, as its parts.
+        // The bytes of the final upload were uploaded as its parts.
         self.rows
             .audit(&AuditEvent::done(actor, Action::Upload, &row.id))
             .await;

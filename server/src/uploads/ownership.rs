@@ -1,10 +1,10 @@
 //! Upload lock: the newest request preempts the older ones.
 //!
-//! tus does not define what happens when a request for an upload arrives while an older one hangs (a phone that changed
-//! networks, a proxy that does not close). Here the newer request takes ownership immediately; the older one keeps the
-//! bytes it has received, makes them durable and stops.
+//! tus does not define the case of a request that arrives while an older one for the same upload hangs (a phone that
+//! changed networks, a proxy that does not close). Here the newer request takes ownership immediately; the older one
+//! keeps the bytes it has received, makes them durable and stops.
 //!
-//! One exception: a body that does not continue at the current end of the body being received could not be written. It is
+//! One exception: a body that does not begin at the current end of the body being received could not be written. It is
 //! refused immediately and preempts nothing, so of two requests that race at one offset exactly one wins.
 
 use tokio::sync::watch;
@@ -18,7 +18,7 @@ pub(super) struct UploadLock(watch::Sender<Turn>);
 struct Turn {
     /// Number of the newest ownership.
     newest: u64,
-    /// Offset behind the bytes received so far, while a body is being received.
+    /// Offset after the bytes received so far, while a body is being received.
     receiving_at: Option<u64>,
 }
 
@@ -37,8 +37,8 @@ impl UploadLock {
         self.ownership(number)
     }
 
-    /// Takes ownership for a body that starts at `offset`. Fails with the current offset if another body is being received
-    /// and this one does not continue it.
+    /// Takes ownership for a body that starts at `offset`. Fails with the current offset if another body is being
+    /// received and this one does not continue it.
     pub(super) fn acquire_at(&self, offset: u64) -> Result<Ownership<'_>, u64> {
         let mut outcome = Ok(0);
         self.0.send_if_modified(|turn| match turn.receiving_at {
@@ -168,7 +168,7 @@ mod tests {
         assert!(receiving.advance(10));
         assert_eq!(lock.acquire_at(0).err(), Some(10));
         assert!(!first.is_preempted());
-        // A body that continues takes over, and the older one counts no byte after that.
+        // A body that continues at the current end takes over, and the older one counts no byte after that.
         let second = lock.acquire_at(10).ok();
         assert!(second.is_some_and(|ownership| !ownership.is_preempted()));
         assert!(first.is_preempted());

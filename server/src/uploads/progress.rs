@@ -23,8 +23,8 @@ impl ProgressPublisher {
         }
     }
 
-    /// Publishes the progress of all shared recordings that have grown since the last call, in one statement. Lists show it;
-    /// no decision depends on it.
+    /// Publishes the progress of all shared recordings that have grown since the last call, in one statement. Lists
+    /// show it; no decision depends on it.
     pub(super) async fn publish(&self) {
         let (mut grown, mut published) = (Vec::new(), Vec::new());
         for entry in self.registry.entries() {

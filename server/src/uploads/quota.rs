@@ -8,15 +8,15 @@ use super::error::UploadError;
 use super::registry::{Registry, locked};
 use super::rows::Rows;
 
-/// Lifetime of a counter before it is read from the database again. Deletions, and bytes received by other servers, count
+/// Time after which a counter is read from the database again. Deletions, and bytes received by other servers, count
 /// with this delay.
 const RELOAD_MS: i64 = 30_000;
-/// Most cached counters.
+/// Maximum number of cached counters.
 const USERS_MAX: usize = 10_000;
 
 /// Quota counters of the users who upload.
 pub(super) struct Quotas {
-    /// Most bytes of one user's recordings; `None`: no quota.
+    /// Limit of the bytes of one user's recordings; `None`: no quota.
     max: Option<u64>,
     rows: Rows,
     registry: Arc<Registry>,
@@ -140,8 +140,8 @@ impl Quotas {
         }
     }
 
-    /// Bytes of a user's recordings: closed ones as stored in the database, open ones as far as this or another server has
-    /// received them.
+    /// Bytes of a user's recordings: closed ones as stored in the database, open ones as far as this or another server
+    /// has received them.
     pub(super) async fn bytes_of(&self, user_id: &str) -> Result<u64, UploadError> {
         let stored = self.rows.database.bytes_of_user(user_id).await?;
         let open = stored.open.iter().map(|(id, known)| {

@@ -19,8 +19,8 @@ use crate::storage::{Storage, is_shared};
 
 /// Allowed silence of a sender whose session has ended: its last bytes may still be in transit.
 const SESSION_GRACE: Duration = Duration::from_secs(10);
-/// After this silence the lease of an upload is checked and thereby renewed, which tells the other servers that this one is
-/// alive; see `recovery.rs`.
+/// After this silence the lease of an upload is checked and thereby renewed, which tells the other servers that this
+/// one is alive; see `recovery.rs`.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// Closes uploads without their sender.
@@ -34,7 +34,7 @@ pub(super) struct Reaper {
     silence: Duration,
 }
 
-/// The objects that a [`Reaper`] uses.
+/// Dependencies of a [`Reaper`].
 pub(super) struct Collaborators {
     pub(super) finisher: Arc<Finisher>,
     pub(super) concatenator: Arc<Concatenator>,
@@ -65,7 +65,8 @@ impl Reaper {
         }
     }
 
-    /// Closes uploads whose sender has been silent for too long or whose session has ended, and those whose finish failed.
+    /// Closes uploads whose sender has been silent for too long or whose session has ended, and those whose finish
+    /// failed.
     pub(super) async fn reap(&self) {
         let absent = self.registry.clock().tick();
         if !absent.is_zero() {
@@ -80,18 +81,18 @@ impl Reaper {
         }
     }
 
-    /// Closes one upload if that is due.
+    /// Closes one upload if its time has come.
     async fn check(&self, entry: &Arc<UploadEntry>, session_ended: bool) {
         let now = self.registry.clock().now();
-        // When the session ended is not read from the wall clock, which may have been set since.
+        // The end of the session is not read from the wall clock, which may have been set since.
         let session_ended = {
             let mut state = locked(&entry.state);
-            // After an absence attended time is set back; times noted just before that must not lie ahead of it.
+            // Attended time is set back after an absence; times noted just before must not lie ahead of it.
             state.last_activity = state.last_activity.min(now);
             state.session_ended = state.session_ended.map(|ended| ended.min(now));
             session_ended.then(|| *state.session_ended.get_or_insert(now))
         };
-        // The session ended so long ago that a sender who still sends is preempted.
+        // The session ended so long ago that even a sender that is still sending is preempted.
         let overdue = session_ended.is_some_and(|ended| now.saturating_sub(ended) >= self.silence);
         let ownership = overdue.then(|| entry.lock.acquire());
         let mut open = match entry.upload.try_lock() {
@@ -106,12 +107,12 @@ impl Reaper {
             state.stopped |= session_ended.is_some();
             *state
         };
-        let patience = match session_ended {
+        let limit = match session_ended {
             Some(_) => self.silence.min(SESSION_GRACE),
             None => self.silence,
         };
         let silence = now.saturating_sub(state.last_activity);
-        let silent = overdue || silence >= patience;
+        let silent = overdue || silence >= limit;
         let idle = silent || silence >= IDLE;
         if idle && state.pending_finish.is_none() && !self.is_ours(entry, &mut open).await {
             self.registry.remove(entry);
@@ -137,7 +138,8 @@ impl Reaper {
         }
     }
 
-    /// Whether no other server has taken over a recording. On an error the recording is left alone.
+    /// Whether no other server has taken over a recording. Returns `false` on an error, so that the recording is left
+    /// unchanged.
     async fn is_ours(&self, entry: &UploadEntry, open: &mut Option<Upload>) -> bool {
         match open {
             Some(upload) => matches!(upload.is_current().await, Ok(true)),

@@ -1,9 +1,9 @@
 //! Recovery of uploads that an earlier run, or another server, left open.
 //!
-//! Where several servers share a storage, one of the others finishes the uploads of a dead server. The lease table shows
-//! when a lease was last renewed, by the database's clock. That clock may be set, and the whole installation may have been
-//! down: then every lease looks stale. So a server takes over an upload only after it has seen the same lease unchanged for
-//! a while of its own attended time, and has itself been reachable for the silence limit.
+//! Where several servers share a storage, one of the others finishes the uploads of a dead server. The lease table
+//! shows when a lease was last renewed, by the database's clock. That clock may be set, and the whole installation may
+//! have been down: then every lease looks stale. So a server takes over an upload only after it has seen the same lease
+//! unchanged for a while of its own attended time, and has itself been reachable for the silence limit.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -20,12 +20,11 @@ use super::rows::{Rows, declared_length};
 use crate::db::{DatabaseError, UploadKind};
 use crate::storage::{Replicated, StaleLease, Storage, is_shared};
 
-/// A live server renews its leases about every ten seconds; a slow one is not dead yet.
+/// A live server renews its leases about every ten seconds; a slow server is not dead yet.
 const GRACE: Duration = Duration::from_secs(20);
 /// Pending finishes that run concurrently after a start.
 const CONCURRENT_FINISHES: usize = 4;
 
-/// Recovers uploads.
 pub(super) struct Recovery {
     rows: Rows,
     storage: Arc<dyn Storage>,
@@ -57,7 +56,7 @@ impl Recovery {
     /// Adds the open uploads of an earlier run to the registry.
     pub(super) async fn recover(&self) -> Result<(), DatabaseError> {
         for row in self.rows.database.unfinished_recordings().await? {
-            // Another server may be writing to a shared upload. If none is, its lease becomes stale.
+            // Another server may be writing to a shared upload. If not, its lease becomes stale.
             if !matches!(is_shared(&*self.storage, &row.id).await, Ok(false)) {
                 continue;
             }

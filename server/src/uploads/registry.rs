@@ -9,10 +9,9 @@ use super::ownership::UploadLock;
 use super::upload::Upload;
 use crate::db::RecordingRow;
 
-/// Progress of a growing recording, as lists show it.
+/// Progress of a growing recording in lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// Durable bytes.
     pub(crate) size_bytes: u64,
     /// Playing time of these bytes.
     pub(crate) duration_ms: u64,
@@ -52,7 +51,7 @@ impl Owner {
 #[derive(Clone, Copy, Default)]
 pub(super) struct EntryState {
     pub(super) progress: Progress,
-    /// Size that was published to other replicas last.
+    /// Last size published to other replicas.
     pub(super) published_bytes: u64,
     /// Attended time of the sender's last request.
     pub(super) last_activity: Duration,
@@ -69,7 +68,7 @@ pub(super) struct EntryState {
 pub(super) struct Interrupted(pub(super) bool);
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Values behind these locks are valid after every statement, so a panic of another holder does no harm.
+    // The values behind these locks are valid after every statement, so a panic while holding one is harmless.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -106,13 +105,12 @@ impl UploadEntry {
         };
     }
 
-    /// A copy of the state.
+    /// Returns a copy of the state.
     pub(super) fn state(&self) -> EntryState {
         *locked(&self.state)
     }
 }
 
-/// All entries, by upload id.
 pub(super) struct Registry {
     entries: Mutex<HashMap<String, Arc<UploadEntry>>>,
     clock: Arc<AttendedClock>,

@@ -38,7 +38,7 @@ impl Rows {
     }
 }
 
-/// The declared length of an open upload.
+/// Returns the declared length of an open upload.
 pub(super) fn declared_length(row: &RecordingRow) -> UploadLength {
     match row.upload_length {
         Some(length) => UploadLength::Known(length.unsigned_abs()),

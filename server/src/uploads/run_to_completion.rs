@@ -8,10 +8,10 @@ use tracing::Instrument;
 
 use super::error::UploadError;
 
-/// Runs work to its end, even if the future is dropped: a handler is dropped when its client disconnects.
+/// Runs work to its end, even if the returned future is dropped: a handler is dropped when its client disconnects.
 ///
-/// The work runs in the request's own task while that exists. A body arrives in many pieces, and each hand-over to another
-/// task would cost two wake-ups, often of another processor.
+/// The work runs in the request's own task while that exists: a body arrives in many pieces, and each transfer to
+/// another task would cost two wake-ups, often on another processor.
 pub(super) fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, UploadError>> + Send + 'static,
 ) -> impl Future<Output = Result<T, UploadError>> + Send {

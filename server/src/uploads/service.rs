@@ -48,12 +48,12 @@ pub(crate) struct Framing {
 pub(crate) enum Creator {
     /// A signed-in user: the limit of open uploads applies to the user.
     User,
-    /// A service that records for many people, by an API token or the recording tokens of its pages: the limit applies to
-    /// each session, and a multiple of it to the service.
+    /// A service that records for many people, by an API token or the recording tokens of its pages: the limit applies
+    /// to each session, and a multiple of it to the service.
     Service,
 }
 
-/// Sessions that a service may record at the limit of each.
+/// Number of sessions for which a service may record concurrently, each with its full limit.
 const SESSIONS_OF_A_SERVICE: u32 = 16;
 
 impl Creator {
@@ -76,14 +76,12 @@ impl Creator {
 /// Offset and length of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
-    /// Durable bytes.
     pub(crate) offset: u64,
-    /// Declared length.
     pub(crate) length: UploadLength,
 }
 
 impl Position {
-    /// Position of an upload that is closed. The sender of an interrupted one must not take it for complete.
+    /// Position of a closed upload. The sender of an interrupted upload must not consider it complete.
     fn of_closed(row: &RecordingRow) -> Result<Self, UploadError> {
         if row.interrupted {
             return Err(UploadError::Finished);
@@ -120,7 +118,8 @@ impl Uploads {
         run_to_completion(work(Arc::clone(&self.0))).await
     }
 
-    /// Creates a recording. Returns its id, or that of the open upload that its owner created with the same idempotency key.
+    /// Creates a recording. Returns its id, or that of the open upload that its owner created with the same idempotency
+    /// key.
     pub(crate) async fn create(
         &self,
         row: &RecordingRow,
@@ -137,8 +136,8 @@ impl Uploads {
         .await
     }
 
-    /// Creates a recording from complete partial uploads, in this order, and returns when it is complete. `false`, and no
-    /// change, if one of them is not available any more.
+    /// Creates a recording from complete partial uploads, in this order, and returns when it is complete. Returns
+    /// `false`, without a change, if one of them is no longer available.
     pub(crate) async fn concatenate(
         &self,
         row: &RecordingRow,
@@ -164,7 +163,8 @@ impl Uploads {
             .await
     }
 
-    /// Appends a body. Returns when the received bytes are durable; an upload that is complete with them is finished first.
+    /// Appends a body. Returns when the received bytes are durable; an upload that is complete with them is finished
+    /// first.
     pub(crate) async fn append(
         &self,
         id: &str,
@@ -301,8 +301,8 @@ impl Uploads {
             .collect()
     }
 
-    /// Whether an open upload belongs to this user, and to `session` if one is passed. `false` if the registry does not know
-    /// its owner.
+    /// Whether an open upload belongs to this user, and to `session` if one is passed. `false` if the registry does not
+    /// know its owner.
     pub(crate) fn is_growing_for(&self, id: &str, user_id: &str, session: Option<&str>) -> bool {
         let entry = self.0.registry.find(id);
         entry.is_some_and(|entry| {
@@ -312,8 +312,8 @@ impl Uploads {
         })
     }
 
-    /// Whether the sender of a growing recording has to be told that it was stopped. `false` for an upload that this server
-    /// has not seen since its start.
+    /// Whether the sender of a growing recording must be told that it was stopped. `false` for an upload that this
+    /// server has not seen since its start.
     pub(crate) fn is_stopped(&self, id: &str) -> bool {
         let entry = self.0.registry.find(id);
         entry.is_some_and(|entry| entry.state().stopped)
@@ -329,7 +329,7 @@ impl Uploads {
         self.0.indexes.used()
     }
 
-    /// When an open upload is finished without its sender, if no further request arrives.
+    /// Time at which an open upload is finished without its sender, if no further request arrives.
     pub(crate) fn expires_ms(&self, id: &str) -> Option<i64> {
         let Service { rows, registry, .. } = &*self.0;
         let state = registry.find(id)?.state();
@@ -339,7 +339,7 @@ impl Uploads {
         Some(rows.now_ms().saturating_add(left_ms))
     }
 
-    /// When a complete partial upload is deleted, if it is not joined.
+    /// Time at which a complete partial upload is deleted, if it is not joined.
     pub(crate) fn part_expires_ms(&self, row: &RecordingRow) -> Option<i64> {
         concat::part_expires_ms(row, self.0.silence)
     }
@@ -359,8 +359,8 @@ impl Uploads {
         self.0.recovery.finish_pending().await;
     }
 
-    /// Finishes uploads whose sender is silent, whose session has ended, whose finish failed or whose server is dead, and
-    /// deletes partial uploads that are not needed any more.
+    /// Finishes uploads whose sender is silent, whose session has ended, whose finish failed or whose server is dead,
+    /// and deletes partial uploads that are no longer needed.
     ///
     /// `is_clock_trusted`: whether uploads that have expired by the wall clock may be deleted.
     pub(crate) async fn reap(&self, is_clock_trusted: bool) {
@@ -388,7 +388,7 @@ impl Uploads {
     }
 }
 
-/// The objects behind [`Uploads`], and the requests of senders.
+/// Dependencies of [`Uploads`], and the requests of senders.
 struct Service {
     rows: Rows,
     registry: Arc<Registry>,
@@ -520,7 +520,7 @@ impl Service {
             length: declared_length(&row),
         };
         entry.touch();
-        // The sender takes a complete upload for finished, so it has to be.
+        // The sender considers a complete upload finished, so it must be finished.
         if position.length == UploadLength::Known(position.offset) {
             self.finisher
                 .finish(&entry, open, Interrupted(false))
@@ -647,7 +647,7 @@ impl Service {
         parts: &[String],
         actor: &Actor,
     ) -> Result<bool, UploadError> {
-        // Partial uploads of another user have not counted for the owner of the session.
+        // Partial uploads of another user have not counted towards the quota of the session's owner.
         let mut foreign = 0_u64;
         for part in parts {
             match self.rows.row(part).await {

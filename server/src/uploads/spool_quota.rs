@@ -9,7 +9,7 @@ use super::registry::locked;
 
 /// Spooled bytes of all users.
 pub(super) struct SpoolQuotas {
-    /// Most spooled bytes of one user: the size of one recording.
+    /// Limit of one user's spooled bytes: the size of one recording.
     max: u64,
     users: Mutex<HashMap<String, u64>>,
 }
@@ -22,7 +22,7 @@ impl SpoolQuotas {
         })
     }
 
-    /// Returns the share of one body. `quota`: quota counter of the user, if there is a quota.
+    /// Returns the counter of one body. `quota`: quota counter of the user, if there is a quota.
     pub(super) fn share(
         self: &Arc<Self>,
         user_id: &str,
@@ -46,7 +46,7 @@ pub(super) struct SpoolShare {
 }
 
 impl SpoolShare {
-    /// Counts further bytes. An error names the limit that they exceed; they are not counted then.
+    /// Counts further bytes. An error names the limit that they would exceed; they are then not counted.
     pub(super) fn take(&mut self, bytes: u64) -> Result<(), UploadError> {
         let mut users = locked(&self.quotas.users);
         let spooled = users.get(&self.user_id).copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! One growing recording: its writer and its index, kept in step.
+//! One growing recording: its writer and its index, kept consistent.
 
 #[cfg(test)]
 mod tests;
@@ -31,18 +31,17 @@ pub(super) struct Upload {
     writer: Box<dyn UploadWriter>,
     /// `None` for a partial upload: it is neither indexed nor patched.
     indexer: Option<Indexer>,
-    /// Memory of the index; `None` if that has a permit of its own.
+    /// Memory of the index; `None` if it has a separate permit.
     reservation: Option<IndexReservation>,
-    /// Checkpoints of bytes that are indexed and not appended yet; `None` if the writer does not seal.
+    /// Checkpoints of bytes that are indexed but not appended yet; `None` if the writer does not seal.
     checkpoints: Option<Vec<IndexCheckpoint>>,
     /// Length and kind of the row, once it was read and open. While this writer exists nothing else closes the row or
     /// changes its length, so this saves a query per chunk.
     pub(super) metadata: Option<(UploadLength, UploadKind)>,
 }
 
-/// How a recording ends, decided before anything is changed.
+/// Outcome of a recording, decided before anything is changed.
 pub(super) enum Ending {
-    /// A playable file.
     Playable {
         finishing: Finishing,
         duration_ms: u64,
@@ -93,7 +92,7 @@ impl Upload {
         }
     }
 
-    /// A new upload with the metadata of its row.
+    /// Creates a new upload with the metadata of its row.
     pub(super) fn of_row(
         writer: Box<dyn UploadWriter>,
         row: &RecordingRow,
@@ -105,8 +104,8 @@ impl Upload {
         }
     }
 
-    /// Resumes an upload after a restart: indexes the stored bytes again. `planned`: length of the stream when its finish
-    /// began; an earlier attempt has appended what follows it.
+    /// Resumes an upload after a restart: indexes the stored bytes again. `planned`: length of the stream when its
+    /// finish began; an earlier attempt has appended the bytes behind it.
     pub(super) async fn resume(
         reopened: Reopened,
         kind: UploadKind,
@@ -132,7 +131,7 @@ impl Upload {
             scan = scanning
                 .await
                 .map_err(|error| StorageError::Io(io::Error::other(error)))??;
-            // Most are applied already; those lost in a crash are not.
+            // Most of these patches are applied already; those lost in a crash are not.
             let patches = std::mem::take(&mut scan.patches);
             if !patches.is_empty() {
                 writer.patch(patches).await?;
@@ -191,7 +190,6 @@ impl Upload {
         Ok(())
     }
 
-    /// Length of the stream.
     pub(super) fn offset(&self) -> u64 {
         self.writer.stream_length()
     }
@@ -207,7 +205,7 @@ impl Upload {
             .map_or("", |container| container.extension())
     }
 
-    /// Indexes bytes that [`Upload::append`] adds later. Called as soon as they arrive, while they are in the processor's
+    /// Indexes bytes that [`Upload::append`] adds later. Called as soon as they arrive, while they are in the CPU
     /// cache.
     pub(super) fn index(&mut self, bytes: &[u8]) {
         if let Some(indexer) = &mut self.indexer {
@@ -323,7 +321,7 @@ pub(super) async fn conclude(
     }
 }
 
-/// An indexer that patches only what the storage can patch.
+/// Creates an indexer that patches only what the storage can patch.
 fn indexer_for(seals: bool, reservation: Option<&IndexReservation>) -> Indexer {
     let options = Options::default().patch_clusters(!seals);
     Indexer::with(match reservation {
@@ -357,7 +355,7 @@ fn index(indexer: &mut Indexer, bytes: &[u8], checkpoints: Option<&mut Vec<Index
             at += usize::try_from(skippable).unwrap_or(usize::MAX);
             continue;
         }
-        // Byte by byte: only the next byte is certain to be read by the indexer.
+        // Byte by byte: it is only certain that the indexer reads the next byte.
         let (start, position) = (at, indexer.received());
         while at < bytes.len() && indexer.skippable() == 0 {
             indexer.push(&bytes[at..=at]);

@@ -100,7 +100,7 @@ async fn last_use_of_a_token_is_stored_once_a_minute() {
     let ann = server.user("ann").await;
     let (_, robot) = new_token(&ann, json!(["read"])).await;
     let last_used = async || {
-        let tokens = json_of(robot_owner(&server).await.get("/api/tokens"), 200).await;
+        let tokens = json_of(token_owner(&server).await.get("/api/tokens"), 200).await;
         tokens[0]["last_used_at"].clone()
     };
     assert_eq!(last_used().await, Value::Null);
@@ -116,7 +116,7 @@ async fn last_use_of_a_token_is_stored_once_a_minute() {
     }
 }
 
-async fn robot_owner(server: &TestServer) -> Client {
+async fn token_owner(server: &TestServer) -> Client {
     server.sign_in("ann", "a good password").await
 }
 

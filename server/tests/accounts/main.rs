@@ -8,7 +8,6 @@ mod long_bodies;
 mod oidc;
 #[cfg(feature = "sso")]
 mod oidc_provider;
-mod people;
 mod platform;
 mod proxy;
 mod races;
@@ -19,6 +18,7 @@ mod sign_in;
 mod sign_ins;
 #[path = "../support/mod.rs"]
 mod support;
+mod users;
 
 use std::time::Duration;
 

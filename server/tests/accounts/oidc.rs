@@ -11,7 +11,7 @@ const ROLES: [(&str, &str); 2] = [
     ("SORTIE_OIDC_ADMIN_VALUES", "operator, Domain Admins"),
 ];
 
-/// The user signed in by these cookies.
+/// Returns the user signed in by these cookies.
 async fn user_by_cookies(server: &TestServer, cookies: &str) -> Value {
     let request = server
         .anonymous()
@@ -664,7 +664,7 @@ async fn sign_in_without_refresh_token_is_confirmed_by_user_info() {
     server.clock.advance(CHECK_AGAIN);
     assert_eq!(status_of(refresh(&server, &tokens.refresh)).await, 401);
 
-    // Roles from the ID token only cannot be evaluated again: they stay for a day.
+    // Roles that only the ID token has cannot be evaluated again: they stay for a day.
     provider.set().user_info_status = 200;
     provider.set().id_token = json!({ "roles": ["operator"] });
     let tokens = pair(&provider, &server, "bob").await;

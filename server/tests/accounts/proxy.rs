@@ -1,4 +1,4 @@
-//! User names and addresses asserted by a trusted proxy, and only by that.
+//! User names and addresses asserted by a trusted proxy; other peers cannot assert them.
 
 use crate::support::problem;
 use crate::*;

@@ -193,7 +193,7 @@ async fn concurrently_created_api_tokens_are_revoked() {
     for round in 0..ROUNDS {
         let name = format!("ann{round}");
         create(&admin, &name, json!(["user"])).await;
-        let thief = Pair::of(&json_of(login(&server, &name, OLD), 200).await);
+        let attacker = Pair::of(&json_of(login(&server, &name, OLD), 200).await);
         let own = Pair::of(&json_of(login(&server, &name, OLD), 200).await);
         let making = async {
             let mut tokens = Vec::new();
@@ -201,7 +201,7 @@ async fn concurrently_created_api_tokens_are_revoked() {
             while tokens.len() < 90 {
                 let body = json!({ "name": "t", "scopes": ["read"] });
                 let request = server.anonymous().post("/api/tokens");
-                let request = request.bearer_auth(&thief.access).json(&body);
+                let request = request.bearer_auth(&attacker.access).json(&body);
                 let answer = request.send().await.expect("an answer");
                 if answer.status() != 201 {
                     assert_eq!(answer.status(), 401);

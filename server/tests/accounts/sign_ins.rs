@@ -111,7 +111,7 @@ async fn list_shows_own_sign_ins_and_ending_one_keeps_the_others() {
     assert_eq!(mine["last_used_at"], "2026-11-21T09:31:00.000Z");
     assert_eq!(mine["expires_at"], "2026-11-28T09:31:00.000Z");
 
-    // Neither another user nor an API token can end it.
+    // Neither another user nor an API token can end the sign-in.
     let id = mine["id"].as_str().expect("an id");
     let own = format!("{path}/{id}");
     let bob = server.user("bob").await;

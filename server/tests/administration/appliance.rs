@@ -169,7 +169,7 @@ async fn imported_file_is_a_recording_with_its_file_name() {
     assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
     assert_eq!(part.bytes().await.unwrap(), &bytes[3..=10]);
 
-    // A restart does not take the file for an abandoned upload.
+    // A restart does not mistake the file for an abandoned upload.
     server.restart().await;
     let admin = server.admin().await;
     let path = format!("/api/recordings/{id}");

@@ -11,7 +11,7 @@ async fn verified(admin: &Client) -> Value {
 }
 
 /// Connection of an attacker with write access to the database.
-async fn intruder(server: &TestServer) -> AnyConnection {
+async fn attacker_connection(server: &TestServer) -> AnyConnection {
     sqlx::any::install_default_drivers();
     let connection = AnyConnection::connect(&server.database_address()).await;
     let mut connection = connection.expect("the database");
@@ -219,7 +219,7 @@ async fn audit_verify_command_reports_the_state_of_the_chain() {
     let (code, text) = verify(server.program());
     assert_eq!(code, Some(0), "{text}");
     assert!(text.starts_with("The audit log is whole: "), "{text}");
-    let mut connection = intruder(&server).await;
+    let mut connection = attacker_connection(&server).await;
     let statement = sqlx::query("DELETE FROM audit WHERE seq = 2");
     statement
         .execute(&mut connection)
@@ -283,7 +283,7 @@ async fn every_change_of_audit_rows_is_detected() {
             admin.session().await;
         }
         assert_eq!(verified(&admin).await["ok"], true);
-        let mut connection = intruder(&server).await;
+        let mut connection = attacker_connection(&server).await;
         for statement in tampering.split(';') {
             let statement = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()));
             statement.execute(&mut connection).await.expect(tampering);

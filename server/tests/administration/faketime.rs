@@ -33,7 +33,7 @@ fn start(clock: &FakeClock, folder: TempDir, variables: &[(&str, &str)]) -> Proc
         .env("SORTIE_DB", folder.path().join("sortie.db"))
         .env("SORTIE_LOG", "warn")
         .envs(variables.iter().copied());
-    clock.give(&mut command);
+    clock.apply_to(&mut command);
     Process::start(&mut command, Some(folder))
 }
 
@@ -42,7 +42,7 @@ fn folder() -> TempDir {
 }
 
 fn anonymous(url: &str) -> Client {
-    // A server in this process would have installed it.
+    // A server in this process would have installed the provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client {
         http: reqwest::Client::new(),
@@ -201,7 +201,7 @@ async fn stopped_process_ends_no_recording() {
         .send()
         .await;
     assert_eq!(sent.expect("an answer").status(), 204);
-    // Its session has ended: the reaper finishes it.
+    // The session of this recording has ended: the reaper finishes it.
     let (other, session) = client.start_recording().await;
     json_of(client.post(&format!("/api/sessions/{session}/stop")), 200).await;
 

@@ -152,7 +152,7 @@ async fn threshold_takes_from_the_user_with_the_most_bytes_first() {
     .await;
     let admin = server.admin().await;
     let (ann, bob) = (server.user("ann").await, server.user("bob").await);
-    // Ann's one recording is the oldest. Bob protects as many of his as his quota allows.
+    // Ann's only recording is the oldest. Bob protects as many of his recordings as his quota allows.
     let anns = ann.record(&chromium_webm()).await;
     let mut bobs = Vec::new();
     for number in 0..4 {

@@ -16,7 +16,7 @@ fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A folder with one file in it.
+/// A folder with one file.
 fn folder_with(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join(name);
@@ -169,7 +169,7 @@ fn cases() -> Vec<Case> {
             "cut.repaired.webm",
             webm[..15_000].to_vec(),
             "live",
-            "It ends in the middle",
+            "The end is incomplete",
             53,
         ),
         case(
@@ -193,7 +193,7 @@ fn cases() -> Vec<Case> {
             "cut.repaired.mp4",
             mp4[..moof + 4000].to_vec(),
             "live",
-            "It ends in the middle",
+            "The end is incomplete",
             60,
         ),
         case(

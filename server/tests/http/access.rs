@@ -11,10 +11,10 @@ use serde_json::json;
 
 const SECRET: &str = "the platform's secret of 32 bytes or more";
 
-/// Scope of a recording token, as the page spells it.
+/// Scope of a recording token, as spelled in `docs/access.md`.
 const RECORDING_TOKEN: &str = "recording token";
 
-/// A row of the page.
+/// A row of `docs/access.md`.
 struct Row {
     method: Method,
     path: String,

@@ -131,7 +131,7 @@ async fn everything(recording: &Recording) {
     let whole = vec![(0, size)];
 
     let rows: Vec<Row<'_>> = vec![
-        // One range.
+        // Requests with one range.
         (range("bytes=0-0"), 206, vec![(0, 1)]),
         (range("bytes=100-299"), 206, vec![(100, 200)]),
         (range("bytes=100-"), 206, vec![(100, size - 100)]),

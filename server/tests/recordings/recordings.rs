@@ -314,7 +314,7 @@ async fn single_request_upload_becomes_ready() {
         .post(&path)
         .multipart(form().part("file", file(chromium_webm())));
     problem(again, 409, "conflict").await;
-    // Text is accepted; the recording fails.
+    // The server accepts text as an upload; the recording fails.
     let (id, session) = client.start_recording().await;
     let form = reqwest::multipart::Form::new()
         .text("recording_id", id.clone())

@@ -77,8 +77,8 @@ async fn sign_out_and_disable_take_effect_at_every_replica() {
     let (one, other) = (installation.server().await, installation.server().await);
     let admin = one.admin().await;
     let (ada, bob) = (one.user("ada").await, one.user("bob").await);
-    for person in [&ada, &bob] {
-        json_of(person.at(&other.url).get("/api/auth/me"), 200).await;
+    for client in [&ada, &bob] {
+        json_of(client.at(&other.url).get("/api/auth/me"), 200).await;
     }
     let out = ada
         .post("/api/auth/logout")
@@ -94,9 +94,9 @@ async fn sign_out_and_disable_take_effect_at_every_replica() {
         .json(&json!({ "disabled": true }));
     json_of(disable, 200).await;
     other.clock.advance(GOOD_FOR);
-    for person in [&ada, &bob] {
+    for client in [&ada, &bob] {
         problem(
-            person.at(&other.url).get("/api/auth/me"),
+            client.at(&other.url).get("/api/auth/me"),
             401,
             "unauthenticated",
         )

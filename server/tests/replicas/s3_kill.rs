@@ -60,7 +60,7 @@ async fn finish_killed_at(n: u64, fault: Fault, stream: &[u8]) -> bool {
     let mut count = 0;
     proxy.plan(move |_, _| {
         count += 1;
-        // With the answer lost, the retry shows that the store processed the request.
+        // The retry after a lost answer shows that the store processed the request.
         if count == n + u64::from(fault == Fault::CutAfter) {
             let _ = reached.send(());
         }

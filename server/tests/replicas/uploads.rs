@@ -68,7 +68,7 @@ async fn server_without_the_lease_stores_no_byte() {
     stalled.send(&[0xEE; 4_000]).await;
     assert_eq!(there.offset(&id).await, 10_000);
     send(&there, &id, &stream, 10_000, 20_000, 5_000).await;
-    // It ends with different bytes than the second server received.
+    // The stalled body ends with different bytes than the second server received.
     stalled.send(&[0xEE; 1_000]).await;
     let head = stalled.answer_head().await;
     assert!(head.starts_with("HTTP/1.1 423"), "{head}");

@@ -101,7 +101,7 @@ async fn lost_multipart_upload_fails_the_recording() {
     assert!(!kept.exists());
 }
 
-/// Two servers misconfigured with one prefix: each takes the other's objects for orphans.
+/// Two servers misconfigured with one prefix: each classifies the other's objects as orphans.
 #[tokio::test]
 async fn sweep_removes_orphans_from_the_store() {
     let prefix = uuid::Uuid::new_v4().simple().to_string();

@@ -13,7 +13,7 @@ pub(crate) const KEY: &str = "c29ydGllLXJlY29yZGluZy10ZXN0cy1vZi1henVyZQ==";
 pub(crate) const CONTAINER: &str = "sortie";
 
 pub(crate) struct Azurite {
-    /// Includes the account in the path, as Azurite expects.
+    /// URL with the account in the path, as Azurite expects.
     pub(crate) endpoint: String,
     /// Process of Azurite; closing its standard input stops it.
     _process: Child,
@@ -26,7 +26,7 @@ pub(crate) fn azurite() -> &'static Azurite {
 }
 
 impl Azurite {
-    /// Without the account.
+    /// URL without the account.
     pub(crate) fn origin(&self) -> String {
         let origin = self.endpoint.strip_suffix(ACCOUNT);
         origin

@@ -5,13 +5,13 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// The wall clock of the processes started with it.
+/// Wall clock of the processes that were started with it.
 pub(crate) struct FakeClock {
     folder: TempDir,
 }
 
 impl FakeClock {
-    /// Starts at the right time.
+    /// Creates a clock that shows the right time.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Self { folder };
@@ -32,7 +32,7 @@ impl FakeClock {
     }
 
     /// Runs a process with this wall clock. Its monotonic clocks are the machine's.
-    pub(crate) fn give(&self, command: &mut Command) {
+    pub(crate) fn apply_to(&self, command: &mut Command) {
         command
             .env("LD_PRELOAD", library())
             .env("FAKETIME_TIMESTAMP_FILE", self.file())

@@ -75,7 +75,6 @@ impl FaultProxy {
         }
     }
 
-    /// Replaces the plan.
     pub(crate) fn plan(&self, plan: impl FnMut(u64, &str) -> Fault + Send + 'static) {
         *locked(&self.shared.plan) = Box::new(plan);
     }

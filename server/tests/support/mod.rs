@@ -39,7 +39,6 @@ pub(crate) const ADMIN_PASSWORD: &str = "correct horse";
 /// Upper bound of a wait: enough for slow machines, and below the two minutes after which the server ends stalled
 /// requests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
-/// Polling interval.
 const PAUSE: Duration = Duration::from_millis(10);
 
 pub(crate) struct TestServer {
@@ -56,12 +55,12 @@ impl TestServer {
         Self::with(&[]).await
     }
 
-    /// Starts with these variables overridden.
+    /// Starts a server with these variables overridden.
     pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
         Self::with_appliance(variables, None).await
     }
 
-    /// Starts with an appliance's recorder, too.
+    /// Starts a server with an appliance's recorder.
     pub(crate) async fn with_appliance(
         variables: &[(&str, &str)],
         appliance: Option<Arc<dyn Appliance>>,
@@ -172,7 +171,6 @@ impl TestServer {
         self.launch().await;
     }
 
-    /// Shuts down gracefully.
     pub(crate) async fn stop(&mut self) {
         if let Some((stop, task)) = self.running.take() {
             let _ = stop.send(());
@@ -254,7 +252,7 @@ impl Client {
     /// The administrator of a server in another process.
     #[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
     pub(crate) async fn admin_at(url: &str) -> Self {
-        // A server in this process would have installed it.
+        // A server in this process would have installed the provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let anonymous = Self {
             http: reqwest::Client::new(),
@@ -331,7 +329,6 @@ impl Client {
         location
     }
 
-    /// Opens a session.
     pub(crate) async fn session(&self) -> String {
         let session = json_of(
             self.post("/api/sessions")

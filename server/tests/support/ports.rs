@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 
 /// Reserves a port that no process listens on until the value is dropped.
 ///
-/// It is below the range that the system assigns, 32768 and above. Several test programs run concurrently, and the
-/// system could assign such a port before its use.
+/// The port is below the range that the system assigns, 32768 and above. Several test programs run concurrently, and
+/// the system could assign such a port before its use.
 pub(crate) fn hold() -> TcpListener {
     loop {
         let seed = RandomState::new().hash_one(());

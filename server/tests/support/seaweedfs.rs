@@ -78,7 +78,7 @@ impl SeaweedFs {
         let mut keeper = Command::new("sh")
             .env("DIR", &folder)
             .args(["-c", KEEPER, "keeper"])
-            .arg(weed())
+            .arg(seaweedfs_program())
             .args(["server", "-ip=127.0.0.1", "-filer", "-s3"])
             .arg(format!("-dir={}", folder.display()))
             .arg(format!("-s3.config={}", config.display()))
@@ -147,7 +147,7 @@ fn free_ports<const N: usize>() -> [u16; N] {
 }
 
 /// The program that `scripts/seaweedfs.sh` installs.
-fn weed() -> PathBuf {
+fn seaweedfs_program() -> PathBuf {
     // Several crates of the workspace include this file.
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()

@@ -1,5 +1,5 @@
-//! A stalled connection, as a phone leaves behind after changing networks: it sends what the test says and stays open
-//! otherwise.
+//! A stalled connection, as a phone leaves behind after changing networks: it sends the bytes that the test writes and
+//! stays open otherwise.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

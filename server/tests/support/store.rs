@@ -137,7 +137,7 @@ pub(crate) async fn check_bad_day(proxy: &FaultProxy, server: &TestServer) {
         assert!(download(&client, &id).await == finished(&stream), "{size}");
     }
     for fault in [Fault::Status(503), Fault::CutBefore, Fault::CutAfter] {
-        check_met(proxy, fault);
+        check_fault_occurred(proxy, fault);
     }
 }
 
@@ -161,11 +161,11 @@ pub(crate) async fn check_lost_completion(
     send(&client, &id, &stream, 0, stream.len(), 5 * MIB).await;
     assert_eq!(client.recording(&id).await["status"], "ready");
     assert!(download(&client, &id).await == finished(&stream));
-    check_met(proxy, Fault::CutAfter);
+    check_fault_occurred(proxy, Fault::CutAfter);
 }
 
 #[track_caller]
-fn check_met(proxy: &FaultProxy, fault: Fault) {
+fn check_fault_occurred(proxy: &FaultProxy, fault: Fault) {
     let log = proxy.log();
     assert!(log.iter().any(|(_, met)| *met == fault), "{fault:?}");
 }

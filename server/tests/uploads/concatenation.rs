@@ -248,7 +248,7 @@ async fn concurrent_identical_final_uploads_make_one_recording() {
         )
         .await;
         let statuses = [a, b].map(|answer| answer.expect("an answer").status().as_u16());
-        // One may have preempted the other; its sender retries.
+        // One request may have preempted the other; its sender retries.
         assert!(
             statuses.iter().all(|status| [201, 423].contains(status)) && statuses.contains(&201),
             "{statuses:?}"

@@ -20,9 +20,8 @@ const SLOTS: usize = 3;
 enum Form {
     /// A valid recording.
     Webm,
-    /// No known container: stored raw.
+    /// Content of no known container: stored raw.
     Pattern(u8),
-    /// A partial upload.
     Partial(u8),
 }
 

@@ -266,7 +266,7 @@ async fn body_over_the_limit_is_refused_and_earlier_bytes_are_kept() {
         .send()
         .await
         .expect("an answer");
-    // Announced by Content-Length: refused before the body.
+    // Length announced by Content-Length: refused before the body.
     problem(
         client.patch(&upload, 1000, vec![2; 1024 * 1024]),
         413,
@@ -274,7 +274,7 @@ async fn body_over_the_limit_is_refused_and_earlier_bytes_are_kept() {
     )
     .await;
     assert_eq!(client.offset(&id).await, 1000);
-    // Not announced: accepted up to the limit.
+    // Length not announced: accepted up to the limit.
     let pieces = (0..20).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![3; 100_000])));
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
     problem(client.patch(&upload, 1000, body), 413, "too_large").await;
@@ -585,13 +585,13 @@ async fn method_override_allows_termination() {
     );
     assert_eq!(client.offset(&id).await, 5);
     problem(client.tus(Method::POST, &upload), 405, "method_not_allowed").await;
-    let meant = |method: &'static str| {
+    let overriding = |method: &'static str| {
         client
             .tus(Method::POST, &upload)
             .header("X-HTTP-Method-Override", method)
     };
-    problem(meant("PUT"), 405, "method_not_allowed").await;
-    let head = meant("HEAD").send().await.expect("an answer");
+    problem(overriding("PUT"), 405, "method_not_allowed").await;
+    let head = overriding("HEAD").send().await.expect("an answer");
     assert_eq!(head.status(), StatusCode::OK);
     assert_eq!(header(&head, "upload-offset"), "5");
     // Only POST may override the method: GET and HEAD stay safe.
@@ -600,7 +600,7 @@ async fn method_override_allows_termination() {
         .header("X-HTTP-Method-Override", "DELETE");
     problem(get, 405, "method_not_allowed").await;
     assert_eq!(client.offset(&id).await, 5);
-    let gone = meant("DELETE").send().await.expect("an answer");
+    let gone = overriding("DELETE").send().await.expect("an answer");
     assert_eq!(gone.status(), StatusCode::NO_CONTENT);
     problem(
         client.get(&format!("/api/recordings/{id}")),

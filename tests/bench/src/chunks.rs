@@ -12,7 +12,7 @@ use tokio::runtime;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::contestant::{Address, Contestant, Programs, Running, Vitals};
+use crate::contestant::{Address, Contestant, ProcessUsage, Programs, Running};
 use crate::footage::Footage;
 use crate::wire::Wire;
 
@@ -21,11 +21,11 @@ use crate::wire::Wire;
 pub(crate) struct Shape {
     pub(crate) streams: usize,
     pub(crate) chunk: usize,
-    /// Chunks of each stream.
+    /// Number of chunks per stream.
     pub(crate) chunks: usize,
 }
 
-/// The three reported shapes.
+/// The three shapes of load that are reported.
 pub(crate) const SHAPES: [Shape; 3] = [
     Shape {
         streams: 1,
@@ -44,7 +44,6 @@ pub(crate) const SHAPES: [Shape; 3] = [
     },
 ];
 
-/// One measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
     pub(crate) per_second: f64,
@@ -78,17 +77,17 @@ pub(crate) async fn measure(
     let running = contestant.start(programs, place.path()).await?;
     let server = running
         .as_ref()
-        .map(|running| (running.address(), running.vitals()));
+        .map(|running| (running.address(), running.process_usage()));
     let folder = place.path().to_owned();
-    // Outside the runtime's threads: the floor's threads block, and the senders have a separate thread.
+    // Runs outside the runtime's threads: the floor's threads block, and the senders have a separate thread.
     let timing = tokio::task::spawn_blocking(move || match server {
         None => floor(shape, &recording.into(), &folder),
-        Some((address, vitals)) => {
+        Some((address, process_usage)) => {
             let footage = Arc::new(Footage::new(&recording)?);
             runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?
-                .block_on(upload(shape, &footage, &address, vitals))
+                .block_on(upload(shape, &footage, &address, process_usage))
         }
     });
     let Timed {
@@ -96,8 +95,10 @@ pub(crate) async fn measure(
         mut times,
         processor,
     } = timing.await??;
-    let vitals = running.as_ref().map(Running::vitals);
-    let peak_memory = vitals.map(|vitals| vitals.peak_memory()).transpose()?;
+    let process_usage = running.as_ref().map(Running::process_usage);
+    let peak_memory = process_usage
+        .map(|process_usage| process_usage.peak_memory())
+        .transpose()?;
     if let Some(running) = running {
         running.stop().await?;
     }
@@ -170,14 +171,14 @@ async fn upload(
     shape: Shape,
     footage: &Arc<Footage>,
     server: &Address,
-    vitals: Vitals,
+    process_usage: ProcessUsage,
 ) -> Result<Timed> {
     let mut wires = Vec::new();
     for _ in 0..shape.streams {
-        // One byte more than is sent, as the cost of finishing is measured elsewhere.
+        // One byte more than is sent, because the cost of finishing is measured elsewhere.
         wires.push(Wire::create(server, (shape.chunk * shape.chunks) as u64 + 1).await?);
     }
-    let before = vitals.processor_time()?;
+    let before = process_usage.processor_time()?;
     let begun = Instant::now();
     let mut senders = JoinSet::new();
     for mut wire in wires {
@@ -200,6 +201,6 @@ async fn upload(
     Ok(Timed {
         took: begun.elapsed(),
         times,
-        processor: Some(vitals.processor_time()? - before),
+        processor: Some(process_usage.processor_time()? - before),
     })
 }

@@ -163,12 +163,12 @@ impl Running {
     }
 
     /// Resource usage of the server process.
-    pub(crate) fn vitals(&self) -> Vitals {
+    pub(crate) fn process_usage(&self) -> ProcessUsage {
         let id = match &self.server {
             Server::Sortie(process) => process.id(),
             Server::Other(child) => child.id(),
         };
-        Vitals(id.unwrap_or_default())
+        ProcessUsage(id.unwrap_or_default())
     }
 
     pub(crate) async fn stop(self) -> Result<()> {
@@ -181,9 +181,9 @@ impl Running {
 
 /// Resource usage of a process.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Vitals(u32);
+pub(crate) struct ProcessUsage(u32);
 
-impl Vitals {
+impl ProcessUsage {
     fn file(&self, name: &str) -> Result<String> {
         let path = format!("/proc/{}/{name}", self.0);
         Ok(std::fs::read_to_string(path)?)

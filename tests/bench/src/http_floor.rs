@@ -1,5 +1,5 @@
-//! Floor of a durable HTTP receiver: HTTP/1.1 with three headers, `pwrite`, `fdatasync`, answer. A thread per connection,
-//! without sign-in, index or limits.
+//! Floor of a durable HTTP receiver: HTTP/1.1 with three headers, `pwrite`, `fdatasync`, answer. A thread per
+//! connection, without sign-in, index or limits.
 
 use std::fs::File;
 use std::io::{Read, Write};

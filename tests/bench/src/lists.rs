@@ -148,7 +148,7 @@ async fn measure_one(
 
     let process = setup.start(0).await?;
     let admin = Caller::sign_in(&process.origin()).await?;
-    let person = Caller::sign_in_as(&process.origin(), FEW, PASSWORD).await?;
+    let client = Caller::sign_in_as(&process.origin(), FEW, PASSWORD).await?;
     let mut line = |what: &str, page: &str, times: &[Duration], process: &Process| {
         print(format!(
             "| {kind} | {what} | {page} | {:.1} | {:.1} | {} |",
@@ -160,9 +160,9 @@ async fn measure_one(
     };
 
     // Baseline: time of a response without a database read, which includes machine and sender.
-    let times = repeat(&person, "/healthz", None).await?;
+    let times = repeat(&client, "/healthz", None).await?;
     line("(no list: `/healthz`)", "", &times, &process)?;
-    let times = repeat(&person, "/api/recordings", Some(u64::try_from(FEW_ROWS)?)).await?;
+    let times = repeat(&client, "/api/recordings", Some(u64::try_from(FEW_ROWS)?)).await?;
     line("their own, ten rows", "1", &times, &process)?;
     for list in LISTS {
         let path = format!("/api/admin/recordings?limit={PAGE}{}", list.query);
@@ -205,15 +205,15 @@ fn percentile_ms(times: &[Duration], percent: usize) -> f64 {
 
 /// Creates a user; returns the ID.
 async fn create(admin: &Caller, username: &str) -> Result<String> {
-    let person = json!({ "username": username, "password": PASSWORD, "roles": ["user"] });
+    let client = json!({ "username": username, "password": PASSWORD, "roles": ["user"] });
     let answer = admin
         .request(Method::POST, "/api/admin/users")
-        .json(&person)
+        .json(&client)
         .send()
         .await?
         .error_for_status()?;
-    let person: Value = answer.json().await?;
-    Ok(person["id"].as_str().context("no id")?.to_owned())
+    let client: Value = answer.json().await?;
+    Ok(client["id"].as_str().context("no id")?.to_owned())
 }
 
 /// Repeats a request; every answer of a list must have this number of rows.

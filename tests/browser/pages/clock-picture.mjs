@@ -103,7 +103,7 @@ export async function videoDuration({ selector }) {
   return video.duration;
 }
 
-/** Plays the video `selector` for so many seconds; returns the seconds that were played. */
+/** Plays the video `selector` for this many seconds; returns the seconds that were played. */
 export async function playOn({ selector, seconds, patienceMs = 30_000 }) {
   const video = document.querySelector(selector);
   video.muted = true;

@@ -34,8 +34,8 @@ export function launch(flags = []) {
 }
 
 /**
- * Same as `launch`, with a profile on disk in the folder `profile`. Returns the browser's only context. Other contexts
- * are private ones, to which storage quotas do not apply.
+ * Like `launch`, with a profile on disk in the folder `profile`. Returns the browser's only context. Other contexts are
+ * private ones, to which storage quotas do not apply.
  */
 export function launchWithProfile(profile, flags = []) {
   const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];

@@ -7,7 +7,7 @@ import { assertPlays, assertWholeFile, untilReady } from './assertions.mjs';
 
 /** Largest error of the reported duration. */
 export const PROMISE_S = 1;
-/** Allows for a slow machine. */
+/** Includes a margin for a slow machine. */
 const READY_WITHIN_MS = 20_000;
 const PATIENCE_MS = 30_000;
 

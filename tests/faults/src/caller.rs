@@ -173,7 +173,7 @@ impl Caller {
     }
 
     /// Waits until a recording is `ready` or `failed`.
-    pub async fn completed(&self, id: &str, patience: Duration) -> Result<Recording> {
+    pub async fn completed(&self, id: &str, timeout: Duration) -> Result<Recording> {
         let waiting = async {
             loop {
                 let row = self.recording(id).await?.context("the recording is gone")?;
@@ -183,9 +183,9 @@ impl Caller {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        tokio::time::timeout(patience, waiting)
+        tokio::time::timeout(timeout, waiting)
             .await
-            .with_context(|| format!("recording {id} is not finished after {patience:?}"))?
+            .with_context(|| format!("recording {id} is not finished after {timeout:?}"))?
     }
 }
 

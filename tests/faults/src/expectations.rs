@@ -100,7 +100,7 @@ impl Expectations {
                 (None, None) if expected.deleting => continue,
                 (None, None) => fault("its object is gone"),
                 _ if expected.deleted => fault("its object is there, though it was deleted"),
-                // Both exist while raw data is copied; the growing object counts.
+                // Growing and finished object both exist while raw data is copied; the growing object counts.
                 (Some(object), _) => {
                     findings.growing += 1;
                     // A kill may interrupt the finish before the client knows that all bytes were received.

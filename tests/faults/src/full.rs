@@ -57,7 +57,7 @@ pub async fn run(binary: &Path, folder: &Path) -> Result<Vec<Outcome>> {
         let disk = SmallDisk::new(binary, &mount, folder, number).await?;
         case("full while uploading", disk.full_while_uploading().await);
         case("full while finishing", disk.full_while_finishing().await);
-        case("full when it begins", disk.full_when_it_begins().await);
+        case("full when it begins", disk.full_before_creation().await);
         disk.process.kill().await?;
         let disk = SmallDisk::new(binary, &mount, folder, number).await?;
         case("read-only", disk.read_only(binary, folder, number).await);
@@ -242,7 +242,7 @@ impl<'m> SmallDisk<'m> {
         self.check_finished(&id, &source).await
     }
 
-    async fn full_when_it_begins(&self) -> Result<()> {
+    async fn full_before_creation(&self) -> Result<()> {
         let filler = self.mount.fill(0)?;
         let id = match self.caller.create(None).await {
             // An empty object may still fit.

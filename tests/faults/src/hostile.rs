@@ -34,7 +34,7 @@ const FILES: u64 = 1024;
 const IDLE: usize = 1100;
 /// Time limit of `/healthz`.
 const PROMPT: Duration = Duration::from_secs(1);
-/// A late probe does not count while this program's own timers are late, too.
+/// A late probe does not count if this program's own timers are late, too.
 const OWN_LAG: Duration = Duration::from_millis(200);
 /// Duration of each attack.
 const ATTACK: Duration = Duration::from_secs(8);
@@ -74,14 +74,14 @@ pub async fn run(binary: &Path, folder: &Path) -> Result<Outcome> {
         Ok(group) => group,
         Err(error) => return Ok(Outcome::Skipped(format!("{error:#}"))),
     };
-    let mut attacks = attacks_on(binary, &folder.join("soft"), &group, &NAMES[..9], false).await?;
+    let mut attacks = run_attacks(binary, &folder.join("soft"), &group, &NAMES[..9], false).await?;
     // With a hard limit, the server cannot raise the number of open files.
     let few = [NAMES[0], NAMES[9], NAMES[8]];
-    attacks.extend(attacks_on(binary, &folder.join("hard"), &group, &few, true).await?);
+    attacks.extend(run_attacks(binary, &folder.join("hard"), &group, &few, true).await?);
     Ok(Outcome::Ran(attacks))
 }
 
-async fn attacks_on(
+async fn run_attacks(
     binary: &Path,
     folder: &Path,
     group: &Group,

@@ -42,9 +42,9 @@ pub struct Plan {
 pub enum Sabotage {
     /// Truncates the last acknowledged byte.
     Cut,
-    /// Zeroes a block.
+    /// Zeroes a block of acknowledged bytes.
     Hole,
-    /// Flips a bit.
+    /// Flips a bit of acknowledged bytes.
     Flip,
     /// Adds an object without a database row.
     Orphan,
@@ -78,7 +78,7 @@ pub struct Outcome {
 enum Phase {
     Down,
     Up(Caller),
-    /// Complete open uploads and start no new ones.
+    /// The senders complete open uploads and start no new ones.
     Last(Caller),
 }
 
@@ -360,18 +360,18 @@ impl Checker {
                 }
             }
         }
-        // It also resumes interrupted deletions.
-        let patience = Instant::now() + Duration::from_secs(20);
+        // The reaper also resumes interrupted deletions.
+        let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let rows = caller.recordings().await?;
             let (empty, faults): (Vec<_>, Vec<_>) = inconsistencies(&rows, &self.setup.recordings)?
                 .into_iter()
                 .partition(|fault| {
-                    // Left by a kill between creating an object and its row.
+                    // Such an object was left by a kill between creating an object and its row.
                     fault.ends_with(".part (4096 bytes) has no row")
                         || fault.ends_with(".part (0 bytes) has no row")
                 });
-            if faults.is_empty() || Instant::now() > patience {
+            if faults.is_empty() || Instant::now() > deadline {
                 self.outcome.empty_orphans = empty.len() as u64;
                 self.outcome.faults.extend(faults);
                 return Ok(());

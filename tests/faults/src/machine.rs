@@ -86,7 +86,7 @@ pub async fn upload(
             Some(landed) = flights.join_next(), if !flights.is_empty() => match landed {
                 Ok((request, Some(response))) => machine.handle_response(now(), request, &response),
                 Ok((request, None)) => machine.handle_failure(now(), request),
-                // Cancelled.
+                // The request was cancelled.
                 Err(_) => {}
             },
             () = timer => machine.handle_timeout(now()),

@@ -40,7 +40,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// A fault of this kind at a random moment within a stream of about `most` bytes.
+    /// Returns a fault of this kind at a random moment within a stream of about `most` bytes.
     pub fn random(self, rng: &mut SplitMix64, most: u64) -> Self {
         // A few connections have no fault, else no upload would complete.
         if rng.chance(25) {

@@ -56,7 +56,7 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// No new uploads.
+    /// The senders start no new uploads.
     Last,
 }
 

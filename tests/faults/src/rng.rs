@@ -14,17 +14,17 @@ impl SplitMix64 {
         mix(self.0)
     }
 
-    /// A number in `from..to`; `from` if the range is empty.
+    /// Returns a number in `from..to`; `from` if the range is empty.
     pub fn within(&mut self, from: u64, to: u64) -> u64 {
         from + self.next_u64() % to.saturating_sub(from).max(1)
     }
 
-    /// `true` with a probability of `percent`.
+    /// Returns `true` with a probability of `percent`.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.within(0, 100) < percent
     }
 
-    /// A size in `from..to`, uniformly distributed over its logarithm.
+    /// Returns a size in `from..to`, uniformly distributed over its logarithm.
     pub fn size(&mut self, from: u64, to: u64) -> u64 {
         let (low, high) = (from.max(1).ilog2(), to.max(2).ilog2());
         let exponent = self.within(u64::from(low), u64::from(high) + 1);
@@ -32,7 +32,7 @@ impl SplitMix64 {
         self.within(base, base * 2).clamp(from, to)
     }
 
-    /// An independent generator seeded from this one.
+    /// Returns an independent generator seeded from this one.
     pub fn fork(&mut self) -> Self {
         Self(self.next_u64())
     }

@@ -78,11 +78,11 @@ impl Source {
         })
     }
 
-    /// A random source of up to `most` bytes.
+    /// Returns a random source of up to `most` bytes.
     pub fn random(rng: &mut SplitMix64, most: u64) -> Result<Self> {
         let seed = rng.next_u64();
         Ok(match rng.within(0, 10) {
-            // Small ones finish often, so that kills meet the finish, too.
+            // Small sources finish often, so that kills also hit the finish.
             0..=3 => Self::webm(1)?,
             4..=6 => Self::webm(usize::try_from(rng.size(100_000, most))?)?,
             _ => Self::pattern(seed, usize::try_from(rng.size(1000, most))?),
@@ -97,19 +97,19 @@ impl Source {
         self.bytes.len() as u64
     }
 
-    /// The same stream, truncated to `len` bytes; only for sending.
+    /// Returns the same stream, truncated to `len` bytes; only for sending.
     pub fn cut(mut self, len: usize) -> Result<Self> {
         ensure!(len <= self.bytes.len(), "the source is shorter");
         self.bytes.truncate(len);
         Ok(self)
     }
 
-    /// Always `false`, as every source has bytes.
+    /// Always `false`, because every source has bytes.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Extension of the finished object's name.
+    /// Returns the extension of the finished object's name.
     pub fn extension(&self) -> &'static str {
         self.extension
     }

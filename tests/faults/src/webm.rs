@@ -45,17 +45,17 @@ impl<'a> Looper<'a> {
         Ok(Self {
             head,
             clusters,
-            // Plus one frame, so that rounds do not overlap.
+            // One frame more, so that repetitions do not overlap.
             duration: end + 33,
         })
     }
 
-    /// Everything before the first cluster.
+    /// Returns everything before the first cluster.
     pub fn head(&self) -> &'a [u8] {
         self.head
     }
 
-    /// The `n`th repetition, shifted in time.
+    /// Returns the `n`th repetition, shifted in time.
     pub fn round(&self, n: u64) -> Vec<u8> {
         let mut out = Vec::new();
         for cluster in &self.clusters {
@@ -81,7 +81,7 @@ pub fn looped(stream: &[u8], len: usize) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// The cluster at the start of `bytes`, the bytes after it, and the time of its last block.
+/// Splits off the cluster at the start of `bytes`; returns it, the bytes after it, and the time of its last block.
 fn cluster(bytes: &[u8]) -> Result<(Cluster<'_>, &[u8], u64)> {
     let mut at = 0;
     let mut timestamp = None;
@@ -113,7 +113,7 @@ fn cluster(bytes: &[u8]) -> Result<(Cluster<'_>, &[u8], u64)> {
     Ok((Cluster { timestamp, rest }, &bytes[at..], last))
 }
 
-/// An EBML size and its width.
+/// Parses an EBML size; returns it with its width.
 fn size(bytes: &[u8]) -> Option<(u64, usize)> {
     let first = *bytes.first()?;
     let width = usize::try_from(first.leading_zeros()).ok()? + 1;

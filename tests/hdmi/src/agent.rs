@@ -34,20 +34,20 @@ impl Agent {
         Ok(Self(std::path::absolute(path).context("where it is")?))
     }
 
-    /// Records the HDMI input into a file, and reports progress.
+    /// Returns the command that records the HDMI input into a file and reports progress.
     #[must_use]
     pub fn record(&self, file: &str, options: &str) -> String {
         self.record_from(INPUT, file, options)
     }
 
-    /// Records another device into a file.
+    /// Returns the command that records another device into a file.
     #[must_use]
     pub fn record_from(&self, device: &str, file: &str, options: &str) -> String {
         let agent = self.0.display();
         format!("'{agent}' record --json --source v4l2:{device} -o {file} {options}")
     }
 
-    /// Runs as a server and records the HDMI input automatically.
+    /// Returns the command that runs a server and records the HDMI input automatically.
     #[must_use]
     pub fn serve(&self, folder: &str) -> String {
         let agent = self.0.display();
@@ -60,14 +60,14 @@ impl Agent {
     }
 }
 
-/// Stops the agent. Linux truncates process names to 15 characters.
+/// Returns the command that stops the agent. Linux truncates process names to 15 characters.
 #[must_use]
 pub fn stop() -> &'static str {
     "pkill -TERM -x sortie-capture-"
 }
 
-/// Turns auto-record on, then prints the agent's events, among them `appliance` after each change. Events are not
-/// polled: starting a program takes the guest a second, in which it cannot encode.
+/// Returns the command that turns auto-record on, then prints the agent's events, among them `appliance` after each
+/// change. Events are not polled: starting a program takes the guest a second, in which it cannot encode.
 #[must_use]
 pub fn watch() -> String {
     let sign_in = format!(r#"{{"username":"admin","password":"{PASSWORD}"}}"#);

@@ -1,9 +1,9 @@
 //! Changes of the signal during automatic recording.
 //!
-//! In one boot, the agent runs as a server while the input signal changes. The agent must report each change and react to
-//! it. Every period of a steady signal must result in one file with the right picture size, which ffprobe accepts.
+//! In one boot, the agent runs as a server while the input signal changes. The agent must report each change and react
+//! to it. Every period of a steady signal must result in one file with the right picture size, which ffprobe accepts.
 //!
-//! The clock is set forward and back meanwhile, to before all recordings: only the file names depend on it.
+//! Meanwhile the clock is set forward and back, to before all recordings: only the file names depend on it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::nbd::SharedDisk;
 use crate::signal::{PAL, Signal, VGA};
 
 const SIZE: u64 = 256 << 20;
-/// Limit for the agent's start and for each reaction, in the guest's time: it tries encoders first.
+/// Limit for the agent's start and for each reaction, in the guest's time: the agent tries encoders first.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Seconds of each period that must be durable before the next change.
 const STRETCH: f64 = 2.0;
@@ -37,7 +37,7 @@ const CHANGES: &[(Change, Expected)] = &[
         Change::Signal(Signal::OutOfRange),
         Expected::State("unsupported"),
     ),
-    // From no signal, and from another mode.
+    // Change from no signal, and from another mode.
     (Change::Signal(PAL), Expected::Recording(720, 576)),
     (Change::Signal(VGA), Expected::Recording(640, 480)),
     (Change::Clock(-300), Expected::Continues),
@@ -75,13 +75,13 @@ struct Stretch {
 /// Expected report of the agent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Expected {
-    /// This signal, and no recording.
+    /// This signal, without a recording.
     State(&'static str),
-    /// This problem code, and no recording.
+    /// This problem code, without a recording.
     Problem(&'static str),
     /// A steady signal of this size, and a new file that grows.
     Recording(u64, u64),
-    /// The same file, and longer.
+    /// The same file, longer than before.
     Continues,
 }
 
@@ -209,7 +209,7 @@ async fn reported(
                     continue;
                 };
                 let state: Value = serde_json::from_str(data)?;
-                if expected.met_by(&state, before) {
+                if expected.is_satisfied_by(&state, before) {
                     return Ok(state);
                 }
                 last = line;
@@ -222,7 +222,7 @@ async fn reported(
 
 impl Expected {
     /// Whether the agent's report matches; `before` has the name and length in seconds of the last file.
-    fn met_by(self, state: &Value, before: Option<(&str, f64)>) -> bool {
+    fn is_satisfied_by(self, state: &Value, before: Option<(&str, f64)>) -> bool {
         let (signal, file) = (&state["signal"], &state["file"]);
         let recording = state["recorder"] == "recording";
         let name = before.map(|(name, _)| name);
@@ -313,33 +313,33 @@ mod tests {
     fn recording_needs_new_growing_file_of_right_size() {
         let expected = Expected::Recording(640, 480);
         let before = Some(("a", 2.0));
-        assert!(expected.met_by(&steady(640, "b", 2.0), before));
-        assert!(expected.met_by(&steady(640, "b", 2.0), None));
-        assert!(!expected.met_by(&steady(640, "a", 2.0), before));
-        assert!(!expected.met_by(&steady(720, "b", 2.0), before));
-        assert!(!expected.met_by(&steady(640, "b", 1.9), before));
+        assert!(expected.is_satisfied_by(&steady(640, "b", 2.0), before));
+        assert!(expected.is_satisfied_by(&steady(640, "b", 2.0), None));
+        assert!(!expected.is_satisfied_by(&steady(640, "a", 2.0), before));
+        assert!(!expected.is_satisfied_by(&steady(720, "b", 2.0), before));
+        assert!(!expected.is_satisfied_by(&steady(640, "b", 1.9), before));
     }
 
     #[test]
     fn continued_recording_is_same_file_and_longer() {
         let expected = Expected::Continues;
         let before = Some(("a", 2.0));
-        assert!(expected.met_by(&steady(640, "a", 3.0), before));
-        assert!(!expected.met_by(&steady(640, "a", 2.9), before));
-        assert!(!expected.met_by(&steady(640, "b", 3.0), before));
-        assert!(!expected.met_by(&steady(640, "a", 3.0), None));
+        assert!(expected.is_satisfied_by(&steady(640, "a", 3.0), before));
+        assert!(!expected.is_satisfied_by(&steady(640, "a", 2.9), before));
+        assert!(!expected.is_satisfied_by(&steady(640, "b", 3.0), before));
+        assert!(!expected.is_satisfied_by(&steady(640, "a", 3.0), None));
     }
 
     #[test]
     fn state_and_problem_need_no_recording() {
         let expected = Expected::State("no_lock");
         let state = |signal: &str, recorder: &str| json!({"signal": {"state": signal}, "recorder": recorder});
-        assert!(expected.met_by(&state("no_lock", "waiting"), None));
-        assert!(!expected.met_by(&state("no_lock", "recording"), None));
-        assert!(!expected.met_by(&state("no_signal", "waiting"), None));
+        assert!(expected.is_satisfied_by(&state("no_lock", "waiting"), None));
+        assert!(!expected.is_satisfied_by(&state("no_lock", "recording"), None));
+        assert!(!expected.is_satisfied_by(&state("no_signal", "waiting"), None));
         let mut busy = state("steady", "waiting");
-        assert!(!Expected::Problem("device_busy").met_by(&busy, None));
+        assert!(!Expected::Problem("device_busy").is_satisfied_by(&busy, None));
         busy["problem_code"] = json!("device_busy");
-        assert!(Expected::Problem("device_busy").met_by(&busy, None));
+        assert!(Expected::Problem("device_busy").is_satisfied_by(&busy, None));
     }
 }

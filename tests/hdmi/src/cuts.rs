@@ -1,8 +1,8 @@
 //! Power cuts during a recording.
 //!
-//! Each boot mounts the disk as the last cut left it, lets the agent finish the interrupted file, records, and ends with a
-//! power cut at a random moment. Finally the disk is unpacked on the host, and every recording is compared with the
-//! agent's reports.
+//! Each boot mounts the disk as the last cut left it, lets the agent finish the interrupted file, records, and ends
+//! with a power cut at a random moment. Finally the disk is unpacked on the host, and every recording is compared with
+//! the agent's reports.
 
 mod account;
 mod verdict;
@@ -24,7 +24,7 @@ use crate::signal::VGA;
 pub use account::Account;
 pub use verdict::{HEADING, Row, Survivor, faults};
 
-/// Enough for a hundred recordings; unused space takes no memory.
+/// Enough space for a hundred recordings; unused space takes no memory.
 const SIZE: u64 = 512 << 20;
 /// Longest time between start and cut.
 const LONGEST_MS: u64 = 6000;
@@ -35,8 +35,8 @@ const WRITE: Duration = Duration::from_secs(3);
 /// Limit for the agent's start, and for the first durable bytes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Cuts the power `cuts` times, and returns what was recorded and what survived. `on_cut` gets each cut before its survivor
-/// is known. `seed` determines everything except the disk's timing.
+/// Cuts the power `cuts` times, and returns what was recorded and what survived. `on_cut` gets each cut before its
+/// survivor is known. `seed` determines everything except the disk's timing.
 ///
 /// # Errors
 /// The test cannot continue.
@@ -78,11 +78,12 @@ pub async fn run(
     Ok(rows)
 }
 
-/// Proves that the test can fail: on a file system that never flushes, bytes that the agent reports as durable are lost.
+/// Proves that the test can fail: on a file system that never flushes, bytes that the agent reports as durable are
+/// lost.
 ///
 /// # Errors
 /// Nothing was lost, or the test cannot continue.
-pub async fn prove_it_can_fail(setup: &Setup, agent: &Agent) -> Result<Row> {
+pub async fn check_that_losses_are_detected(setup: &Setup, agent: &Agent) -> Result<Row> {
     let disk = SharedDisk::new(Disk::new(image::fresh(SIZE, &setup.work)?));
     let mut guest = mounted(setup, &disk, "-o barrier=0").await?;
     let job = guest.start(&agent.record(&file(1), "")).await?;
@@ -93,7 +94,7 @@ pub async fn prove_it_can_fail(setup: &Setup, agent: &Agent) -> Result<Row> {
     .await?;
     let at = guest.now();
     let (loss, last) = guest.cut(Fate::Lost, &mut SplitMix64::new(1), job).await?;
-    account.hear_last(&last);
+    account.handle_late_reports(&last);
     let to = setup.work.join("never-flushed");
     // The file system may be destroyed.
     let left = match disk.with(|disk| image::unpack(disk.medium(), &to)) {
@@ -160,7 +161,7 @@ async fn record_and_cut(
     }
     let at = guest.now();
     let (loss, last) = guest.cut(fate, rng, job).await?;
-    account.hear_last(&last);
+    account.handle_late_reports(&last);
     Ok(Row {
         number,
         fate,
@@ -184,7 +185,7 @@ async fn listen(
     let until = guest.now() + time;
     while !enough(account) {
         match guest.next(job, until).await? {
-            Some((at, event)) => account.hear(at, &event)?,
+            Some((at, event)) => account.handle_report(at, &event)?,
             None => break,
         }
     }

@@ -1,9 +1,9 @@
 //! Disk with a volatile cache, like drives and SD cards.
 //!
-//! A write is acknowledged when it is in the cache. It is on the medium only after a flush, or if it was a forced write.
-//! At a power cut each sector of the cache is decided separately: it keeps its old content, or gets any content that was
-//! written since the last flush. Journaling file systems rely on this contract and no more; an emulator over an image
-//! file is less strict and keeps nearly everything.
+//! A write is acknowledged when it is in the cache. It is on the medium only after a flush, or if it was a forced
+//! write. At a power cut each sector of the cache is decided separately: it keeps its old content, or gets any content
+//! that was written since the last flush. Journaling file systems rely on this contract and no more; an emulator over
+//! an image file is less strict and keeps nearly everything.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use sortie_faults::rng::SplitMix64;
 /// Bytes that a drive writes atomically.
 pub const SECTOR: usize = 512;
 
-/// Contents of one sector that are kept separately. A drive may have moved any of them to the medium; the oldest are
-/// the least likely.
+/// Contents of one sector that are kept separately. A drive may have moved any of them to the medium, most likely the
+/// newest.
 const VERSIONS: usize = 8;
 
 type Sector = [u8; SECTOR];
@@ -68,12 +68,12 @@ pub struct Disk {
     cache: BTreeMap<usize, Vec<Sector>>,
     powered: bool,
     flushes: u64,
-    /// Writes until the power fails automatically.
+    /// Number of writes until the power fails automatically.
     fuse: Option<u64>,
 }
 
 impl Disk {
-    /// Powered disk with this content. A partial sector at the end is removed.
+    /// Creates a powered disk with this content. A partial sector at the end is removed.
     #[must_use]
     pub fn new(mut medium: Vec<u8>) -> Self {
         medium.truncate(medium.len() / SECTOR * SECTOR);
@@ -91,7 +91,7 @@ impl Disk {
         self.medium.len() as u64
     }
 
-    /// Content of the medium.
+    /// Returns the content of the medium.
     #[must_use]
     pub fn medium(&self) -> &[u8] {
         &self.medium
@@ -206,7 +206,7 @@ impl Disk {
         loss
     }
 
-    /// Restores the power.
+    /// Restores the power after a cut.
     pub fn power_on(&mut self) {
         self.powered = true;
     }
@@ -244,7 +244,7 @@ mod tests {
             .unwrap();
     }
 
-    /// First byte of each sector, cache included.
+    /// Returns the first byte of each sector, cache included.
     fn seen(disk: &Disk) -> Vec<u8> {
         let mut bytes = Vec::new();
         disk.read(0, SECTORS * SECTOR, &mut bytes).unwrap();

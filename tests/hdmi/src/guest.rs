@@ -1,6 +1,6 @@
 //! Virtual machine: start, commands, power cut.
 
-mod said;
+mod line;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::disk::{Fate, Loss};
 use crate::nbd::{self, SharedDisk};
-use said::Said;
+use line::GuestLine;
 
 /// Mount point of the disk in the guest.
 pub const RECORDINGS: &str = "/run/recordings";
@@ -28,7 +28,7 @@ pub const DISK: &str = "/dev/vda";
 /// HDMI input in the guest.
 pub const INPUT: &str = "/dev/video0";
 
-/// Ten seconds of CPU time, of which a busy host may provide 2 %.
+/// Ten seconds of CPU time, of which a busy host may provide only 2 %.
 const BOOT: Duration = Duration::from_secs(900);
 /// Limit of a command, in the guest's time.
 pub(crate) const COMMAND: Duration = Duration::from_secs(120);
@@ -70,7 +70,7 @@ pub struct Output {
 pub struct Guest {
     machine: Child,
     say: OwnedWriteHalf,
-    heard: mpsc::UnboundedReceiver<Said>,
+    heard: mpsc::UnboundedReceiver<GuestLine>,
     /// Events of other commands, received meanwhile.
     kept: VecDeque<(Duration, Job, Event)>,
     now: Duration,
@@ -100,7 +100,7 @@ impl Setup {
         let shared = disk.clone();
         tokio::spawn(async move {
             let (client, _) = disk_socket.accept().await?;
-            // The connection breaks when the machine is killed; any other failure shows as a disk error in the guest.
+            // The connection breaks when the machine is killed; any other failure appears as a disk error in the guest.
             nbd::serve(client, shared).await
         });
         let mut guest = None;
@@ -108,11 +108,11 @@ impl Setup {
             let (lines, _) = lines_socket.accept().await?;
             let guest = guest.insert(Guest::new(machine, lines, disk, &self.registry));
             match (guest.heard.recv().await, guest.heard.recv().await) {
-                (Some(Said::Ready), Some(Said::Time(now))) => {
+                (Some(GuestLine::Ready), Some(GuestLine::Time(now))) => {
                     guest.now = now;
                     Ok(())
                 }
-                said => bail!("the guest begins with {said:?}"),
+                line => bail!("the guest begins with {line:?}"),
             }
         };
         timeout(BOOT, ready)
@@ -120,9 +120,8 @@ impl Setup {
             .context("it took too long")
             .flatten()
             .with_context(|| {
-                let (said, complaints) = ("console.log", "qemu.log");
                 format!(
-                    "the guest does not start; see {said} and {complaints} in {}",
+                    "the guest does not start; see console.log and qemu.log in {}",
                     self.work.display()
                 )
             })?;
@@ -186,7 +185,7 @@ impl Guest {
         tokio::spawn(async move {
             let mut lines = BufReader::new(read).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                if send.send(Said::from(line.as_str())).is_err() {
+                if send.send(GuestLine::from(line.as_str())).is_err() {
                     break;
                 }
             }
@@ -264,7 +263,7 @@ impl Guest {
         }
     }
 
-    /// Time in the guest, at most a twentieth of a second old.
+    /// Returns the time in the guest, at most a twentieth of a second old.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.now
@@ -284,16 +283,16 @@ impl Guest {
                 .context("the guest says nothing")?
                 .context("the guest is gone")?
             {
-                Said::Time(now) => self.now = self.now.max(now),
-                Said::Of(at, of, event) => {
+                GuestLine::Time(now) => self.now = self.now.max(now),
+                GuestLine::Of(at, of, event) => {
                     self.now = self.now.max(at);
                     if Job(of) == job {
                         return Ok(Some((at, event)));
                     }
                     self.kept.push_back((at, Job(of), event));
                 }
-                Said::Ready => bail!("the guest has started again"),
-                Said::Noise(line) => bail!("the guest says {line:?}"),
+                GuestLine::Ready => bail!("the guest has started again"),
+                GuestLine::Noise(line) => bail!("the guest says {line:?}"),
             }
         }
         Ok(None)
@@ -321,9 +320,9 @@ impl Guest {
             .map(|(_, _, event)| event)
             .collect();
         // These events were written before the cut and read after it; partial lines are ignored.
-        while let Some(said) = self.heard.recv().await {
-            match said {
-                Said::Of(_, of, event) if Job(of) == job => last.push(event),
+        while let Some(line) = self.heard.recv().await {
+            match line {
+                GuestLine::Of(_, of, event) if Job(of) == job => last.push(event),
                 _ => {}
             }
         }

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 pub fn fresh(size: u64, work: &Path) -> Result<Vec<u8>> {
     let path = work.join("fresh.img");
     File::create(&path)?.set_len(size)?;
-    // Without lazy initialisation, which would write in the background.
+    // Lazy initialisation is off, because it would write in the background.
     let program = "mke2fs -q -t ext4 -E lazy_itable_init=0,lazy_journal_init=0";
     let (code, said) = run(program, &[path.as_os_str()])?;
     if code != 0 {

@@ -113,7 +113,7 @@ async fn signal(setup: &Setup, agent: &Agent) -> Result<()> {
 
 async fn power(setup: &Setup, agent: &Agent, options: &Power) -> Result<usize> {
     let Power { cuts, seed, limit } = *options;
-    let lost = cuts::prove_it_can_fail(setup, agent).await?;
+    let lost = cuts::check_that_losses_are_detected(setup, agent).await?;
     println!(
         "never flushed: {} bytes that the agent took for durable are lost, so this test can fail",
         lost.durable_bytes

@@ -8,7 +8,7 @@ pub enum Signal {
     /// The receiver's current timings.
     Steady,
     Off,
-    /// An unstable signal.
+    /// An unstable signal without lock.
     NoLock,
     /// Out of the receiver's range.
     OutOfRange,

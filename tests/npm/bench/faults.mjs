@@ -51,7 +51,8 @@ class Round {
     await round.context.exposeFunction('benchGave', (bytes) => { round.given += bytes; });
     await round.context.exposeFunction('benchBegan', (at) => { round.beganAt ??= at; });
     await round.context.addInitScript(() => {
-      // Content that changes like a busy screen: with a static picture, tus-js-client waits a minute for its 64 KiB.
+      // Content that changes like a busy screen: with a static picture, tus-js-client would wait a minute for its 64
+      // KiB.
       const stir = () => {
         const context = document.querySelector('canvas')?.getContext('2d');
         for (let i = 0; context && i < 60; i += 1) {
@@ -116,7 +117,7 @@ class Round {
     ]);
   }
 
-  /** Returns the recording on the server, after requests under way have arrived. */
+  /** Returns the recording on the server, after requests in flight have arrived. */
   async kept() {
     let seen;
     let same = 0;
@@ -136,7 +137,7 @@ class Round {
   }
 }
 
-/** Returns the bytes of an upload that arrived; a file is larger by our head and the index. */
+/** Returns the number of bytes of an upload that arrived; a file is larger by the server's head and the index. */
 async function offset(id) {
   const answer = await api.fetch(`/api/uploads/${id}`, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' } });
   return Number(answer.headers.get('upload-offset') ?? 0);

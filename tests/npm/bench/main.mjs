@@ -82,7 +82,7 @@ async function mainThread(context, url, endpoint, sends = false) {
     return metrics.find((it) => it.name === 'TaskDuration').value * 1_000;
   };
   await page.evaluate((it) => window.bench.start(...it), [endpoint, sends]);
-  // The start is not measured.
+  // The start is excluded from the measurement.
   await page.waitForTimeout(2_000);
   const before = await taken();
   await page.waitForTimeout(RECORD_S * 1_000);
@@ -116,7 +116,7 @@ async function longRun(context, url, endpoint) {
       async ([count, bytes]) => {
         for (let i = 0; i < count; i += 1) {
           window.fakeRecorder.chunk(bytes);
-          // Like a network that keeps up.
+          // Paces like a network that keeps up.
           do await new Promise((resolve) => setTimeout(resolve)); while (window.bench.pendingBytes() > 4 * bytes);
         }
       },

@@ -1,6 +1,6 @@
-// Contestant: MediaRecorder and tus-js-client, wired as their guides say. It uploads while recording, retries and
-// resumes. It does not keep bytes on the device, watch the encoder, know sessions, renew tokens, mix audio or report
-// how much is safe.
+// Contestant: MediaRecorder and tus-js-client, combined as their guides describe. It uploads while recording, retries
+// and resumes. It does not keep bytes on the device, watch the encoder, know sessions, renew tokens, mix audio or
+// report the safe position.
 
 await window.rested;
 const began = performance.now();
@@ -17,16 +17,16 @@ let accepted = 0;
 window.bench = {
   readyMs,
   async start(endpoint) {
-    // Its guides set a token once, as a header.
+    // The guides set a token once, as a header.
     const headers = window.benchToken ? { Authorization: `Bearer ${await window.benchToken()}` } : {};
     const source = await window.source();
     const stream = source.captureStream?.(30) ?? source;
-    // The same work for the encoder.
+    // Gives the encoder the same work.
     const options = { mimeType: 'video/webm;codecs=vp9', videoBitsPerSecond: 2_500_000, videoKeyFrameIntervalDuration: 2_000 };
     recorder = new MediaRecorder(stream, options);
     const chunks = new ReadableStream({
       start(controller) {
-        // Chunks one after the other, and the end after the last one.
+        // Sends chunks one after the other, and the end after the last one.
         let read = Promise.resolve();
         recorder.addEventListener('dataavailable', ({ data }) => {
           produced += data.size;
@@ -53,7 +53,7 @@ window.bench = {
     recorder.stop();
     return uploaded;
   },
-  // It resumes a file that the user chooses again, which a recording is not.
+  // tus-js-client resumes a file that the user chooses again, which is impossible for a recording.
   recover: async () => 0,
   pendingBytes: () => produced - accepted,
 };

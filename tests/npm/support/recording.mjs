@@ -6,9 +6,9 @@ import { inspect } from '../../browser/support/media.mjs';
 import { untilReady } from '../../browser/support/assertions.mjs';
 
 export const RECORD_MS = 3_000;
-/** A file may be this much shorter than the page says: a frame or two. */
+/** Largest difference by which a file may be shorter than the page says: a frame or two. */
 const SHORTER_S = 0.5;
-/** And this much longer. */
+/** Largest difference by which a file may be longer than the page says. */
 const LONGER_S = 1;
 /** Loading and starting take long on a slow machine. */
 export const PATIENCE = { timeout: 30_000 };
@@ -52,7 +52,7 @@ export async function finishedRecording({ api, title, id, seconds }) {
   return { ...file, id };
 }
 
-/** Returns the server's description of a recording. Unlike lists it has further parts. */
+/** Returns the server's description of a recording, which, unlike lists, contains further parts. */
 export async function recordingDetail(api, id) {
   const headers = { authorization: `Bearer ${api.tokens.access_token}` };
   return (await fetch(`${api.origin}/api/recordings/${id}`, { headers })).json();

@@ -1,4 +1,4 @@
-// Web server for built pages. As with an app developer, its origin is not that of the recording server.
+// Web server for built pages. As for an app developer, its origin is not that of the recording server.
 
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';

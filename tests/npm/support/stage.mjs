@@ -9,8 +9,7 @@ import { Site } from './site.mjs';
 
 /**
  * Starts `site`, `server`, `browser` (with a `context`) and `api` before the tests of a suite and stops them after.
- * `start` starts the browser in another way; pages of `origin` may record, too. `environment` sets variables of the
- * server.
+ * `start` starts a different browser; pages of `origin` may record, too. `environment` sets variables of the server.
  */
 export function useSite({ start, origin, environment } = {}) {
   const stage = {};

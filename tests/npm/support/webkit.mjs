@@ -1,5 +1,5 @@
 // WebKitGTK's MiniBrowser with a profile on disk. Its WebDriver has private sessions only, which lack a file system, so
-// the page itself asks for its next command.
+// the page itself requests its next command.
 
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
@@ -13,7 +13,7 @@ export const MINI_BROWSER = process.env.SORTIE_MINIBROWSER ?? '/usr/lib/x86_64-l
 /** Starting it takes long on a slow machine. */
 const PATIENCE_MS = 60_000;
 
-/** Runs in every page that is driven, with the origin to ask. */
+/** Script of every driven page, with the origin to request commands from. */
 async function obey(origin) {
   for (;;) {
     const { id, source, given } = await (await fetch(`${origin}/next${location.hash}`.replace('#', '/'))).json();
@@ -34,7 +34,7 @@ export class WebKit {
   #control;
   #origin;
   #asked = 0;
-  /** Number of the browser that was opened. Pages of earlier ones get no commands. */
+  /** Number of the browser that was opened last. Pages of earlier browsers receive no commands. */
   #life = 0;
   /** Commands for the page, with their callers. */
   #orders = [];
@@ -53,12 +53,12 @@ export class WebKit {
     return webkit;
   }
 
-  /** Script that makes a page ask for commands. */
+  /** Script that makes a page request commands. */
   get script() {
     return `(${obey})(${JSON.stringify(this.#origin)});`;
   }
 
-  /** Opens `url` in a new browser with the profile of the one before. */
+  /** Opens `url` in a new browser with the profile of the previous one. */
   async open(url) {
     this.log = '';
     this.#life += 1;
@@ -67,7 +67,7 @@ export class WebKit {
       env: {
         PATH: process.env.PATH, DISPLAY: this.#display.name, HOME: this.#profile,
         XDG_DATA_HOME: home('data'), XDG_CACHE_HOME: home('cache'), XDG_CONFIG_HOME: home('config'), XDG_RUNTIME_DIR: this.#profile,
-        // There is neither a graphics card nor a desktop.
+        // The machine has neither a graphics card nor a desktop.
         GDK_BACKEND: 'x11', LIBGL_ALWAYS_SOFTWARE: '1', WEBKIT_DISABLE_DMABUF_RENDERER: '1', NO_AT_BRIDGE: '1',
         GIO_USE_VFS: 'local', GSETTINGS_BACKEND: 'memory',
       },

@@ -42,8 +42,8 @@ impl InFlight {
         }
     }
 
-    /// Extends the deadline after `sent` bytes of the body were sent: the remaining bytes get their full transfer
-    /// time. The deadline never moves forward, so that a wrong count cannot shorten it.
+    /// Extends the deadline after `sent` bytes of the body were sent: the remaining bytes get their full transfer time.
+    /// The deadline never becomes earlier, so that a wrong count cannot shorten it.
     pub(super) fn progressed(&mut self, sent: u64, now: Millis, config: &Config) {
         if let Purpose::Send { len, .. } = self.purpose {
             let rest = now.saturating_add(time_for(len.saturating_sub(sent), config));

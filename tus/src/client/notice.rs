@@ -81,13 +81,13 @@ pub enum WaitReason {
     #[error("Another sender is writing to the same upload.")]
     Conflict,
     /// The body was damaged in transit (460).
-    #[error("The bytes were damaged on their way.")]
+    #[error("The bytes were damaged in transit.")]
     Checksum,
     /// An intermediary rejects bodies of this size.
-    #[error("The network does not let a piece of this size through.")]
+    #[error("The network refuses requests of this size.")]
     PieceTooLarge,
     /// The upload vanished while it was empty, and is created again.
-    #[error("The upload is gone and is created anew.")]
+    #[error("The upload no longer exists and is created again.")]
     Gone,
     /// The server lost acknowledged bytes; they are sent again.
     #[error("The server lost bytes; they are sent again.")]
@@ -113,23 +113,23 @@ pub enum FailureReason {
         status: u16,
     },
     /// 413: the upload exceeds a limit. Acknowledged bytes stay on the server.
-    #[error("The recording has become larger than the server takes.")]
+    #[error("The recording has become larger than the server accepts.")]
     TooLarge,
     /// 412: unsupported protocol version.
-    #[error("The server does not speak tus 1.0.0.")]
+    #[error("The server does not support tus 1.0.0.")]
     Version,
     /// Another 4xx status.
-    #[error("The server turns the upload down (status {status}). Check the address it goes to.")]
+    #[error("The server refuses the upload (status {status}). Check the address of the upload.")]
     Rejected {
         /// HTTP status of the response.
         status: u16,
     },
     /// The upload was created, but the response has no `Location`. The same happens across origins if
     /// `Access-Control-Expose-Headers` lacks `Location`.
-    #[error("The server created the upload without saying where.")]
+    #[error("The server created the upload, but did not return its address.")]
     NoLocation,
     /// The upload has a different length, so it belongs to other bytes.
-    #[error("The server expects {server} bytes in all, there are {ours}.")]
+    #[error("The server expects {server} bytes in total, but there are {ours}.")]
     LengthMismatch {
         /// Length of the upload on the server.
         server: u64,
@@ -155,7 +155,7 @@ pub enum FailureReason {
         released: u64,
     },
     /// The number of failures reached [`Config::give_up_after`](super::Config::give_up_after).
-    #[error("Given up after {attempts} attempts. {last}")]
+    #[error("The upload failed after {attempts} attempts. {last}")]
     GaveUp {
         /// Number of consecutive failures.
         attempts: u32,
@@ -176,7 +176,7 @@ mod tests {
         }
         check(
             FailureReason::Rejected { status: 405 },
-            "The server turns the upload down (status 405). Check the address it goes to.",
+            "The server refuses the upload (status 405). Check the address of the upload.",
         );
         check(
             FailureReason::ServerLostBytes {
@@ -190,7 +190,7 @@ mod tests {
                 attempts: 3,
                 last: WaitReason::NotTus { status: 200 },
             },
-            "Given up after 3 attempts. Something other than the upload server answers (status 200).",
+            "The upload failed after 3 attempts. Something other than the upload server answers (status 200).",
         );
     }
 }

@@ -249,7 +249,7 @@ impl Upload {
         self.tick(now);
         if !self.offline && self.goal != Goal::Finished {
             self.offline = true;
-            // The missing response is no sign of a wrong URL.
+            // While offline, a missing response is no sign of a wrong URL.
             self.never_answered_at = Millis::MAX;
             self.waiting(None, WaitReason::Offline);
         }
@@ -426,7 +426,7 @@ impl Upload {
         self.now = self.now.max(now);
     }
 
-    /// Takes the request in flight if it has this identifier.
+    /// Removes and returns the request in flight if it has this identifier.
     fn take_in_flight(&mut self, request: RequestId) -> Option<InFlight> {
         self.in_flight.take_if(|flight| flight.request == request)
     }

@@ -5,8 +5,8 @@ use super::{Append, Refusal, UploadLength};
 /// Permission to write a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// Most bytes to take from the body. A body without `Content-Length` must be cut off here; further bytes are
-    /// [`Refusal::BeyondLength`] or [`Refusal::TooLarge`].
+    /// Maximum number of bytes to take from the body. A body without `Content-Length` must be cut off here; further
+    /// bytes are [`Refusal::BeyondLength`] or [`Refusal::TooLarge`].
     pub max_bytes: u64,
     /// Length of the upload after this request.
     pub length: UploadLength,
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_enforced() {
+    fn body_beyond_a_limit_is_refused() {
         let large = Err(Refusal::TooLarge { max_size: MAX });
         check((40, None, Some(61)), (40, Deferred), large.clone());
         check((40, Some(101), Some(1)), (40, Deferred), large);

@@ -217,7 +217,7 @@ impl Protocol {
 }
 
 impl Creation {
-    /// The body as an append at offset 0, on which [`admit`](super::admit) decides.
+    /// Returns the body as an append at offset 0, on which [`admit`](super::admit) decides.
     pub fn first_append(&self) -> Option<Append> {
         self.has_body.then(|| Append {
             offset: 0,

@@ -44,13 +44,13 @@ pub enum Refusal {
     #[error("The body must have the Content-Type application/offset+octet-stream.")]
     ContentType,
     /// The upload exceeds the size limit, or would.
-    #[error("The upload is larger than this server takes: at most {max_size} bytes.")]
+    #[error("The upload is larger than this server accepts: at most {max_size} bytes.")]
     TooLarge {
         /// Size limit in bytes.
         max_size: u64,
     },
     /// The body extends beyond the length of the upload.
-    #[error("The body goes beyond the length of the upload, {length} bytes.")]
+    #[error("The body exceeds the length of the upload, {length} bytes.")]
     BeyondLength {
         /// Length of the upload in bytes.
         length: u64,
@@ -83,7 +83,7 @@ pub enum Refusal {
     #[error("The body does not have the checksum of the header Upload-Checksum.")]
     ChecksumMismatch,
     /// A `PATCH` of a final upload.
-    #[error("A final upload takes no bytes: it is made of its parts.")]
+    #[error("A final upload accepts no bytes: it consists of its parts.")]
     FinalUpload,
     /// `Upload-Concat` names something that is not an upload of this server.
     #[error("The header Upload-Concat names something that is not an upload of this server.")]

@@ -35,7 +35,7 @@ impl Bench {
         }
     }
 
-    /// An upload of deferred length with `total` bytes to send, its first `PATCH` in flight.
+    /// Creates an upload of deferred length with `total` bytes to send, its first `PATCH` in flight.
     pub(crate) fn sending(total: u64) -> (Self, RequestId) {
         let mut bench = Self::fresh(total);
         let (request, offset, _) = bench.patch();
@@ -43,7 +43,7 @@ impl Bench {
         (bench, request)
     }
 
-    /// An upload of deferred length with `total` bytes to send.
+    /// Creates an upload of deferred length with `total` bytes to send.
     pub(crate) fn fresh(total: u64) -> Self {
         let mut bench = Self::new(Start::Fresh {
             url: URL.to_owned(),
@@ -53,7 +53,7 @@ impl Bench {
         bench
     }
 
-    /// A machine that must create its upload first.
+    /// Creates a machine that must first create its upload.
     pub(crate) fn creating() -> (Self, RequestId) {
         let mut bench = Self::new(Start::Create {
             endpoint: "/files/".to_owned(),
@@ -111,7 +111,7 @@ impl Bench {
         std::iter::from_fn(|| self.upload.poll_notice()).collect()
     }
 
-    /// Lets the current wait pass, and checks its reason and length.
+    /// Advances past the current wait, and checks its reason and length.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, expected: WaitReason, longest: Millis) {
         self.quiet();

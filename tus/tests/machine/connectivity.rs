@@ -52,7 +52,7 @@ fn check(bench: &mut Bench, outcome: Option<&Response>) {
     let [at] = said[..] else {
         panic!("not said once: {said:?}");
     };
-    // Not at the first failures; by then the waits between attempts are a few seconds at most.
+    // Not reported at the first failures; by then the waits between attempts are a few seconds at most.
     assert!((3_000..12_000).contains(&at), "{at} ms");
 }
 

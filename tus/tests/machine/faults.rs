@@ -54,7 +54,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn all_bytes_arrive(
+    fn all_bytes_arrive_once_faults_stop(
         chunks in prop::collection::vec((0..3_000_u64, 0..400_usize), 0..12),
         faults in prop::collection::vec(fault(), 0..30),
         outages in prop::collection::vec((0..60_000_u64, 1..30_000_u64), 0..3),

@@ -5,8 +5,8 @@ use crate::world::{Event, Fault, World};
 
 const TOTAL: usize = 300;
 
-/// Faults that let the first `at` bytes through in full bodies and interrupt the body that carries byte `at`. The body
-/// sizes are those of `small_bodies`: 64, 128, then the rest.
+/// Returns faults that let the first `at` bytes through in full bodies and interrupt the body that carries byte `at`.
+/// The body sizes are those of `small_bodies`: 64, 128, then the rest.
 fn broken_at(at: usize, quiet: bool) -> Vec<Fault> {
     let mut faults = vec![Fault::None];
     let mut start = 0;

@@ -8,7 +8,7 @@ mod faults;
 mod keep_alive;
 mod kill;
 mod offline;
-mod pace;
+mod request_rate;
 mod start;
 mod statuses;
 mod token;

@@ -49,7 +49,7 @@ fn return_of_the_network_ends_a_wait() {
 }
 
 #[test]
-fn request_from_before_is_cancelled() {
+fn request_from_before_the_outage_is_cancelled() {
     let (mut bench, request) = Bench::sending(10);
     bench.upload.handle_offline(1);
     bench.upload.handle_online(2);

@@ -314,7 +314,7 @@ fn server_ahead_of_the_sender_has_other_bytes() {
 }
 
 #[test]
-fn limit_of_attempts_is_kept() {
+fn upload_fails_after_the_maximum_of_attempts() {
     let config = Config {
         give_up_after: Some(2),
         ..Config::default()

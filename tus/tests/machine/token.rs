@@ -8,7 +8,7 @@ use sortie_tus::metadata::Metadata;
 
 use crate::bench::{Bench, URL, answer};
 
-/// A machine that has just received a 401 and requests a new token.
+/// Creates a machine that has just received a 401 and requests a new token.
 #[track_caller]
 fn renewing() -> Bench {
     let (mut bench, request) = Bench::sending(100);
@@ -165,8 +165,8 @@ fn creation_and_deletion_wait_for_tokens() {
     );
 }
 
-/// An upload that waits for a sign-in for any length of time, its first `PATCH` in flight.
-fn patient() -> (Bench, sortie_tus::client::RequestId) {
+/// Creates an upload that waits for a sign-in for any length of time, its first `PATCH` in flight.
+fn waiting_for_sign_in() -> (Bench, sortie_tus::client::RequestId) {
     let config = Config {
         wait_for_sign_in: true,
         ..Config::default()
@@ -183,7 +183,7 @@ fn patient() -> (Bench, sortie_tus::client::RequestId) {
 
 #[test]
 fn refused_renewals_are_retried_with_backoff() {
-    let (mut bench, request) = patient();
+    let (mut bench, request) = waiting_for_sign_in();
     bench.respond(request, &answer(401, None));
     for attempt in 0..20_u32 {
         assert!(matches!(bench.command(), Command::RenewToken { .. }));
@@ -208,7 +208,7 @@ fn refused_renewals_are_retried_with_backoff() {
 #[test]
 fn rejected_tokens_are_retried_with_backoff() {
     for status in [401, 403] {
-        let (mut bench, request) = patient();
+        let (mut bench, request) = waiting_for_sign_in();
         bench.respond(request, &answer(status, None));
         for attempt in 0..20_u32 {
             assert!(matches!(bench.command(), Command::RenewToken { .. }));
@@ -250,7 +250,7 @@ fn forbidden_creation_is_final_unless_its_token_was_invalid() {
 
 #[test]
 fn abandoned_upload_does_not_wait_for_a_sign_in() {
-    let (mut bench, _) = patient();
+    let (mut bench, _) = waiting_for_sign_in();
     bench.upload.handle_abandon(0, Abandon::DeleteOnServer);
     bench.command();
     let request = bench.command().request();

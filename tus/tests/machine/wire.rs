@@ -48,7 +48,7 @@ pub(crate) struct Server {
     protocol: Protocol,
     pub(crate) uploads: BTreeMap<String, Stored>,
     created: u32,
-    /// Finishes uploads whose sender is silent for longer.
+    /// Time limit of a sender's silence, after which the server finishes the upload.
     pub(crate) silence_ms: Option<Millis>,
     last_activity: BTreeMap<String, Millis>,
 }

@@ -56,7 +56,7 @@ enum Pending {
     },
 }
 
-/// Number of the sender's process; request identifiers start again with each.
+/// Number of the sender's process; request identifiers start again with each process.
 type Life = u32;
 
 const LATENCY: Millis = 10;
@@ -83,7 +83,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A sender that creates its upload. Each request meets one of `faults`, later ones meet none.
+    /// Creates a sender that creates its upload. Each request meets one of `faults`; later ones meet none.
     pub(crate) fn new(source: Vec<u8>, config: Config, faults: &[Fault]) -> Self {
         Self {
             now: 0,
@@ -136,7 +136,7 @@ impl World {
         }
     }
 
-    /// The upload on the server.
+    /// Returns the upload on the server.
     pub(crate) fn stored(&self) -> &Stored {
         let url = self.upload.url().expect("created");
         &self.server.uploads[url]

@@ -38,7 +38,7 @@ pub(super) struct Core {
     owner: RefCell<Option<String>>,
     dispatcher: Rc<EventDispatcher>,
     machine: RefCell<RecorderMachine>,
-    /// Commands are being carried out; inputs meanwhile only add to them.
+    /// Whether commands are being executed; inputs received meanwhile only add to them.
     is_running: Cell<bool>,
     pub(super) credentials: Rc<Credentials>,
     source: RefCell<Option<OpenSource>>,
@@ -90,7 +90,7 @@ impl Core {
             source.ended(),
         );
         let source = Some(source);
-        // A recorder that was started keeps the source it has.
+        // A recorder that was started keeps its source.
         if self.source.borrow().is_some() {
             return self.apply(|machine, now| machine.handle_start(now, &warnings, reason, ended));
         }
@@ -316,7 +316,7 @@ impl Core {
             .map(read)
     }
 
-    /// Calls into an encoder. It answers later, never from within.
+    /// Calls into an encoder. Its events arrive later, never during the call.
     fn with_encoder(&self, id: EncoderId, call: impl FnOnce(&Encoder)) {
         self.encoder(id, call);
     }
@@ -573,7 +573,7 @@ impl Core {
                 blobs.push(&spool.slice(spool.start(), spool.end(), &mime_type)?.into());
             }
         }
-        // Each part is a file of its own; this is the first that is missing.
+        // Each part is a file of its own; this is the first part with missing bytes.
         blobs.get(0).dyn_into().ok()
     }
 }

@@ -88,14 +88,14 @@ impl Part {
         }
     }
 
-    /// No more bytes follow.
+    /// Records that no more bytes follow.
     pub(super) fn end(&self) {
         self.is_ending.set(true);
         self.spool.know(Fact::Ended, "1");
         self.grown();
     }
 
-    /// More bytes may be sent, or these are all.
+    /// Notifies the upload that more bytes may be sent, or that these are all.
     fn grown(&self) {
         let is_all = self.is_ending.get() && self.spool.available() == self.spool.end();
         self.with_uploader(|uploader| {
@@ -131,7 +131,7 @@ impl Part {
         uploader.url()
     }
 
-    /// Deletes an upload that nothing is sent to.
+    /// Deletes an upload to which nothing is being sent.
     pub(super) fn delete_upload(
         url: String,
         credentials: Rc<Credentials>,

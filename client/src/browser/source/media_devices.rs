@@ -53,7 +53,7 @@ pub(super) async fn camera(
     ) {
         (Ok(stream), _) => Ok((stream, None)),
         (Err(error), false) => Err(error),
-        // The browser does not say which of the two was refused. If the camera alone can be opened, it was the
+        // The browser does not report which of the two was refused. If the camera alone can be opened, it was the
         // microphone.
         (Err(error), true) => {
             let stream = user_media(Device::Camera, true, false).await?;
@@ -114,6 +114,6 @@ pub(super) fn has_method(object: &Object, name: &str) -> bool {
 }
 
 fn set(object: &Object, key: &str, value: JsValue) {
-    // Fails only for frozen objects; this one is ours.
+    // Fails only for frozen objects; this object is new.
     let _frozen = Reflect::set(object, &key.into(), &value);
 }

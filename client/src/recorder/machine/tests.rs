@@ -5,7 +5,7 @@ use super::super::uploads::Sending;
 use super::*;
 use crate::spool::StoreFailure;
 
-/// Adapter without a browser: answers commands, and keeps what the machine says.
+/// Adapter without a browser: answers commands, and keeps the machine's outputs.
 struct World {
     machine: RecorderMachine,
     now: Now,
@@ -59,7 +59,7 @@ impl World {
         }
     }
 
-    /// Records to our server.
+    /// Creates a recorder with our server.
     fn recording() -> Self {
         let mut world = Self::new(&Options::new(Target::session("", "s")));
         world.start();
@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    /// Lets time pass in ticks.
+    /// Advances the time in ticks.
     fn wait(&mut self, ms: u32) {
         for _ in 0..ms / TICK_MS {
             self.now.steady_ms += f64::from(TICK_MS);
@@ -121,7 +121,7 @@ impl World {
         }
     }
 
-    /// Takes a chunk whose timestamps cannot be read; returns its part.
+    /// Passes a chunk whose timestamps cannot be read; returns its part.
     fn chunk(&mut self, encoder: EncoderId, bytes: u64) -> Option<usize> {
         let part = self.unread_chunk(encoder, bytes);
         self.apply(|machine, _| machine.handle_media_length(encoder, None));
@@ -133,7 +133,7 @@ impl World {
         place.map(|it| it.part)
     }
 
-    /// Takes a chunk whose stream is `media_ms` long.
+    /// Passes a chunk whose stream is `media_ms` long.
     fn chunk_of(&mut self, encoder: EncoderId, bytes: u64, media_ms: u64) {
         self.unread_chunk(encoder, bytes);
         self.apply(|machine, _| machine.handle_media_length(encoder, Some(media_ms)));
@@ -510,7 +510,7 @@ fn full_upload_continues_in_a_further_part() {
 }
 
 #[test]
-fn other_tus_server_gets_the_first_upload_as_what_is_continued() {
+fn other_tus_server_receives_the_first_upload_as_continued() {
     let mut world = World::new(&Options::new(Target::tus("/files")));
     world.start();
     let silent = world.running[0];
@@ -584,7 +584,7 @@ fn canvas_is_examined_after_a_short_silence() {
 }
 
 #[test]
-fn storage_is_asked_every_ten_seconds_and_low_space_reported() {
+fn free_space_is_queried_every_ten_seconds_and_low_space_reported() {
     let mut world = World::recording();
     let encoder = world.running[0];
     world.storage = SpoolStorage::Opfs;
@@ -598,7 +598,7 @@ fn storage_is_asked_every_ten_seconds_and_low_space_reported() {
 }
 
 #[test]
-fn lost_storage_is_reported_only_if_it_was_wanted() {
+fn lost_storage_is_reported_only_if_requested() {
     let broken = Change::InMemory(StoreFailure::Broken);
     let mut world = World::recording();
     world.apply(|machine, _| machine.handle_spool_change(broken));

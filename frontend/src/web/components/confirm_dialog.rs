@@ -25,7 +25,7 @@ pub(in crate::web) struct Confirmation {
     pub(in crate::web) heading: String,
     /// Object of the action, in bold before `consequence`.
     pub(in crate::web) subject: String,
-    /// Rest of the sentence after `subject`.
+    /// Continuation of the sentence after `subject`.
     pub(in crate::web) consequence: String,
     /// Label of the button.
     pub(in crate::web) action: &'static str,

@@ -90,8 +90,8 @@ pub(in crate::web) fn Choice(
                     let value = value.clone();
                     move || query.get(name) == value
                 };
-                // Attributes instead of text, so that a text search in the page does not find options. Screen readers
-                // ignore `label` alone.
+                // Set as attributes instead of text, so that a text search in the page does not find options. Screen
+                // readers ignore `label` alone.
                 view! { <option value=value label=text.clone() aria-label=text prop:selected=is_selected></option> }
             })
             .collect_view()

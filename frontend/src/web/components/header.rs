@@ -5,7 +5,7 @@ use super::user_menu::UserMenu;
 use super::{Glyph, Icon};
 use crate::format;
 use crate::return_path;
-use crate::web::address::{Link, use_go, use_path};
+use crate::web::address::{Link, use_app_navigate, use_path};
 use crate::web::app_context::{AppContext, SignInState};
 use crate::web::last_list::LastList;
 use crate::web::pages::VIDEO_RECORDING;
@@ -63,7 +63,7 @@ pub(in crate::web) fn Header() -> impl IntoView {
 fn Navigation() -> impl IntoView {
     let recorder = RecorderStore::expect();
     let last_list = LastList::expect();
-    let navigate = use_go();
+    let navigate = use_app_navigate();
     let path = use_path();
     let is_elsewhere = Memo::new(move |_| recorder.has_unsent() && path.get() != "/");
     let in_list = move || path.with(|path| path.starts_with("/recordings"));

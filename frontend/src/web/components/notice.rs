@@ -5,9 +5,7 @@ use super::{Glyph, Icon};
 /// Error message with a button, announced immediately.
 #[component]
 pub(in crate::web) fn ErrorNotice(
-    /// Message with advice.
-    #[prop(into)]
-    message: Signal<String>,
+    #[prop(into)] message: Signal<String>,
     /// Label of the button.
     #[prop(default = "Try again")]
     action: &'static str,

@@ -4,7 +4,7 @@ use leptos_router::hooks::use_location;
 
 use super::{ErrorNotice, Loading};
 use crate::return_path;
-use crate::web::address::{use_go, use_path};
+use crate::web::address::{use_app_navigate, use_path};
 use crate::web::app_context::{AppContext, SignInState};
 
 /// Shows its children to signed-in users and redirects others to the sign-in page, which returns here.
@@ -13,7 +13,7 @@ pub(in crate::web) fn RequireSignIn(children: ChildrenFn) -> impl IntoView {
     let app = AppContext::expect();
     let path = use_path();
     let query = use_location().query;
-    let navigate = use_go();
+    let navigate = use_app_navigate();
 
     // A memo: a change of the user's data must not rebuild the page.
     let is_signed_in = Memo::new(move |_| matches!(app.sign_in(), SignInState::SignedIn(_)));

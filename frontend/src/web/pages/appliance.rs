@@ -24,7 +24,7 @@ use crate::web::components::{Heading, Loading, RequireSignIn};
 /// Title of the page.
 pub(in crate::web) const VIDEO_RECORDING: &str = "Video Recording";
 
-/// For administrators, as its routes are.
+/// Page of the appliance, for administrators only, like its routes.
 #[component]
 pub(in crate::web) fn AppliancePage() -> impl IntoView {
     let app = AppContext::expect();

@@ -15,7 +15,7 @@ use super::appliance::VIDEO_RECORDING;
 use crate::format;
 use crate::parts::{self, TimelinePart};
 use crate::status_texts;
-use crate::web::address::{Link, use_go};
+use crate::web::address::{Link, use_app_navigate};
 use crate::web::api;
 use crate::web::app_context::AppContext;
 use crate::web::components::{
@@ -129,7 +129,7 @@ fn Player(id: String) -> impl IntoView {
 #[component]
 fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoView {
     let app = AppContext::expect();
-    let navigate = StoredValue::new_local(use_go());
+    let navigate = StoredValue::new_local(use_app_navigate());
     let last_list = LastList::expect();
     last_list.mark_opened(&first.id);
     let (list, list_name) = if untrack(|| app.is_appliance()) {

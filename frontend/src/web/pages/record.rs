@@ -16,7 +16,7 @@ use self::recoverable_recordings::RecoverableRecordings;
 use self::source_options::SourceOptions;
 use super::appliance::AppliancePage;
 use crate::recorder_texts;
-use crate::web::address::{Link, use_go};
+use crate::web::address::{Link, use_app_navigate};
 use crate::web::app_context::{AppContext, SignInState};
 use crate::web::components::{ErrorNotice, Glyph, Heading, Icon, Loading, RequireSignIn};
 use crate::web::download;
@@ -89,7 +89,7 @@ fn Record() -> impl IntoView {
 /// Opens the player when a recording completes while this page is shown. A recording that completed earlier is offered
 /// as a link instead.
 fn open_player_when_done(recorder: RecorderStore) {
-    let navigate = use_go();
+    let navigate = use_app_navigate();
     Effect::new(move |was_done: Option<bool>| {
         let id = recorder
             .done

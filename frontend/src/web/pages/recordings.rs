@@ -13,7 +13,7 @@ pub(super) use self::row::RecordingRow;
 pub(super) use self::store::{LIST, RecordingsStore, Scope};
 use super::NotFoundPage;
 use super::admin::storage::OwnUsage;
-use crate::web::address::use_go;
+use crate::web::address::use_app_navigate;
 use crate::web::app_context::AppContext;
 use crate::web::components::{Glyph, Heading, Icon, RefreshButton, RequireSignIn};
 
@@ -21,7 +21,7 @@ use crate::web::components::{Glyph, Heading, Icon, RefreshButton, RequireSignIn}
 #[component]
 pub(in crate::web) fn RecordingsPage() -> impl IntoView {
     let app = AppContext::expect();
-    // A memo: an equal response must not rebuild the page.
+    // A memo, because an equal response must not rebuild the page.
     let is_off = Memo::new(move |_| app.recording_enabled() == Some(false));
     move || {
         if is_off.get() {
@@ -39,7 +39,7 @@ pub(in crate::web) fn RecordingsPage() -> impl IntoView {
 #[component]
 fn MyRecordings() -> impl IntoView {
     let store = RecordingsStore::new(Scope::Mine);
-    let navigate = use_go();
+    let navigate = use_app_navigate();
     view! {
         <section class="page" aria-labelledby="page-heading">
             <div class="page-head">

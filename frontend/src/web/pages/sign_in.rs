@@ -8,7 +8,7 @@ use sortie_api::{Login, SignInMethods};
 
 use crate::query::address;
 use crate::return_path;
-use crate::web::address::{url, use_go};
+use crate::web::address::{url, use_app_navigate};
 use crate::web::app_context::{AppContext, SignInState};
 use crate::web::components::{ErrorNotice, Glyph, Heading, Icon};
 
@@ -16,7 +16,7 @@ use crate::web::components::{ErrorNotice, Glyph, Heading, Icon};
 #[component]
 pub(in crate::web) fn SignInPage() -> impl IntoView {
     let app = AppContext::expect();
-    let navigate = use_go();
+    let navigate = use_app_navigate();
     let query = use_query_map();
 
     let is_signed_in = Memo::new(move |_| matches!(app.sign_in(), SignInState::SignedIn(_)));
@@ -76,7 +76,7 @@ fn SignInMethodList() -> impl IntoView {
             &[("return_to", return_path::checked(&next))],
         );
         Some(view! {
-            // Outside of the application's router.
+            // The link leads outside of the application's router.
             <a class="button button-wide" href=address rel="external">
                 {format!("Sign in with {}", provider.name)}
             </a>

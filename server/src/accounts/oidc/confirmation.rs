@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sortie_api::UserSource;
 
-use super::super::external::External;
+use super::super::external_users::External;
 use super::super::{Accounts, TokenError, random};
 use super::{Grant, Oidc, OidcError, Outcome, is_recent};
 use crate::db::{Action, Actor, AuditEvent, DatabaseError, LogoutScope, OidcSignInRow, UserRow};
@@ -49,8 +49,8 @@ impl Accounts {
         Ok(())
     }
 
-    /// Asks the provider whether a sign-in is still valid and which roles its user has, before the refresh token is exchanged. Users
-    /// of other sources are returned unchanged.
+    /// Asks the provider whether a sign-in is still valid and which roles its user has, before the refresh token is
+    /// exchanged. Users of other sources are returned unchanged.
     pub(in crate::accounts) async fn recheck_oidc(
         &self,
         sign_in_id: &str,

@@ -15,11 +15,10 @@ pub(crate) enum OidcError {
     /// The answer belongs to no attempt of this browser, or to an expired one.
     #[error("the answer belongs to no sign-in that was begun here")]
     NoAttempt,
-    /// The provider refused.
     #[error("the provider refuses: {0}")]
     Refused(String),
     /// The provider's answer is invalid.
-    #[error("the provider's answer cannot be believed: {0}")]
+    #[error("the provider's answer is invalid: {0}")]
     Unbelievable(String),
     /// The provider is unavailable.
     #[error("the provider cannot be reached")]
@@ -42,7 +41,7 @@ pub(crate) enum OidcError {
 impl From<KeyError> for OidcError {
     fn from(error: KeyError) -> Self {
         match error {
-            KeyError::Unavailable => Self::Unavailable(anyhow::anyhow!("it gives no keys")),
+            KeyError::Unavailable => Self::Unavailable(anyhow::anyhow!("it returns no keys")),
             KeyError::Claims(error) => Self::Unbelievable(error.to_string()),
         }
     }

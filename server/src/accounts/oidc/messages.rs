@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::claims::Claims;
-use super::super::external::External;
+use super::super::external_users::External;
 
 /// Login state in a signed cookie while the user is at the provider.
 #[derive(Serialize, Deserialize)]
@@ -47,7 +47,7 @@ pub(super) struct Metadata {
 pub(super) enum UserInfo {
     /// The provider has no such endpoint.
     None,
-    /// The endpoint did not answer, or about another subject.
+    /// The endpoint did not answer, or answered about another subject.
     Missing,
     Claims(Claims),
 }
@@ -79,12 +79,12 @@ pub(in crate::accounts) struct Grant {
 
 /// Answer of the provider about an earlier sign-in.
 pub(in crate::accounts) enum Outcome {
-    /// The user may stay, with these claims if there are any.
+    /// The user may stay signed in; with the current claims, if the provider returned any.
     Confirmed(Option<External>),
-    /// The user may not stay.
+    /// The user may not stay signed in.
     Denied(String),
     /// The provider does not answer.
     Unreachable(String),
-    /// No token is left that the provider would accept.
+    /// No token remains that the provider would accept.
     Unknowable(&'static str),
 }

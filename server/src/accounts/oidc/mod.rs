@@ -1,7 +1,7 @@
 //! Sign-in by OpenID Connect: authorization code with PKCE (OpenID Connect Core 1.0, section 3.1; RFC 7636).
 //!
-//! Own code: keys, claims and the HTTP client exist for the platform's tokens already, and two requests remain. The crate
-//! `openidconnect` would bring a second JWT implementation.
+//! Own code: keys, claims and the HTTP client exist for the platform's tokens already, and two requests remain. The
+//! crate `openidconnect` would bring a second JWT implementation.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ mod sign_in;
 mod state;
 
 use super::claims::{Claims, Expected};
-use super::external::{External, Profile};
+use super::external_users::{External, Profile};
 use super::jwks::{Jwks, Refusal, body_of, client};
 use super::sealing::Sealing;
 use super::{IssueError, random};
@@ -35,13 +35,13 @@ use state::{Failure, State};
 
 /// Longest time that a user may spend at the provider.
 pub(crate) const ATTEMPT_SECONDS: i64 = 10 * 60;
-/// Accepted difference of the provider's clock.
+/// Accepted difference between the provider's clock and this one.
 const LEEWAY_SECONDS: i64 = 60;
 /// Age at which the provider's metadata is fetched again.
 const FRESH_MS: i64 = 60 * 60 * 1000;
 /// Time after a failure in which the provider is not asked again.
 const RETRY_MS: i64 = 5_000;
-/// Issuer of [`LoginState`]s, so that no other token of this server passes for one.
+/// Issuer of [`LoginState`]s, so that no other token of this server is accepted as one.
 const ATTEMPT_ISSUER: &str = "sortie-oidc";
 
 struct Provider {
@@ -64,7 +64,6 @@ const DENIALS: [&str; 6] = [
     "login_required",
 ];
 
-/// The configured provider.
 pub(in crate::accounts) struct Oidc {
     config: OidcConfig,
     http: reqwest::Client,
@@ -101,8 +100,8 @@ impl Oidc {
         })
     }
 
-    /// Returns the provider's metadata, at most an hour old. One request fetches it while others wait, and a failure is cached for
-    /// [`RETRY_MS`].
+    /// Returns the provider's metadata, at most an hour old. One request fetches it while others wait, and a failure is
+    /// cached for [`RETRY_MS`].
     async fn provider(self: &Arc<Self>) -> Result<Arc<Provider>, OidcError> {
         if let Some(known) = self.known(self.clock.now_ms()) {
             return known;
@@ -122,7 +121,7 @@ impl Oidc {
             (Some((provider, asked_ms)), _) if is_recent(*asked_ms, FRESH_MS, now_ms) => {
                 Some(Ok(Arc::clone(provider)))
             }
-            // Metadata of an hour ago is most likely still right.
+            // Outdated metadata is most likely still right.
             (Some((provider, _)), Some(_)) => Some(Ok(Arc::clone(provider))),
             (None, Some(failure)) => Some(Err(failure.error())),
             (_, None) => None,
@@ -298,7 +297,7 @@ impl Oidc {
         let mut grant = self.grant(&tokens, self.clock.now_ms());
         grant.subject = claims.string("sub").unwrap_or_default().to_owned();
         grant.provider_sid = claims.string("sid").unwrap_or_default().to_owned();
-        // With both, the ID token's claims count; without it, only those of the user info would count later.
+        // If both are present, the ID token's claims count; without it, later checks would use the user info only.
         grant.needs_id_token = match &user_info {
             UserInfo::Claims(more) => self.decisive_claims().any(|claim| {
                 id_claims.names(claim) != more.names(claim) && !id_claims.names(claim).is_empty()
@@ -336,7 +335,6 @@ impl Oidc {
         }
     }
 
-    /// The configured issuer.
     pub(in crate::accounts) fn issuer(&self) -> &str {
         &self.config.issuer
     }
@@ -346,7 +344,8 @@ impl Oidc {
         i64::try_from(self.config.unconfirmed.as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Puts the tokens of a grant into a row, sealed. A grant without a refresh token keeps the stored one (RFC 6749, section 6).
+    /// Puts the tokens of a grant into a row, sealed. A grant without a refresh token keeps the stored one (RFC 6749,
+    /// section 6).
     pub(in crate::accounts) fn seal(
         &self,
         row: &mut OidcSignInRow,
@@ -357,7 +356,7 @@ impl Oidc {
             sealed.map_err(IssueError::Token)
         };
         let refresh_token = seal(&grant.refresh_token)?;
-        // Only if needed: a refresh token gives a new access token each time.
+        // Only if needed: the server uses an access token only for the user info, and a refresh yields a new one.
         let keeps_access = grant.refresh_token.is_empty() && row.refresh_token.is_empty();
         let access_token = match keeps_access {
             true => seal(&grant.access_token)?,
@@ -485,7 +484,6 @@ impl Oidc {
         }
     }
 
-    /// Judges complete claims.
     fn judged(&self, row: &OidcSignInRow, claims: Option<Claims>) -> Outcome {
         let Some(claims) = claims else {
             return match self.decisive_claims().next() {
@@ -505,7 +503,7 @@ impl Oidc {
         }
     }
 
-    /// Returns the claims of a logout token, whose signature, issuer and audience are right.
+    /// Returns the claims of a logout token after checking its signature, issuer and audience.
     pub(in crate::accounts) async fn logout_claims(
         self: &Arc<Self>,
         token: &str,
@@ -527,8 +525,8 @@ impl Oidc {
         }
     }
 
-    /// Adds the claims of the user info endpoint to those of an ID token, which often has the identity only. A valid ID token is
-    /// enough to sign in, so an endpoint that refuses or does not answer is no error.
+    /// Adds the claims of the user info endpoint to those of an ID token, which often has the identity only. A valid ID
+    /// token is enough to sign in, so an endpoint that refuses or does not answer is no error.
     async fn completed(
         &self,
         provider: &Provider,
@@ -650,10 +648,10 @@ impl Oidc {
             .body(body.query().unwrap_or_default().to_owned());
         match body_of(request).await {
             Ok(body) => Ok(body),
-            // 400: the code is spent, expired or of another client. 401 is this server's own secret.
+            // 400: the code is spent, expired or issued to another client. 401 concerns this server's own secret.
             Err(error) => match error.downcast_ref::<Refusal>() {
                 Some(refusal) if refusal.status == reqwest::StatusCode::BAD_REQUEST => {
-                    tracing::debug!("the provider does not take what was sent: {refusal}");
+                    tracing::debug!("the provider refuses the request: {refusal}");
                     Err(OidcError::Refused(refusal.code()))
                 }
                 _ => {
@@ -744,7 +742,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_with_odd_signs_survive_basic_authentication() {
+    fn basic_authentication_encodes_special_characters() {
         // RFC 6749, appendix B.
         assert_eq!(form_encoded(" %&+£€"), "+%25%26%2B%C2%A3%E2%82%AC");
         assert_eq!(form_encoded("plain-1_2.3"), "plain-1_2.3");

@@ -1,4 +1,4 @@
-//! Sign-in of a user who comes back from the provider.
+//! Sign-in of a user who returns from the provider.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Accounts {
             return Err(OidcError::Disabled { user_id: user.id });
         }
         let user_id = user.id.clone();
-        let signed_in = self.begin_vouched(user, source).await?;
+        let signed_in = self.begin_external_sign_in(user, source).await?;
         let signed_in = signed_in.ok_or(OidcError::Disabled { user_id })?;
         let sign_in_id = tokens::family_of(&signed_in.refresh_token).unwrap_or_default();
         self.keep_oidc_sign_in(sign_in_id, &signed_in.user.id, &grant)

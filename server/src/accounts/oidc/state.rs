@@ -29,7 +29,6 @@ pub(super) struct State {
     pub(super) failures: HashMap<IpAddr, (u32, i64)>,
 }
 
-/// Failed discovery.
 pub(super) struct Failure {
     pub(super) at_ms: i64,
     /// The answer was not that of a provider.
@@ -46,12 +45,12 @@ impl Failure {
 }
 
 impl State {
-    /// Marks an attempt as redeemed; `false` if it was before.
+    /// Marks an attempt as redeemed; `false` if it was redeemed before.
     pub(super) fn redeem(&mut self, login: &LoginState, now: i64) -> bool {
         if self.redeemed.len() >= CAPACITY {
             self.redeemed.retain(|_, until| *until > now);
             if self.redeemed.len() >= CAPACITY {
-                // The provider accepts a code once, too.
+                // The provider accepts a code only once, too.
                 self.redeemed.clear();
             }
         }
@@ -59,7 +58,8 @@ impl State {
         known.is_none()
     }
 
-    /// Counts a redemption of an address as failed until [`State::succeeded`]. Returns the time to wait after too many failures.
+    /// Counts a redemption of an address as failed until [`State::succeeded`]. Returns the time to wait after too many
+    /// failures.
     pub(super) fn begin(&mut self, address: IpAddr, now_ms: i64) -> Option<Duration> {
         let is_over = |since_ms: i64| !(0..PERIOD_MS).contains(&now_ms.saturating_sub(since_ms));
         if self.failures.len() >= CAPACITY {

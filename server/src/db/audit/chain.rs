@@ -1,8 +1,8 @@
 //! Hash chain: each row's hash covers its fields and the hash of the previous row.
 //!
-//! It detects rows that were changed, removed, moved or inserted, and a tail that was cut off without `audit_head`. It does not
-//! detect an attacker who can write the whole database and recomputes all hashes. Against that, keep an export elsewhere:
-//! the hash of its last row pins all rows before it.
+//! It detects rows that were changed, removed, moved or inserted, and a tail that was cut off without `audit_head`. It
+//! does not detect an attacker who can write the whole database and recomputes all hashes. Against that, keep an export
+//! elsewhere: the hash of its last row pins all rows before it.
 
 use sha2::{Digest, Sha256};
 use sortie_api::AuditVerification;
@@ -83,7 +83,7 @@ impl Database {
             rows: rows.unsigned_abs(),
             first_bad_seq: Some(seq.unsigned_abs()),
         };
-        // By count, not by number: a row renumbered to 0 is one too many.
+        // Compares counts, not numbers: a row renumbered to 0 is an additional row.
         let strays: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE seq < 1")
             .fetch_one(&self.pool)
             .await?;
@@ -148,12 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn moving_text_from_one_field_to_the_next_changes_the_hash() {
+    fn moving_text_between_fields_changes_the_hash() {
         assert_ne!(hash("", &row(1, "ab", "c")), hash("", &row(1, "a", "bc")));
     }
 
     #[test]
-    fn every_field_and_the_row_before_count() {
+    fn every_field_and_the_previous_row_change_the_hash() {
         let plain = row(1, "s", "d");
         let changes: [fn(&mut AuditRow); 10] = [
             |row| row.seq += 1,

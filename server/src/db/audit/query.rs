@@ -106,8 +106,8 @@ impl Database {
         Ok(query.bind(limit).fetch_all(&self.pool).await?)
     }
 
-    /// Returns rows after this number, in order. Numbers follow the order of commits, so a reader that continues from the last
-    /// number it has seen misses none.
+    /// Returns rows after this number, in order. Numbers follow the order of commits, so a reader that continues from
+    /// the last number it has seen misses none.
     pub(crate) async fn audit_after(
         &self,
         seq: i64,

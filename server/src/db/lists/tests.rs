@@ -26,7 +26,7 @@ async fn seed(database: &Database, rows: i64) {
         CASE i % 23 WHEN 0 THEN 'partial' WHEN 1 THEN 'final' ELSE 'recording' END, \
         CASE i % 5 WHEN 0 THEN 1 ELSE 0 END, i / 4 * 1000, \
         CASE WHEN i > 40 AND i % 29 = 0 THEN 'id-7919' END, i FROM n";
-    // SQLite has the recursion before INSERT, PostgreSQL as well.
+    // Both SQLite and PostgreSQL accept the recursion before INSERT.
     sqlx::query(text)
         .bind(rows)
         .execute(&database.pool)
@@ -34,7 +34,7 @@ async fn seed(database: &Database, rows: i64) {
         .unwrap();
 }
 
-/// Every combination of what a list can be restricted by, and every order.
+/// Every combination of filters, in every order.
 fn lists() -> Vec<List> {
     let mut lists = Vec::new();
     for number in 0..1_152 {
@@ -68,7 +68,7 @@ fn lists() -> Vec<List> {
     lists
 }
 
-/// The same list, made the simple way.
+/// The same list, computed in memory.
 fn expected(list: &List, all: &[RecordingRow], protected: &BTreeSet<String>) -> Vec<String> {
     let mut rows: Vec<_> = all
         .iter()
@@ -116,7 +116,7 @@ async fn paged(database: &Database, list: &List, limit: u32) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_combination_lists_what_a_simple_filter_does() {
+async fn every_filter_combination_matches_an_in_memory_filter() {
     let folder = tempfile::tempdir().unwrap();
     let database = database(folder.path()).await.unwrap();
     seed(&database, 300).await;
@@ -141,7 +141,7 @@ async fn every_combination_lists_what_a_simple_filter_does() {
 }
 
 #[tokio::test]
-async fn a_search_finds_ids_sessions_names_and_owners_in_any_case_and_literally() {
+async fn search_matches_ids_sessions_names_and_owners_literally_and_ignores_case() {
     let folder = tempfile::tempdir().unwrap();
     let database = database(folder.path()).await.unwrap();
     seed(&database, 40).await;
@@ -182,12 +182,12 @@ async fn plan(connection: &mut sqlx::AnyConnection, statement: Statement) -> Vec
 }
 
 #[tokio::test]
-async fn every_list_is_read_from_an_index_in_its_order() {
+async fn every_list_reads_an_index_in_its_order() {
     let folder = tempfile::tempdir().unwrap();
     let database = database(folder.path()).await.unwrap();
     let mut connection = database.pool.acquire().await.unwrap();
     if !is_sqlite(&connection) {
-        // The planner prefers to read and sort small tables whole; whether it can do without is the question.
+        // The planner prefers to read and sort small tables completely; this checks that it does not have to.
         for switch in [
             "enable_seqscan",
             "enable_bitmapscan",
@@ -203,7 +203,7 @@ async fn every_list_is_read_from_an_index_in_its_order() {
         id: "id-5".to_owned(),
     };
     for list in lists() {
-        // A session's recordings are few; by another order than time they are sorted.
+        // A session has few recordings; lists that are not ordered by time sort them.
         let sorted = list.session_id.is_some() && list.sort != Sort::Created;
         for after in [None, Some(&place)] {
             let mut statements = vec![list.page(after, list.is_searched().then_some(&place), 101)];
@@ -220,7 +220,7 @@ async fn every_list_is_read_from_an_index_in_its_order() {
                     })
                     .collect();
                 assert!(read.is_empty(), "{text}\n{plan:#?}");
-                // The rows of one page are sorted once more after they were looked up.
+                // The rows of one page are sorted again after the lookup.
                 let page = text.contains(") AS p");
                 let sorts = plan
                     .iter()

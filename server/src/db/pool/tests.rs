@@ -6,8 +6,8 @@ use sortie_api::RecordingStatus;
 use super::super::testing::empty;
 use super::*;
 
-/// Rows as that version wrote them, or the newest version before it that has rows of its own: columns that were
-/// added since have defaults.
+/// Rows as written by that version, or by the newest earlier version with rows of its own; columns added since have
+/// defaults.
 fn fixture(version: i64) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
     (1..=version)
@@ -19,7 +19,7 @@ fn fixture(version: i64) -> String {
 }
 
 #[tokio::test]
-async fn a_database_of_every_released_schema_is_brought_up_to_date() {
+async fn databases_of_all_released_schemas_are_migrated() {
     for released in MIGRATIONS.iter().map(|migration| migration.version) {
         let folder = tempfile::tempdir().unwrap();
         let config = empty(folder.path());
@@ -73,7 +73,7 @@ fn rows_in(dump: &str) -> BTreeMap<String, i64> {
 }
 
 #[tokio::test]
-async fn database_of_5ef5e9a_opens_and_keeps_its_rows() {
+async fn migration_of_5ef5e9a_database_keeps_its_rows() {
     let folder = tempfile::tempdir().unwrap();
     let config = empty(folder.path());
     let old = Database::connect(&config).await.unwrap();
@@ -113,14 +113,14 @@ async fn database_of_5ef5e9a_opens_and_keeps_its_rows() {
         .map(|row| (row.status, row.size_bytes, row.protected))
         .collect();
     let expected = [
-        // The row of a growing recording does not have its size: that is in the stored bytes.
+        // The row of a growing recording does not contain its size, which is read from the stored bytes.
         (RecordingStatus::Recording, 0, false),
         (RecordingStatus::Failed, 10, false),
         (RecordingStatus::Ready, 20_557, true),
     ];
     assert_eq!(found, expected);
     assert_eq!(page.rows[2].filename, "Überblick.webm");
-    // The audit log's chain of hashes still holds over the rows from before.
+    // The hash chain of the audit log is still valid over the old rows.
     let verified = database.verify_audit().await.unwrap();
     assert!(verified.ok, "{verified:?}");
     database.close().await;
@@ -145,7 +145,7 @@ async fn servers_that_start_together_migrate_once() {
 }
 
 #[tokio::test]
-async fn a_database_of_a_newer_version_is_left_alone() {
+async fn database_of_a_newer_version_is_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let config = empty(folder.path());
     let database = Database::open(&config).await.unwrap();
@@ -166,10 +166,11 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     );
 }
 
-/// A connection idle in a transaction for longer belongs to a dead server; SQLite ends with its process.
+/// A connection that is idle in a transaction for longer belongs to a dead server; SQLite's transactions end with their
+/// process.
 #[cfg(feature = "postgres")]
 #[tokio::test]
-async fn a_server_that_is_gone_does_not_keep_its_locks() {
+async fn locks_of_a_dead_server_are_released() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&empty(folder.path())).await.unwrap();
     let mut connection = database.pool.acquire().await.unwrap();

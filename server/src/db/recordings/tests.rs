@@ -1,4 +1,4 @@
-use super::super::testing::{at_most, database, growing, person};
+use super::super::testing::{at_most, database, growing, local_user};
 use super::super::{Action, Actor, AuditEvent, Changed, DatabaseError};
 use super::*;
 
@@ -18,7 +18,7 @@ fn plan(row: &RecordingRow) -> Completion {
 }
 
 #[tokio::test]
-async fn a_finish_does_not_take_back_a_new_name() -> Result<(), DatabaseError> {
+async fn finish_keeps_a_concurrent_rename() -> Result<(), DatabaseError> {
     let folder = tempfile::tempdir().expect("a folder");
     let database = database(folder.path()).await?;
     for (id, renamed, expected) in [
@@ -30,7 +30,7 @@ async fn a_finish_does_not_take_back_a_new_name() -> Result<(), DatabaseError> {
             database.insert_recording(&row, at_most(10)).await?,
             Insertion::Done
         );
-        // Between the moment a finish was planned and the moment it is written down.
+        // A rename between planning and completing a finish.
         let plan = plan(&row);
         if renamed.is_some() {
             let actor = Actor::system();
@@ -54,7 +54,7 @@ async fn a_finish_does_not_take_back_a_new_name() -> Result<(), DatabaseError> {
 }
 
 #[tokio::test]
-async fn without_its_lease_nobody_plans_an_end() -> Result<(), DatabaseError> {
+async fn planning_an_end_requires_the_lease() -> Result<(), DatabaseError> {
     let folder = tempfile::tempdir().expect("a folder");
     let database = database(folder.path()).await?;
     let row = growing("id");
@@ -69,11 +69,11 @@ async fn without_its_lease_nobody_plans_an_end() -> Result<(), DatabaseError> {
 }
 
 #[tokio::test]
-async fn a_race_opens_no_more_uploads_than_one_person_may() -> Result<(), DatabaseError> {
+async fn concurrent_inserts_respect_the_limit_of_open_uploads() -> Result<(), DatabaseError> {
     let folder = tempfile::tempdir().expect("a folder");
     let database = database(folder.path()).await?;
     for round in 0..20 {
-        let user = person(&format!("u{round}"));
+        let user = local_user(&format!("u{round}"));
         database.insert_user(&user).await?;
         let inserts = (0..12).map(|number| {
             let (database, user_id) = (database.clone(), user.id.clone());
@@ -96,11 +96,11 @@ async fn a_race_opens_no_more_uploads_than_one_person_may() -> Result<(), Databa
 }
 
 #[tokio::test]
-async fn a_race_opens_one_upload_for_one_key() -> Result<(), DatabaseError> {
+async fn concurrent_inserts_with_one_key_open_one_upload() -> Result<(), DatabaseError> {
     let folder = tempfile::tempdir().expect("a folder");
     let database = database(folder.path()).await?;
-    database.insert_user(&person("bob")).await?;
-    // Owners with a row that can be locked, and without one.
+    database.insert_user(&local_user("bob")).await?;
+    // Owners with and without a row that can be locked.
     for user_id in ["bob", "ann"] {
         let inserts = (0..12).map(|number| {
             let database = database.clone();
@@ -124,7 +124,7 @@ async fn a_race_opens_one_upload_for_one_key() -> Result<(), DatabaseError> {
 }
 
 #[tokio::test]
-async fn a_key_is_free_again_when_its_upload_is_not_open_any_more() -> Result<(), DatabaseError> {
+async fn key_is_reusable_after_its_upload_ends() -> Result<(), DatabaseError> {
     let folder = tempfile::tempdir().expect("a folder");
     let database = database(folder.path()).await?;
     let first = keyed("first", "ann", "key");
@@ -135,7 +135,7 @@ async fn a_key_is_free_again_when_its_upload_is_not_open_any_more() -> Result<()
     let known = Insertion::Known("first".to_owned());
     let again = keyed("again", "ann", "key");
     assert_eq!(database.insert_recording(&again, at_most(10)).await?, known);
-    // Even where there would be no room for another one.
+    // Also where the limit would refuse another upload.
     assert_eq!(database.insert_recording(&again, at_most(1)).await?, known);
     assert!(database.mark_uploading("first").await?);
     assert_eq!(database.insert_recording(&again, at_most(10)).await?, known);
@@ -145,7 +145,7 @@ async fn a_key_is_free_again_when_its_upload_is_not_open_any_more() -> Result<()
             Insertion::Done
         );
     }
-    // Complete.
+    // Complete upload.
     assert!(
         database
             .mark_processing("first", &plan(&first), None)
@@ -156,7 +156,7 @@ async fn a_key_is_free_again_when_its_upload_is_not_open_any_more() -> Result<()
         Insertion::Done
     );
     assert!(database.mark_complete("first", 2).await?);
-    // On its way out.
+    // Upload that is being deleted.
     database.mark_deleting("again").await?;
     let third = keyed("third", "ann", "key");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Problems of the accounts' errors.
+//! Conversion of account errors to problems.
 
 use axum::http::{HeaderValue, header};
 use sortie_api::ProblemCode;

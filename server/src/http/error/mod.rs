@@ -11,7 +11,7 @@ use crate::db::DatabaseError;
 use crate::storage::StorageError;
 use crate::uploads::UploadError;
 
-/// Error answer. `detail` is sent to the client; `source` is only logged.
+/// Error response. `detail` is sent to the client; `source` is only logged.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     code: ProblemCode,
@@ -48,7 +48,7 @@ impl ApiError {
         &self.detail
     }
 
-    /// Logs the error and returns its problem, for an answer whose status is already sent.
+    /// Logs the error and returns its problem, for a response whose status is already sent.
     pub(crate) fn into_problem(self) -> Problem {
         self.log();
         Problem::new(self.code, status(self.code).as_u16(), self.detail)
@@ -278,7 +278,7 @@ fn mebibytes(bytes: u64) -> String {
 /// Larger than every rejection text of axum.
 const REJECTION_MAX: usize = 4096;
 
-/// Whether the answer is a plain-text rejection of axum: a malformed query or path.
+/// Whether the response is a plain-text rejection of axum: a malformed query or path.
 fn is_axum_rejection(response: &Response) -> bool {
     response.status() == StatusCode::BAD_REQUEST
         && response

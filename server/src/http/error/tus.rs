@@ -1,4 +1,4 @@
-//! Problem codes of protocol errors.
+//! Problem codes of refusals by the tus protocol.
 
 use axum::http::{HeaderName, HeaderValue};
 use sortie_api::ProblemCode;

@@ -28,7 +28,6 @@ pub(crate) struct Caller {
     pub(crate) username: String,
     /// Current roles of the user; without `admin` for an API token that lacks this scope.
     pub(crate) roles: Vec<Role>,
-    /// Kind of credential.
     pub(crate) via: Via,
     pub(crate) address: IpAddr,
     /// Scopes of an API token; `None` for other credentials.
@@ -45,8 +44,8 @@ impl Caller {
         self.roles.contains(&Role::Admin)
     }
 
-    /// Checks that the credential and the administrator role are still valid. Called between slow work and an irreversible
-    /// change.
+    /// Checks that the credential and the administrator role are still valid. Called between slow work and an
+    /// irreversible change.
     pub(crate) async fn check_again(&self, state: &HttpState) -> ApiResult<()> {
         let is_current =
             state
@@ -205,8 +204,8 @@ pub(in crate::http) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
         .then_some(token.trim())
 }
 
-/// Rejects a cross-origin change with a cookie. `SameSite=Lax` withholds cookies from other sites, but not from other ports
-/// and subdomains of the same site.
+/// Rejects a cross-origin change with a cookie. `SameSite=Lax` withholds cookies from other sites, but not from other
+/// ports and subdomains of the same site.
 ///
 /// Browsers send `Sec-Fetch-Site` (only over HTTPS and on localhost) or `Origin`, which must be the requested host. A
 /// request with neither is rejected: other clients do not use cookies.

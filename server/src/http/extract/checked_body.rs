@@ -15,7 +15,8 @@ use crate::uploads::drain;
 
 /// Interval of the checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(3);
-/// A live body may last this long after the stop of its recording: its last bytes are still in transit.
+/// Time for which a body of undeclared length may last after the stop of its recording: its last bytes are still in
+/// transit.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
 pub(in crate::http) type CheckedBody =
@@ -26,8 +27,8 @@ pub(in crate::http) type CheckedBody =
 pub(in crate::http) struct Refusal(Arc<Mutex<Option<(ApiError, CheckedBody)>>>);
 
 impl Refusal {
-    /// Returns the answer to a body that was ended by a check. Reads and discards the rest of the body for a while first,
-    /// so that the sender receives the answer.
+    /// Returns the answer to a body that was ended by a check. Reads and discards the rest of the body for a while
+    /// first, so that the sender receives the answer.
     pub(in crate::http) async fn answer(&self) -> Option<ApiError> {
         let refused = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (error, rest) = refused?;
@@ -36,9 +37,11 @@ impl Refusal {
     }
 }
 
-/// Checks the caller again while `body` arrives. A body whose caller has lost access ends with an error; see [`Refusal`].
+/// Checks the caller again while `body` arrives. A body whose caller has lost access ends with an error; see
+/// [`Refusal`].
 ///
-/// `live`: recording of a body without a declared length, which would otherwise continue after the stop of the recording.
+/// `live`: recording of a body without a declared length, which would otherwise continue after the stop of the
+/// recording.
 pub(in crate::http) fn check_while_received(
     state: &HttpState,
     caller: &Caller,
@@ -70,7 +73,7 @@ struct Receiving {
     /// `None` after a refusal.
     body: Option<CheckedBody>,
     next_check: Instant,
-    /// When a check first saw the recording stopped.
+    /// Time at which a check first saw the recording stopped.
     stopped_at: Option<Instant>,
     refusal: Refusal,
 }

@@ -41,7 +41,8 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
     }
 }
 
-/// Reads a body of at most 64 KiB within 30 seconds. All bodies but uploads and logout tokens are read by this function.
+/// Reads a body of at most 64 KiB within 30 seconds. All bodies but uploads and logout tokens are read by this
+/// function.
 pub(in crate::http) async fn read_body<S: Send + Sync>(
     request: Request,
     state: &S,

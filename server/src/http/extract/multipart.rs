@@ -1,19 +1,19 @@
-//! Reader of `multipart/form-data` (RFC 7578) in bounded memory and linear time. No I/O; the fuzz target `form` compiles
-//! this file.
+//! Reader of `multipart/form-data` (RFC 7578) in bounded memory and linear time. No I/O; the fuzz target `form`
+//! compiles this file.
 //!
-//! [`Multipart::push`] takes bytes in pieces of any size; [`Multipart::next`] returns the parts' headers and bytes.
-//! Buffered are at most a preamble, the headers of one part, or as many bytes as a boundary has.
+//! [`Multipart::push`] takes bytes in pieces of any size; [`Multipart::next`] returns the parts' headers and bytes. The
+//! buffer holds at most a preamble, the headers of one part, or as many bytes as a boundary has.
 
 use std::collections::VecDeque;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memmem;
 
-/// Bytes before the first boundary.
+/// Limit of the bytes before the first boundary.
 pub(crate) const MAX_PREAMBLE: usize = 4 * 1024;
-/// Bytes of the headers of one part.
+/// Limit of the bytes of one part's headers.
 pub(crate) const MAX_HEADERS: usize = 8 * 1024;
-/// White space after a boundary.
+/// Limit of the white space after a boundary.
 const MAX_PADDING: usize = 64;
 /// RFC 2046, section 5.1.1.
 const MAX_BOUNDARY: usize = 70;
@@ -73,7 +73,7 @@ pub(crate) struct Multipart {
 }
 
 impl Multipart {
-    /// Reader for this `Content-Type`; `None` if it is not a form with a boundary.
+    /// Creates a reader for this `Content-Type`; `None` if it is not a form with a boundary.
     pub(crate) fn of_type(content_type: &str) -> Option<Self> {
         let (kind, parameters) = content_type.split_once(';')?;
         if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {

@@ -34,7 +34,7 @@ struct Paging {
     cursor: Option<String>,
 }
 
-/// Filter of a list that has none.
+/// Empty filter, for lists without one.
 #[derive(Deserialize)]
 pub(in crate::http) struct NoFilter {}
 
@@ -78,8 +78,8 @@ impl<T> ListQuery<T> {
             })
     }
 
-    /// Position that the cursor names. `order` identifies the list and its ordering: a cursor of another one is
-    /// rejected.
+    /// Returns the position that the cursor names. `order` identifies the list and its ordering: a cursor of another
+    /// one is rejected.
     pub(in crate::http) fn after(&self, order: &str) -> ApiResult<Option<Position>> {
         let cursor = self.paging.cursor.as_deref();
         cursor
@@ -87,7 +87,7 @@ impl<T> ListQuery<T> {
             .transpose()
     }
 
-    /// Answer with one page, which caches must not store.
+    /// Response with one page, which caches must not store.
     pub(in crate::http) fn page(
         &self,
         order: &str,

@@ -2,7 +2,7 @@
 
 use crate::http::error::{ApiError, ApiResult};
 
-/// Characters of a text.
+/// Limit of a text, in characters.
 const TEXT_MAX: usize = 200;
 
 /// Whether a text can be an ID. IDs have no NUL, and PostgreSQL rejects a text with one.
@@ -36,8 +36,8 @@ pub(in crate::http) fn time(name: &str, text: Option<&str>) -> ApiResult<Option<
     .transpose()
 }
 
-/// Maps the last two days of the year 9999, which forms and programs use for "no end", to the largest timestamp: in some
-/// time zones they are outside the library's range.
+/// Maps the last two days of the year 9999, which forms and programs use for "no end", to the largest timestamp: in
+/// some time zones they are outside the library's range.
 fn last_days(text: &str) -> Option<i64> {
     let rest = text.strip_prefix("9999-12-3")?.strip_prefix(['0', '1'])?;
     let day_before: jiff::Timestamp = format!("9999-12-29{rest}").parse().ok()?;

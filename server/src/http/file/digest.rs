@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn digest_is_wanted_by_a_positive_weight() {
+    fn digest_is_sent_for_a_positive_weight() {
         check(&["sha-256=10"], true);
         check(&["sha-512=3, sha-256=1"], true);
         check(&["sha-512=3", "unixsum=1,sha-256=5"], true);

@@ -140,7 +140,7 @@ pub(in crate::http) async fn serve(
     let filename: String = filename.collect();
     // The extension always matches the content type.
     let filename = match row.format.as_str() {
-        // An unknown container: a system might execute the file by the sender's extension.
+        // The container is unknown: a system might execute the file by the sender's extension.
         "" if !filename.to_ascii_lowercase().ends_with(".bin") => format!("{filename}.bin"),
         "" => filename,
         format => with_extension(&filename, format),
@@ -172,7 +172,7 @@ pub(in crate::http) async fn serve(
     // Ranges are defined for GET only (section 14.2).
     if *method != Method::GET {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
-        // For HEAD only: with a body, the object would be read twice.
+        // Only for HEAD: with a body, the object would be read twice.
         if digest::is_wanted(request) {
             let digest = state
                 .caches

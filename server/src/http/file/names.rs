@@ -2,7 +2,8 @@
 
 use axum::http::HeaderValue;
 
-/// A client's file name without folders, control characters and deceptive characters; `None` if nothing is left.
+/// Returns a client's file name without folders, control characters and deceptive characters; `None` if nothing is
+/// left.
 pub(in crate::http) fn plain_filename(name: &str) -> Option<String> {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name = name

@@ -1,7 +1,7 @@
 //! Range requests (RFC 9110, section 14.2).
 //!
-//! `Range` of the crate `headers` does not distinguish a malformed header (ignored) from an unsatisfiable one (416), and
-//! rejects a suffix longer than the file, which players send for small files.
+//! `Range` of the crate `headers` does not distinguish a malformed header (ignored) from an unsatisfiable one (416),
+//! and rejects a suffix longer than the file, which players send for small files.
 
 use std::ops::Range;
 
@@ -14,8 +14,8 @@ pub(in crate::http) enum Selection {
     Unsatisfiable,
 }
 
-/// Evaluates `Range` for a file of `size` bytes. A malformed header, another unit and more than one range are ignored, as
-/// section 14.2 permits.
+/// Evaluates `Range` for a file of `size` bytes. A malformed header, another unit and more than one range are ignored,
+/// as section 14.2 permits.
 pub(in crate::http) fn select(range: &str, size: u64) -> Selection {
     match parse(range, size) {
         None => Selection::Whole,
@@ -24,7 +24,7 @@ pub(in crate::http) fn select(range: &str, size: u64) -> Selection {
     }
 }
 
-/// Bytes of the only range; empty if it lies outside of the file.
+/// Returns the bytes of the only range; empty if it lies outside of the file.
 fn parse(range: &str, size: u64) -> Option<Range<u64>> {
     let (unit, list) = range.split_once('=')?;
     if !unit.trim().eq_ignore_ascii_case("bytes") {
@@ -121,7 +121,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn any_text_is_handled(text in "\\PC*", size in any::<u64>()) {
+        fn arbitrary_text_does_not_panic(text in "\\PC*", size in any::<u64>()) {
             let _ = select(&text, size);
             let _ = select(&format!("bytes={text}"), size);
         }

@@ -18,10 +18,10 @@ const SIZE_MIN: usize = 1024;
 
 /// Compresses JSON answers to GET requests outside `/api/auth`.
 ///
-/// An answer with a secret must not be compressed: its length would reveal the secret to an attacker who controls another
-/// part of the answer (BREACH). Only answers to POST requests and below `/api/auth` have secrets. Uploads, downloads and
-/// event streams are not JSON. `CompressionLayer` of tower-http is not used because it answers 406, even to uploads, if
-/// the client accepts no encoding.
+/// An answer with a secret must not be compressed: its length would reveal the secret to an attacker who controls
+/// another part of the answer (BREACH). Only answers to POST requests and below `/api/auth` have secrets. Uploads,
+/// downloads and event streams are not JSON. `CompressionLayer` of tower-http is not used because it answers 406, even
+/// to uploads, if the client accepts no encoding.
 pub(in crate::http) async fn compress(request: Request, next: Next) -> Response {
     let is_candidate = may_compress(request.method(), request.uri().path());
     let takes_gzip = accepts_gzip(request.headers());

@@ -60,7 +60,6 @@ struct Edge {
     public_url: Option<PublicUrl>,
 }
 
-/// Address of the peer of the connection.
 pub(in crate::http) fn peer(extensions: &axum::http::Extensions) -> IpAddr {
     extensions
         .get::<ConnectInfo<SocketAddr>>()

@@ -14,7 +14,7 @@ use super::routes::{Routes, Row, routes};
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
-/// The document changes with the version, the address does not.
+/// The document depends on the version, but its address does not.
 const CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// Document and page, written once all routes are known.
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn enumerations_are_enum_lists() {
+    fn enumerations_are_written_as_enum() {
         let rows: Vec<_> = routes::rows().collect();
         let document = document::document(&rows);
         let schemas = &document["components"]["schemas"];

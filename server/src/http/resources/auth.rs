@@ -30,8 +30,8 @@ use crate::http::{ApiError, ApiResult, HttpState};
 
 /// Cookie with the refresh token of the server's own pages.
 const REFRESH_COOKIE: &str = "sortie_refresh";
-/// Cookie that marks a browser in which a user has signed in before, so that failed sign-ins of others at the same address
-/// do not delay this user. It is not a credential.
+/// Cookie that marks a browser in which a user has signed in before, so that failed sign-ins of others at the same
+/// address do not delay this user. It is not a credential.
 const DEVICE_COOKIE: &str = "sortie_device";
 /// Lifetime of the device cookie.
 const DEVICE_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -173,7 +173,7 @@ impl Origin {
         Ok(state.database.audit(state.clock.now_ms(), &event).await?)
     }
 
-    /// Actor of whom only the address is known.
+    /// Returns an actor of whom only the address is known.
     fn unknown(&self) -> Actor {
         Actor {
             id: String::new(),
@@ -194,7 +194,8 @@ async fn refresh(State(state): State<HttpState>, request: Request) -> ApiResult<
     if let Err(RefreshError::Reused { user_id }) = &result {
         origin.reused(&state, user_id).await?;
     }
-    // A token from a cookie is answered with cookies only: a script that can send the request must not read the tokens.
+    // A token from a cookie is answered with cookies only: otherwise a script that can send the request could read the
+    // tokens.
     Ok(tokens_response(
         &result?,
         is_https(&parts.headers),
@@ -323,8 +324,8 @@ struct SentToken {
     is_cookie: bool,
 }
 
-/// Reads the refresh token from the body, else from the cookie. API clients send a body; the server's own pages have the
-/// cookie and may send no body.
+/// Reads the refresh token from the body, else from the cookie. API clients send a body; the server's own pages have
+/// the cookie and may send no body.
 async fn refresh_token(
     state: &HttpState,
     request: Request,

@@ -91,7 +91,7 @@ async fn events(
             "The server is shutting down. Try again in a moment.",
         ),
     })?;
-    // The listener is told when the credential ends; this check covers the time before it was added.
+    // The listener is notified when the credential ends; this check covers the time before the listener was added.
     caller.check_again(&state).await?;
     let lifetime = match caller.credential {
         Credential::ApiToken {
@@ -140,7 +140,7 @@ fn event_stream(
         listener,
         pending: Vec::new(),
     };
-    // A new stream starts as one that has missed events: with the current state.
+    // A new stream begins like one that has missed events: with the current state.
     let first = Some(Item::Missed);
     stream::unfold((events, first), |(mut events, mut first)| async move {
         loop {
@@ -205,7 +205,7 @@ impl EventStream {
         self.scope.has(notice) && (!notice.admins_only || self.caller.is_admin())
     }
 
-    /// Adds the events with the current state.
+    /// Adds the events that describe the current state.
     async fn hello(&mut self) -> Result<(), DatabaseError> {
         self.pending
             .push(sse_event(Event::Hello.name(), "{}").retry(RETRY));

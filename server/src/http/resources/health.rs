@@ -72,7 +72,7 @@ async fn checked(state: &HttpState) -> ReadinessCheck {
             format!("Database: {} Storage: {}", one.detail(), other.detail()),
         ),
     };
-    // The log has the causes.
+    // The causes are in the log.
     for error in [database, storage].into_iter().filter_map(Result::err) {
         error.log();
     }

@@ -145,8 +145,8 @@ fn see_other(url: &str, mut headers: HeaderMap) -> ApiResult<Response> {
     Ok((StatusCode::SEE_OTHER, headers).into_response())
 }
 
-/// Whether a redirect to this path stays on this server. Browsers treat `//host` and `/\host` as other hosts, and remove
-/// tabs and line ends before they parse.
+/// Whether a redirect to this path stays on this server. Browsers treat `//host` and `/\host` as other hosts, and
+/// remove tabs and line ends before they parse.
 fn is_own_path(path: &str) -> bool {
     path.starts_with('/')
         && !path.starts_with("//")

@@ -33,7 +33,7 @@ pub(in crate::http) fn routes() -> Routes {
     }
 }
 
-/// API form of a session; `auto_on` is the setting auto-record.
+/// Returns the API form of a session; `auto_on` is the setting auto-record.
 pub(in crate::http) fn view(row: SessionRow, auto_on: bool) -> Session {
     Session {
         auto_record: row.auto_record(auto_on),

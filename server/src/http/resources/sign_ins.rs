@@ -16,7 +16,7 @@ use crate::http::{ApiError, ApiResult, HttpState};
 pub(in crate::http) fn routes() -> Routes {
     routes! {
         GET "/api/auth/sign-ins" => list_own,
-        DELETE "/api/auth/sign-ins" => end_others,
+        DELETE "/api/auth/sign-ins" => end_other_sign_ins,
         DELETE "/api/auth/sign-ins/{id}" => end,
         GET "/api/admin/users/{id}/sign-ins" => list_of_user,
         DELETE "/api/admin/users/{id}/sign-ins" => end_of_user,
@@ -52,7 +52,10 @@ async fn list_of_user(
 }
 
 /// Ends all sign-ins of the caller except the current one.
-async fn end_others(State(state): State<HttpState>, caller: Caller) -> ApiResult<StatusCode> {
+async fn end_other_sign_ins(
+    State(state): State<HttpState>,
+    caller: Caller,
+) -> ApiResult<StatusCode> {
     let keep = caller.sign_in.as_deref();
     state.accounts.end_all(&caller.user_id, keep).await?;
     audit(&state, &caller, &caller.user_id, "all other sign-ins ended").await?;

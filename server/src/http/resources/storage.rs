@@ -14,9 +14,9 @@ use crate::http::routes::{Routes, routes};
 use crate::http::{ApiResult, HttpState};
 use crate::storage::Disk;
 
-/// Users in the report, by bytes.
+/// Number of users in the report, those with the most bytes first.
 const OWNERS: u32 = 50;
-/// Days in the report.
+/// Number of days in the report.
 const DAYS: i64 = 90;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Divisor of the disk's size for the default protection quota of a user.

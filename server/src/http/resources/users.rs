@@ -53,7 +53,7 @@ async fn list(
     Ok(query.page(ORDER, users.collect(), page.next.as_ref()))
 }
 
-/// API form of a user.
+/// Returns the API form of a user.
 pub(in crate::http) fn user_view(user: &UserRow) -> User {
     User {
         id: user.id.clone(),

@@ -18,7 +18,7 @@ use crate::http::extract::caller;
 use crate::http::extract::caller::{Caller, Via};
 use crate::http::{ApiError, ApiResult, HttpState};
 
-/// Routes with a row each: `routes! { GET "/api/things" => list, … }`.
+/// Registers routes by method, path and handler: `routes! { GET "/api/things" => list, … }`.
 macro_rules! routes {
     ($($method:ident $path:literal => $handler:expr),+ $(,)?) => {
         $crate::http::routes::Routes::new()
@@ -94,7 +94,7 @@ fn filter(method: &str) -> MethodFilter {
     }
 }
 
-/// Handler behind the checks of its row.
+/// Returns the handler behind the checks of its row.
 #[derive(Clone)]
 struct Guarded<H> {
     row: &'static Row,

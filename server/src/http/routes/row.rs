@@ -26,11 +26,12 @@ pub(in crate::http) enum Scopes {
     Only(&'static [TokenScope]),
     /// The scope `record`, or a recording token of the session. No other route accepts a recording token.
     Recorder,
-    /// Neither API tokens nor platform tokens: a credential that outlives the token is changed by a signed-in user.
+    /// Neither API tokens nor platform tokens: a credential that outlives the token may only be changed by a signed-in
+    /// user.
     SignInOnly,
 }
 
-/// Makes a type's schema.
+/// Function that creates a type's schema.
 pub(in crate::http) type Type = fn(&mut SchemaGenerator) -> Schema;
 
 pub(in crate::http) struct Parameter {
@@ -89,7 +90,7 @@ pub(crate) struct Row {
     pub(in crate::http) tus: bool,
 }
 
-/// A row with its required parts.
+/// Creates a row of its required parts.
 pub(super) const fn route(
     method: &'static str,
     path: &'static str,
@@ -137,7 +138,7 @@ impl Row {
         Self { tus: true, ..self }
     }
 
-    /// The access rule as a sentence for the OpenAPI document.
+    /// Returns the access rule as a sentence for the OpenAPI document.
     pub(in crate::http) fn rule(&self) -> String {
         let who = match self.who {
             Who::Public => return "No sign-in required.".to_owned(),
@@ -180,7 +181,7 @@ pub(super) const fn flag(name: &'static str) -> Parameter {
     Parameter { name, kind }
 }
 
-/// The parameter `limit`, from 1 to `max`.
+/// Describes the parameter `limit`, from 1 to `max`.
 pub(super) const fn limit(max: u32) -> Parameter {
     let kind = Kind::Number(1, max);
     Parameter {
@@ -194,7 +195,7 @@ pub(super) const fn one_of(name: &'static str, words: &'static [&'static str]) -
     Parameter { name, kind }
 }
 
-/// Scopes by their names on the wire.
+/// Returns the scopes by their names on the wire.
 pub(in crate::http) fn names(scopes: &[TokenScope]) -> String {
     let names: Vec<_> = scopes
         .iter()

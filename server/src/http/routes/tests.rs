@@ -4,7 +4,7 @@ use super::row::Scopes;
 use super::*;
 use crate::http::extract::caller::{Caller, Via};
 
-/// The table in the format of `docs/access.md`.
+/// Formats the table like `docs/access.md`.
 fn markdown() -> String {
     let mut text = String::from("| Method | Path | Who | API token's scope |\n|---|---|---|---|\n");
     for row in TABLE {

@@ -68,8 +68,9 @@ impl Denials {
         }
     }
 
-    /// Writes a denial at most once a minute for each source, action and subject. Denials beyond a limit are counted; the
-    /// first denial of a later minute writes their number. If the log cannot be written, the request is answered anyway.
+    /// Writes a denial at most once a minute for each source, action and subject. Denials beyond a limit are counted;
+    /// the first denial of a later minute writes their number. If the log cannot be written, the request is answered
+    /// anyway.
     pub(super) async fn write(
         &self,
         database: &Database,
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_denial_is_new_once_a_minute() {
+    fn repeated_denial_is_recorded_once_a_minute() {
         let denials = Denials::default();
         let is_new = |now_ms, user, subject| decide(&denials, now_ms, user, subject).0;
         assert!(is_new(0, "ann", "1"));

@@ -33,8 +33,8 @@ impl Default for Digests {
 }
 
 impl Digests {
-    /// Returns the field's value for the object at `path`. Concurrent requests share one read of the object, which takes
-    /// as long as a download and is cancelled with the last request.
+    /// Returns the field's value for the object at `path`. Concurrent requests share one read of the object, which
+    /// takes as long as a download and is cancelled with the last request.
     ///
     /// # Errors
     /// The object cannot be read.
@@ -66,7 +66,7 @@ async fn hashed(storage: &dyn Storage, path: &str, size: u64) -> Result<String, 
     let mut hash = Sha256::new();
     while let Some(chunk) = bytes.try_next().await? {
         hash.update(&chunk);
-        // A stream from memory is always ready; other tasks need a turn.
+        // A stream from memory is always ready; this gives other tasks a turn.
         tokio::task::yield_now().await;
     }
     Ok(format!("sha-256=:{}:", STANDARD.encode(hash.finalize())))

@@ -7,7 +7,7 @@ use crate::db::Action;
 
 /// Time in ms for which further requests of the same user for the same recording get no row.
 const PERIOD_MS: i64 = 60 * 60 * 1000;
-/// Largest number of entries. If there are more, entries are dropped, and some requests get a second row.
+/// Largest number of entries. Beyond it, entries are dropped, and some requests get a second row.
 const MAX_ENTRIES: usize = 16 * 1024;
 
 /// Time of the last row by user, action and recording.
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn request_is_first_once_an_hour() {
+    fn repeated_request_is_not_recorded_within_an_hour() {
         let views = Views::default();
         let first = |now_ms, user, recording| views.is_first(now_ms, user, Action::View, recording);
         assert!(first(0, "ann", "1"));

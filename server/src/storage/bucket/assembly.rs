@@ -33,7 +33,7 @@ pub(super) type StagingLock = Arc<OwnedMutexGuard<()>>;
 /// State of a recording in the store, shared by its writer and the task that uploads its parts.
 #[derive(Debug)]
 pub(super) struct Assembly {
-    /// Blocking work holds it too, because it continues after its caller is dropped.
+    /// Blocking work holds it as well, because it continues after its caller is dropped.
     pub(super) lock: StagingLock,
     pub(super) remote: Arc<Remote>,
     pub(super) keys: Keys,
@@ -48,7 +48,7 @@ pub(super) struct Assembly {
     replicated: Option<Arc<ReplicatedUpload>>,
 }
 
-/// Parts that may be uploaded.
+/// Uploadable parts of the object.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Goal {
     /// Parts 1..n may be uploaded; part 0 is held back until the finish.
@@ -179,7 +179,6 @@ impl Assembly {
         .await
     }
 
-    /// Reads staged bytes.
     pub(super) async fn read(&self, range: Range<u64>) -> Result<Bytes, StorageError> {
         let (folder, part_size) = (self.folder.clone(), self.part_size);
         blocking(move || staged::read(&folder, part_size, range)).await

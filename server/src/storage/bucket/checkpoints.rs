@@ -25,8 +25,8 @@ pub(super) struct CheckpointFile {
 }
 
 impl CheckpointFile {
-    /// Opens the file, creating it if necessary, and truncates it to `mark` or to the end of the stream: after a power cut
-    /// other bytes may replace those that the checkpoints describe.
+    /// Opens the file, creating it if necessary, and truncates it to `mark` or to the end of the stream: after a power
+    /// cut other bytes may replace those that the checkpoints describe.
     pub(super) fn open(
         folder: &Path,
         mark: CheckpointMark,
@@ -56,7 +56,8 @@ impl CheckpointFile {
         self.mark
     }
 
-    /// Appends the new ones of `checkpoints`, which are ordered and complete up to `position`. Durable after [`Self::sync`].
+    /// Appends the new ones of `checkpoints`, which are ordered and complete up to `position`. Durable after
+    /// [`Self::sync`].
     pub(super) fn add(&mut self, checkpoints: &[IndexCheckpoint], position: u64) -> io::Result<()> {
         let mut records = Vec::new();
         for checkpoint in checkpoints {
@@ -83,7 +84,7 @@ impl CheckpointFile {
     }
 }
 
-/// Returns the last record boundary that describes nothing behind `stream_length`.
+/// Returns the last record boundary whose records end within `stream_length`.
 fn before(file: &File, mark: CheckpointMark, stream_length: u64) -> io::Result<CheckpointMark> {
     let mut records = Records::new(file.try_clone()?, mark)?;
     let mut bytes = 0;

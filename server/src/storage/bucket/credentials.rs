@@ -118,7 +118,8 @@ impl CredentialProvider for ChainCredentials {
     }
 }
 
-/// Returns how long credentials with this expiry are used; at most [`RENEW_EVERY`], because the wall clock may be wrong.
+/// Returns how long credentials with this expiry are used; at most [`RENEW_EVERY`], because the wall clock may be
+/// wrong.
 fn use_for(expiry: SystemTime, now_ms: i64) -> Duration {
     let expiry = expiry
         .duration_since(SystemTime::UNIX_EPOCH)

@@ -91,7 +91,7 @@ fn azure(has: &dyn Fn(&[&str]) -> bool) -> Option<String> {
     let refused = [
         "AuthenticationFailed",
         "InvalidAuthenticationInfo",
-        // Azurite uses another code and the same words.
+        // Azurite uses another code but the same text.
         "failed to authenticate",
     ];
     has(&refused).then(|| {

@@ -8,7 +8,7 @@ use super::staged::sync_folder;
 
 /// Removes the staging folder of a recording, durably. A missing one is no error.
 ///
-/// Renames it first: a partially removed folder must not be taken for a recording.
+/// Renames it first: a partially removed folder must not be mistaken for a recording.
 pub(super) fn remove(folder: &Path) -> io::Result<()> {
     let gone = Keys::gone(folder);
     match std::fs::rename(folder, &gone) {

@@ -43,8 +43,9 @@ pub(super) fn list(
     objects.chain(uploads).chain(staged).boxed()
 }
 
-/// Returns the paths without an object. Merges the sorted paths with the store's listing; each path that the listing does
-/// not meet is looked up alone, so a store that lists in another order costs requests and causes no error.
+/// Returns the paths without an object. Merges the sorted paths with the store's listing. Each path that does not
+/// appear in the listing is looked up individually, so a store that lists in another order costs requests and causes no
+/// error.
 pub(super) async fn missing(
     remote: &Remote,
     mut paths: Vec<String>,
@@ -56,7 +57,7 @@ pub(super) async fn missing(
             suspects.extend_from_slice(run);
             continue;
         };
-        // The key right before the first one.
+        // The greatest key before the first path.
         let before = first.rsplit_once('.').map_or(first.as_str(), |(id, _)| id);
         let mut objects = remote.objects(prefix_of(first), Some(before));
         let mut wanted = run.iter().peekable();
@@ -184,7 +185,7 @@ fn staged_of(keys: &Keys, name: &str, metadata: &Metadata) -> io::Result<Stored>
         }
     } else {
         match ObjectKind::of_name(name) {
-            // The file of a storage check.
+            // File of a storage check.
             ObjectKind::Temporary(None) if metadata.is_file() => ObjectKind::Temporary(None),
             _ => ObjectKind::Foreign,
         }
@@ -214,7 +215,7 @@ fn contents(folder: &Path, mut newest_ms: i64) -> io::Result<(u64, i64)> {
                 }
                 newest_ms = newest_ms.max(modified_ms(&metadata));
             }
-            // Uploaded and removed meanwhile.
+            // Uploaded and removed in the meantime.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -227,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prefixes_of_paths() {
+    fn prefix_ends_with_the_last_slash() {
         assert_eq!(prefix_of("a/b/id.webm"), "a/b/");
         assert_eq!(prefix_of("id.webm"), "");
     }

@@ -21,9 +21,7 @@ use crate::config::{AzureStorageConfig, CommonStorageConfig, GcsStorageConfig, S
 pub(crate) enum BucketLocation {
     /// AWS S3 or a compatible store.
     S3(S3StorageConfig),
-    /// Azure Blob Storage.
     Azure(AzureStorageConfig),
-    /// Google Cloud Storage.
     Gcs(GcsStorageConfig),
 }
 
@@ -155,7 +153,7 @@ impl BucketLocation {
 pub(super) enum Store {
     S3(AmazonS3),
     Azure(MicrosoftAzure),
-    /// With the URL of the bucket, for the calls that object_store does not have.
+    /// Client with the URL of the bucket, for the calls that object_store does not have.
     Gcs {
         store: GoogleCloudStorage,
         address: String,
@@ -186,7 +184,7 @@ impl Store {
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&config.bucket)
             .with_region(&config.region)
-            // Every store supports plain DELETE.
+            // Plain DELETE, which every store supports.
             .with_disable_bulk_delete(true)
             .with_retry(retry)
             .with_client_options(client)
@@ -241,7 +239,7 @@ impl Store {
         client: ClientOptions,
         retry: RetryConfig,
     ) -> Result<Self> {
-        // Google's endpoint, unless the key contains another one.
+        // Google's endpoint, unless the service account key contains another one.
         #[derive(Default, serde::Deserialize)]
         struct Key {
             gcs_base_url: Option<String>,

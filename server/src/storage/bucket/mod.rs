@@ -1,7 +1,7 @@
 //! Bucket storage: S3 and compatible stores, Azure Blob Storage, Google Cloud Storage.
 //!
-//! An object in a bucket cannot be appended to or changed. So a growing recording is a multipart upload of parts of equal
-//! size (some stores require that). Its first part is held back until the end because the head is patched there.
+//! An object in a bucket cannot be appended to or changed. So a growing recording is a multipart upload of parts of
+//! equal size (some stores require that). Its first part is held back until the end because the head is patched there.
 //! Acknowledged bytes that the store does not have yet are staged on the local disk:
 //!
 //! ```text
@@ -67,20 +67,20 @@ use writer::BucketWriter;
 /// Timeout of a readiness check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The `s3`, `azure` and `gcs` backends.
+/// Storage in a bucket: the back ends `s3`, `azure` and `gcs`.
 pub(crate) struct BucketStorage {
     location: BucketLocation,
     remote: Arc<Remote>,
     keys: Keys,
     /// In-process locks, by recording id: the background work of a dropped writer may still run.
     locks: BlockingMutex<HashMap<String, Weak<Mutex<()>>>>,
-    /// The sharing of growing objects with other servers.
+    /// Shared growing objects, if several servers use the bucket.
     replicas: Option<ReplicatedUploads>,
 }
 
 impl BucketStorage {
-    /// Opens a bucket and its staging folder, which is created if necessary. Sends no request to the store. With `leases`,
-    /// several servers may share growing objects.
+    /// Opens a bucket and its staging folder, which is created if necessary. Sends no request to the store. With
+    /// `leases`, several servers may share growing objects.
     pub(crate) fn open(
         location: BucketLocation,
         clock: Arc<dyn Clock>,
@@ -208,7 +208,7 @@ impl Storage for BucketStorage {
 
     async fn reopen(&self, id: &str) -> Result<Reopened, StorageError> {
         let lock = self.lock(id).await;
-        // A recording without a lease began with a single server: it is in the staging folder.
+        // A recording without a lease was begun by a single server: it is in the staging folder.
         if let Some(replicas) = &self.replicas
             && let Some(reopened) = replicas.reopen(id, Arc::clone(&lock)).await?
         {

@@ -34,7 +34,8 @@ pub(super) async fn probe(
         }
     };
 
-    // Without this permission the store answers "forbidden" for a missing object, and a lost response cannot be resolved.
+    // Without this permission the store answers "forbidden" for a missing object, and a lost response cannot be
+    // resolved.
     if let Err(error) = remote.size(&key).await {
         note(&error, Need::List);
     }

@@ -1,4 +1,4 @@
-//! Client of the store: the calls that the server makes. Each is idempotent and retried if a retry can help.
+//! Client of the store. Each call is idempotent and retried if a retry can help.
 
 use std::io;
 use std::ops::Range;
@@ -24,11 +24,10 @@ use crate::storage::StorageError;
 /// Attempts of a call where object_store itself does not retry, mostly after a truncated response.
 const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// A connection is closed after this time without a byte of the response. The time for sending a part counts.
+/// Time without a byte of the response after which a connection is closed. The time for sending a part counts.
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A bucket.
 #[derive(Debug)]
 pub(crate) struct Remote {
     store: Store,
@@ -69,7 +68,6 @@ impl Remote {
         })
     }
 
-    /// Writes an object.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 PutObject", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(crate) async fn put(&self, key: &Path, bytes: Bytes, content_type: &str) -> Result<()> {
         let options = || PutOptions {
@@ -266,12 +264,12 @@ impl Remote {
 
     /// Lists the multipart uploads below `prefix` that are neither completed nor aborted.
     ///
-    /// object_store does not have this call; it signs the request.
+    /// object_store does not offer this call; this client signs the request.
     pub(crate) fn uploads(
         remote: Arc<Self>,
         prefix: &str,
     ) -> BoxStream<'static, Result<ListedUpload>> {
-        // Abandoned blocks cannot be told from those of a growing recording. Azure removes them after a week.
+        // Abandoned blocks cannot be distinguished from those of a growing recording. Azure removes them after a week.
         if let Store::Azure(_) = &remote.store {
             return stream::empty().boxed();
         }
@@ -352,20 +350,20 @@ pub(crate) struct ListedUpload {
     /// Time of creation, Unix time in ms. Without one, the upload never counts as old.
     #[serde(
         rename = "Initiated",
-        default = "never_old",
+        default = "unknown_age",
         deserialize_with = "milliseconds"
     )]
     pub(crate) initiated_ms: i64,
 }
 
-fn never_old() -> i64 {
+fn unknown_age() -> i64 {
     i64::MAX
 }
 
 fn milliseconds<'de, D: serde::Deserializer<'de>>(time: D) -> std::result::Result<i64, D::Error> {
     let text = <String as serde::Deserialize>::deserialize(time)?;
     let time = text.parse::<jiff::Timestamp>();
-    Ok(time.map_or_else(|_| never_old(), jiff::Timestamp::as_millisecond))
+    Ok(time.map_or_else(|_| unknown_age(), jiff::Timestamp::as_millisecond))
 }
 
 fn content(content_type: &str) -> Attributes {
@@ -426,8 +424,8 @@ fn is_transient(error: &Error) -> bool {
 /// Maps the error of a write.
 pub(super) fn write_error(error: Error) -> StorageError {
     let text = text_of(&error);
-    // object_store 0.14 keeps the status and the code in a private type. The text also contains addresses, names, times and
-    // request numbers, so a bare "507" would match too much.
+    // object_store 0.14 keeps the status and the code in a private type. The text also contains addresses, names, times
+    // and request numbers, so a bare "507" would match too much.
     let full = [
         "status code: 507",
         "StorageFull",

@@ -1,7 +1,8 @@
-//! Staging folder of one recording: the parts that the store does not have yet, one file each, on the local disk. Blocking.
+//! Staging folder of one recording: the parts that the store does not have yet, one file each, on the local disk.
+//! Blocking.
 //!
-//! The folder holds `00000.part` (the first part, until the end), the unconfirmed parts, and the staged tail. Their length is
-//! the offset of the recording, as with a local file.
+//! The folder holds `00000.part` (the first part, until the end), the unconfirmed parts, and the staged tail. Their
+//! length is the offset of the recording, as with a local file.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -202,7 +203,6 @@ impl Staged {
         Ok(())
     }
 
-    /// Overwrites staged bytes.
     pub(super) fn patch(&mut self, patches: &[Patch]) -> io::Result<()> {
         for patch in patches {
             let mut position = patch.position;
@@ -290,7 +290,6 @@ impl Staged {
     }
 }
 
-/// Reads staged bytes.
 pub(super) fn read(folder: &Path, part_size: u64, range: Range<u64>) -> io::Result<Bytes> {
     let size = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
     let mut bytes = vec![0; size];
@@ -308,7 +307,8 @@ pub(super) fn read(folder: &Path, part_size: u64, range: Range<u64>) -> io::Resu
     Ok(bytes.into())
 }
 
-/// A missing part must not be reported as [`StorageError::Missing`](crate::storage::StorageError), which means the object.
+/// A missing part must not be reported as [`StorageError::Missing`](crate::storage::StorageError), which means the
+/// object.
 fn not_staged(error: io::Error) -> io::Error {
     io::Error::other(format!("a part is no longer staged: {error}"))
 }

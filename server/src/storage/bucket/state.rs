@@ -27,7 +27,6 @@ pub(super) struct State {
     pub(super) checkpoints: CheckpointMark,
 }
 
-/// A multipart upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Upload {
     /// Id assigned by the store.
@@ -56,7 +55,6 @@ impl State {
         }
     }
 
-    /// Reads the state.
     pub(super) fn load(folder: &Path) -> io::Result<Self> {
         let state: Self =
             serde_json::from_slice(&std::fs::read(folder.join(FILE))?).map_err(io::Error::other)?;

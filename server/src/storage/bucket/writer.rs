@@ -26,11 +26,11 @@ use crate::storage::{
 
 /// With this many full parts waiting, a sender is slowed down to the speed of the store.
 const BACKLOG: u64 = 8;
-/// Longest wait of one write for the store. A failing store is not waited for: then the staging folder takes the bytes until
-/// its disk is full.
+/// Maximum wait of one write for the store. A write does not wait for a failing store: the staging folder takes the
+/// bytes until its disk is full.
 const SLOWDOWN: Duration = Duration::from_secs(5);
 
-/// Pauses in seconds between checks for an object that a dead process may have requested; ten in all.
+/// Pauses in seconds between checks for an object that a dead process may have requested; ten in total.
 const APPEARANCE_PAUSES_S: [u64; 4] = [1, 2, 3, 4];
 
 /// Writer of a growing object.
@@ -119,8 +119,8 @@ impl BucketWriter {
         }
     }
 
-    /// Uploads everything from `start` on as one object of `length` bytes. Parts before `sealable` are immutable, so they stay
-    /// valid if this attempt fails.
+    /// Uploads everything from `start` on as one object of `length` bytes. Parts before `sealable` are immutable, so
+    /// they stay valid if this attempt fails.
     async fn deliver(
         &self,
         start: u64,
@@ -140,7 +140,7 @@ impl BucketWriter {
                 .map_err(write_error);
         }
         let (key, upload) = assembly.upload(extension).await?;
-        // Each is recorded separately, so that a retry repeats only the tail.
+        // Each part is recorded separately, so that a retry uploads only those that are missing.
         stream::iter((1..sealable).filter(|index| !sealed.parts.contains_key(index)))
             .map(|index| assembly.seal(index, extension))
             .buffer_unordered(PARTS_IN_FLIGHT)
@@ -178,8 +178,9 @@ impl BucketWriter {
             .map_err(write_error)
     }
 
-    /// Whether the object appears within a few seconds. A store may still be completing an upload that a process requested
-    /// before it died: it no longer knows the upload and shows the object later. Without parts no such request was sent.
+    /// Whether the object appears within a few seconds. A store may still be completing an upload that a process
+    /// requested before it died: it no longer knows the upload and shows the object later. Without parts no such
+    /// request was sent.
     async fn appears(&self, key: &Key, length: u64) -> bool {
         if self.assembly.state().await.parts.is_empty() {
             return false;
@@ -203,7 +204,7 @@ impl BucketWriter {
     ) -> Result<(), StorageError> {
         let mut delivered = self.deliver(start, length, sealable, extension).await;
         if let Err(error) = delivered {
-            // The store may have completed it, with the answer lost, perhaps with the process.
+            // The store may have completed the upload without its response arriving, perhaps in an earlier process.
             let key = self.assembly.key(extension)?;
             let size = self.assembly.remote.size(&key).await;
             delivered = match (size, error) {
@@ -273,7 +274,7 @@ impl UploadWriter for BucketWriter {
     async fn keep_raw(mut self: Box<Self>) -> Result<(), StorageError> {
         self.stop_uploading().await;
         if !self.assembly.state().await.parts.is_empty() {
-            // No part of raw data is immutable, so these parts belong to a recording, perhaps of an earlier version.
+            // No part of raw data is immutable, so these parts belong to a recording, possibly of an earlier version.
             return Err(StorageError::Io(io::Error::other(
                 "parts of a recording that cannot be finished are in the store already",
             )));

@@ -41,7 +41,7 @@ pub(super) enum Kind {
     Local,
     Bucket(Box<BucketLocation>),
     /// Each open starts another server.
-    Several(Box<BucketLocation>, Arc<several::MemoryLeases>),
+    Several(Box<BucketLocation>, Arc<replicas::MemoryLeases>),
 }
 
 impl Bench {
@@ -82,7 +82,8 @@ impl Bench {
         Self::bucket(folder, BucketLocation::Azure(config))
     }
 
-    /// Google's store has the protocol of S3 except for authentication, so an S3 server without authentication replaces it.
+    /// Google's store has the protocol of S3 except for authentication, so an S3 server without authentication replaces
+    /// it.
     pub(super) async fn gcs() -> Self {
         // Removes the empty token, which an S3 server would reject.
         let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
@@ -168,7 +169,6 @@ impl Bench {
         }
     }
 
-    /// Adds foreign objects.
     pub(super) async fn foreign(&self) {
         let folder = match &self.kind {
             Kind::Local => self.folder.path().join("recordings"),
@@ -188,7 +188,7 @@ impl Bench {
         std::fs::create_dir(folder.join("lost+found")).expect("a folder");
     }
 
-    /// Number of foreign objects.
+    /// Returns the number of foreign objects.
     pub(super) fn foreign_count(&self) -> usize {
         match self.kind {
             Kind::Local => 2,
@@ -197,7 +197,7 @@ impl Bench {
     }
 
     /// Whether the store lists multipart uploads.
-    pub(super) fn lists_uploads(&self) -> bool {
+    pub(super) fn can_list_uploads(&self) -> bool {
         match &self.kind {
             Kind::Local => false,
             Kind::Bucket(location) | Kind::Several(location, _) => {
@@ -220,8 +220,8 @@ impl Bench {
         Ok(pieces.concat())
     }
 
-    /// Grows a recording with this stream: appended in odd pieces, patched, synced, and reopened after a crash at each of
-    /// `crashes`.
+    /// Grows a recording with this stream: appended in pieces of irregular size, patched, synced, and reopened after a
+    /// crash at each of `crashes`.
     pub(super) async fn grown(
         &mut self,
         id: &str,

@@ -1,9 +1,9 @@
 //! Group commit: the pending writes of many files are written and synced together.
 //!
 //! `fdatasync` of a file that has grown writes its pages, waits for them, and then waits for the journal of the file
-//! system: two or three waits per chunk. Here a thread takes all pending jobs, writes them, starts the writeback, and only
-//! then syncs one file after the other, so that the first wait for the journal covers the others. Measured with 500 files
-//! and chunks of 64 KiB: 40 % less processor time per chunk and less than half the context switches; see
+//! system: two or three waits per chunk. Here a thread takes all pending jobs, writes them, starts the writeback, and
+//! only then syncs one file after the other, so that the first wait for the journal covers the others. Measured with
+//! 500 files and chunks of 64 KiB: 40 % less processor time per chunk and less than half the context switches; see
 //! `docs/benchmarks.md`.
 //!
 //! A job is never delayed to form a group.
@@ -44,8 +44,8 @@ impl Writes {
 
     /// Writes everything to a file of this length. Blocking.
     ///
-    /// # Errors
-    /// Any I/O error. A partial write, for example on a full disk, is truncated to `length`, which is the upload's offset.
+    /// # Errors Any I/O error. A partial write, for example on a full disk, is truncated to `length`, which is the
+    /// upload's offset.
     pub(super) fn write(&self, file: &File, length: u64) -> io::Result<()> {
         let mut rest = self.pieces.as_slice();
         while let Some(&(position, _)) = rest.first() {
@@ -72,7 +72,7 @@ impl Writes {
     }
 }
 
-/// Number of leading pieces that are contiguous and fit one system call.
+/// Returns the number of leading pieces that are contiguous and fit one system call.
 fn run(pieces: &[(u64, Bytes)]) -> usize {
     /// Below `IOV_MAX`, which is 1024 on every supported system.
     const PIECES_PER_CALL: usize = 64;
@@ -134,7 +134,7 @@ fn begin_writeback(file: &File, position: u64, length: u64) {
 #[cfg(not(target_os = "linux"))]
 fn begin_writeback(_: &File, _: u64, _: u64) {}
 
-/// Why a commit failed.
+/// Reason why a commit failed.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The file is unchanged.
@@ -143,7 +143,6 @@ pub(super) enum Failure {
     NotDurable(io::Error),
 }
 
-/// One commit.
 struct Job {
     file: Arc<File>,
     writes: Writes,
@@ -162,7 +161,6 @@ pub(super) struct Committer(Mutex<Queue>);
 struct Queue {
     /// Pending jobs, oldest first.
     waiting: VecDeque<Job>,
-    /// Running threads.
     threads: usize,
 }
 
@@ -318,7 +316,7 @@ mod tests {
     fn partial_write_is_truncated() {
         let mut writes = Writes::default();
         writes.push(3, Bytes::from_static(b"def"));
-        // Beyond the largest file size.
+        // Writes beyond the largest file size.
         writes.push(u64::MAX >> 1, Bytes::from_static(b"x"));
         let file = file();
         file.set_len(3).expect("room");

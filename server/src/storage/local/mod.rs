@@ -35,7 +35,7 @@ const READ_SIZE: u64 = 256 * 1024;
 /// Directory entries per batch of a listing.
 const LIST_BATCH: usize = 1000;
 
-/// The `local` backend.
+/// Storage in a local folder: the back end `local`.
 #[derive(Clone, Debug)]
 pub(crate) struct LocalStorage {
     folder: Arc<Path>,
@@ -84,8 +84,8 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Lists a folder in batches, outside the async worker threads. Skips entries that are removed meanwhile, and names that
-/// are not UTF-8: they are not ours.
+/// Lists a folder in batches, outside the async worker threads. Skips entries that are removed meanwhile, and names
+/// that are not UTF-8: they are not ours.
 pub(super) fn entries(
     folder: PathBuf,
     describe: impl Fn(&str, &Metadata) -> io::Result<Stored> + Clone + Send + 'static,
@@ -122,7 +122,7 @@ pub(super) fn entries(
         .boxed()
 }
 
-/// Time of the last change of a file, Unix time in ms.
+/// Returns the time of the last change of a file, Unix time in ms.
 pub(super) fn modified_ms(metadata: &Metadata) -> i64 {
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     let since = modified.duration_since(SystemTime::UNIX_EPOCH);
@@ -167,7 +167,7 @@ impl Storage for LocalStorage {
         blocking(move || {
             let file = OpenOptions::new().read(true).write(true).open(&path)?;
             let mut length = file.metadata()?.len();
-            // After a crash between creating the file and reserving its head.
+            // State after a crash between creating the file and reserving its head.
             if length < HEAD_ROOM {
                 file.set_len(HEAD_ROOM)?;
                 length = HEAD_ROOM;

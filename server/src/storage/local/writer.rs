@@ -20,8 +20,8 @@ const PENDING: usize = 256 * 1024;
 
 /// A growing file.
 ///
-/// Writes are deferred until `sync`, or until they exceed [`PENDING`]: a small chunk then needs one switch to a blocking
-/// thread for its bytes, its patches and `fdatasync` together.
+/// Writes are deferred until `sync`, or until they exceed [`PENDING`]: a small chunk then needs one switch to a
+/// blocking thread for its bytes, its patches and `fdatasync` together.
 pub(super) struct LocalWriter {
     file: Arc<File>,
     path: PathBuf,
@@ -33,7 +33,6 @@ pub(super) struct LocalWriter {
     written: u64,
     /// Length that survives a power cut.
     durable: u64,
-    /// Deferred writes.
     pending: Writes,
     /// A write that runs while more bytes arrive.
     writing: Option<Writing>,
@@ -220,7 +219,7 @@ impl UploadWriter for LocalWriter {
                 to.sync_all()
             };
             copy().inspect_err(|_| {
-                // A partial copy on a full disk only takes space from other recordings.
+                // A partial copy on a full disk would only take space from other recordings.
                 let _ = std::fs::remove_file(&fresh);
             })?;
             std::fs::rename(&fresh, &path)?;

@@ -1,4 +1,4 @@
-//! Concurrent bodies: their memory, and how long they wait for each other.
+//! Concurrent bodies: memory use, and how long they wait for each other.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -125,7 +125,7 @@ fn ids(count: usize) -> Vec<String> {
         .collect()
 }
 
-/// Checksummed bodies that all lack their end stay within the memory budget, and none waits for the end of another.
+/// Checksummed bodies that all lack their last bytes stay within the memory budget, and none waits for another to end.
 #[tokio::test]
 async fn checksummed_bodies_share_the_memory_budget() {
     const LENGTH: usize = 1024 * 1024;
@@ -181,7 +181,7 @@ async fn checksummed_bodies_share_the_memory_budget() {
     assert!(memory.peak() <= most, "{} bytes in memory", memory.peak());
 }
 
-/// A hundred senders that trickle bytes of long bodies leave memory to a fast one.
+/// A hundred senders that trickle bytes of long bodies leave memory for a fast one.
 #[tokio::test]
 async fn fast_body_does_not_wait_for_slow_ones() {
     const LENGTH: usize = 8 * 1024 * 1024;

@@ -9,7 +9,7 @@ use sortie_tus::server::Append;
 
 use crate::clock::ManualClock;
 use crate::config::{Config, DatabaseConfig};
-use crate::db::testing::{growing, person};
+use crate::db::testing::{growing, local_user};
 use crate::db::{Actor, Database, RecordingRow, SessionRow};
 use crate::storage::{LocalStorage, Storage};
 use crate::uploads::{Creator, Framing, UploadError, Uploads};
@@ -31,7 +31,10 @@ impl Bench {
             file: folder.path().join("sortie.db"),
         };
         let database = Database::open(&database).await.expect("a database");
-        database.insert_user(&person("ann")).await.expect("a user");
+        database
+            .insert_user(&local_user("ann"))
+            .await
+            .expect("a user");
         let session = SessionRow {
             id: "session".to_owned(),
             user_id: "ann".to_owned(),
@@ -165,7 +168,7 @@ async fn restart_gives_every_open_upload_the_full_silence() {
     bench.clock.advance(SILENCE - Duration::from_secs(1));
     bench.uploads.reap(true).await;
     bench.restart().await;
-    // The start takes long.
+    // The start takes a long time.
     bench.clock.advance(SILENCE * 2);
     bench.uploads.start_silence();
     bench.clock.advance(SILENCE - Duration::from_secs(1));

@@ -9,7 +9,6 @@ use crate::webm::SAMPLE;
 const FRAGMENTED: &[u8] = include_bytes!("../../../../media/tests/data/ffmpeg-fragmented.mp4");
 /// Approximate size of a crafted file.
 const SIZE: usize = 16 << 20;
-/// Samples per fragment.
 const SAMPLES: u32 = 8000;
 
 fn mp4_box(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {

@@ -15,7 +15,7 @@ pub struct Report {
     pub created: usize,
     /// Objects finished in the right order.
     pub finished: usize,
-    /// Answers to sole requests that followed a sync of the database's log.
+    /// Answers to requests without concurrent ones that followed a sync of the database's log.
     pub rows: usize,
     pub faults: Vec<String>,
 }
@@ -94,7 +94,7 @@ impl Checker {
                 let head_room = *len == HEAD_ROOM;
                 file.writes.retain(|write| write.at < *len);
                 if head_room {
-                    // A hole; it counts as written.
+                    // A hole counts as written.
                     file.writes.push(Write {
                         at: 0,
                         end: *len,

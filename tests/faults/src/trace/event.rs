@@ -39,13 +39,13 @@ pub enum Event {
     /// A read from a connection: a request's head, a part of one, or a body.
     Read {
         connection: String,
-        /// First bytes.
+        /// First bytes of the data.
         text: String,
     },
     /// The first write of an answer began.
     Answer {
         connection: String,
-        /// First bytes.
+        /// First bytes of the data.
         text: String,
     },
 }
@@ -100,7 +100,7 @@ pub fn parse(trace: &str) -> Vec<(usize, Event)> {
     events
 }
 
-/// Events that count when the call begins, as they must not be too early.
+/// Returns events that count when the call begins, as they must not be too early.
 fn begun(events: &mut Vec<(usize, Event)>, number: usize, call: &Call) {
     match call.name.as_str() {
         "sendto" | "sendmsg" | "write" | "writev" => {
@@ -120,7 +120,7 @@ fn begun(events: &mut Vec<(usize, Event)>, number: usize, call: &Call) {
     }
 }
 
-/// Events that count when the call ends, as they must not be too late.
+/// Returns events that count when the call ends, as they must not be too late.
 fn ended(events: &mut Vec<(usize, Event)>, number: usize, call: &Call) {
     let Some((arguments, result)) = call.arguments.rsplit_once(" = ") else {
         return;
@@ -183,7 +183,7 @@ fn descriptor(arguments: &str) -> &str {
     &inside[..end]
 }
 
-/// String arguments, still escaped.
+/// Returns the string arguments, still escaped.
 fn quoted(arguments: &str) -> impl Iterator<Item = &str> {
     let mut rest = arguments;
     std::iter::from_fn(move || {
@@ -208,7 +208,7 @@ fn unescape(text: &str) -> String {
     text.replace("\\r\\n", "\n")
 }
 
-/// The last argument, or 0 if it is not a number.
+/// Returns the last argument, or 0 if it is not a number.
 fn numbers_at_the_end(arguments: &str) -> u64 {
     let arguments = arguments.trim_end_matches([' ', ')']);
     let last = arguments.rsplit(", ").next().unwrap_or_default();

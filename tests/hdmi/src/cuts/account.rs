@@ -43,7 +43,7 @@ impl Account {
     ///
     /// # Errors
     /// The agent ends unexpectedly or with a failure.
-    pub fn hear(&mut self, at: Duration, event: &Event) -> Result<()> {
+    pub fn handle_report(&mut self, at: Duration, event: &Event) -> Result<()> {
         match event {
             Event::Line(line) => {
                 self.line(line);
@@ -71,7 +71,7 @@ impl Account {
     }
 
     /// Handles reports from before the power cut that were read later.
-    pub fn hear_last(&mut self, last: &[Event]) {
+    pub fn handle_late_reports(&mut self, last: &[Event]) {
         for event in last {
             if let Event::Line(line) = event {
                 self.line(line);
@@ -124,14 +124,14 @@ mod tests {
         let after = |ms| start + Duration::from_millis(ms);
         let mut account = Account::default();
         let begun = Event::Line(r#"{"event":"begun","encoder":"x264enc"}"#.to_owned());
-        account.hear(after(100), &begun).unwrap();
+        account.handle_report(after(100), &begun).unwrap();
         assert!(account.begun());
         assert_eq!(account.recorded_ms(after(400)), 300);
-        account.hear(after(1000), &written(500)).unwrap();
-        account.hear(after(1400), &written(1000)).unwrap();
-        account.hear(after(2100), &written(1500)).unwrap();
+        account.handle_report(after(1000), &written(500)).unwrap();
+        account.handle_report(after(1400), &written(1000)).unwrap();
+        account.handle_report(after(2100), &written(1500)).unwrap();
         assert_eq!(account.recorded_ms(after(2400)), 2000);
-        account.hear_last(&[written(2000), Event::Line(r#"{"event":"wri"#.to_owned())]);
+        account.handle_late_reports(&[written(2000), Event::Line(r#"{"event":"wri"#.to_owned())]);
         assert_eq!((account.durable_ms, account.durable_bytes), (2000, 20_000));
     }
 
@@ -140,13 +140,13 @@ mod tests {
         let now = Duration::from_secs(1);
         let mut account = Account::default();
         account
-            .hear(now, &Event::Line("no signal".to_owned()))
+            .handle_report(now, &Event::Line("no signal".to_owned()))
             .unwrap();
-        let error = account.hear(now, &Event::Ended(0)).unwrap_err();
+        let error = account.handle_report(now, &Event::Ended(0)).unwrap_err();
         assert!(error.to_string().contains("no signal"), "{error}");
         account.may_end();
-        account.hear(now, &Event::Ended(0)).unwrap();
+        account.handle_report(now, &Event::Ended(0)).unwrap();
         assert!(account.ended());
-        assert!(account.hear(now, &Event::Ended(3)).is_err());
+        assert!(account.handle_report(now, &Event::Ended(3)).is_err());
     }
 }

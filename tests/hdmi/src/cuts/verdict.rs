@@ -30,7 +30,7 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survivor {
     pub size_bytes: u64,
-    /// Its content, or the reason why it cannot be played.
+    /// Content of the file, or the reason why it cannot be played.
     pub clip: Result<Clip, String>,
 }
 
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_promises_give_no_fault() {
+    fn survivor_within_the_promises_has_no_fault() {
         check(
             Row {
                 survivor: survivor(4500, 91_000),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn row_aligns_with_heading() {
+    fn table_row_aligns_with_its_heading() {
         let row = Row {
             survivor: survivor(4600, 95_000),
             ..ROW

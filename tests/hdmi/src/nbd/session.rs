@@ -45,7 +45,7 @@ pub enum Violation {
     Magic,
     #[error("{0} bytes at once are too many")]
     TooLarge(u32),
-    /// It does not support the fixed newstyle negotiation.
+    /// The client does not support the fixed newstyle negotiation.
     #[error("the client asks for the flags {0:#x}")]
     ClientFlags(u32),
 }

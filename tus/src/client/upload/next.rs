@@ -67,7 +67,7 @@ impl Upload {
         })
     }
 
-    /// Number of bytes that the server lacks, and the length if the server does not know it.
+    /// Returns the number of bytes that the server lacks, and the length if the server does not know it.
     fn unsent(&self) -> (u64, Option<u64>) {
         // Creation, POST: "the Client MUST set the Upload-Length header in the next PATCH request, once the
         // length is known", so not only in the last one.

@@ -23,7 +23,7 @@ impl Upload {
         match status {
             200..=299 => self.accepted(purpose, response),
             401 => self.unauthorized(response),
-            // Already deleted.
+            // The upload is already deleted.
             404 | 410 if purpose == Purpose::Delete => {
                 self.finish(Notice::Abandoned { deleted: true });
             }
@@ -69,7 +69,7 @@ impl Upload {
             reason,
             imposed: pause.is_some(),
         });
-        // [`WaitReason::Offline`] was already reported, and the time is meaningless without a network.
+        // [`WaitReason::Offline`] was already reported, and without a network the time is meaningless.
         if !self.offline {
             if self.never_answered_at <= self.now {
                 self.never_answered_at = Millis::MAX;
@@ -79,7 +79,8 @@ impl Upload {
         }
     }
 
-    /// Queries the offset after a contradictory response; immediately at first, with backoff if that did not help.
+    /// Queries the offset after a contradictory response: immediately at first, and with backoff if the contradiction
+    /// persists.
     fn recheck(&mut self, reason: WaitReason) {
         if self.backoff.failures() > 0 {
             return self.retry(reason, None);
@@ -128,7 +129,7 @@ impl Upload {
     fn created(&mut self, response: &Response) {
         let status = response.status;
         let Some(location) = &response.location else {
-            // Only 201 certainly created an upload, which must not be created twice.
+            // Only 201 means that an upload was certainly created, which must not be created twice.
             return if status == 201 {
                 self.fail(FailureReason::NoLocation)
             } else {

@@ -16,7 +16,7 @@ use self::users::UsersTab;
 use super::NotFoundPage;
 use super::recordings::AllRecordings;
 use super::tokens::TokensTab;
-use crate::web::address::{Link, url, use_go};
+use crate::web::address::{Link, url, use_app_navigate};
 use crate::web::app_context::{AppContext, SignInState};
 use crate::web::components::{Heading, RequireSignIn};
 use crate::web::dom;
@@ -148,7 +148,7 @@ fn Panel(tab: Signal<Tab>) -> impl IntoView {
 /// Practices, "Tabs").
 #[component]
 fn Tabs(tab: Memo<Tab>) -> impl IntoView {
-    let navigate = use_go();
+    let navigate = use_app_navigate();
     let on_key = move |event: ev::KeyboardEvent| {
         let now = Tab::ALL.iter().position(|it| *it == tab.get_untracked());
         let (now, count) = (now.unwrap_or(0), Tab::ALL.len());

@@ -86,7 +86,7 @@ pub(super) fn List(appliance: ApplianceStore) -> impl IntoView {
     }
 }
 
-/// The growing file. It cannot be played before it is finished.
+/// Row of the growing file. It cannot be played before it is finished.
 #[component]
 fn GrowingRow(appliance: ApplianceStore, filename: String, is_of_several: bool) -> impl IntoView {
     let duration_ms = Memo::new(move |_| {

@@ -10,7 +10,7 @@ use crate::web::app_context::AppContext;
 use crate::web::components::{Duration, Glyph, Icon};
 use crate::web::download;
 
-/// Plays the parts of a recording in sequence; a recording without parts is its only one.
+/// Plays the parts of a recording in sequence; a recording without parts is its own single part.
 #[component]
 pub(super) fn Playback(
     timeline: Memo<Vec<TimelinePart>>,

@@ -8,7 +8,7 @@ use web_sys::HtmlVideoElement;
 use crate::web::api;
 use crate::web::app_context::AppContext;
 
-/// Seeks that take longer are indicated, in milliseconds.
+/// Duration in milliseconds above which a seek is indicated.
 const SEEK_SHOWN_MS: u32 = 200;
 /// Target of the initial seek in seconds; not 0, because browsers skip a seek to the current position.
 const INDEX_SEEK_S: f64 = 0.001;

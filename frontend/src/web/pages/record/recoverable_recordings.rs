@@ -7,7 +7,7 @@ use leptos::task::spawn_local;
 use sortie_client::{OnServer, RecoverableRecording, Recovery, Target, UploadProgress, recover};
 
 use crate::format;
-use crate::web::address::{url, use_go};
+use crate::web::address::{url, use_app_navigate};
 use crate::web::app_context::{AppContext, SignInState};
 use crate::web::components::{ConfirmDialog, Confirmation, Glyph, Icon, LiveRegion};
 use crate::web::download;
@@ -58,7 +58,7 @@ fn RecoverableRecordingNotice(
     /// Removes the recording from the list.
     remove: impl Fn(String) + Copy + Send + Sync + 'static,
 ) -> impl IntoView {
-    let navigate = use_go();
+    let navigate = use_app_navigate();
     let sent = RwSignal::new(None::<u64>);
     let failure = RwSignal::new(None::<String>);
     let size = recording.size_bytes();

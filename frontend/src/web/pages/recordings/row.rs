@@ -105,7 +105,7 @@ fn NameCell(first: Recording, row: Memo<Recording>, title: String) -> impl IntoV
     }
 }
 
-/// Name with a link to the player, and a status that is an exception.
+/// Name with a link to the player, and the status unless it is `ready`.
 #[component]
 fn FileCell(first: Recording, row: Memo<Recording>) -> impl IntoView {
     let is_ordinary = Memo::new(move |_| {

@@ -23,8 +23,8 @@ const PAGE_ROWS: u32 = 50;
 /// Polling interval of unfinished recordings without an event stream.
 const POLL_MS: u32 = 2_000;
 /// Time that the first request waits for the event stream to open.
-const STREAM_PATIENCE_MS: u32 = 1_000;
-/// Limit of remembered recordings on other pages; the set is cleared beyond it.
+const STREAM_TIMEOUT_MS: u32 = 1_000;
+/// Maximum number of remembered recordings on other pages; the set is cleared beyond it.
 const OTHER_PAGES_MAX: usize = 1_000;
 
 /// List, which takes the focus when a focused row was deleted.
@@ -33,11 +33,11 @@ pub(in crate::web) const LIST: &str = "recordings-list";
 /// Recordings that a list contains.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) enum Scope {
-    /// Those of the signed-in user.
+    /// Recordings of the signed-in user.
     Mine,
-    /// Those of all users.
+    /// Recordings of all users.
     All,
-    /// Those of an appliance, which belong to no user.
+    /// Recordings of an appliance, which belong to no user.
     Appliance,
 }
 
@@ -99,16 +99,16 @@ impl RecordingsStore {
         store
     }
 
-    /// Same as [`new`](Self::new), but the caller passes events to [`apply_event`](Self::apply_event).
+    /// Like [`new`](Self::new), but the caller passes events to [`apply_event`](Self::apply_event).
     pub(in crate::web) fn at_address(scope: Scope) -> Self {
         let query = ListQuery::here();
         let address = Memo::new(move |_| address(scope, query));
         let is_due = RwSignal::new(!dom::is_visible());
-        let patience = Timeout::new(STREAM_PATIENCE_MS, move || {
+        let timeout = Timeout::new(STREAM_TIMEOUT_MS, move || {
             is_due.try_set(true);
         });
-        let patience = StoredValue::new_local(Some(patience));
-        on_cleanup(move || patience.set_value(None));
+        let timeout = StoredValue::new_local(Some(timeout));
+        on_cleanup(move || timeout.set_value(None));
         let store = Self {
             app: AppContext::expect(),
             scope,
@@ -157,7 +157,7 @@ impl RecordingsStore {
         store
     }
 
-    /// Saves rows and scroll position for the way back from the player, and restores them.
+    /// Saves rows and scroll position for the return from the player, and restores them.
     fn return_here(self) {
         let last_list = LastList::expect();
         let (query, page) = (self.query, self.page);
@@ -206,7 +206,7 @@ impl RecordingsStore {
                     Some(_) => {}
                     None => {
                         let name = crate::status_texts::status_class(recording.status);
-                        if self.is_news(recording.id.clone(), name) {
+                        if self.is_new_status(recording.id.clone(), name) {
                             self.page.poll();
                         }
                     }
@@ -219,7 +219,7 @@ impl RecordingsStore {
 
     /// Whether a recording of another page may have moved to this page. Returns `true` once for each status, not for
     /// every event of a growing recording.
-    fn is_news(self, id: String, status: &'static str) -> bool {
+    fn is_new_status(self, id: String, status: &'static str) -> bool {
         self.other_pages
             .try_update_value(|other_pages| {
                 if other_pages.len() >= OTHER_PAGES_MAX {
@@ -272,7 +272,7 @@ impl RecordingsStore {
         });
     }
 
-    /// Tracked, as all getters below.
+    /// Tracked by Leptos, like all getters below.
     pub(super) fn is_selected(self, id: &str) -> bool {
         self.selected.with(|selected| selected.contains(id))
     }
@@ -337,7 +337,7 @@ impl RecordingsStore {
     }
 }
 
-/// ID of the link in a row.
+/// Returns the ID of the link in a row.
 pub(super) fn row_id(id: &str) -> String {
     format!("recording-{id}")
 }

@@ -139,7 +139,7 @@ fn trusting(networks: &[&str]) -> SignInConfig {
 }
 
 #[test]
-fn user_name_header_counts_once_from_a_trusted_proxy() {
+fn user_name_header_is_accepted_once_and_from_trusted_proxies_only() {
     let sign_in = trusting(&["10.0.0.0/8"]);
     let name = |sign_in: &SignInConfig, peer: &str, headers: &[_]| {
         let parts = request(peer, headers);

@@ -37,8 +37,8 @@ impl Forwarded {
         }
     }
 
-    /// Reads the headers of `peer`, a trusted proxy. Only entries of trusted proxies are used: earlier ones may be forged
-    /// by the client.
+    /// Reads the headers of `peer`, a trusted proxy. Only entries of trusted proxies are used: earlier ones may be
+    /// forged by the client.
     pub(in crate::http) fn read(
         headers: &HeaderMap,
         kind: ForwardedHeaders,

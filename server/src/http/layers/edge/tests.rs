@@ -187,7 +187,7 @@ fn path_loses_the_prefix_and_a_trailing_slash() {
 }
 
 #[test]
-fn answer_has_the_prefix() {
+fn response_headers_have_the_prefix() {
     let edge = edge(&[], ForwardedHeaders::XForwarded, Some(public("/x")));
     let mut response = Response::builder()
         .header("location", "/api/uploads/1")

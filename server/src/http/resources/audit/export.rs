@@ -97,7 +97,7 @@ fn lines(
 
 /// Progress of an export.
 struct Progress {
-    /// Text before the next rows.
+    /// Text that precedes the next rows.
     header: &'static str,
     /// Time and number of the last row.
     cursor: Option<(i64, i64)>,

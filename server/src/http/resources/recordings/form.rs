@@ -1,10 +1,10 @@
 //! Fields of the single-request upload form, in any order. No I/O; the fuzz target `form` compiles this file.
 
-/// Bytes of a recording's ID.
+/// Limit of the bytes of a recording's ID.
 pub(crate) const MAX_ID_BYTES: usize = 200;
-/// Fields other than the file.
+/// Limit of the number of fields other than the file.
 pub(crate) const MAX_FIELDS: u32 = 64;
-/// Bytes of these fields in total.
+/// Limit of the bytes of these fields in total.
 pub(crate) const MAX_FIELD_BYTES: usize = 64 * 1024;
 
 /// Errors of a form.

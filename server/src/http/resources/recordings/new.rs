@@ -6,7 +6,7 @@ use crate::clock::rfc3339;
 use crate::db::{RecordingRow, UploadKind};
 use crate::http::HttpState;
 
-/// Row of a recording that starts now.
+/// Returns the row of a recording that starts now.
 pub(in crate::http) fn new_row(
     state: &HttpState,
     session_id: &str,

@@ -1,4 +1,4 @@
-//! Recordings in the form of the API.
+//! API form of recordings.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::db::{DatabaseError, RecordingRow};
 use crate::http::{ApiResult, HttpState};
 use crate::left_out::Accounts;
 
-/// API form of a row, with the progress of an open recording.
+/// Returns the API form of a row, with the progress of an open recording.
 fn recording(state: &HttpState, row: RecordingRow) -> Recording {
     let mut size_bytes = row.size_bytes.unsigned_abs();
     let mut duration_ms = row.duration_ms.unsigned_abs();
@@ -25,7 +25,7 @@ fn recording(state: &HttpState, row: RecordingRow) -> Recording {
     }
     if row.status.is_open()
         && let Some(progress) = state.uploads.progress(&row.id)
-        // If the row has more bytes, another server receives the recording.
+        // The row has more bytes if another server receives the recording.
         && progress.size_bytes >= size_bytes
     {
         size_bytes = progress.size_bytes;
@@ -72,7 +72,7 @@ fn part_of(recording: &Recording) -> RecordingPart {
     }
 }
 
-/// API form of rows, with the list of parts in each first part.
+/// Returns the API form of rows, with the list of parts in each first part.
 pub(in crate::http) async fn with_parts(
     state: &HttpState,
     rows: Vec<RecordingRow>,
@@ -103,7 +103,7 @@ pub(in crate::http) async fn with_parts(
         .collect())
 }
 
-/// API form of one row, with its parts and the report of missing data.
+/// Returns the API form of one row, with its parts and the report of missing data.
 pub(super) async fn in_full(state: &HttpState, row: RecordingRow) -> ApiResult<Recording> {
     let accounts = Accounts::from_text(row.left_out.as_deref());
     let received = (row.completed_ms.and(row.upload_length)).map(i64::unsigned_abs);

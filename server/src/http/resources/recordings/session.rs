@@ -34,7 +34,7 @@ use crate::uploads::{Framing, UploadError};
 
 /// Time limit for all fields but the file.
 const FIELDS_TIME: Duration = Duration::from_secs(30);
-/// Forms whose file is being written to a temporary file; each may be as large as a recording.
+/// Limit of the forms whose file is being written to a temporary file; each may be as large as a recording.
 static SPOOLS: Semaphore = Semaphore::const_new(8);
 /// Buffer size for reading a temporary file.
 const SPOOL_READ: usize = 256 * 1024;
@@ -115,7 +115,7 @@ pub(super) async fn stop(
     let row = recording_of(&state, &caller, &id, body.recording_id.as_deref()).await?;
     let actor = caller.actor();
     let status = state.uploads.stop(&row.id, &actor).await?;
-    // Stopped by the user: auto-record starts no other recording in this session.
+    // The recording was stopped by the user: auto-record starts no other one in this session.
     state
         .database
         .decline_auto_record(&id, &actor, state.clock.now_ms())
@@ -123,8 +123,8 @@ pub(super) async fn stop(
     Ok(Json(RecordingStopped { status }))
 }
 
-/// Single-request upload: `multipart/form-data` with `recording_id`, `file` and `duration` (ignored, as it is measured) in
-/// any order.
+/// Single-request upload: `multipart/form-data` with `recording_id`, `file` and `duration` (ignored, as it is measured)
+/// in any order.
 pub(super) async fn upload(
     State(state): State<HttpState>,
     caller: Caller,
@@ -305,7 +305,7 @@ impl FormReader {
         })
     }
 
-    /// Bytes of the current file. A truncated form is an error at their end.
+    /// Returns the bytes of the current file. A truncated form is an error at their end.
     fn file(self) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static {
         futures_util::stream::try_unfold(self, |mut reader| async move {
             match reader.event().await {
@@ -316,8 +316,8 @@ impl FormReader {
         })
     }
 
-    /// Writes the current file to an unnamed temporary file, while its recording or its completeness is unknown. Returns
-    /// it and the event after its bytes.
+    /// Writes the current file to an unnamed temporary file, while its recording or its completeness is unknown.
+    /// Returns it and the event after its bytes.
     async fn spool(&mut self, state: &HttpState) -> ApiResult<(tokio::fs::File, Event)> {
         let _permit = SPOOLS.try_acquire().map_err(|_| {
             ApiError::new(

@@ -1,6 +1,6 @@
 //! tus 1.0 with all extensions: `/api/uploads`. See docs/tus.md.
 //!
-//! [`sortie_tus::server`] and [`crate::uploads`] decide; this module translates.
+//! [`sortie_tus::server`] and [`crate::uploads`] decide; this module translates between them and HTTP.
 
 mod concat;
 mod target;
@@ -61,7 +61,8 @@ fn protocol(state: &HttpState) -> Protocol {
     }
 }
 
-/// Header lookup for [`Protocol`]. A value that is not text is empty, and thus malformed and not missing.
+/// Looks up headers for [`Protocol`]. A value that is not text becomes empty, and is thus treated as malformed, not as
+/// missing.
 fn lookup<'h>(headers: &'h HeaderMap) -> impl Fn(&str) -> Option<&'h str> {
     |name| {
         headers
@@ -158,8 +159,8 @@ async fn create(State(state): State<HttpState>, caller: Caller, request: Request
     }
 }
 
-/// Reads the body for a while after an error, so that the sender receives the answer. Not if the sender waits for `100
-/// Continue`, which reading would send.
+/// Reads the body for a while after an error, so that the sender receives the answer. Does nothing if the sender waits
+/// for `100 Continue`, which reading would send.
 async fn drain_unless_expected(headers: &HeaderMap, body: Body) {
     if !is_held_back(headers) {
         drain(body.into_data_stream().boxed()).await;

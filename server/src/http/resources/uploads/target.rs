@@ -8,7 +8,6 @@ use crate::http::file::plain_filename;
 use crate::http::resources::{recordings, sessions};
 use crate::http::{ApiResult, HttpState};
 
-/// File name of the new recording.
 pub(super) fn filename(metadata: &Metadata) -> Option<String> {
     let name = metadata
         .text("filename")
@@ -27,7 +26,7 @@ pub(super) fn continues(metadata: &Metadata) -> Option<&str> {
     metadata.text("continues").filter(|id| !id.is_empty())
 }
 
-/// Session of an upload: the named one, else that of the continued recording, else a new one.
+/// Returns the session of an upload: the named one, else that of the continued recording, else a new one.
 pub(super) async fn session(
     state: &HttpState,
     caller: &Caller,

@@ -19,7 +19,8 @@ pub(super) struct Manifest {
     version: u32,
     /// Fencing token of its writer.
     pub(super) fence: i64,
-    /// Length of the object when the manifest was written. Later spans with the same fencing token that continue it count too.
+    /// Length of the object when the manifest was written. Later spans with the same fencing token that continue it
+    /// count too.
     pub(super) length: u64,
     /// Spans of parts that are not in the multipart upload; ordered, with gaps only for uploaded parts.
     pub(super) pieces: Vec<Span>,
@@ -74,7 +75,7 @@ impl Span {
 }
 
 impl Manifest {
-    /// The manifest of a new recording.
+    /// Returns the manifest of a new recording.
     pub(super) fn new(state: State) -> Self {
         Self {
             version: VERSION,
@@ -102,8 +103,8 @@ impl Manifest {
         Ok(serde_json::to_string(self).map_err(io::Error::other)?)
     }
 
-    /// The manifest of the next holder, which has listed `spans`. Spans that the former holder wrote after its manifest count
-    /// if they continue the object. Older spans that the manifest does not list do not count.
+    /// Returns the manifest of the next holder, which has listed `spans`. Spans that the former holder wrote after its
+    /// manifest count if they continue the object. Older spans that the manifest does not list do not count.
     pub(super) fn taken_over(mut self, fence: i64, spans: &[(Kind, Span)]) -> Self {
         let mut own: Vec<_> = spans
             .iter()
@@ -255,7 +256,7 @@ mod tests {
         assert_eq!(manifest.prune(), []);
         manifest.state.parts.insert(1, "etag".to_owned());
         assert_eq!(manifest.prune(), [pieces[2]]);
-        // The first part is held back until the end, so the piece that reaches into it stays.
+        // The first part is held back until the finish, so the piece that reaches into it stays.
         assert_eq!(manifest.pieces, [pieces[0], pieces[1], pieces[3]]);
     }
 

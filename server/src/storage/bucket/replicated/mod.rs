@@ -8,15 +8,15 @@
 //! <prefix><id>.part/excerpts-<from>-<to>-<fence>   a span of the checkpoint file
 //! ```
 //!
-//! A writer puts a span, then checks that it still holds the lease, then acknowledges. A server that takes over increments
-//! the fencing token first and lists spans second, so it finds every acknowledged byte. A span that a former holder puts
-//! later carries the old token and is not in the new manifest.
+//! A writer puts a span, then checks that it still holds the lease, then acknowledges. A server that takes over
+//! increments the fencing token first and lists spans second, so it finds every acknowledged byte. A span that a former
+//! holder puts later carries the old token and is not in the new manifest.
 //!
-//! A takeover copies the bytes that are not in the multipart upload to the server's own staging folder: two parts at most,
-//! whatever the length. From then on the recording is handled as with one server. Many small spans are merged from time to
-//! time.
+//! A takeover copies the bytes that are not in the multipart upload to the server's own staging folder: two parts at
+//! most, whatever the length. From then on the recording is handled as with one server. Many small spans are merged
+//! from time to time.
 //!
-//! Alternative not taken: asking the former holder to release the lease. It may hang.
+//! Alternative not taken: asking the former holder to release the lease. The former holder may hang.
 
 mod manifest;
 mod upload;
@@ -61,7 +61,7 @@ fn locked(held: &Held) -> MutexGuard<'_, HashMap<String, i64>> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The shared recordings, as one server uses them.
+/// Shared recordings, as seen by one server.
 pub(super) struct ReplicatedUploads {
     leases: Arc<dyn UploadLeases>,
     remote: Arc<Remote>,
@@ -356,7 +356,7 @@ fn own_folder(staging: &Path) -> io::Result<(PathBuf, File)> {
     loop {
         let folder = staging.join(format!("{CACHE}{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&folder)?;
-        // Until it is locked, a starting server may take the folder for unused.
+        // Before it is locked, a starting server may take the folder for an unused one.
         match File::open(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             lock => {

@@ -1,4 +1,4 @@
-//! Lease, manifest and spans of one shared recording, as its holder keeps them.
+//! Lease, manifest and spans of one shared recording, maintained by its holder.
 
 use std::fs::File;
 use std::io;
@@ -84,8 +84,8 @@ impl ReplicatedUpload {
         Keys::key(&span.path(kind, &self.keys.growing_path(&self.id)))
     }
 
-    /// Puts bytes that continue the object. They may be acknowledged after [`ReplicatedUpload::require_lease`]. Calls must not
-    /// be concurrent.
+    /// Puts bytes that continue the object. They may be acknowledged after [`ReplicatedUpload::require_lease`]. Calls
+    /// must not be concurrent.
     pub(super) async fn put(&self, bytes: Vec<Bytes>) -> Result<(), StorageError> {
         let length: usize = bytes.iter().map(Bytes::len).sum();
         if length == 0 {
@@ -139,8 +139,8 @@ impl ReplicatedUpload {
         Ok(())
     }
 
-    /// Merges many small pieces, so that a takeover and the manifest stay cheap. `read` reads bytes of the object from the
-    /// staging folder.
+    /// Merges many small pieces, so that a takeover and the manifest stay cheap. `read` reads bytes of the object from
+    /// the staging folder.
     pub(super) async fn merge<R: Future<Output = Result<Bytes, StorageError>>>(
         &self,
         read: impl Fn(std::ops::Range<u64>) -> R,

@@ -25,7 +25,7 @@ pub(super) struct ReplicatedWriter {
     replicated: Arc<ReplicatedUpload>,
     /// Length of the stream.
     length: u64,
-    /// Length that a server finds that takes over.
+    /// Length that another server recovers in a takeover.
     acknowledged: u64,
     /// Bytes that are not in the bucket yet.
     pending: Vec<Bytes>,
@@ -33,7 +33,7 @@ pub(super) struct ReplicatedWriter {
     /// Immutable prefix, to be reported once it is acknowledged.
     prefix: Option<ImmutablePrefix>,
     checkpoints: Vec<IndexCheckpoint>,
-    /// Contains its fencing token while the writer exists.
+    /// Holds the recording's fencing token while the writer exists.
     registered: Held,
     /// The content of the bucket is in doubt. The recording must be opened again.
     broken: bool,
@@ -75,8 +75,8 @@ impl ReplicatedWriter {
         put.inspect_err(|_| self.broken = true)
     }
 
-    /// Lets the acknowledged parts be uploaded, and never more: parts that a former holder uploads late must be identical
-    /// to those of its successor.
+    /// Allows the upload of acknowledged parts only: parts that a former holder uploads late must be identical to those
+    /// of its successor.
     async fn seal_acknowledged(&mut self) -> Result<(), StorageError> {
         let (acknowledged, checkpoints) =
             (self.acknowledged, std::mem::take(&mut self.checkpoints));

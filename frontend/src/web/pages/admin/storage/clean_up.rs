@@ -67,7 +67,7 @@ pub(in crate::web) fn CleanUp(
                 .boxed_local()
             }),
             done: Arc::new(move || {
-                // Continues at the list of candidates.
+                // Moves the focus to the list of candidates.
                 dom::focus(HEADING);
                 preview.load();
                 report.again.run(());

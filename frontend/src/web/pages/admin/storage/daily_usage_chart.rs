@@ -70,7 +70,6 @@ fn day_row(bar: Bar) -> impl IntoView {
     }
 }
 
-/// Bars with axes.
 #[component]
 fn Plot(chart: Chart, summary: String) -> impl IntoView {
     let scale = [chart.top, chart.top / 2, 0].map(|bytes| {

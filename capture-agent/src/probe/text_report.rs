@@ -1,4 +1,4 @@
-//! Report as text.
+//! Text form of a report.
 
 use std::fmt::{self, Display};
 use std::io::{self, Write};
@@ -66,7 +66,7 @@ fn write_device(device: &Device, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Texts joined by a separator.
+/// Joins texts with a separator.
 struct Joined<'a, T>(&'a [T], &'a str);
 
 impl<T: Display> Display for Joined<'_, T> {

@@ -11,7 +11,7 @@ const TOTALS: &str = "SELECT status, COUNT(*) AS recordings, \
 
 impl Database {
     /// Counts recordings by status.
-    pub(crate) async fn totals(&self) -> Result<Vec<Total>, DatabaseError> {
+    pub(crate) async fn status_totals(&self) -> Result<Vec<Total>, DatabaseError> {
         let rows = sqlx::query(TOTALS).fetch_all(&self.pool).await?;
         rows.iter()
             .map(|row| {

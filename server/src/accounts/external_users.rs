@@ -1,7 +1,7 @@
 //! Users of other identity sources: an embedding platform, an OpenID provider, a trusted proxy.
 //!
-//! Each has a row of its own, found by source and subject. A row is never shared with a local user: a name chosen elsewhere must
-//! not give access to a local account.
+//! Each has a row of its own, found by source and subject. A row is never shared with a local user: a name chosen
+//! elsewhere must not give access to a local account.
 
 use sha2::{Digest, Sha256};
 use sortie_api::{Role, UserSource};
@@ -15,7 +15,7 @@ use crate::db::{Action, Actor, AuditEvent, DatabaseError, UserChange, UserRow};
 /// Longest subject: OpenID Connect Core, section 2, allows 255 ASCII characters.
 const LONGEST_SUBJECT: usize = 255;
 
-/// Names that readers of the audit log could take for the server or its administrators.
+/// Names that readers of the audit log could mistake for the server or its administrators.
 const RESERVED_NAMES: [&str; 5] = ["admin", "administrator", "root", "sortie", "system"];
 
 /// Identity as described by another source, within the limits of local users.
@@ -36,11 +36,8 @@ pub(super) struct External {
 pub(super) struct Profile {
     /// Short name, from which the user name is made.
     pub(super) username: Option<String>,
-    /// Display name.
     pub(super) display_name: Option<String>,
-    /// Email address.
     pub(super) email: Option<String>,
-    /// Roles.
     pub(super) roles: Option<Vec<Role>>,
 }
 
@@ -106,8 +103,8 @@ impl External {
     }
 }
 
-/// Whether a name resembles another one: it mixes scripts, looks like Latin letters without being Latin (Unicode Technical
-/// Standard 39), has the form of an id, or is or looks like a reserved name.
+/// Whether a name resembles another one: it mixes scripts, looks like Latin letters without being Latin (Unicode
+/// Technical Standard 39), has the form of an id, or is or looks like a reserved name.
 fn is_deceptive(name: &str) -> bool {
     let looks_like = |text: &str| skeleton(text).collect::<String>();
     let lower = name.to_lowercase();
@@ -128,7 +125,7 @@ fn is_invisible(c: char) -> bool {
         | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// One line of at most `longest` visible characters, with single spaces; `None` if empty.
+/// Returns one line of at most `longest` visible characters, with single spaces; `None` if empty.
 fn line(text: &str, longest: usize) -> Option<String> {
     let visible = text.chars().filter(|c| !is_invisible(*c));
     let spaced: String = visible
@@ -150,8 +147,8 @@ pub(crate) fn is_plausible_email(email: &str) -> bool {
 }
 
 impl Accounts {
-    /// Returns the row of a user of another source, created at the first sign-in and updated later. The caller checks whether the
-    /// user is disabled.
+    /// Returns the row of a user of another source, created at the first sign-in and updated later. The caller checks
+    /// whether the user is disabled.
     pub(super) async fn provision(&self, external: &External) -> Result<UserRow, DatabaseError> {
         let database = &self.inner.database;
         let key = external.key();
@@ -190,7 +187,7 @@ impl Accounts {
                 Err(DatabaseError::Taken) => {}
                 Err(error) => return Err(error),
             }
-            // The name is taken, or a concurrent request of the user was faster.
+            // The name is taken, or a concurrent request of the user has created the row.
             if let Some(row) = database.user_by_external_key(&key).await? {
                 return Ok(row);
             }
@@ -232,7 +229,7 @@ impl Accounts {
             let event = AuditEvent::done(&actor, Action::UserChange, &row.id).detail(&detail);
             let now_ms = self.inner.clock.now_ms();
             self.inner.database.audit(now_ms, &event).await?;
-            // Other credentials of the user have the new roles from now on.
+            // Other credentials of the user must have the new roles from now on.
             self.user_changed(&row.id);
         }
         Ok(UserRow {
@@ -274,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_from_elsewhere_becomes_one_that_can_be_here() {
+    fn external_name_is_converted_to_a_valid_name() {
         let name = |subject, username| external("i", subject, username).map(|it| it.username);
         assert_eq!(name("7", Some(" Ann\n ")).as_deref(), Some("Ann"));
         assert_eq!(name("7", Some("\u{7}")).as_deref(), Some("7"));
@@ -303,14 +300,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_looks_like_another_one_gets_a_suffix() {
+    fn name_that_resembles_another_gets_a_suffix() {
         for name in [
             "admin",
             "ADMIN",
             "system",
             "Administrator",
             "adrnin",
-            // Cyrillic and Greek letters among Latin ones, and instead of them.
+            // Cyrillic and Greek letters, mixed with Latin letters and instead of them.
             "\u{430}dmin",
             "\u{391}nn",
             "\u{441}\u{43e}\u{440}\u{435}",

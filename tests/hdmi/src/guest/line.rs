@@ -4,20 +4,18 @@ use std::time::Duration;
 
 use super::Event;
 
-/// Parsed line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum GuestLine {
     /// The guest accepts commands.
     Ready,
     /// Time in the guest.
     Time(Duration),
     /// Event of the command with this number.
     Of(Duration, u64, Event),
-    /// Unexpected line.
     Noise(String),
 }
 
-impl From<&str> for Said {
+impl From<&str> for GuestLine {
     fn from(line: &str) -> Self {
         if line == "ready" {
             return Self::Ready;
@@ -26,10 +24,10 @@ impl From<&str> for Said {
     }
 }
 
-fn read(line: &str) -> Option<Said> {
+fn read(line: &str) -> Option<GuestLine> {
     let time = |hundredths: &str| Some(Duration::from_millis(hundredths.parse::<u64>().ok()? * 10));
     let Some((at, rest)) = line.split_once(' ') else {
-        return time(line).map(Said::Time);
+        return time(line).map(GuestLine::Time);
     };
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let (job, rest) = rest.split_at(digits);
@@ -37,7 +35,7 @@ fn read(line: &str) -> Option<Said> {
         Some(text) => Event::Line(text.to_owned()),
         None => Event::Ended(rest.strip_prefix('=')?.parse().ok()?),
     };
-    Some(Said::Of(time(at)?, job.parse().ok()?, event))
+    Some(GuestLine::Of(time(at)?, job.parse().ok()?, event))
 }
 
 #[cfg(test)]
@@ -45,21 +43,21 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(line: &str, expected: Said) {
-        assert_eq!(Said::from(line), expected);
+    fn check(line: &str, expected: GuestLine) {
+        assert_eq!(GuestLine::from(line), expected);
     }
 
     #[test]
     fn line_kinds_are_distinguished() {
         let at = Duration::from_millis(97_310);
-        let said = |job, text: &str| Said::Of(at, job, Event::Line(text.to_owned()));
-        check("ready", Said::Ready);
-        check("9731", Said::Time(at));
+        let said = |job, text: &str| GuestLine::Of(at, job, Event::Line(text.to_owned()));
+        check("ready", GuestLine::Ready);
+        check("9731", GuestLine::Time(at));
         check("9731 3|ready", said(3, "ready"));
         check("9731 12|a |b=0", said(12, "a |b=0"));
         check("9731 12|", said(12, ""));
-        check("9731 12=0", Said::Of(at, 12, Event::Ended(0)));
-        check("9731 12=139", Said::Of(at, 12, Event::Ended(139)));
+        check("9731 12=0", GuestLine::Of(at, 12, Event::Ended(0)));
+        check("9731 12=139", GuestLine::Of(at, 12, Event::Ended(139)));
         for noise in [
             "",
             "x",
@@ -71,7 +69,7 @@ mod tests {
             "x 1|a",
             "Oops: 0000",
         ] {
-            check(noise, Said::Noise(noise.to_owned()));
+            check(noise, GuestLine::Noise(noise.to_owned()));
         }
     }
 }

@@ -22,16 +22,16 @@ pub enum OpenError {
         variable: &'static str,
         /// File or address of the database.
         database: String,
-        /// Cause.
+        /// Cause of the failure.
         #[source]
         source: anyhow::Error,
     },
     /// The local storage cannot be written.
     #[error("SORTIE_RECORDING_STORAGE_PATH: cannot write to the folder {path}")]
     Storage {
-        /// Folder.
+        /// Folder of `SORTIE_RECORDING_STORAGE_PATH`.
         path: String,
-        /// Cause.
+        /// Cause of the failure.
         #[source]
         source: anyhow::Error,
     },
@@ -46,16 +46,16 @@ pub enum OpenError {
         bucket: String,
         /// `SORTIE_RECORDING_STAGING_PATH`.
         staging: String,
-        /// Cause.
+        /// Cause of the failure.
         #[source]
         source: anyhow::Error,
     },
     /// The server cannot listen.
     #[error("SORTIE_HOST and SORTIE_PORT: cannot listen on {address}")]
     Listen {
-        /// Configured address.
+        /// Configured address and port.
         address: SocketAddr,
-        /// Cause.
+        /// Cause of the failure.
         #[source]
         source: std::io::Error,
     },

@@ -1,4 +1,4 @@
-//! Recordings that several servers share.
+//! Recordings shared by several servers.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -28,7 +28,7 @@ impl MemoryLeases {
         of.map(|(_, fence)| *fence).collect()
     }
 
-    /// Number of parts that the store has.
+    /// Returns the number of parts in the store.
     pub(super) fn sealed(&self, id: &str) -> usize {
         let manifest = self.with(|leases| leases[id].manifest.clone());
         let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
@@ -137,7 +137,7 @@ async fn writes_of_former_holder_do_not_count() -> Checked {
     assert_eq!(second.stream_length(), 1_000_000);
     assert!(leased(&mut second).fence() > leased(&mut first).fence());
     assert!(!is_current(&mut first).await?);
-    // Other bytes, enough for full parts, which must not reach the multipart upload.
+    // Other bytes, enough for full parts, that must not reach the multipart upload.
     let wrong = vec![Bytes::from(vec![0xEE; size(2 * PART)])];
     first.append(wrong).await?;
     seal(&mut first, 1_000_000 + 2 * PART, Vec::new()).await?;
@@ -161,7 +161,7 @@ async fn writes_of_former_holder_do_not_count() -> Checked {
     Ok(())
 }
 
-/// Bytes that a dead holder put and did not acknowledge leave no gap and no wrong bytes.
+/// Bytes that a dead holder put but did not acknowledge leave no gap and no wrong bytes.
 #[tokio::test]
 async fn unacknowledged_bytes_of_dead_holder_are_consistent() -> Checked {
     let (bench, other) = two();

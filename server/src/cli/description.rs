@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use sortie_media::{Container, Report, Track, TrackKind};
 
-/// Ranges named individually.
+/// Number of ranges listed individually.
 const NAMED: usize = 5;
 
 /// Describes a recording's contents, one sentence per line.
@@ -59,7 +59,7 @@ pub(super) fn contents(report: &Report) -> String {
 }
 
 /// Describes problems; empty without any.
-pub(super) fn flaws(report: &Report) -> String {
+pub(super) fn problems(report: &Report) -> String {
     let mut text = String::new();
     let damage = &report.damage;
     if damage.count > 0 {
@@ -79,7 +79,7 @@ pub(super) fn flaws(report: &Report) -> String {
     if report.torn_bytes > 0 {
         let _ = writeln!(
             text,
-            "It ends in the middle of something: the last {} belong to nothing complete.",
+            "The end is incomplete: the last {} belong to no complete frame or index.",
             count(report.torn_bytes, "byte")
         );
     }
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers() {
+    fn numbers_and_durations_are_formatted() {
         assert_eq!(count(1, "frame"), "1 frame");
         assert_eq!(count(0, "frame"), "0 frames");
         assert_eq!(grouped(999), "999");
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn only_some_ranges_are_named() {
+    fn long_list_of_ranges_is_shortened() {
         let list = (0..9).map(|n| n..n + 1);
         let text = ranges(list, 20, |n| n.to_string());
         assert!(text.starts_with("0 to 1, 1 to 2"), "{text}");

@@ -1,9 +1,9 @@
-//! A server that immediately and permanently responds with errors is not flooded.
+//! Rate of requests to a server that immediately and permanently responds with errors: it is not flooded.
 
 use sortie_tus::client::{Command, Config, Response, Start, Upload, UploadLength};
 use sortie_tus::metadata::Metadata;
 
-/// Number of requests in an hour of simulated time if `reply` responds to each without delay.
+/// Returns the number of requests in an hour of simulated time if `reply` responds to each without delay.
 fn requests_in_an_hour(start: Start, reply: impl Fn(&Command) -> Response) -> u32 {
     let mut upload = Upload::new(0, start, Config::default(), 3);
     upload.handle_available(0, 10_000_000);
@@ -48,11 +48,11 @@ fn at(offset: u64) -> Response {
     }
 }
 
-/// Waits of 15 s on average, each followed by a `HEAD` and a `PATCH`: 480, plus a random margin.
+/// Waits of 15 s on average, each followed by a `HEAD` and a `PATCH`: 480 requests, plus a random margin.
 const MODEST: u32 = 700;
 
 #[test]
-fn any_status_for_all_requests() {
+fn requests_answered_with_any_status_are_limited() {
     for code in 100..600 {
         let requests = requests_in_an_hour(fresh(), |_| status(code));
         assert!((1..MODEST).contains(&requests), "{code}: {requests}");
@@ -60,7 +60,7 @@ fn any_status_for_all_requests() {
 }
 
 #[test]
-fn any_status_for_bodies_with_offset_queries_that_succeed() {
+fn bodies_answered_with_any_status_are_limited_although_offset_queries_succeed() {
     for code in 100..600 {
         let requests = requests_in_an_hour(fresh(), |command| match command {
             Command::Head { .. } => at(0),
@@ -71,7 +71,7 @@ fn any_status_for_bodies_with_offset_queries_that_succeed() {
 }
 
 #[test]
-fn any_status_for_creations() {
+fn creations_answered_with_any_status_are_limited() {
     for code in 100..600 {
         let start = Start::Create {
             endpoint: "/files".to_owned(),
@@ -84,7 +84,7 @@ fn any_status_for_creations() {
 }
 
 #[test]
-fn offset_that_alternates() {
+fn alternating_offset_does_not_cause_a_flood() {
     // Accepts a body, then denies it, so that every other response looks like progress.
     let requests = requests_in_an_hour(fresh(), |command| match command {
         Command::Patch { offset: 0, .. } => at(5),

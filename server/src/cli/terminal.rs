@@ -1,4 +1,4 @@
-//! Escaping of foreign text, such as file names, for terminals.
+//! Escaping of untrusted text, such as file names, for terminals.
 
 use std::path::Path;
 
@@ -7,14 +7,14 @@ pub(super) fn name(path: &Path) -> String {
     one_line(&path.to_string_lossy())
 }
 
-/// The same for a text.
+/// Escapes a text for one line, like [`path`].
 pub(super) fn one_line(text: &str) -> String {
-    escaped(text, |c| c.is_control() || turns(c))
+    escaped(text, |c| c.is_control() || is_bidi_control(c))
 }
 
-/// The same for several lines.
+/// Escapes a text of several lines, like [`path`].
 pub(super) fn lines(text: &str) -> String {
-    escaped(text, |c| c != '\n' && c.is_control() || turns(c))
+    escaped(text, |c| c != '\n' && c.is_control() || is_bidi_control(c))
 }
 
 fn escaped(text: &str, unwanted: impl Fn(char) -> bool) -> String {
@@ -30,7 +30,7 @@ fn escaped(text: &str, unwanted: impl Fn(char) -> bool) -> String {
 }
 
 /// Whether a character changes the direction of writing (Unicode, `Bidi_Control`).
-fn turns(c: char) -> bool {
+fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
