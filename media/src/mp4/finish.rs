@@ -8,10 +8,12 @@ use super::padding::{INDEX_MARKER, TRAILER_SIZE, padding};
 use super::scanner::{Scanner, Step};
 use super::stbl_reader::MediaBounds;
 use super::top_level_box::TopLevelBox;
-use crate::container::{Container, Finish};
+use crate::container::Container;
 use crate::error::Unplayable;
-use crate::report::{LeftOut, LeftOutReason, Report, without_overlaps};
-use crate::stored::HEAD_ROOM;
+use crate::finish::Finish;
+use crate::left_out::{LeftOut, LeftOutReason, without_overlaps};
+use crate::patch::HEAD_ROOM;
+use crate::report::Report;
 
 impl Scanner {
     pub(crate) fn finish(mut self) -> Result<Finish, Unplayable> {

@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::boxes::{Reader, children, find};
 use super::movie::{Movie, SampleDefaults};
 use super::sample_table::Sample;
-use crate::report::{LeftOutList, LeftOutReason};
-use crate::stored::HEAD_ROOM;
+use crate::left_out::{LeftOutList, LeftOutReason};
+use crate::patch::HEAD_ROOM;
 
 const TFHD_BASE: u32 = 0x01;
 const TFHD_DESCRIPTION: u32 = 0x02;
@@ -409,7 +409,7 @@ impl Iterator for Run<'_> {
 mod tests {
     use super::super::boxes::{write, write_full, write_full_with};
     use super::*;
-    use crate::report::LeftOut;
+    use crate::left_out::LeftOut;
 
     /// A movie with one track (id 1, timescale 1000) whose samples last 10 units and have `size` bytes.
     fn movie(size: u32) -> Movie {

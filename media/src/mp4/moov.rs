@@ -3,7 +3,7 @@
 
 use super::boxes::{Kind, Reader, children, find, write, write_full};
 use super::movie::{Movie, MovieTrack, Timing};
-use crate::stored::HEAD_ROOM;
+use crate::patch::HEAD_ROOM;
 
 pub(super) fn moov_with_sample_tables(movie: &Movie) -> Vec<u8> {
     let timings: Vec<_> = movie.timings().collect();

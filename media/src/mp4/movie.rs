@@ -3,9 +3,9 @@
 use super::boxes::{Kind, Reader, children, find, find_path};
 use super::sample_table::{LONGEST_GAP_S, SampleTable};
 use super::stbl_reader::{self, MediaBounds, StblReader};
-use crate::container::{Track, TrackKind};
 use crate::frame_stats::{FrameStats, FrameTimes};
-use crate::report::{LeftOutList, LeftOutReason};
+use crate::left_out::{LeftOutList, LeftOutReason};
+use crate::track::{Track, TrackKind};
 
 /// Most samples of an unfragmented file that a report looks at: 38 hours at 60 frames/s.
 const TABLE_LIMIT: u32 = 1 << 23;

@@ -1,7 +1,5 @@
 //! Incremental scanner for a stream of boxes.
 
-use std::collections::VecDeque;
-
 use super::box_search::BoxSearch;
 use super::boxes::{self, Header};
 use super::fragment::Fragment;
@@ -11,10 +9,11 @@ use super::padding::{self, INDEX_MARKER};
 use super::pending_samples::PendingSamples;
 use super::stbl_reader::MediaBounds;
 use super::top_level_box::{TopLevelBox, is_known, is_media};
-use crate::container::{Patch, Track};
-use crate::indexer::Options;
-use crate::report::{Damage, LeftOut, LeftOutList, LeftOutReason};
-use crate::stored::HEAD_ROOM;
+use crate::left_out::{LeftOut, LeftOutList, LeftOutReason};
+use crate::options::Options;
+use crate::patch::{HEAD_ROOM, Patch, PatchQueue};
+use crate::report::Damage;
+use crate::track::Track;
 
 /// Longest `ftyp` payload that the head repeats; a longer one is replaced by ours.
 pub(super) const FTYP_LIMIT: u64 = 1 << 10;
@@ -24,8 +23,6 @@ const REPAIR_MOOV_LIMIT: u64 = 256 << 20;
 const MOOF_LIMIT: u64 = 16 << 20;
 /// Largest `moov` and `moof` payload after [`Scanner::reduce_memory`].
 const REDUCED_LIMIT: u64 = 64 << 10;
-/// Most patches in the queue; further base data offsets are not shifted.
-const PATCH_LIMIT: usize = 4096;
 /// Stream length at which scanning stops, so that no sum of offsets overflows.
 const LONGEST_STREAM: u64 = 1 << 62;
 /// Reason for samples whose media data should be in front of the next fragment, but is not.
@@ -75,7 +72,7 @@ pub(crate) struct Scanner {
     pub(super) other_file: Option<u64>,
     /// Stream offset of our index marker: everything from there on was appended by us.
     pub(super) index_marker_at: Option<u64>,
-    pub(super) patches: VecDeque<Patch>,
+    pub(super) patches: PatchQueue,
     pub(super) patch_stream: bool,
     moov_limit: u64,
     /// Length of the whole stream, if known.
@@ -144,7 +141,7 @@ impl Scanner {
             file_start: 0,
             other_file: None,
             index_marker_at: None,
-            patches: VecDeque::new(),
+            patches: PatchQueue::default(),
             patch_stream: options.patch_clusters,
             moov_limit: match options.stream_length {
                 Some(_) => REPAIR_MOOV_LIMIT,
@@ -232,14 +229,10 @@ impl Scanner {
     }
 
     pub(crate) fn poll_patch(&mut self) -> Option<Patch> {
-        let head = self.patches.iter().position(|patch| patch.position == 0);
-        if let Some(at) = head {
-            return self.patches.remove(at);
-        }
-        // If the stream proves unplayable, it must be kept byte for byte. Until a sample is indexed, only the head
-        // room changes.
-        let movie = self.movie.as_ref().filter(|movie| movie.samples() > 0);
-        movie.and_then(|_| self.patches.pop_front())
+        // Until a sample is indexed, only the head room changes.
+        let movie = self.movie.as_ref();
+        let is_playable = movie.is_some_and(|movie| movie.samples() > 0);
+        self.patches.pop(is_playable)
     }
 
     pub(crate) fn received(&self) -> u64 {
@@ -272,13 +265,7 @@ impl Scanner {
         let held = self.held_fragments.iter();
         let held: usize = held.map(|(fragment, ..)| fragment.payload.capacity()).sum();
         let fragments = held + self.pending.memory_bytes() + self.unindexed.memory_bytes();
-        let patches = self.patches.capacity() * size_of::<Patch>()
-            + self
-                .patches
-                .iter()
-                .map(|patch| patch.bytes.capacity())
-                .sum::<usize>();
-        let rest = self.buf.capacity() + patches + fragments;
+        let rest = self.buf.capacity() + self.patches.memory_bytes() + fragments;
         rest as u64 + self.movie.as_ref().map_or(0, Movie::memory_bytes)
     }
 
@@ -592,7 +579,9 @@ impl Scanner {
         let Some(movie) = &mut self.movie else { return };
         self.moov = (current.start, current.end);
         let head = live_head(self.ftyp.as_deref(), movie, self.moov);
-        self.patches.extend(head);
+        if let Some(head) = head {
+            self.patches.push_head(head);
+        }
         if movie.fragmented && movie.has_moov_samples() {
             if self.memory_reduced {
                 self.absolute_offsets = true;
@@ -625,12 +614,8 @@ impl Scanner {
         let (shifts, others) = fragment.shifts();
         self.absolute_offsets |= others;
         for (offset, bytes) in shifts {
-            let position = HEAD_ROOM.saturating_add(offset);
-            if self.patch_stream && self.patches.len() < PATCH_LIMIT {
-                self.patches.push_back(Patch { position, bytes });
-            } else {
-                self.absolute_offsets = true;
-            }
+            let is_shifted = self.patch_stream && self.patches.push(offset, bytes);
+            self.absolute_offsets |= !is_shifted;
         }
         let Some(movie) = &self.movie else { return };
         let span = fragment.span(movie, self.data_start());

@@ -1,8 +1,7 @@
 //! Boxes at the top level of a file.
 
 use super::boxes::Kind;
-use crate::container::Patch;
-use crate::stored::HEAD_ROOM;
+use crate::patch::Patch;
 
 /// Types of top-level boxes (section 4.2 and table 1, and those of QuickTime and DASH).
 const KNOWN_BOXES: [&Kind; 21] = [
@@ -40,9 +39,6 @@ impl TopLevelBox {
             16 => (8, size.to_be_bytes().to_vec()),
             _ => (0, u32::try_from(size).ok()?.to_be_bytes().to_vec()),
         };
-        Some(Patch {
-            position: HEAD_ROOM.saturating_add(self.start + offset),
-            bytes,
-        })
+        Some(Patch::in_stream(self.start + offset, bytes))
     }
 }

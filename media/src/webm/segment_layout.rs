@@ -3,17 +3,15 @@
 use super::cluster::Cluster;
 use super::head::Head;
 use super::info::{DocType, Info};
-use super::next_document::SHORTEST_DOCUMENT_HEAD;
-use super::patch_queue::PatchQueue;
 use super::timestamp_shift::MARKER_SIZE;
 use crate::ebml::{
     ids,
     vint::{self, Parsed},
-    write::void_header,
+    write::{void_header, wide_void_header},
 };
-use crate::indexer::Options;
-use crate::report::{LeftOut, LeftOutReason};
-use crate::stored::HEAD_ROOM;
+use crate::left_out::{LIMIT as HIDDEN_LIMIT, LeftOut, LeftOutReason};
+use crate::options::Options;
+use crate::patch::{HEAD_ROOM, Patch, PatchQueue};
 
 /// Level-1 elements that get an entry in our SeekHead, besides Info and Cues.
 const SEEK_HEAD_IDS: [u32; 4] = [ids::TRACKS, ids::CHAPTERS, ids::TAGS, ids::ATTACHMENTS];
@@ -46,10 +44,10 @@ pub(super) struct SegmentLayout {
     frozen_prefix: Option<u64>,
 }
 
-/// Most hidden ranges that are recorded.
-const HIDDEN_LIMIT: usize = 64;
 /// Width of the size of a Void over the head of a joined document; muxers do not pad to this width.
 pub(super) const HEAD_VOID_WIDTH: usize = 4;
+/// Shortest head of a joined document that holds a shift marker.
+const SHORTEST_DOCUMENT_HEAD: u64 = (1 + HEAD_VOID_WIDTH + MARKER_SIZE) as u64;
 
 impl SegmentLayout {
     pub(super) fn new(options: Options) -> Self {
@@ -114,12 +112,26 @@ impl SegmentLayout {
         let from = self.keep;
         let named = reason
             .void_width()
-            .is_some_and(|width| self.patches.wide_void(from, to, width, &[]));
+            .is_some_and(|width| self.wide_void(from, to, width, &[]));
         if named {
             self.record_hidden(from, to, reason);
             self.keep = to;
         }
-        named || self.patches.void(from, to)
+        let void = to.checked_sub(from).and_then(void_header);
+        named || void.is_some_and(|bytes| self.patches.push(from, bytes))
+    }
+
+    /// Turns `from..to` into one Void element whose size is `width` bytes wide and whose payload begins with `mark`.
+    /// Returns `false` if that is impossible, and leaves the bytes as they are.
+    fn wide_void(&mut self, from: u64, to: u64, width: usize, mark: &[u8]) -> bool {
+        let header = to
+            .checked_sub(from)
+            .filter(|&length| length >= (1 + width + mark.len()) as u64)
+            .and_then(|length| wide_void_header(length, width));
+        header.is_some_and(|mut bytes| {
+            bytes.extend_from_slice(mark);
+            self.patches.push(from, bytes)
+        })
     }
 
     /// Hides the bytes at the end of the stream if they may be part of a recording; otherwise they are cut off.
@@ -148,8 +160,7 @@ impl SegmentLayout {
             self.hide(from, reason);
         }
         let keep = self.keep;
-        self.patches
-            .wide_void(keep, start, HEAD_VOID_WIDTH, &[0; MARKER_SIZE])
+        self.wide_void(keep, start, HEAD_VOID_WIDTH, &[0; MARKER_SIZE])
             .then(|| {
                 self.keep = start;
                 self.discarding = None;
@@ -210,8 +221,13 @@ impl SegmentLayout {
         if !self.options.patch_clusters && cluster.missing() > 0 {
             self.incomplete = cluster.declared_end();
         } else if let Some(size) = cluster.size_to_write() {
-            self.sizes_known &= self.options.patch_clusters
-                && self.patches.size(cluster.size_at, cluster.size_width, size);
+            // A size that does not fit becomes unknown.
+            let width = usize::from(cluster.size_width);
+            let known = vint::sized(size, width);
+            self.sizes_known &= known.is_some();
+            let bytes = known.unwrap_or_else(|| vint::unknown_sized(width));
+            self.sizes_known &=
+                self.options.patch_clusters && self.patches.push(cluster.size_at, bytes);
         }
     }
 
@@ -262,7 +278,7 @@ impl SegmentLayout {
         doc_type: &DocType,
         info: &Info,
         end: Option<&End<'_>>,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Patch> {
         let stored = |offset: u64| HEAD_ROOM.saturating_add(offset);
         let mut seek: Vec<_> = self
             .seek_entries
@@ -286,7 +302,7 @@ impl SegmentLayout {
             },
             first_kept: stored(self.first_kept?),
         };
-        head.to_bytes()
+        head.to_patch()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::block::BlockHeader;
 use super::cues::{Cue, Cues};
-use crate::container::{Track, TrackKind};
 use crate::frame_stats::{FrameStats, FrameTimes};
+use crate::track::{Track, TrackKind};
 
 /// Longest estimated duration of a last frame: a still image must not prolong the recording by minutes.
 const LONGEST_GUESS_NS: u64 = 1_000_000_000;
