@@ -83,6 +83,7 @@ mod options;
 mod patch;
 mod report;
 pub mod stored;
+mod stream_cursor;
 mod track;
 mod webm;
 

@@ -5,7 +5,9 @@ use super::moov::{moov_with_durations, moov_with_shifted_chunks};
 use super::movie::Movie;
 use crate::patch::{HEAD_ROOM, Patch};
 
-/// `ftyp` payload for streams whose own is missing or longer than [`FTYP_LIMIT`](super::scanner::FTYP_LIMIT).
+/// Longest `ftyp` payload that the head repeats; a longer one is replaced by ours.
+pub(super) const FTYP_LIMIT: u64 = 1 << 10;
+/// `ftyp` payload for streams whose own is missing or too long.
 const FTYP: &[u8] = b"isom\0\0\x02\0isomiso6mp41";
 
 /// Kind of a stored head, recognised from its bytes.

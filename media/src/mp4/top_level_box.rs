@@ -32,6 +32,11 @@ pub(super) struct TopLevelBox {
 }
 
 impl TopLevelBox {
+    /// Size of the payload.
+    pub(super) fn size(&self) -> u64 {
+        self.end.saturating_sub(self.payload)
+    }
+
     /// Patches the size so that the box ends at `end`; `None` if a 32-bit size cannot hold it.
     pub(super) fn resized(&self, end: u64) -> Option<Patch> {
         let size = end.checked_sub(self.start)?;

@@ -1,9 +1,7 @@
 //! Incremental reader of elements: headers and payloads, whatever they mean.
 
 use crate::ebml::vint::{self, Header, MAX_HEADER, Parsed};
-
-/// Stream length at which reading stops, so that no sum of offsets overflows. Only invalid sizes lead there.
-const LONGEST_STREAM: u64 = 1 << 62;
+use crate::stream_cursor::StreamCursor;
 
 /// An element of known size. All offsets are in the stream.
 #[derive(Debug, Clone, Copy)]
@@ -59,8 +57,7 @@ enum Step {
 /// Incremental reader of a stream of elements.
 #[derive(Debug)]
 pub(super) struct ElementReader {
-    /// Stream offset of the next byte.
-    pos: u64,
+    cursor: StreamCursor,
     step: Step,
     /// Received part of the next element header.
     header: [u8; MAX_HEADER],
@@ -72,7 +69,7 @@ pub(super) struct ElementReader {
 impl ElementReader {
     pub(super) fn new() -> Self {
         Self {
-            pos: 0,
+            cursor: StreamCursor::default(),
             step: Step::Header,
             header: [0; MAX_HEADER],
             header_len: 0,
@@ -84,10 +81,10 @@ impl ElementReader {
     pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<Event> {
         match self.step {
             Step::Header => {
-                let &byte = self.take(bytes, 1).first()?;
+                let byte = self.cursor.take_byte(bytes)?;
                 self.header[self.header_len] = byte;
                 self.header_len += 1;
-                let start = self.pos - self.header_len as u64;
+                let start = self.pos() - self.header_len as u64;
                 let parsed = vint::header(&self.header[..self.header_len]);
                 if parsed != Parsed::Incomplete {
                     self.header_len = 0;
@@ -99,7 +96,8 @@ impl ElementReader {
                 })
             }
             Step::Collect { element, want } => {
-                let part = self.take(bytes, want.saturating_sub(self.buf.len()) as u64);
+                let left = want.saturating_sub(self.buf.len());
+                let part = self.cursor.take_until(bytes, self.pos() + left as u64);
                 self.buf.extend_from_slice(part);
                 (self.buf.len() >= want).then(|| {
                     self.step = Step::Skip { element };
@@ -107,56 +105,47 @@ impl ElementReader {
                 })
             }
             Step::Skip { element } => {
-                self.take(bytes, element.end.saturating_sub(self.pos));
-                (self.pos >= element.end).then(|| {
+                self.cursor.take_until(bytes, element.end);
+                (self.pos() >= element.end).then(|| {
                     self.step = Step::Header;
                     Event::End(element)
                 })
             }
             Step::Resync { window } => {
-                let &byte = self.take(bytes, 1).first()?;
+                let byte = self.cursor.take_byte(bytes)?;
                 let window = window << 8 | u32::from(byte);
                 self.step = Step::Resync { window };
                 Some(Event::Window(window))
             }
             Step::Done => {
-                self.pos = self.pos.saturating_add(std::mem::take(bytes).len() as u64);
+                self.cursor.advance(std::mem::take(bytes).len() as u64);
                 None
             }
         }
     }
 
-    /// Takes at most `n` bytes.
-    fn take<'a>(&mut self, bytes: &mut &'a [u8], n: u64) -> &'a [u8] {
-        let taken = usize::try_from(n).map_or(bytes.len(), |n| n.min(bytes.len()));
-        let (part, rest) = bytes.split_at(taken);
-        *bytes = rest;
-        self.pos += taken as u64;
-        part
-    }
-
     pub(super) fn skippable(&self) -> u64 {
         match self.step {
-            Step::Skip { element } => element.end - self.pos,
-            Step::Done => u64::MAX - self.pos,
+            Step::Skip { element } => element.end - self.pos(),
+            Step::Done => u64::MAX - self.pos(),
             Step::Header | Step::Collect { .. } | Step::Resync { .. } => 0,
         }
     }
 
     /// Moves `n` bytes forward.
     pub(super) fn advance(&mut self, n: u64) {
-        self.pos += n;
+        self.cursor.advance(n);
     }
 
     /// Stops reading if the stream is too long.
     pub(super) fn limit_stream(&mut self) {
-        if self.pos > LONGEST_STREAM {
+        if self.cursor.is_too_far() {
             self.stop();
         }
     }
 
     pub(super) fn pos(&self) -> u64 {
-        self.pos
+        self.cursor.pos()
     }
 
     /// The payload collected last, or its first bytes.
@@ -196,7 +185,7 @@ impl ElementReader {
     /// Stream offset of the element that is incomplete here.
     pub(super) fn torn_from(&self) -> Option<u64> {
         match self.step {
-            Step::Header => (self.header_len > 0).then(|| self.pos - self.header_len as u64),
+            Step::Header => (self.header_len > 0).then(|| self.pos() - self.header_len as u64),
             Step::Collect { element, .. } | Step::Skip { element } => Some(element.start),
             Step::Resync { .. } | Step::Done => None,
         }
@@ -226,8 +215,8 @@ impl ElementReader {
         Element {
             id: header.id,
             start,
-            payload: self.pos,
-            end: self.pos.saturating_add(size),
+            payload: self.pos(),
+            end: self.pos().saturating_add(size),
         }
     }
 
