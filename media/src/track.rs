@@ -35,3 +35,20 @@ pub struct Track {
     /// Language in the notation of the container: `eng`, or a BCP 47 tag such as `de-AT`. `None` if undetermined.
     pub language: Option<String>,
 }
+
+impl Track {
+    /// Creates a track of which only number, media type and codec are known.
+    pub(crate) fn new(number: u64, kind: TrackKind, codec: String) -> Self {
+        Self {
+            number,
+            kind,
+            codec,
+            default_duration_ns: None,
+            width: 0,
+            height: 0,
+            sample_rate_hz: 0,
+            channels: 0,
+            language: None,
+        }
+    }
+}

@@ -18,8 +18,9 @@ pub(super) enum Event {
     Search(BoxSearch),
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 enum Step {
+    #[default]
     Header,
     Collect(TopLevelBox),
     /// Discarding a payload that exceeds the memory limit.
@@ -35,26 +36,17 @@ enum Step {
 }
 
 /// Incremental reader of a stream of boxes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct BoxReader {
     cursor: StreamCursor,
     step: Step,
     /// Received part of the next box header.
     header: Vec<u8>,
     /// Received part of the payload that is being collected.
-    buf: Vec<u8>,
+    pub(super) payload: Vec<u8>,
 }
 
 impl BoxReader {
-    pub(super) fn new() -> Self {
-        Self {
-            cursor: StreamCursor::default(),
-            step: Step::Header,
-            header: Vec::with_capacity(16),
-            buf: Vec::new(),
-        }
-    }
-
     /// Consumes bytes up to the next event; `None` if it needs more bytes.
     pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<Event> {
         loop {
@@ -119,17 +111,17 @@ impl BoxReader {
         let left = usize::try_from(end - self.pos()).unwrap_or(usize::MAX);
         let part = self.cursor.take_until(bytes, end);
         // Doubling the capacity would waste half of a large buffer.
-        if self.buf.capacity() - self.buf.len() < part.len() {
-            let more = part.len().max(self.buf.len() / 4).min(left);
-            self.buf.reserve_exact(more);
+        if self.payload.capacity() - self.payload.len() < part.len() {
+            let more = part.len().max(self.payload.len() / 4).min(left);
+            self.payload.reserve_exact(more);
         }
-        self.buf.extend_from_slice(part);
+        self.payload.extend_from_slice(part);
     }
 
     fn end(&mut self, current: TopLevelBox, collected: bool) -> Option<Event> {
         (self.pos() >= current.end).then(|| {
             self.step = Step::Header;
-            let payload = std::mem::take(&mut self.buf);
+            let payload = std::mem::take(&mut self.payload);
             Event::End(current, collected.then_some(payload))
         })
     }
@@ -163,11 +155,6 @@ impl BoxReader {
         matches!(self.step, Step::Header | Step::Done) && self.header.is_empty()
     }
 
-    /// Heap size.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.buf.capacity()
-    }
-
     /// Collects the payload that begins here.
     pub(super) fn collect(&mut self, current: TopLevelBox) {
         self.step = Step::Collect(current);
@@ -175,13 +162,13 @@ impl BoxReader {
 
     /// Collects a payload that begins with these bytes.
     pub(super) fn collect_behind(&mut self, current: TopLevelBox, first: &[u8]) {
-        self.buf = first.to_vec();
+        self.payload = first.to_vec();
         self.step = Step::Collect(current);
     }
 
     /// Discards the payload although it should be collected.
     pub(super) fn pass(&mut self, current: TopLevelBox) {
-        self.buf = Vec::new();
+        self.payload = Vec::new();
         self.step = Step::Pass(current);
     }
 

@@ -407,7 +407,7 @@ impl Iterator for Run<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::boxes::{write, write_full, write_full_with};
+    use super::super::boxes::{write, write_full, write_full_with, write_words};
     use super::*;
     use crate::left_out::LeftOut;
 
@@ -442,9 +442,7 @@ mod tests {
         });
         write(&mut moov, *b"mvex", |out| {
             write_full(out, *b"trex", |out| {
-                [1, 1, 10, size, NON_SYNC]
-                    .iter()
-                    .for_each(|word| out.extend(word.to_be_bytes()));
+                write_words(out, &[1, 1, 10, size, NON_SYNC]);
             });
         });
         Movie::parse(moov).expect("a movie")
@@ -460,7 +458,7 @@ mod tests {
             write_full(out, *b"tfdt", |out| out.extend(500u32.to_be_bytes()));
             write(out, *b"trun", |out| {
                 out.extend(run_flags.to_be_bytes());
-                words.iter().for_each(|word| out.extend(word.to_be_bytes()));
+                write_words(out, words);
             });
         });
         Fragment {

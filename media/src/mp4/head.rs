@@ -1,7 +1,7 @@
 //! Heads of a stored MP4: the [`HEAD_ROOM`] bytes that a player reads before the stream.
 
 use super::boxes::{self, Header, write};
-use super::moov::{moov_with_durations, moov_with_shifted_chunks};
+use super::moov::{Contents, moov_with, moov_with_shifted_chunks};
 use super::movie::Movie;
 use crate::patch::{HEAD_ROOM, Patch};
 
@@ -96,7 +96,7 @@ pub(super) fn fragmented_head(ftyp: Option<&[u8]>, movie: &Movie, moov_end: u64)
         return None;
     }
     let mut head = ftyp_box(ftyp);
-    head.extend(moov_with_durations(movie));
+    head.extend(moov_with(Contents::Durations, movie));
     let size = HEAD_ROOM.saturating_add(moov_end) - head.len() as u64;
     head.extend(u32::try_from(size).ok()?.to_be_bytes());
     head.extend(*b"free");

@@ -13,7 +13,7 @@ use crate::report::Damage;
 const DAMAGED: Option<LeftOutReason> = Some(LeftOutReason::Damaged);
 
 /// Index of a stream. All offsets are in the stream.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Recording {
     /// Payload of `ftyp`.
     pub(super) ftyp: Option<Vec<u8>>,
@@ -57,25 +57,9 @@ pub(super) struct Recording {
 impl Recording {
     pub(super) fn new(is_repair: bool) -> Self {
         Self {
-            ftyp: None,
-            movie: None,
-            moov: (0, 0),
-            moov_discarded: false,
-            absolute_offsets: false,
-            pending: PendingSamples::default(),
-            held: Vec::new(),
-            unindexed: LeftOutList::default(),
-            data: None,
             data_start: u64::MAX,
-            data_end: 0,
-            last_data: None,
-            keep: 0,
-            index_start: None,
-            other_file: None,
             is_repair,
-            damaged_from: None,
-            not_a_box: false,
-            damage: Damage::default(),
+            ..Self::default()
         }
     }
 

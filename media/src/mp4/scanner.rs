@@ -25,7 +25,7 @@ const MOOF_LIMIT: u64 = 16 << 20;
 const REDUCED_LIMIT: u64 = 64 << 10;
 
 /// Incremental scanner. It follows top-level boxes as bytes arrive and collects `moov` and `moof` payloads whole.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Scanner {
     reader: BoxReader,
     recording: Recording,
@@ -49,20 +49,14 @@ pub(crate) struct Scanner {
 impl Scanner {
     pub(crate) fn new(options: Options) -> Self {
         Self {
-            reader: BoxReader::new(),
             recording: Recording::new(options.stream_length.is_some()),
-            patches: PatchQueue::default(),
             patch_stream: options.patch_clusters,
             moov_limit: match options.stream_length {
                 Some(_) => REPAIR_MOOV_LIMIT,
                 None => options.description_limit,
             },
             length: options.stream_length,
-            first_data: None,
-            file_start: 0,
-            index_marker_at: None,
-            end: None,
-            memory_reduced: false,
+            ..Self::default()
         }
     }
 
@@ -119,7 +113,7 @@ impl Scanner {
 
     /// Heap size.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let rest = self.reader.memory_bytes() + self.patches.memory_bytes();
+        let rest = self.reader.payload.capacity() + self.patches.memory_bytes();
         rest as u64 + self.recording.memory_bytes()
     }
 

@@ -4,6 +4,10 @@ use std::ops::Range;
 
 use super::boxes::{Reader, find};
 use super::sample_table::{Sample, SampleTable};
+use crate::frame_stats::FrameTimes;
+
+/// Most samples of an unfragmented file that a report looks at: 38 hours at 60 frames/s.
+const REPORT_LIMIT: u32 = 1 << 23;
 
 /// Contiguous samples with the same properties.
 #[derive(Debug, Clone, Copy)]
@@ -228,7 +232,32 @@ pub(super) fn load(stbl: &[u8], bounds: &MediaBounds, samples: &mut SampleTable)
     }
 }
 
-/// TableEntries of a full box.
+/// Collects the times of the frames of an `stbl`. The sample count comes from `stsz`, whose size the file limits; a
+/// count in `stts` could be arbitrarily large.
+pub(super) fn frame_times(stbl: &[u8], timescale: u32) -> FrameTimes {
+    let mut durations = RunLengthTable::of(stbl, *b"stts");
+    let sync = find(stbl, *b"stss").map(|_| TableEntries::of(stbl, *b"stss").reader);
+    let all_sync = sync.is_none();
+    let mut sync = sync.unwrap_or(Reader(&[]));
+    let mut next_sync = sync.u32();
+    let stsz = find(stbl, *b"stsz").and_then(|stsz| Reader(stsz.get(8..)?).u32());
+    let (mut frame_times, mut time) = (FrameTimes::new(timescale.into()), 0u64);
+    for number in 1..=stsz.unwrap_or(0).min(REPORT_LIMIT) {
+        let Some(duration) = durations.value() else {
+            break;
+        };
+        durations.advance(1);
+        let is_sync = next_sync == Some(number);
+        if is_sync {
+            next_sync = sync.u32();
+        }
+        frame_times.frame(time, 1, all_sync || is_sync);
+        time = time.saturating_add(u64::from(duration));
+    }
+    frame_times
+}
+
+/// Entries of a full box.
 struct TableEntries<'a> {
     left: u32,
     reader: Reader<'a>,
@@ -358,13 +387,11 @@ impl<'a> SampleSizes<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::boxes::write_full;
+    use super::super::boxes::{write_full, write_words};
     use super::*;
 
     fn table(out: &mut Vec<u8>, kind: [u8; 4], words: &[u32]) {
-        write_full(out, kind, |out| {
-            words.iter().for_each(|word| out.extend(word.to_be_bytes()));
-        });
+        write_full(out, kind, |out| write_words(out, words));
     }
 
     /// An `stbl` with three chunks at 100, 200 and 300, of 2, 2 and 1 samples.

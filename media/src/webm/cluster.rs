@@ -153,7 +153,7 @@ impl Cluster {
 }
 
 /// A BlockGroup that is being read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct BlockGroup {
     /// Stream offsets of the id and of the end.
     pub(super) start: u64,
@@ -165,19 +165,6 @@ pub(super) struct BlockGroup {
     pub(super) reference: bool,
     /// Whether a child does not fit into the group, so that the group does not count.
     pub(super) broken: bool,
-}
-
-impl BlockGroup {
-    pub(super) fn new(start: u64, end: u64) -> Self {
-        Self {
-            start,
-            end,
-            block: None,
-            duration: None,
-            reference: false,
-            broken: false,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -40,11 +40,12 @@ pub(super) enum Event {
     Window(u32),
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 enum Step {
     /// Reading an element header.
+    #[default]
     Header,
-    /// Collecting a payload, or its first `want` bytes, in `buf`.
+    /// Collecting a payload, or its first `want` bytes, in `payload`.
     Collect { element: Element, want: usize },
     /// Skipping the rest of a payload.
     Skip { element: Element },
@@ -55,7 +56,7 @@ enum Step {
 }
 
 /// Incremental reader of a stream of elements.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ElementReader {
     cursor: StreamCursor,
     step: Step,
@@ -63,20 +64,10 @@ pub(super) struct ElementReader {
     header: [u8; MAX_HEADER],
     header_len: usize,
     /// Received part of the payload that is being collected, or the payload collected last. Reused for every block.
-    buf: Vec<u8>,
+    pub(super) payload: Vec<u8>,
 }
 
 impl ElementReader {
-    pub(super) fn new() -> Self {
-        Self {
-            cursor: StreamCursor::default(),
-            step: Step::Header,
-            header: [0; MAX_HEADER],
-            header_len: 0,
-            buf: Vec::new(),
-        }
-    }
-
     /// Consumes bytes up to the next event; `None` if it needs more bytes.
     pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<Event> {
         match self.step {
@@ -96,10 +87,10 @@ impl ElementReader {
                 })
             }
             Step::Collect { element, want } => {
-                let left = want.saturating_sub(self.buf.len());
+                let left = want.saturating_sub(self.payload.len());
                 let part = self.cursor.take_until(bytes, self.pos() + left as u64);
-                self.buf.extend_from_slice(part);
-                (self.buf.len() >= want).then(|| {
+                self.payload.extend_from_slice(part);
+                (self.payload.len() >= want).then(|| {
                     self.step = Step::Skip { element };
                     Event::Payload(element)
                 })
@@ -148,28 +139,14 @@ impl ElementReader {
         self.cursor.pos()
     }
 
-    /// The payload collected last, or its first bytes.
-    pub(super) fn payload(&self) -> &[u8] {
-        &self.buf
-    }
-
-    pub(super) fn free_payload(&mut self) {
-        self.buf = Vec::new();
-    }
-
     /// Shortens a payload `id` that is being collected to `limit` bytes. Any other payload stays; one that has been
     /// used is freed.
     pub(super) fn shorten(&mut self, id: u32, limit: usize) {
         match &mut self.step {
             Step::Collect { element, want } if element.id == id => *want = limit.min(*want),
             Step::Collect { .. } => {}
-            _ => self.free_payload(),
+            _ => self.payload = Vec::new(),
         }
-    }
-
-    /// Heap size.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.buf.capacity()
     }
 
     /// Whether an element header begins here.
@@ -205,7 +182,7 @@ impl ElementReader {
     /// Collects at most `limit` bytes of the payload that begins here; its size must be known.
     pub(super) fn collect(&mut self, header: &Header, start: u64, limit: u64) {
         let element = self.element(header, start);
-        self.buf.clear();
+        self.payload.clear();
         let want = usize::try_from(limit.min(element.size())).unwrap_or(0);
         self.step = Step::Collect { element, want };
     }

@@ -32,7 +32,7 @@ pub(super) struct Recording {
     /// Stream offset of the EBML header's payload, and room for a shift marker in it.
     slot: Option<(u64, MarkerSlot)>,
     /// Whether the next document was joined with the first.
-    joined: bool,
+    pub(super) joined: bool,
 }
 
 impl Recording {
@@ -74,10 +74,6 @@ impl Recording {
     pub(super) fn freeze(&mut self, last: Option<&Cluster>) {
         let prefix = self.immutable_prefix(last);
         self.layout.freeze(prefix);
-    }
-
-    pub(super) fn is_joined(&self) -> bool {
-        self.joined
     }
 
     pub(super) fn scale_ns(&self) -> u64 {

@@ -82,7 +82,7 @@ fn hides(width: u64) -> bool {
 impl Scanner {
     pub(crate) fn new(options: Options) -> Self {
         Self {
-            reader: ElementReader::new(),
+            reader: ElementReader::default(),
             segment: None,
             cluster: None,
             group: None,
@@ -165,7 +165,7 @@ impl Scanner {
 
     /// Heap size without queued patches.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        (self.reader.memory_bytes() + self.recording.timeline.cues.memory_bytes()) as u64
+        (self.reader.payload.capacity() + self.recording.timeline.cues.memory_bytes()) as u64
     }
 
     /// Heap memory that finishing allocates in addition.
@@ -356,7 +356,7 @@ impl Scanner {
         let may_hide_info = header
             .size
             .is_some_and(|size| self.may_hide_info(header_size, size));
-        let joined = self.recording.is_joined();
+        let joined = self.recording.joined;
         let layout = &mut self.recording.layout;
         match (header.id, header.size) {
             (ids::CLUSTER, _) => {
@@ -442,7 +442,11 @@ impl Scanner {
             (ids::SIMPLE_BLOCK, Some(_)) => self.reader.collect(header, start, BLOCK_HEADER as u64),
             (ids::BLOCK_GROUP, Some(size)) if size != 0 => {
                 let end = self.reader.pos().saturating_add(size);
-                self.group = Some(BlockGroup::new(start, end));
+                self.group = Some(BlockGroup {
+                    start,
+                    end,
+                    ..BlockGroup::default()
+                });
                 self.reader.enter();
             }
             _ => self.reader.pass(header, start),
@@ -471,14 +475,14 @@ impl Scanner {
 
     /// Handles a payload that was collected.
     fn collected(&mut self, element: Element) {
-        let payload = self.reader.payload();
+        let payload = &self.reader.payload;
         if self.cluster.is_none()
             && let NextDocument::Head(head) = &mut self.next_document
         {
             if !head.payload(element.id, payload) {
                 self.hide_next_document();
             } else if element.id == ids::TRACKS {
-                self.reader.free_payload();
+                self.reader.payload = Vec::new();
             }
             return;
         }
@@ -491,7 +495,7 @@ impl Scanner {
             ids::TRACKS => {
                 self.recording.set_tracks(Tracks::parse(payload));
                 // The only large payload.
-                self.reader.free_payload();
+                self.reader.payload = Vec::new();
             }
             ids::TIMESTAMP => {
                 if let (Some(cluster), Some(timestamp)) = (&mut self.cluster, uint(payload)) {
@@ -572,7 +576,7 @@ impl Scanner {
         let is_in_front = self.recording.layout.in_front();
         match element.id {
             ids::INFO if self.recording.wants_info() && element.size() <= Info::LIMIT => {
-                self.recording.set_info(Info::parse(self.reader.payload()));
+                self.recording.set_info(Info::parse(&self.reader.payload));
                 if !is_in_front {
                     let layout = &mut self.recording.layout;
                     layout.hide_info(element.start, element.end);
@@ -581,7 +585,7 @@ impl Scanner {
                 }
             }
             ids::VOID if self.may_hide_info(element.payload - element.start, element.size()) => {
-                if let Some(info) = hidden_info(self.reader.payload()) {
+                if let Some(info) = hidden_info(&self.reader.payload) {
                     self.recording.set_info(info);
                     let layout = &mut self.recording.layout;
                     layout.begin(ids::INFO, element.start);
@@ -599,9 +603,9 @@ impl Scanner {
             id => {
                 self.recording.layout.end(element.end);
                 if id == ids::TAGS && element.size() <= TAGS_LIMIT {
-                    let payload = self.reader.payload();
+                    let payload = &self.reader.payload;
                     self.recording.add_tags(payload, element.payload);
-                    self.reader.free_payload();
+                    self.reader.payload = Vec::new();
                 } else if id == ids::TRACKS {
                     self.recording.emit_live_head();
                 }

@@ -90,17 +90,7 @@ fn uids(entry: &[u8]) -> Option<(u64, u64)> {
 }
 
 fn track(entry: &[u8]) -> Option<Track> {
-    let mut track = Track {
-        number: 0,
-        kind: TrackKind::Other,
-        codec: String::new(),
-        default_duration_ns: None,
-        width: 0,
-        height: 0,
-        sample_rate_hz: 0,
-        channels: 0,
-        language: None,
-    };
+    let mut track = Track::new(0, TrackKind::Other, String::new());
     for (id, value) in Children::of(entry) {
         match id {
             ids::TRACK_NUMBER => track.number = uint(value)?,
