@@ -114,16 +114,6 @@ impl Indexer {
         }
     }
 
-    /// Whether the stream is certainly in no known container. Never becomes `false` again.
-    #[must_use]
-    pub fn is_unrecognized(&self) -> bool {
-        match &self.state {
-            State::Sniffing(_) | State::Mp4(_) => false,
-            State::WebM(scanner) => scanner.is_unrecognized(),
-            State::Unrecognized(_) => true,
-        }
-    }
-
     /// Returns the tracks, once their description is complete; empty before.
     #[must_use]
     pub fn tracks(&self) -> &[Track] {
@@ -288,47 +278,26 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(bytes: &[u8], container: Option<Container>, unrecognized: bool, error: Unplayable) {
+    fn check(bytes: &[u8], container: Option<Container>, error: Unplayable) {
         let mut indexer = Indexer::new();
         for byte in bytes {
             indexer.push(&[*byte]);
         }
         assert_eq!(indexer.received(), bytes.len() as u64);
-        assert_eq!(
-            (indexer.container(), indexer.is_unrecognized()),
-            (container, unrecognized)
-        );
+        assert_eq!(indexer.container(), container);
         assert_eq!(indexer.finish(), Err(error));
     }
 
     #[test]
     fn streams_without_a_recording_are_unplayable() {
-        check(b"", None, false, Unplayable::Empty);
-        check(b"Hello", None, false, Unplayable::UnknownContainer);
-        check(b"Hello, world", None, true, Unplayable::UnknownContainer);
-        check(
-            b"\x1A\x45\xDF\xA3",
-            None,
-            false,
-            Unplayable::UnknownContainer,
-        );
-        check(
-            b"\x1A\x45\xDF\xA3\x80",
-            Some(Container::Matroska),
-            false,
-            Unplayable::NoTracks,
-        );
-        check(
-            b"\x1A\x45\xDF\xA3\x80\xA3\x80",
-            None,
-            true,
-            Unplayable::UnknownContainer,
-        );
-        check(
-            b"\0\0\0\x18ftypisom",
-            Some(Container::Mp4),
-            false,
-            Unplayable::NoTracks,
-        );
+        check(b"", None, Unplayable::Empty);
+        check(b"Hello", None, Unplayable::UnknownContainer);
+        check(b"Hello, world", None, Unplayable::UnknownContainer);
+        let ebml = b"\x1A\x45\xDF\xA3\x80\xA3\x80";
+        check(&ebml[..4], None, Unplayable::UnknownContainer);
+        check(&ebml[..5], Some(Container::Matroska), Unplayable::NoTracks);
+        check(ebml, None, Unplayable::UnknownContainer);
+        let mp4 = b"\0\0\0\x18ftypisom";
+        check(mp4, Some(Container::Mp4), Unplayable::NoTracks);
     }
 }

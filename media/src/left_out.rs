@@ -142,12 +142,8 @@ impl LeftOutReason {
 
     /// Returns the reason for which a Void whose size is `width` bytes wide was written.
     pub(crate) fn of_void_width(width: u64) -> Option<Self> {
-        match width {
-            5 => Some(Self::OtherRecording),
-            6 => Some(Self::TrailingData),
-            7 => Some(Self::Damaged),
-            _ => None,
-        }
+        let mut all = Self::ALL.into_iter();
+        all.find(|reason| reason.void_width().is_some_and(|own| own as u64 == width))
     }
 
     /// Whether the bytes are only metadata that another index replaces, so that nothing of the recording is lost.

@@ -67,7 +67,7 @@ pub(super) fn find_path<'a>(bytes: &'a [u8], path: &[Kind]) -> Option<&'a [u8]> 
 }
 
 /// Reads big-endian integers from the front of a payload; returns `None` once the payload is too short.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl Reader<'_> {

@@ -22,7 +22,7 @@ pub(super) const LONGEST_GAP_S: u64 = 12 * 60 * 60;
 const LATEST_START: u64 = 1 << 62;
 
 /// Growing sample tables of one track (ISO/IEC 14496-12, sections 8.6 and 8.7), run-length encoded.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct SampleTable {
     count: u64,
     timescale: u32,
@@ -53,22 +53,9 @@ impl SampleTable {
     /// Creates empty tables for a track with a timescale in units per second.
     pub(super) fn new(timescale: u32) -> Self {
         Self {
-            count: 0,
             timescale,
-            late_shift: None,
-            last_duration: None,
-            tableless: false,
-            frame_times: FrameTimes::new(u64::from(timescale)),
-            sizes: RunLengthList::default(),
-            durations: RunLengthList::default(),
-            offsets: RunLengthList::default(),
-            has_offsets: false,
-            sync: RunLengthList::default(),
-            sync_count: 0,
-            chunks: Chunks::default(),
-            first: None,
-            end: 0,
-            shown_end: 0,
+            frame_times: FrameTimes::new(timescale.into()),
+            ..Self::default()
         }
     }
 

@@ -23,6 +23,7 @@ pub(super) struct SampleRun {
 }
 
 /// Iterator over the samples of an `stbl` payload, by chunk. Ends where a table ends or is inconsistent.
+#[derive(Default)]
 pub(super) struct StblReader<'a> {
     offsets: TableEntries<'a>,
     long_offsets: bool,
@@ -59,9 +60,7 @@ impl<'a> StblReader<'a> {
         Self {
             offsets,
             long_offsets,
-            chunk: 0,
             stsc,
-            per_chunk: 0,
             description: 1,
             next_entry,
             sizes: SampleSizes::of(stbl),
@@ -70,9 +69,7 @@ impl<'a> StblReader<'a> {
             sync,
             next_sync,
             number: 1,
-            at: 0,
-            left: 0,
-            begins_chunk: false,
+            ..Self::default()
         }
     }
 
@@ -258,6 +255,7 @@ pub(super) fn frame_times(stbl: &[u8], timescale: u32) -> FrameTimes {
 }
 
 /// Entries of a full box.
+#[derive(Default)]
 struct TableEntries<'a> {
     left: u32,
     reader: Reader<'a>,
@@ -285,6 +283,7 @@ impl<'a> TableEntries<'a> {
 }
 
 /// Reader for a run-length encoded table: `stts` or `ctts`.
+#[derive(Default)]
 struct RunLengthTable<'a> {
     entries: TableEntries<'a>,
     /// Remaining samples to which the value applies.
@@ -296,8 +295,7 @@ impl<'a> RunLengthTable<'a> {
     fn of(stbl: &'a [u8], kind: [u8; 4]) -> Self {
         let mut column = Self {
             entries: TableEntries::of(stbl, kind),
-            count: 0,
-            value: 0,
+            ..Self::default()
         };
         column.refill();
         column
@@ -326,6 +324,7 @@ impl<'a> RunLengthTable<'a> {
 }
 
 /// Reader for `stsz` or `stz2`.
+#[derive(Default)]
 struct SampleSizes<'a> {
     left: u32,
     /// Size of all samples; 0 if each sample has its own.
@@ -340,11 +339,8 @@ struct SampleSizes<'a> {
 impl<'a> SampleSizes<'a> {
     fn of(stbl: &'a [u8]) -> Self {
         let mut sizes = Self {
-            left: 0,
-            constant: 0,
-            reader: Reader(&[]),
             bits: 32,
-            half: None,
+            ..Self::default()
         };
         if let Some(stsz) = find(stbl, *b"stsz").and_then(|payload| payload.get(4..)) {
             sizes.reader = Reader(stsz);

@@ -8,7 +8,7 @@ use crate::ebml::{ids, vint::Header};
 ///
 /// Its declared size is a hint: in a live stream it is unknown, in a stored stream a crash may have torn our patch of
 /// it. The end follows from the children.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Cluster {
     /// Stream offset of the id.
     pub(super) start: u64,
@@ -51,13 +51,8 @@ impl Cluster {
             declared_on_boundary: declared == Some(payload),
             whole_end: payload,
             content_end: payload,
-            timestamp: 0,
-            blocks: 0,
-            placed: false,
-            misplaced: false,
-            pending: false,
             front: true,
-            hides_last: false,
+            ..Self::default()
         }
     }
 
@@ -70,10 +65,7 @@ impl Cluster {
             self.content_end = end;
             self.front &= matches!(id, ids::TIMESTAMP | ids::POSITION | ids::PREV_SIZE);
         }
-        if matches!(
-            id,
-            ids::SIMPLE_BLOCK | ids::BLOCK_GROUP | ids::ENCRYPTED_BLOCK
-        ) {
+        if ids::is_frame(id) {
             self.blocks += 1;
         }
     }

@@ -19,8 +19,8 @@ pub(super) struct StreamEnd {
     pub(super) cluster: Option<Cluster>,
     /// Start of a torn last element, or of a last cluster without a block.
     pub(super) torn: Option<(u64, LeftOutReason)>,
-    /// Declared end of the Segment.
-    pub(super) segment_end: Option<u64>,
+    /// Declared end of the Segment; [`u64::MAX`] if there is none.
+    pub(super) segment_end: u64,
 }
 
 pub(super) fn finish(mut recording: Recording, end: StreamEnd) -> Result<Finish, Unplayable> {
@@ -35,8 +35,7 @@ pub(super) fn finish(mut recording: Recording, end: StreamEnd) -> Result<Finish,
     if let Some(last) = &end.cluster {
         layout.end_cluster(last);
     }
-    let segment_end = end.segment_end.unwrap_or(u64::MAX);
-    if torn.is_some_and(|(from, _)| segment_end <= from) {
+    if torn.is_some_and(|(from, _)| end.segment_end <= from) {
         layout.discard(LeftOutReason::TrailingData);
         torn = None;
     }

@@ -20,7 +20,7 @@ const TAGS_LIMIT: usize = 16;
 const EARLIER: u64 = 16;
 
 /// The first document of a stream and those joined with it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Recording {
     pub(super) doc_type: Option<DocType>,
     pub(super) info: Option<Info>,
@@ -37,18 +37,10 @@ pub(super) struct Recording {
 
 impl Recording {
     pub(super) fn new(options: Options) -> Self {
-        let mut timeline = Timeline::default();
-        timeline.set_scale(Info::default().scale_ns);
         Self {
-            doc_type: None,
-            info: None,
-            tracks: None,
-            tags: Vec::new(),
-            timeline,
+            timeline: Timeline::new(Info::default().scale_ns),
             layout: SegmentLayout::new(options),
-            shift: TimestampShift::default(),
-            slot: None,
-            joined: false,
+            ..Self::default()
         }
     }
 

@@ -42,10 +42,11 @@ const CUE_BYTES: u64 = 64;
 
 /// Incremental scanner. The open elements are those of `segment`, `cluster` and `group` that are set, so that no input
 /// can make a stack of open elements overflow.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Scanner {
     reader: ElementReader,
-    segment: Option<Segment>,
+    /// End of the Segment; [`u64::MAX`] if it declares none.
+    segment: Option<u64>,
     cluster: Option<Cluster>,
     group: Option<BlockGroup>,
     /// The SimpleBlock whose payload is arriving.
@@ -55,7 +56,6 @@ pub(crate) struct Scanner {
     next_document: NextDocument,
     /// Whether another EBML document follows the first.
     next_document_seen: bool,
-    unrecognized: bool,
 
     /// Length of the whole stream, if known.
     length: Option<u64>,
@@ -68,12 +68,6 @@ pub(crate) struct Scanner {
     damage: Damage,
 }
 
-#[derive(Debug)]
-struct Segment {
-    /// End of the Segment, if it declares one.
-    end: Option<u64>,
-}
-
 /// Whether a Void whose size is `width` bytes wide hides a part of the stream and must be kept.
 fn hides(width: u64) -> bool {
     width == HEAD_VOID_WIDTH as u64 || LeftOutReason::of_void_width(width).is_some()
@@ -82,20 +76,9 @@ fn hides(width: u64) -> bool {
 impl Scanner {
     pub(crate) fn new(options: Options) -> Self {
         Self {
-            reader: ElementReader::default(),
-            segment: None,
-            cluster: None,
-            group: None,
-            simple_block: None,
             recording: Recording::new(options),
-            next_document: NextDocument::None,
-            next_document_seen: false,
-            unrecognized: false,
             length: options.stream_length,
-            first_cluster: None,
-            cues_seen: false,
-            damaged_from: None,
-            damage: Damage::default(),
+            ..Self::default()
         }
     }
 
@@ -145,10 +128,6 @@ impl Scanner {
         doc_type.map(|doc_type| doc_type.container)
     }
 
-    pub(crate) fn is_unrecognized(&self) -> bool {
-        self.unrecognized
-    }
-
     pub(crate) fn tracks(&self) -> &[Track] {
         let tracks = self.recording.tracks.as_ref();
         tracks.map_or(&[], |tracks| &tracks.list)
@@ -183,7 +162,7 @@ impl Scanner {
     pub(crate) fn report(&self) -> Report {
         let last = self.cluster.as_ref().map(Cluster::end);
         let whole = self.recording.layout.end_of_last().max(last.unwrap_or(0));
-        let end = self.segment.as_ref().and_then(|segment| segment.end);
+        let end = self.segment.filter(|&end| end < u64::MAX);
         let info = self.recording.info.as_ref();
         Report {
             duration_ms: self.end_ns() / 1_000_000,
@@ -219,12 +198,11 @@ impl Scanner {
             (None, Some(cut)) => Some((cut.start, LeftOutReason::NoFrames)),
             (None, None) => None,
         };
-        let segment_end = self.segment.and_then(|segment| segment.end);
         let end = StreamEnd {
             received: self.reader.pos(),
             cluster,
             torn,
-            segment_end,
+            segment_end: self.segment.unwrap_or(u64::MAX),
         };
         finish(self.recording, end)
     }
@@ -258,8 +236,7 @@ impl Scanner {
 
     /// Whether the declared end of the Segment is at or before `at`. The declared size may be too small.
     fn is_behind_segment(&self, at: u64) -> bool {
-        let end = self.segment.as_ref().and_then(|segment| segment.end);
-        end.is_some_and(|end| end <= at)
+        self.segment.is_some_and(|end| end <= at)
     }
 
     // Start of elements.
@@ -295,7 +272,7 @@ impl Scanner {
                 // Some muxers write 0 as a placeholder for a size that they fill in later.
                 let size = size.filter(|&size| size != 0);
                 let end = size.map(|size| self.reader.pos().saturating_add(size));
-                self.segment = Some(Segment { end });
+                self.segment = Some(end.unwrap_or(u64::MAX));
                 self.reader.enter();
             }
             (ids::VOID | ids::CRC_32, Some(_)) if is_webm => self.reader.pass(header, start),
@@ -718,7 +695,6 @@ impl Scanner {
     // Damage.
 
     fn reject_container(&mut self) {
-        self.unrecognized = true;
         self.recording.doc_type = None;
         self.reader.stop();
     }

@@ -21,7 +21,7 @@ const FILLER_LIMIT: u64 = 1 << 20;
 const INFO_ID_WIDTH: u64 = 4;
 
 /// State of the sender's level-1 elements. All offsets are in the stream.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct SegmentLayout {
     options: Options,
     pub(super) patches: PatchQueue,
@@ -53,16 +53,8 @@ impl SegmentLayout {
     pub(super) fn new(options: Options) -> Self {
         Self {
             options,
-            patches: PatchQueue::default(),
-            seek_entries: Vec::new(),
-            first_kept: None,
-            keep: 0,
-            discarding: None,
-            cluster_seen: false,
             sizes_known: true,
-            hidden: Vec::new(),
-            incomplete: None,
-            frozen_prefix: None,
+            ..Self::default()
         }
     }
 

@@ -27,7 +27,7 @@ pub(super) struct Block {
 }
 
 /// Timeline of all tracks.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Timeline {
     scale_ns: u64,
     clocks: Vec<Clock>,
@@ -39,7 +39,7 @@ pub(super) struct Timeline {
     pub(super) cues: Cues,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Clock {
     number: u64,
     default_duration_ns: Option<u64>,
@@ -49,22 +49,16 @@ struct Clock {
     distances_ns: [u64; 2],
 }
 
-impl Default for Timeline {
-    fn default() -> Self {
+impl Timeline {
+    /// Creates an empty timeline with ticks of `scale_ns`.
+    pub(super) fn new(scale_ns: u64) -> Self {
         Self {
-            scale_ns: 0,
-            clocks: Vec::new(),
-            video: None,
-            audio: None,
-            frames: 0,
-            end_ns: 0,
+            scale_ns,
             frame_times: FrameTimes::new(1_000_000_000),
-            cues: Cues::default(),
+            ..Self::default()
         }
     }
-}
 
-impl Timeline {
     /// Sets the tracks. Blocks of other tracks are ignored.
     pub(super) fn set_tracks(&mut self, tracks: &[Track]) {
         let first = |kind| {
@@ -80,9 +74,7 @@ impl Timeline {
             .map(|track| Clock {
                 number: track.number,
                 default_duration_ns: track.default_duration_ns,
-                last_ns: None,
-                end_ns: 0,
-                distances_ns: [0; 2],
+                ..Clock::default()
             })
             .collect();
     }
@@ -194,11 +186,8 @@ mod tests {
 
     fn clock(default_duration_ns: Option<u64>) -> Clock {
         Clock {
-            number: 1,
             default_duration_ns,
-            last_ns: None,
-            end_ns: 0,
-            distances_ns: [0; 2],
+            ..Clock::default()
         }
     }
 

@@ -9,7 +9,7 @@ const GRACE_MS: Millis = 30_000;
 const CHANGES: u32 = 4;
 
 /// State of the access token, which the adapter holds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct AccessToken {
     pub(super) state: TokenState,
     /// Time of the last renewal, until a request with the new token is accepted.
@@ -18,9 +18,10 @@ pub(super) struct AccessToken {
     changes: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum TokenState {
     /// Presumably valid.
+    #[default]
     Valid,
     /// A new token must be requested.
     Needed,
@@ -29,14 +30,6 @@ pub(super) enum TokenState {
 }
 
 impl AccessToken {
-    pub(super) fn new() -> Self {
-        Self {
-            state: TokenState::Valid,
-            renewed_at: None,
-            changes: 0,
-        }
-    }
-
     /// Records that a new token is in use. Returns whether one was needed.
     pub(super) fn renewed(&mut self, now: Millis) -> bool {
         let was_needed = self.state != TokenState::Valid;

@@ -143,7 +143,7 @@ impl Upload {
             goal,
             in_flight: None,
             wait: None,
-            token: AccessToken::new(),
+            token: AccessToken::default(),
             recreated: 0,
             offsets: Offsets::new(length),
             last_contact: contact,
