@@ -68,9 +68,8 @@ impl PatchQueue {
     /// Returns the remaining patches that lie in the first `keep` bytes of the stored file, except heads.
     pub(crate) fn into_rest(self, keep: u64) -> Vec<Patch> {
         let fits = |patch: &Patch| patch.position.saturating_add(patch.bytes.len() as u64) <= keep;
-        self.queue
-            .into_iter()
-            .filter(|patch| patch.position != 0 && fits(patch))
+        let rest = self.queue.into_iter();
+        rest.filter(|patch| patch.position != 0 && fits(patch))
             .collect()
     }
 

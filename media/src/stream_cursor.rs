@@ -6,14 +6,10 @@ const LONGEST_STREAM: u64 = 1 << 62;
 /// Stream offset of the next byte.
 #[derive(Debug, Default)]
 pub(crate) struct StreamCursor {
-    pos: u64,
+    pub(crate) pos: u64,
 }
 
 impl StreamCursor {
-    pub(crate) fn pos(&self) -> u64 {
-        self.pos
-    }
-
     /// Takes the bytes in front of stream offset `end`.
     pub(crate) fn take_until<'a>(&mut self, bytes: &mut &'a [u8], end: u64) -> &'a [u8] {
         let left = usize::try_from(end.saturating_sub(self.pos)).unwrap_or(usize::MAX);

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::boxes::{boxed, empty_tables, find, full, grow_path, trak, words};
+use common::boxes::{self, boxed, empty_tables, find, full, grow_path, trak, words};
 use common::ffmpeg::{SECONDS, ffmpeg, ffprobe, packets, write};
 use common::fragments::{Fragment, Piece, arrange, orders, split};
 use common::{Stored, store};
@@ -95,7 +95,7 @@ fn cut_stream_keeps_packets_in_every_order() {
 
 /// Encodes a fragment of `count` samples of 20 bytes for one track; `moof` and `mdat`.
 fn fragment(track: u32, time: u64, durations: Option<u32>, count: u32) -> Vec<u8> {
-    let traf = |offset: u32| {
+    let moof = |offset: u32| {
         let tfdt = [words(&[1 << 24]), time.to_be_bytes().to_vec()].concat();
         let flags = if durations.is_some() { 0x301 } else { 0x201 };
         let mut run = words(&[flags, count, offset]);
@@ -103,16 +103,11 @@ fn fragment(track: u32, time: u64, durations: Option<u32>, count: u32) -> Vec<u8
             run.extend(words(durations.as_slice()));
             run.extend(words(&[20]));
         }
-        [
+        boxes::moof(&[
             boxed(b"tfhd", &words(&[0x0002_0000, track])),
             boxed(b"tfdt", &tfdt),
             boxed(b"trun", &run),
-        ]
-        .concat()
-    };
-    let moof = |offset| {
-        let mfhd = boxed(b"mfhd", &words(&[0, 1]));
-        boxed(b"moof", &[mfhd, boxed(b"traf", &traf(offset))].concat())
+        ])
     };
     let offset = u32::try_from(moof(0).len() + 8).expect("small");
     [

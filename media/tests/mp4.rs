@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::boxes::{boxed, walk, words};
+use common::boxes::{boxed, find, moof, walk, words};
 use common::ffmpeg::{self, ffprobe, write};
 use common::{MP4_FIXTURES, Stored, fixture, store};
 use sortie_media::{Container, Options};
@@ -136,36 +136,31 @@ fn complete_frames_of_torn_fragment_are_kept() {
     for name in fragmented() {
         let stream = fixture(name);
         // Cut within the last mdat.
-        let begin = stream
-            .windows(4)
-            .rposition(|at| at == b"mdat")
-            .expect("an mdat");
-        let end = stream[begin - 4..begin]
-            .iter()
-            .fold(0, |size, &byte| size << 8 | usize::from(byte))
-            + begin
-            - 4;
+        let mut boxes = walk(&stream).into_iter();
+        let mdat = boxes.rfind(|found| found.kind == *b"mdat");
+        let mdat = mdat.expect("an mdat");
         let count = |stream: &[u8]| {
             let (stored, _) = store(stream, Options::default()).expect("playable");
             packets(&write(directory.path(), name, &stored.bytes)).len()
         };
-        let (before, all) = (count(&stream[..begin - 4]), count(&stream));
-        let torn = count(&stream[..(begin + end) / 2]);
+        let (before, all) = (count(&stream[..mdat.start]), count(&stream));
+        let torn = count(&stream[..(mdat.start + mdat.end) / 2]);
         assert!(before < torn && torn < all, "{name}: {before} {torn} {all}");
-        assert_eq!(count(&stream[..begin + 5]), before, "{name}: not a frame");
+        assert_eq!(
+            count(&stream[..=mdat.payload]),
+            before,
+            "{name}: not a frame"
+        );
     }
 }
 
 #[test]
 fn padding_trailer_that_claims_too_much_is_harmless() {
     let mut stream = fixture("chromium-avc1-mp4.mp4");
-    let begin = stream
-        .windows(4)
-        .position(|at| at == b"mdat")
-        .expect("an mdat");
+    let mdat = find(&stream, &[*b"mdat"]).expect("an mdat");
     // Replace it by a small mdat at the end of the stream.
-    stream.truncate(begin + 4);
-    stream[begin - 4..begin].copy_from_slice(&24u32.to_be_bytes());
+    stream.truncate(mdat.payload);
+    stream[mdat.start..mdat.start + 4].copy_from_slice(&24u32.to_be_bytes());
     stream.extend(b"\xF1SortieFill\xF1\x00\x70\x00\x00");
     assert_eq!(
         store(&stream, Options::default()).err(),
@@ -176,12 +171,8 @@ fn padding_trailer_that_claims_too_much_is_harmless() {
 #[test]
 fn recording_beyond_the_table_limit_stays_fragmented() {
     let head = fixture("chromium-avc1-mp4.mp4");
-    let moof = head
-        .windows(4)
-        .position(|at| at == b"moof")
-        .expect("a moof")
-        - 4;
-    let mut stream = head[..moof].to_vec();
+    let first = find(&head, &[*b"moof"]).expect("a moof");
+    let mut stream = head[..first.start].to_vec();
     // One sample more than the tables can hold, each of one byte and one tick.
     let samples = (1 << 23) + 1;
     let traf = [
@@ -189,11 +180,7 @@ fn recording_beyond_the_table_limit_stays_fragmented() {
         boxed(b"tfdt", &words(&[0, 0])),
         boxed(b"trun", &words(&[1, samples, 100])),
     ];
-    let moof = [
-        boxed(b"mfhd", &words(&[0, 1])),
-        boxed(b"traf", &traf.concat()),
-    ];
-    stream.extend(boxed(b"moof", &moof.concat()));
+    stream.extend(moof(&traf));
     stream.extend(boxed(b"mdat", &vec![0; samples as usize]));
 
     let (stored, finish) = store(&stream, Options::default()).expect("playable");

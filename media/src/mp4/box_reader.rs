@@ -10,7 +10,7 @@ use crate::stream_cursor::StreamCursor;
 pub(super) enum Event {
     /// There is no box at this stream offset: a search begins.
     Malformed(u64),
-    /// The header of a box is complete.
+    /// The header of a box is complete. The handler must collect, pass or skip the payload.
     Header(TopLevelBox),
     /// The box has ended. Its payload, or the end of it, if that was collected.
     End(TopLevelBox, Option<Vec<u8>>),
@@ -38,7 +38,7 @@ enum Step {
 /// Incremental reader of a stream of boxes.
 #[derive(Debug, Default)]
 pub(super) struct BoxReader {
-    cursor: StreamCursor,
+    pub(super) cursor: StreamCursor,
     step: Step,
     /// Received part of the next box header.
     header: Vec<u8>,
@@ -127,7 +127,7 @@ impl BoxReader {
     }
 
     pub(super) fn pos(&self) -> u64 {
-        self.cursor.pos()
+        self.cursor.pos
     }
 
     pub(super) fn skippable(&self) -> u64 {
@@ -135,18 +135,6 @@ impl BoxReader {
             Step::Skip { to, .. } => to - self.pos(),
             Step::Done => u64::MAX - self.pos(),
             Step::Header | Step::Collect(_) | Step::Pass(_) | Step::Resync(_) => 0,
-        }
-    }
-
-    /// Moves `n` bytes forward.
-    pub(super) fn advance(&mut self, n: u64) {
-        self.cursor.advance(n);
-    }
-
-    /// Stops reading if the stream is too long.
-    pub(super) fn limit_stream(&mut self) {
-        if self.cursor.is_too_far() {
-            self.stop();
         }
     }
 

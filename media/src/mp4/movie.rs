@@ -225,10 +225,8 @@ impl Movie {
     /// The first video track, else the first track.
     pub(super) fn main_track(&self) -> Option<&MovieTrack> {
         let video = |track: &&MovieTrack| track.kind == TrackKind::Video;
-        self.tracks
-            .iter()
-            .find(video)
-            .or_else(|| self.tracks.first())
+        let mut tracks = self.tracks.iter();
+        tracks.find(video).or_else(|| self.tracks.first())
     }
 
     /// Number of samples in all tracks.
@@ -338,13 +336,12 @@ fn edits(trak: &[u8]) -> Option<(u64, u64)> {
         let media_time = reader.versioned(version)?;
         reader.skip(4)?;
         // A media time of -1 marks an empty edit.
-        if media_time
-            != if version == 1 {
-                u64::MAX
-            } else {
-                u64::from(u32::MAX)
-            }
-        {
+        let empty = if version == 1 {
+            u64::MAX
+        } else {
+            u32::MAX.into()
+        };
+        if media_time != empty {
             return Some((delay, media_time));
         }
         delay = delay.saturating_add(duration);

@@ -26,8 +26,9 @@ pub(super) struct Recording {
     pub(super) absolute_offsets: bool,
     /// Samples whose media data is incomplete.
     pub(super) pending: PendingSamples,
-    /// In a repair: fragments, each with the end of its samples and the reason for missing ones. They count once a valid box follows their media data.
-    /// If none follows, bytes are missing or surplus, and a decoder could not decode their frames.
+    /// In a repair: fragments, each with the end of its samples and the reason for missing ones. They count once a
+    /// valid box follows their media data. If none follows, bytes are missing or surplus, and a decoder could not
+    /// decode their frames.
     held: Vec<(Fragment, u64, Option<LeftOutReason>)>,
     /// Samples that are in no sample table.
     pub(super) unindexed: LeftOutList,
@@ -236,7 +237,7 @@ impl Recording {
             self.keep = end;
             return;
         }
-        if self.pending.moov_end().is_some_and(|needed| needed <= end) {
+        if self.pending.moov_end.is_some_and(|needed| needed <= end) {
             return self.end_pending(end);
         }
         let padding_length = match self.pending.has_fragments() {

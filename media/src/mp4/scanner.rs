@@ -79,9 +79,11 @@ impl Scanner {
     }
 
     pub(crate) fn skip(&mut self, n: u64) {
-        self.reader.advance(n.min(self.skippable()));
+        self.reader.cursor.advance(n.min(self.skippable()));
         self.push(&[]);
-        self.reader.limit_stream();
+        if self.reader.cursor.is_too_far() {
+            self.reader.stop();
+        }
     }
 
     pub(crate) fn poll_patch(&mut self) -> Option<Patch> {
@@ -165,7 +167,8 @@ impl Scanner {
     }
 
     fn stream_end(&mut self) -> StreamEnd {
-        let at = self.index_marker_at.unwrap_or(self.received());
+        let received = self.reader.pos();
+        let at = self.index_marker_at.unwrap_or(received);
         let end = self.end.take();
         end.unwrap_or_else(|| StreamEnd::of(&mut self.recording, at, self.patch_stream))
     }
@@ -358,7 +361,7 @@ impl Scanner {
             if extent <= current.start {
                 recording.load_moov_samples(current.start);
             } else {
-                recording.pending.set_moov_end(extent);
+                recording.pending.moov_end = Some(extent);
             }
         }
         if self.memory_reduced {

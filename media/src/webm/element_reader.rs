@@ -30,7 +30,7 @@ pub(super) enum Event {
     PartialHeader,
     /// There is no element header at this offset.
     Malformed(u64),
-    /// Header of the element at this offset. The reader skips the payload unless told otherwise.
+    /// Header of the element at this offset. Its children follow unless the handler chooses otherwise.
     Header(Header, u64),
     /// [`ElementReader::payload`] is complete; the rest of the element is skipped.
     Payload(Element),
@@ -58,7 +58,7 @@ enum Step {
 /// Incremental reader of a stream of elements.
 #[derive(Debug, Default)]
 pub(super) struct ElementReader {
-    cursor: StreamCursor,
+    pub(super) cursor: StreamCursor,
     step: Step,
     /// Received part of the next element header.
     header: [u8; MAX_HEADER],
@@ -123,20 +123,8 @@ impl ElementReader {
         }
     }
 
-    /// Moves `n` bytes forward.
-    pub(super) fn advance(&mut self, n: u64) {
-        self.cursor.advance(n);
-    }
-
-    /// Stops reading if the stream is too long.
-    pub(super) fn limit_stream(&mut self) {
-        if self.cursor.is_too_far() {
-            self.stop();
-        }
-    }
-
     pub(super) fn pos(&self) -> u64 {
-        self.cursor.pos()
+        self.cursor.pos
     }
 
     /// Shortens a payload `id` that is being collected to `limit` bytes. Any other payload stays; one that has been

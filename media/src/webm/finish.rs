@@ -3,7 +3,7 @@
 use super::cluster::Cluster;
 use super::head;
 use super::recording::Recording;
-use super::segment_layout::{CuesPlace, End, SegmentLayout};
+use super::segment_layout::{End, SegmentLayout};
 use super::tracks::Tracks;
 use crate::error::Unplayable;
 use crate::finish::Finish;
@@ -27,7 +27,7 @@ pub(super) fn finish(mut recording: Recording, end: StreamEnd) -> Result<Finish,
     let doc_type = recording.doc_type.take();
     let doc_type = doc_type.ok_or(Unplayable::UnknownContainer)?;
     let tracks = recording.tracks.take().ok_or(Unplayable::NoTracks)?;
-    if recording.timeline.frames() == 0 {
+    if recording.timeline.frames == 0 {
         return Err(Unplayable::NoFrames);
     }
     let layout = &mut recording.layout;
@@ -57,32 +57,30 @@ pub(super) fn finish(mut recording: Recording, end: StreamEnd) -> Result<Finish,
     let base = head::segment_payload(&doc_type);
     let position = |offset| HEAD_ROOM.saturating_add(offset).saturating_sub(base);
     let cues = timeline.cues.element(position);
-    let sizes_known = layout.are_sizes_known();
-    let head = |place, append: &[u8]| {
+    let sizes_known = layout.sizes_known;
+    let head = |cues, cues_at, append: &[u8]| {
         let end = End {
             duration_ticks,
-            cues: place,
+            cues,
+            cues_at,
             // ffmpeg warns about a cluster of unknown size in a Segment of known size.
             segment_end: sizes_known.then(|| keep.saturating_add(append.len() as u64)),
         };
         layout.head(&doc_type, &info, Some(&end))
     };
     // In the head, if there is room: players then have the Cues before they seek.
-    let in_front = (!cues.is_empty()).then(|| head(CuesPlace::InFront(&cues), &append));
+    let in_front = (!cues.is_empty()).then(|| head(&cues, None, &append));
     let head = in_front.flatten().or_else(|| {
-        let place = match cues.is_empty() {
-            true => CuesPlace::Nowhere,
-            false => CuesPlace::At(keep.saturating_add(append.len() as u64)),
-        };
+        let at = keep.saturating_add(append.len() as u64);
         append.extend(&cues);
-        head(place, &append)
+        head(&[], (!cues.is_empty()).then_some(at), &append)
     });
     // Patches must not overwrite the index.
     let mut patches = layout.patches.into_rest(keep);
     patches.extend(head);
     Ok(Finish {
         container: doc_type.container,
-        duration_ms: timeline.end_ns() / 1_000_000,
+        duration_ms: timeline.end_ns / 1_000_000,
         keep,
         append,
         patches,
@@ -103,7 +101,7 @@ fn left_out(
     let (torn, reason) = torn.unwrap_or((received, LeftOutReason::Torn));
     let torn = torn.clamp(kept, received);
     let cut = layout.cut_hidden(kept);
-    let before = layout.discard_reason().or(cut).unwrap_or(reason);
+    let before = layout.discarding.or(cut).unwrap_or(reason);
     let ranges = [(kept..torn, before), (torn..received, reason)];
     ranges
         .into_iter()
@@ -127,5 +125,5 @@ fn correct_tags(recording: &mut Recording, tracks: &Tracks) {
 /// Duration in ticks. Never 0, which `Duration` must not be (RFC 9559, section 5.1.2.10).
 #[expect(clippy::cast_precision_loss, reason = "a float is what the format has")]
 fn duration_ticks(recording: &Recording) -> f64 {
-    (recording.timeline.end_ns() as f64 / recording.scale_ns() as f64).max(1.0)
+    (recording.timeline.end_ns as f64 / recording.scale_ns() as f64).max(1.0)
 }

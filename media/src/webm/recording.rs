@@ -11,7 +11,7 @@ use super::timestamp_shift::{MarkerSlot, ShiftMarker, TimestampShift};
 use super::tracks::Tracks;
 use crate::ebml::ids;
 use crate::options::Options;
-use crate::patch::{HEAD_ROOM, Patch};
+use crate::patch::HEAD_ROOM;
 
 /// Most duration tags that are kept.
 const TAGS_LIMIT: usize = 16;
@@ -44,22 +44,16 @@ impl Recording {
         }
     }
 
-    /// Returns the next patch. If the stream proves unplayable, it must be kept byte for byte. Until a frame is
-    /// indexed, only the head room changes.
-    pub(super) fn poll_patch(&mut self) -> Option<Patch> {
-        let is_playable = self.timeline.frames() > 0;
-        self.layout.patches.pop(is_playable)
-    }
-
     /// Length of the stored file that finishing keeps for certain; 0 while finishing could fail. `last` is the cluster
     /// that is being read.
     pub(super) fn immutable_prefix(&self, last: Option<&Cluster>) -> u64 {
-        if self.doc_type.is_none() || self.tracks.is_none() || self.timeline.frames() == 0 {
+        if self.doc_type.is_none() || self.tracks.is_none() || self.timeline.frames == 0 {
             return 0;
         }
         let last = last.filter(|cluster| cluster.is_kept());
         let end = last.map_or(0, |cluster| HEAD_ROOM.saturating_add(cluster.end()));
-        self.layout.keep().max(end).min(self.layout.frozen_prefix())
+        let frozen = self.layout.frozen_prefix.unwrap_or(u64::MAX);
+        self.layout.keep().max(end).min(frozen)
     }
 
     /// Stops the growth of the immutable prefix, because bytes behind it will be patched.
@@ -74,7 +68,7 @@ impl Recording {
     }
 
     pub(super) fn wants_info(&self) -> bool {
-        self.info.is_none() && !self.layout.cluster_seen()
+        self.info.is_none() && !self.layout.cluster_seen
     }
 
     /// Parses the payload of the EBML header at stream offset `at`. Returns `false` if the document is neither WebM nor
@@ -109,7 +103,7 @@ impl Recording {
         if self.layout.patches_clusters() {
             let room = TAGS_LIMIT.saturating_sub(self.tags.len());
             self.tags.extend(tags.into_iter().take(room));
-        } else if !self.layout.cluster_seen() {
+        } else if !self.layout.cluster_seen {
             // Without patches, tags cannot be corrected once the duration is known.
             for (at, bytes) in tags.iter().flat_map(TrackTags::removal) {
                 self.layout.patches.push(at, bytes);
@@ -119,8 +113,7 @@ impl Recording {
 
     /// Queues the head of the growing file once the tracks are known.
     pub(super) fn emit_live_head(&mut self) {
-        if let (Some(doc_type), Some(_), 0) = (&self.doc_type, &self.tracks, self.timeline.frames())
-        {
+        if let (Some(doc_type), Some(_), 0) = (&self.doc_type, &self.tracks, self.timeline.frames) {
             let info = self.info.clone().unwrap_or_default();
             if let Some(head) = self.layout.head(doc_type, &info, None) {
                 self.layout.patches.push_head(head);
@@ -154,7 +147,7 @@ impl Recording {
     pub(super) fn resume(&mut self, marker: ShiftMarker, at: u64, last: Option<&Cluster>) {
         self.freeze(last);
         self.shift.resume(marker, at);
-        self.joined |= self.layout.cluster_seen();
+        self.joined |= self.layout.cluster_seen;
     }
 
     /// Shifts the timestamp of a cluster. Its Timestamp element, just complete, ends at `end`. Returns `false` if its
@@ -163,7 +156,7 @@ impl Recording {
         let second = self.timeline.second();
         if !self.shift.is_known() {
             // A marker is written only as long as no frame has been indexed without a shift.
-            let slot = self.slot.filter(|_| self.timeline.frames() == 0);
+            let slot = self.slot.filter(|_| self.timeline.frames == 0);
             let marker_at = slot.map(|(payload, slot)| payload + slot.marker_at());
             self.shift.begin(cluster.timestamp, second, marker_at);
             if self.shift.is_shifted() {

@@ -110,13 +110,17 @@ impl Scanner {
     }
 
     pub(crate) fn skip(&mut self, n: u64) {
-        self.reader.advance(n.min(self.skippable()));
+        self.reader.cursor.advance(n.min(self.skippable()));
         self.push(&[]);
-        self.reader.limit_stream();
+        if self.reader.cursor.is_too_far() {
+            self.reader.stop();
+        }
     }
 
     pub(crate) fn poll_patch(&mut self) -> Option<Patch> {
-        self.recording.poll_patch()
+        // Until a frame is indexed, only the head room changes.
+        let is_playable = self.recording.timeline.frames > 0;
+        self.recording.layout.patches.pop(is_playable)
     }
 
     pub(crate) fn received(&self) -> u64 {
@@ -134,7 +138,7 @@ impl Scanner {
     }
 
     pub(crate) fn end_ns(&self) -> u64 {
-        self.recording.timeline.end_ns()
+        self.recording.timeline.end_ns
     }
 
     /// Length of the stored file that finishing keeps for certain; 0 while finishing could fail.
@@ -225,7 +229,7 @@ impl Scanner {
         let size = usize::try_from(header.size.filter(|&size| size <= FRAME_LIMIT)?).ok()?;
         let payload = bytes[width..].get(..size)?;
         let start = self.reader.pos();
-        self.reader.advance((width + size) as u64);
+        self.reader.cursor.advance((width + size) as u64);
         if let Some(block) = BlockHeader::parse(&payload[..size.min(BLOCK_HEADER)]) {
             self.recording
                 .add_block(cluster, block, block.keyframe, None, start);
@@ -397,7 +401,7 @@ impl Scanner {
             layout.begin(ids::VOID, start);
         }
         let marker_size = MARKER_SIZE as u64;
-        if width == HEAD_VOID_WIDTH as u64 && size >= marker_size && layout.cluster_seen() {
+        if width == HEAD_VOID_WIDTH as u64 && size >= marker_size && layout.cluster_seen {
             self.reader.collect(header, start, marker_size);
         } else {
             self.reader.pass(header, start);
@@ -465,7 +469,8 @@ impl Scanner {
         }
         match element.id {
             ids::EBML => {
-                if !self.recording.set_doc_type(payload, element.payload) {
+                let is_webm = self.recording.set_doc_type(payload, element.payload);
+                if !is_webm {
                     self.reject_container();
                 }
             }
@@ -642,7 +647,7 @@ impl Scanner {
             self.damage.add(from..start);
         }
         self.next_document_seen = true;
-        let before = self.recording.layout.discard_reason();
+        let before = self.recording.layout.discarding;
         self.recording.freeze(None);
         let layout = &mut self.recording.layout;
         layout.discard(LeftOutReason::OtherRecording);

@@ -32,16 +32,16 @@ pub(super) struct SegmentLayout {
     keep: u64,
     /// Reason for hiding the bytes behind `keep` if another visible element follows. At the end of the stream, bytes
     /// that may be part of a recording are hidden, others are cut off.
-    discarding: Option<LeftOutReason>,
-    cluster_seen: bool,
+    pub(super) discarding: Option<LeftOutReason>,
+    pub(super) cluster_seen: bool,
     /// Whether the Segment's size can be declared: every cluster has a known size and no damage is visible.
-    sizes_known: bool,
+    pub(super) sizes_known: bool,
     /// Hidden ranges, at most [`HIDDEN_LIMIT`].
     pub(super) hidden: Vec<LeftOut>,
     /// Declared end of the last cluster, if it ends earlier and its size cannot be patched.
     incomplete: Option<u64>,
     /// Upper bound of the immutable prefix, once bytes behind it are patched in spite of [`Options::patch_clusters`].
-    frozen_prefix: Option<u64>,
+    pub(super) frozen_prefix: Option<u64>,
 }
 
 /// Width of the size of a Void over the head of a joined document; muxers do not pad to this width.
@@ -63,10 +63,6 @@ impl SegmentLayout {
         self.discarding = self.discarding.max(Some(reason));
     }
 
-    pub(super) fn discard_reason(&self) -> Option<LeftOutReason> {
-        self.discarding
-    }
-
     pub(super) fn patches_clusters(&self) -> bool {
         self.options.patch_clusters
     }
@@ -76,10 +72,6 @@ impl SegmentLayout {
         if !self.options.patch_clusters {
             self.frozen_prefix.get_or_insert(prefix);
         }
-    }
-
-    pub(super) fn frozen_prefix(&self) -> u64 {
-        self.frozen_prefix.unwrap_or(u64::MAX)
     }
 
     /// Records a hidden range.
@@ -163,10 +155,6 @@ impl SegmentLayout {
     /// Whether no visible element has begun, so that elements can still be hidden by the head.
     pub(super) fn in_front(&self) -> bool {
         self.first_kept.is_none()
-    }
-
-    pub(super) fn cluster_seen(&self) -> bool {
-        self.cluster_seen
     }
 
     /// Starts a visible element at `start` and hides unwanted bytes in front of it.
@@ -260,10 +248,6 @@ impl SegmentLayout {
         HEAD_ROOM.saturating_add(self.keep)
     }
 
-    pub(super) fn are_sizes_known(&self) -> bool {
-        self.sizes_known
-    }
-
     /// Returns our head; `None` while no visible element has begun, or if the Cues do not fit.
     pub(super) fn head(
         &self,
@@ -278,41 +262,28 @@ impl SegmentLayout {
             .filter(|&&(_, at)| at < self.keep)
             .map(|&(id, at)| (id, stored(at)))
             .collect();
-        let cues = end.map_or(CuesPlace::Nowhere, |end| end.cues);
-        if let CuesPlace::At(at) = cues {
-            seek.push((ids::CUES, at));
-        }
+        seek.extend(end.and_then(|end| end.cues_at).map(|at| (ids::CUES, at)));
         let head = Head {
             doc_type,
             info,
             seek: &seek,
             duration_ticks: end.map(|end| end.duration_ticks),
             segment_end: end.and_then(|end| end.segment_end),
-            cues: match cues {
-                CuesPlace::InFront(cues) => cues,
-                CuesPlace::At(_) | CuesPlace::Nowhere => &[],
-            },
+            cues: end.map_or(&[], |end| end.cues),
             first_kept: stored(self.first_kept?),
         };
         head.to_patch()
     }
 }
 
-/// Position of the Cues.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum CuesPlace<'a> {
-    /// In our head.
-    InFront(&'a [u8]),
-    /// At this position in the stored file.
-    At(u64),
-    Nowhere,
-}
-
 /// Values that are known at the end of a recording. Positions are in the stored file.
 #[derive(Debug)]
 pub(super) struct End<'a> {
     pub(super) duration_ticks: f64,
-    pub(super) cues: CuesPlace<'a>,
+    /// Cues in our head; empty if they are elsewhere.
+    pub(super) cues: &'a [u8],
+    /// Position of Cues that are elsewhere.
+    pub(super) cues_at: Option<u64>,
     pub(super) segment_end: Option<u64>,
 }
 

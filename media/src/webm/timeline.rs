@@ -33,8 +33,9 @@ pub(super) struct Timeline {
     clocks: Vec<Clock>,
     video: Option<u64>,
     audio: Option<u64>,
-    frames: u64,
-    end_ns: u64,
+    pub(super) frames: u64,
+    /// End of the last complete frame.
+    pub(super) end_ns: u64,
     frame_times: FrameTimes,
     pub(super) cues: Cues,
 }
@@ -120,11 +121,6 @@ impl Timeline {
         }
     }
 
-    /// End of the last complete frame in nanoseconds.
-    pub(super) fn end_ns(&self) -> u64 {
-        self.end_ns
-    }
-
     /// End of the last complete frame in ticks, rounded up.
     pub(super) fn end_ticks(&self) -> u64 {
         self.end_ns.div_ceil(self.scale_ns.max(1))
@@ -141,10 +137,6 @@ impl Timeline {
         clock
             .filter(|clock| clock.last_ns.is_some())
             .map(|clock| clock.end_ns)
-    }
-
-    pub(super) fn frames(&self) -> u64 {
-        self.frames
     }
 
     pub(super) fn frame_stats(&self) -> FrameStats {

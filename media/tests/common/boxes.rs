@@ -90,6 +90,15 @@ pub fn trak(id: u32, sample_entries: &[Vec<u8>], tables: &[u8]) -> Vec<u8> {
     boxed(b"trak", &trak.concat())
 }
 
+/// Encodes a `moof` with one track fragment.
+pub fn moof(traf: &[Vec<u8>]) -> Vec<u8> {
+    let boxes = [
+        full(b"mfhd", 0, &words(&[1])),
+        boxed(b"traf", &traf.concat()),
+    ];
+    boxed(b"moof", &boxes.concat())
+}
+
 /// Encodes the tables of a track without samples.
 pub fn empty_tables() -> Vec<u8> {
     let tables = [b"stts", b"stsc", b"stco"].map(|kind| full(kind, 0, &words(&[0])));

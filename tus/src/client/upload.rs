@@ -14,7 +14,6 @@ use super::{
     Command, Config, FailureReason, Millis, Notice, RequestId, Response, Start, UploadLength,
     WaitReason,
 };
-use crate::metadata::Metadata;
 
 /// State machine that sends a sequence of bytes to one tus upload.
 ///
@@ -35,7 +34,8 @@ use crate::metadata::Metadata;
 pub struct Upload {
     config: Config,
     now: Millis,
-    creation: Option<Creation>,
+    /// [`Start::Create`], kept in case the upload must be created again.
+    creation: Option<Start>,
     url: Option<String>,
     goal: Goal,
     in_flight: Option<InFlight>,
@@ -74,14 +74,6 @@ pub enum RenewalFailure {
     Unreachable,
 }
 
-/// Parameters of the creation, kept in case the upload must be created again.
-#[derive(Clone, Debug)]
-struct Creation {
-    endpoint: String,
-    length: UploadLength,
-    metadata: Metadata,
-}
-
 /// Purpose of the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Goal {
@@ -115,23 +107,13 @@ impl Upload {
     /// Creates a machine at the time `now`. `seed` spreads the waits after failures and should differ between uploads.
     pub fn new(now: Millis, start: Start, config: Config, seed: u64) -> Self {
         let mut notices = NoticeQueue::new(now);
-        let contact = matches!(start, Start::Fresh { .. }).then_some(now);
+        let mut contact = None;
         let (goal, url, creation, length) = match start {
-            Start::Create {
-                endpoint,
-                length,
-                metadata,
-            } => {
-                let creation = Creation {
-                    endpoint,
-                    length,
-                    metadata,
-                };
-                (Goal::Create, None, Some(creation), length)
-            }
+            Start::Create { length, .. } => (Goal::Create, None, Some(start), length),
             Start::Fresh { url, length } => {
                 // The caller has just created the upload, so the URL is right.
                 notices.url_is_right();
+                contact = Some(now);
                 (Goal::Send, Some(url), None, length)
             }
             Start::Resume { url } => (Goal::QueryOffset, Some(url), None, UploadLength::Deferred),
@@ -448,16 +430,23 @@ impl Upload {
     }
 
     fn create(&mut self) -> Option<Command> {
-        let mut creation = self.creation.clone()?;
-        if self.offsets.ended && creation.length == UploadLength::Deferred {
-            creation.length = UploadLength::Known(self.offsets.available);
+        let Some(Start::Create {
+            endpoint,
+            mut length,
+            metadata,
+        }) = self.creation.clone()
+        else {
+            return None;
+        };
+        if self.offsets.ended && length == UploadLength::Deferred {
+            length = UploadLength::Known(self.offsets.available);
         }
-        self.offsets.length = creation.length;
+        self.offsets.length = length;
         Some(Command::Create {
             request: self.launch(Purpose::Create),
-            endpoint: creation.endpoint,
-            length: creation.length,
-            metadata: creation.metadata,
+            endpoint,
+            length,
+            metadata,
         })
     }
 
@@ -468,7 +457,7 @@ impl Upload {
             return None;
         }
         let offset = self.offsets.acknowledged;
-        let len = len.min(self.body_limit.limit());
+        let len = len.min(self.body_limit.limit);
         Some(Command::Patch {
             request: self.launch(Purpose::Send {
                 offset,
@@ -559,7 +548,7 @@ impl Upload {
 
     /// Queries the offset after a contradictory response; immediately at first, with backoff if that did not help.
     fn recheck(&mut self, reason: WaitReason) {
-        if self.backoff.failures() > 0 {
+        if self.backoff.failures > 0 {
             return self.retry(reason, None);
         }
         self.query_offset();
@@ -568,7 +557,7 @@ impl Upload {
     }
 
     fn given_up(&mut self, last: WaitReason) -> bool {
-        let attempts = self.backoff.failures();
+        let attempts = self.backoff.failures;
         let limit = match self.goal {
             Goal::Delete => Some(DELETE_ATTEMPTS),
             _ => self.config.give_up_after,
@@ -613,10 +602,10 @@ impl Upload {
                 self.retry(WaitReason::NotTus { status }, response.retry_after_ms)
             };
         };
-        let Some(creation) = &self.creation else {
+        let Some(Start::Create { endpoint, .. }) = &self.creation else {
             return;
         };
-        let url = location::resolve(&creation.endpoint, location);
+        let url = location::resolve(endpoint, location);
         self.url = Some(url.clone());
         self.goal = Goal::Send;
         self.token.accepted();
