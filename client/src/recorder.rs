@@ -2,6 +2,7 @@
 //! pressure, parts and their uploads. `browser::recorder` carries them out.
 
 mod acknowledgements;
+mod begun_upload;
 mod capture_monitor;
 mod command;
 mod device_storage;
@@ -20,10 +21,10 @@ mod watchdog;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use {
-    command::{Call, Command, Now, TICK_MS},
+    begun_upload::BegunUpload,
+    command::{Call, Command, Now, RestRequest, Sending, TICK_MS},
     encoders::EncoderId,
     machine::RecorderMachine,
     media_time::MediaTime,
     tus::{creation, failure, last_segment, upload_config, waiting_for},
-    uploads::{BegunUpload, RestRequest, Sending},
 };

@@ -1,6 +1,6 @@
 //! One page of a list, with updates from the event stream.
 
-use sortie_api::{Recording, RecordingStatus};
+use sortie_api::Recording;
 
 use crate::status_texts;
 
@@ -54,11 +54,6 @@ impl Page<Recording> {
     }
 }
 
-/// Whether a recording in this status changes without user action.
-pub fn is_moving(status: RecordingStatus) -> bool {
-    status.is_open() || status == RecordingStatus::Processing
-}
-
 /// Sort orders: key in the page's address, label, and the server's `sort` and `order`. The first is the server's
 /// default.
 pub const ORDERS: [(&str, &str, &str, &str); 6] = [
@@ -78,6 +73,8 @@ pub fn order(key: &str) -> (&'static str, &'static str) {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use sortie_api::RecordingStatus;
+
     use super::*;
 
     pub(crate) fn row(id: &str, status: RecordingStatus) -> Recording {

@@ -30,8 +30,9 @@ pub fn count(recording: &Recording) -> Option<String> {
 
 /// Whether any part receives bytes or is being finished.
 pub fn is_moving(recording: &Recording) -> bool {
-    let mut states = recording.parts.iter().map(|part| part.status);
-    crate::list_page::is_moving(recording.status) || states.any(crate::list_page::is_moving)
+    let parts = recording.parts.iter().map(|part| part.status);
+    let mut states = std::iter::once(recording.status).chain(parts);
+    states.any(|status| status.is_open() || status == RecordingStatus::Processing)
 }
 
 /// Whether any part receives bytes.

@@ -6,7 +6,7 @@ const GAP_SECONDS: u64 = 2;
 const GAP_LIMIT: usize = 64;
 
 /// Collector of frame times; `second` is the number of time units per second.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct FrameTimes {
     second: u64,
     frames: u64,
@@ -41,14 +41,7 @@ impl FrameTimes {
     pub(crate) fn new(second: u64) -> Self {
         Self {
             second: second.max(1),
-            frames: 0,
-            keyframes: 0,
-            last: None,
-            first_keyframe: None,
-            last_keyframe: 0,
-            longest: 0,
-            gaps: Vec::new(),
-            gap_count: 0,
+            ..Self::default()
         }
     }
 

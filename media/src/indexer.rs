@@ -1,65 +1,13 @@
 //! The indexer: consumes a stream, and produces patches and an index.
 
-use crate::container::{Container, Finish, Patch, Signature, Track};
+use crate::container::{Container, Signature};
 use crate::error::Unplayable;
+use crate::finish::Finish;
+use crate::options::Options;
+use crate::patch::Patch;
 use crate::report::Report;
+use crate::track::Track;
 use crate::{mp4, webm};
-
-/// Options of an [`Indexer`], mostly about the storage behind it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Options {
-    /// Whether bytes behind the front matter may be patched (default: yes).
-    ///
-    /// If not, as with object storage, all patches lie before the first cluster or behind the [immutable
-    /// prefix](Indexer::immutable_prefix), which stops growing with the first such patch. Clusters and the Segment
-    /// then keep an unknown size; the file is equally seekable. An MP4 whose fragments have absolute base data offsets
-    /// does not play before it is finished.
-    pub patch_clusters: bool,
-    /// Length of the whole stream in bytes, for repair (default: `None`, the stream is still growing).
-    ///
-    /// If set, an element or box that extends beyond the end, or that no muxer writes, is treated as damage: scanning
-    /// continues at the next cluster or fragment instead of waiting for more bytes.
-    pub stream_length: Option<u64>,
-    /// Largest `moov` in bytes that is kept in memory while an MP4 grows (default: 16 MiB). With `stream_length` the
-    /// limit is always 256 MiB.
-    ///
-    /// A larger `moov` requires another scan; see [`Indexer::needs_rescan`].
-    pub description_limit: u64,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            patch_clusters: true,
-            stream_length: None,
-            description_limit: 16 << 20,
-        }
-    }
-}
-
-impl Options {
-    /// Sets [`patch_clusters`](Self::patch_clusters).
-    #[must_use]
-    pub fn patch_clusters(mut self, patch_clusters: bool) -> Self {
-        self.patch_clusters = patch_clusters;
-        self
-    }
-
-    /// Sets [`description_limit`](Self::description_limit).
-    #[must_use]
-    pub fn description_limit(mut self, bytes: u64) -> Self {
-        self.description_limit = bytes;
-        self
-    }
-
-    /// Sets [`stream_length`](Self::stream_length).
-    #[must_use]
-    pub fn stream_length(mut self, bytes: u64) -> Self {
-        self.stream_length = Some(bytes);
-        self
-    }
-}
 
 /// Incremental indexer of one stream.
 ///
@@ -163,16 +111,6 @@ impl Indexer {
             State::Sniffing(_) | State::Unrecognized(_) => None,
             State::WebM(scanner) => scanner.container(),
             State::Mp4(_) => Some(Container::Mp4),
-        }
-    }
-
-    /// Whether the stream is certainly in no known container. Never becomes `false` again.
-    #[must_use]
-    pub fn is_unrecognized(&self) -> bool {
-        match &self.state {
-            State::Sniffing(_) | State::Mp4(_) => false,
-            State::WebM(scanner) => scanner.is_unrecognized(),
-            State::Unrecognized(_) => true,
         }
     }
 
@@ -340,47 +278,26 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(bytes: &[u8], container: Option<Container>, unrecognized: bool, error: Unplayable) {
+    fn check(bytes: &[u8], container: Option<Container>, error: Unplayable) {
         let mut indexer = Indexer::new();
         for byte in bytes {
             indexer.push(&[*byte]);
         }
         assert_eq!(indexer.received(), bytes.len() as u64);
-        assert_eq!(
-            (indexer.container(), indexer.is_unrecognized()),
-            (container, unrecognized)
-        );
+        assert_eq!(indexer.container(), container);
         assert_eq!(indexer.finish(), Err(error));
     }
 
     #[test]
     fn streams_without_a_recording_are_unplayable() {
-        check(b"", None, false, Unplayable::Empty);
-        check(b"Hello", None, false, Unplayable::UnknownContainer);
-        check(b"Hello, world", None, true, Unplayable::UnknownContainer);
-        check(
-            b"\x1A\x45\xDF\xA3",
-            None,
-            false,
-            Unplayable::UnknownContainer,
-        );
-        check(
-            b"\x1A\x45\xDF\xA3\x80",
-            Some(Container::Matroska),
-            false,
-            Unplayable::NoTracks,
-        );
-        check(
-            b"\x1A\x45\xDF\xA3\x80\xA3\x80",
-            None,
-            true,
-            Unplayable::UnknownContainer,
-        );
-        check(
-            b"\0\0\0\x18ftypisom",
-            Some(Container::Mp4),
-            false,
-            Unplayable::NoTracks,
-        );
+        check(b"", None, Unplayable::Empty);
+        check(b"Hello", None, Unplayable::UnknownContainer);
+        check(b"Hello, world", None, Unplayable::UnknownContainer);
+        let ebml = b"\x1A\x45\xDF\xA3\x80\xA3\x80";
+        check(&ebml[..4], None, Unplayable::UnknownContainer);
+        check(&ebml[..5], Some(Container::Matroska), Unplayable::NoTracks);
+        check(ebml, None, Unplayable::UnknownContainer);
+        let mp4 = b"\0\0\0\x18ftypisom";
+        check(mp4, Some(Container::Mp4), Unplayable::NoTracks);
     }
 }

@@ -8,15 +8,12 @@
 use std::io;
 use std::ops::Range;
 
-use crate::container::{Patch, Signature};
-use crate::indexer::{Indexer, Options};
+use crate::container::Signature;
+use crate::indexer::Indexer;
+use crate::options::Options;
+pub use crate::patch::HEAD_ROOM;
+use crate::patch::Patch;
 use crate::{mp4, webm};
-
-/// Bytes of the stored file in front of the stream, reserved for the head that this crate writes.
-///
-/// `stored position = HEAD_ROOM + stream offset` for every byte of the stream, from the first byte received until
-/// the file is deleted. The offset of an upload after a crash is therefore the stored length minus this.
-pub const HEAD_ROOM: u64 = 4096;
 
 /// Bytes from the start of a file that [`Layout::sniff`] and [`finished_mp4_stream`] examine: the head room and the
 /// header of the stream's first element or box.

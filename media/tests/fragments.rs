@@ -4,8 +4,8 @@ mod common;
 
 use std::path::Path;
 
-use common::boxes::{boxed, find, grow_path, words};
-use common::ffmpeg::{SECONDS, ffmpeg, packets, run, write};
+use common::boxes::{self, boxed, empty_tables, find, full, grow_path, trak, words};
+use common::ffmpeg::{SECONDS, ffmpeg, ffprobe, packets, write};
 use common::fragments::{Fragment, Piece, arrange, orders, split};
 use common::{Stored, store};
 use sortie_media::{Finish, LeftOut, LeftOutReason, Options};
@@ -95,7 +95,7 @@ fn cut_stream_keeps_packets_in_every_order() {
 
 /// Encodes a fragment of `count` samples of 20 bytes for one track; `moof` and `mdat`.
 fn fragment(track: u32, time: u64, durations: Option<u32>, count: u32) -> Vec<u8> {
-    let traf = |offset: u32| {
+    let moof = |offset: u32| {
         let tfdt = [words(&[1 << 24]), time.to_be_bytes().to_vec()].concat();
         let flags = if durations.is_some() { 0x301 } else { 0x201 };
         let mut run = words(&[flags, count, offset]);
@@ -103,16 +103,11 @@ fn fragment(track: u32, time: u64, durations: Option<u32>, count: u32) -> Vec<u8
             run.extend(words(durations.as_slice()));
             run.extend(words(&[20]));
         }
-        [
+        boxes::moof(&[
             boxed(b"tfhd", &words(&[0x0002_0000, track])),
             boxed(b"tfdt", &tfdt),
             boxed(b"trun", &run),
-        ]
-        .concat()
-    };
-    let moof = |offset| {
-        let mfhd = boxed(b"mfhd", &words(&[0, 1]));
-        boxed(b"moof", &[mfhd, boxed(b"traf", &traf(offset))].concat())
+        ])
     };
     let offset = u32::try_from(moof(0).len() + 8).expect("small");
     [
@@ -124,27 +119,14 @@ fn fragment(track: u32, time: u64, durations: Option<u32>, count: u32) -> Vec<u8
 
 /// Encodes an initialization segment with video tracks that have a timescale of 1000.
 fn head(tracks: u32) -> Vec<u8> {
-    let full = |kind: &[u8; 4], payload: &[u8]| boxed(kind, &[&[0; 4], payload].concat());
-    let mut moov = full(b"mvhd", &[words(&[0, 0, 1000, 0]), vec![0; 80]].concat());
+    let mut moov = full(b"mvhd", 0, &[words(&[0, 0, 1000, 0]), vec![0; 80]].concat());
     let mut mvex = Vec::new();
     for track in 1..=tracks {
         let mut entry = vec![0; 78];
         entry[24..28].copy_from_slice(&[1, 64, 0, 240]);
-        let stsd = [words(&[1]), boxed(b"mp4v", &entry)].concat();
-        let mut stbl = full(b"stsd", &stsd);
-        for kind in [b"stts", b"stsc", b"stco"] {
-            stbl.extend(full(kind, &words(&[0])));
-        }
-        stbl.extend(full(b"stsz", &words(&[0, 0])));
-        let mdia = [
-            full(b"mdhd", &words(&[0, 0, 1000, 0, 0x55C4_0000])),
-            full(b"hdlr", b"\0\0\0\0vide\0\0\0\0\0\0\0\0\0\0\0\0\0"),
-            boxed(b"minf", &boxed(b"stbl", &stbl)),
-        ];
-        let tkhd = [words(&[0, 0, track, 0, 0]), vec![0; 60]].concat();
-        let trak = [full(b"tkhd", &tkhd), boxed(b"mdia", &mdia.concat())];
-        moov.extend(boxed(b"trak", &trak.concat()));
-        mvex.extend(full(b"trex", &words(&[track, 1, 40, 0, 0])));
+        let entry = boxed(b"mp4v", &entry);
+        moov.extend(trak(track, &[entry], &empty_tables()));
+        mvex.extend(full(b"trex", 0, &words(&[track, 1, 40, 0, 0])));
     }
     moov.extend(boxed(b"mvex", &mvex));
     [
@@ -253,12 +235,7 @@ fn duration_ms(stream: &[u8], samples: u64) -> u64 {
     let durations = all_options(stream).map(|options| {
         let (stored, finish) = store(stream, options).expect("playable");
         let path = write(folder.path(), "stored.mp4", &stored.bytes);
-        let path = path.to_str().expect("UTF-8");
-        let fields = ["-show_entries", "packet=size", "-of", "csv=p=0"];
-        let (sizes, _) = run(
-            "ffprobe",
-            &[&["-v", "quiet"], &fields[..], &[path]].concat(),
-        );
+        let sizes = ffprobe(&path, "quiet", "packet=size", &[]);
         assert_eq!(sizes.lines().count() as u64, samples);
         assert_eq!((finish.left_out, finish.hidden), (vec![], vec![]));
         finish.duration_ms

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::boxes::{self, Found, boxed, long, words};
+use common::boxes::{self, Found, boxed, empty_tables, full, long, trak, words};
 use common::{Stored, store};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -176,32 +176,6 @@ impl Built {
     }
 }
 
-fn full(kind: &[u8; 4], version_and_flags: u32, payload: &[u8]) -> Vec<u8> {
-    boxed(
-        kind,
-        &[&version_and_flags.to_be_bytes()[..], payload].concat(),
-    )
-}
-
-fn trak(id: u32, tables: &[u8]) -> Vec<u8> {
-    let entry = boxed(b"avc1", &[0; 78]);
-    let stsd = [words(&[2]), entry.clone(), entry].concat();
-    let stbl = boxed(
-        b"stbl",
-        &[full(b"stsd", 0, &stsd), tables.to_vec()].concat(),
-    );
-    let mdia = [
-        full(b"mdhd", 0, &words(&[0, 0, 1000, 0, 0])),
-        full(b"hdlr", 0, b"\0\0\0\0vide\0\0\0\0\0\0\0\0\0\0\0\0\0"),
-        boxed(b"minf", &stbl),
-    ];
-    let tkhd = [words(&[0, 0, id, 0, 0]), vec![0; 60]].concat();
-    boxed(
-        b"trak",
-        &[full(b"tkhd", 0, &tkhd), boxed(b"mdia", &mdia.concat())].concat(),
-    )
-}
-
 /// Encodes a `moov` whose runs begin at these stream offsets.
 fn moov(shape: &Shape, offsets: &[usize]) -> Vec<u8> {
     let mut payload = full(b"mvhd", 0, &[words(&[0, 0, 1000, 0]), vec![0; 80]].concat());
@@ -215,10 +189,7 @@ fn moov(shape: &Shape, offsets: &[usize]) -> Vec<u8> {
         let count = u32::try_from(sizes.len()).expect("small");
         let mut tables = Vec::new();
         if count == 0 {
-            for kind in [b"stts", b"stsc", b"stco"] {
-                tables.extend(full(kind, 0, &words(&[0])));
-            }
-            tables.extend(full(b"stsz", 0, &words(&[0, 0])));
+            tables = empty_tables();
         } else {
             tables.extend(full(b"stts", 0, &words(&[1, count, 10])));
             let chunks = u32::try_from(runs.len()).expect("small");
@@ -236,7 +207,8 @@ fn moov(shape: &Shape, offsets: &[usize]) -> Vec<u8> {
             let stco: Vec<_> = [chunks].into_iter().chain(offsets).collect();
             tables.extend(full(b"stco", 0, &words(&stco)));
         }
-        payload.extend(trak(track, &tables));
+        let entry = boxed(b"avc1", &[0; 78]);
+        payload.extend(trak(track, &[entry.clone(), entry], &tables));
     }
     let trex = (1..=shape.tracks).flat_map(|track| full(b"trex", 0, &words(&[track, 1, 10, 7, 0])));
     payload.extend(boxed(b"mvex", &trex.collect::<Vec<_>>()));

@@ -3,55 +3,32 @@
 mod common;
 
 use std::path::Path;
-use std::process::Command;
 
+use common::boxes::{boxed, find, moof, walk, words};
+use common::ffmpeg::{self, ffprobe, write};
 use common::{MP4_FIXTURES, Stored, fixture, store};
 use sortie_media::{Container, Options};
 
-/// Runs ffprobe, which must not report errors.
-#[track_caller]
-fn ffprobe(file: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("ffprobe")
-        .args(["-v", "warning"])
-        .args(arguments)
-        .args(["-of", "csv=p=0"])
-        .arg(file)
-        .output()
-        .unwrap_or_else(|error| {
-            panic!("ffprobe: {error}. Install it with: apt-get install ffmpeg")
-        });
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && complaints.is_empty(),
-        "{}: {complaints}",
-        file.display()
-    );
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
 /// Times, sizes, flags and checksums of all packets.
+#[track_caller]
 fn packets(file: &Path) -> Vec<String> {
     let fields = "packet=stream_index,pts,dts,size,flags,data_hash";
-    let text = ffprobe(file, &["-show_data_hash", "crc32", "-show_entries", fields]);
-    let mut packets: Vec<_> = text
-        .lines()
-        .filter(|line| !line.is_empty())
-        .map(str::to_owned)
-        .collect();
+    let text = ffprobe(file, "warning", fields, &["-show_data_hash", "crc32"]);
+    let mut packets: Vec<_> = text.lines().map(str::to_owned).collect();
     // Unfragmented files are interleaved differently.
     packets.sort();
     packets
 }
 
-fn write(bytes: &[u8], directory: &tempfile::TempDir, name: &str) -> std::path::PathBuf {
-    let path = directory.path().join(name);
-    std::fs::write(&path, bytes).expect("the temporary directory is writable");
-    path
+#[track_caller]
+fn duration_ms(file: &Path) -> f64 {
+    ffmpeg::duration_ms(file, "warning")
 }
 
-fn duration_ms(file: &Path) -> f64 {
-    let text = ffprobe(file, &["-show_entries", "format=duration"]);
-    text.trim().parse::<f64>().expect("a duration") * 1000.0
+/// Names of the recordings that are fragmented.
+fn fragmented() -> impl Iterator<Item = &'static str> {
+    let names = MP4_FIXTURES.iter().copied();
+    names.filter(|name| !name.contains("ordinary"))
 }
 
 #[test]
@@ -59,9 +36,9 @@ fn duration_ms(file: &Path) -> f64 {
 fn finished_files_have_the_same_packets() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for name in MP4_FIXTURES {
-        let original = write(&fixture(name), &directory, "original.mp4");
+        let original = write(directory.path(), "original.mp4", &fixture(name));
         let (stored, finish) = store(&fixture(name), Options::default()).expect("playable");
-        let file = write(&stored.bytes, &directory, name);
+        let file = write(directory.path(), name, &stored.bytes);
         assert_eq!(packets(&file), packets(&original), "{name}");
         assert_eq!(finish.container, Container::Mp4);
         let ours = finish.duration_ms as f64;
@@ -81,14 +58,11 @@ fn finished_files_have_the_same_packets() {
 #[test]
 fn index_lists_every_packet() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    for name in MP4_FIXTURES
-        .iter()
-        .filter(|name| !name.contains("ordinary"))
-    {
+    for name in fragmented() {
         let (stored, finish) = store(&fixture(name), Options::default()).expect("playable");
-        let file = write(&stored.bytes, &directory, name);
-        let shown = ["-select_streams", "v:0", "-show_entries", "packet=flags"];
-        let keyframes = ffprobe(&file, &shown)
+        let file = write(directory.path(), name, &stored.bytes);
+        let video = ["-select_streams", "v:0"];
+        let keyframes = ffprobe(&file, "warning", "packet=flags", &video)
             .lines()
             .filter(|line| line.starts_with('K'))
             .count();
@@ -100,16 +74,13 @@ fn index_lists_every_packet() {
 #[expect(clippy::cast_precision_loss, reason = "durations of a few seconds")]
 fn recording_cut_anywhere_plays() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    for name in MP4_FIXTURES
-        .iter()
-        .filter(|name| !name.contains("ordinary"))
-    {
+    for name in fragmented() {
         let stream = fixture(name);
-        let all = packets(&write(&stream, &directory, "original.mp4"));
+        let all = packets(&write(directory.path(), "original.mp4", &stream));
         for part in [4, 6, 7] {
             let cut = stream.len() * part / 8 + part;
             let (stored, finish) = store(&stream[..cut], Options::default()).expect("playable");
-            let file = write(&stored.bytes, &directory, name);
+            let file = write(directory.path(), name, &stored.bytes);
             let (lasts, ours) = (duration_ms(&file), finish.duration_ms as f64);
             assert!(
                 (lasts - ours).abs() <= 1.0,
@@ -137,16 +108,13 @@ fn recording_cut_anywhere_plays() {
 #[test]
 fn growing_file_is_valid_fragmented_mp4() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    for name in MP4_FIXTURES
-        .iter()
-        .filter(|name| !name.contains("ordinary"))
-    {
+    for name in fragmented() {
         let stream = fixture(name);
-        let original = packets(&write(&stream, &directory, "original.mp4"));
+        let original = packets(&write(directory.path(), "original.mp4", &stream));
         let mut stored = Stored::new();
         stored.receive(Options::default(), stream.chunks(1000));
         assert_eq!(
-            packets(&write(&stored.bytes, &directory, name)),
+            packets(&write(directory.path(), name, &stored.bytes)),
             original,
             "{name}"
         );
@@ -165,42 +133,34 @@ fn truncated_unfragmented_file_is_unplayable() {
 #[test]
 fn complete_frames_of_torn_fragment_are_kept() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    for name in MP4_FIXTURES
-        .iter()
-        .filter(|name| !name.contains("ordinary"))
-    {
+    for name in fragmented() {
         let stream = fixture(name);
         // Cut within the last mdat.
-        let begin = stream
-            .windows(4)
-            .rposition(|at| at == b"mdat")
-            .expect("an mdat");
-        let end = stream[begin - 4..begin]
-            .iter()
-            .fold(0, |size, &byte| size << 8 | usize::from(byte))
-            + begin
-            - 4;
+        let mut boxes = walk(&stream).into_iter();
+        let mdat = boxes.rfind(|found| found.kind == *b"mdat");
+        let mdat = mdat.expect("an mdat");
         let count = |stream: &[u8]| {
             let (stored, _) = store(stream, Options::default()).expect("playable");
-            packets(&write(&stored.bytes, &directory, name)).len()
+            packets(&write(directory.path(), name, &stored.bytes)).len()
         };
-        let (before, all) = (count(&stream[..begin - 4]), count(&stream));
-        let torn = count(&stream[..(begin + end) / 2]);
+        let (before, all) = (count(&stream[..mdat.start]), count(&stream));
+        let torn = count(&stream[..(mdat.start + mdat.end) / 2]);
         assert!(before < torn && torn < all, "{name}: {before} {torn} {all}");
-        assert_eq!(count(&stream[..begin + 5]), before, "{name}: not a frame");
+        assert_eq!(
+            count(&stream[..=mdat.payload]),
+            before,
+            "{name}: not a frame"
+        );
     }
 }
 
 #[test]
 fn padding_trailer_that_claims_too_much_is_harmless() {
     let mut stream = fixture("chromium-avc1-mp4.mp4");
-    let begin = stream
-        .windows(4)
-        .position(|at| at == b"mdat")
-        .expect("an mdat");
+    let mdat = find(&stream, &[*b"mdat"]).expect("an mdat");
     // Replace it by a small mdat at the end of the stream.
-    stream.truncate(begin + 4);
-    stream[begin - 4..begin].copy_from_slice(&24u32.to_be_bytes());
+    stream.truncate(mdat.payload);
+    stream[mdat.start..mdat.start + 4].copy_from_slice(&24u32.to_be_bytes());
     stream.extend(b"\xF1SortieFill\xF1\x00\x70\x00\x00");
     assert_eq!(
         store(&stream, Options::default()).err(),
@@ -208,27 +168,11 @@ fn padding_trailer_that_claims_too_much_is_harmless() {
     );
 }
 
-/// Encodes a box.
-fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
-    let size = u32::try_from(payload.len() + 8).expect("small");
-    [&size.to_be_bytes()[..], kind, payload].concat()
-}
-
 #[test]
 fn recording_beyond_the_table_limit_stays_fragmented() {
     let head = fixture("chromium-avc1-mp4.mp4");
-    let moof = head
-        .windows(4)
-        .position(|at| at == b"moof")
-        .expect("a moof")
-        - 4;
-    let mut stream = head[..moof].to_vec();
-    let words = |words: &[u32]| {
-        words
-            .iter()
-            .flat_map(|word| word.to_be_bytes())
-            .collect::<Vec<_>>()
-    };
+    let first = find(&head, &[*b"moof"]).expect("a moof");
+    let mut stream = head[..first.start].to_vec();
     // One sample more than the tables can hold, each of one byte and one tick.
     let samples = (1 << 23) + 1;
     let traf = [
@@ -236,11 +180,7 @@ fn recording_beyond_the_table_limit_stays_fragmented() {
         boxed(b"tfdt", &words(&[0, 0])),
         boxed(b"trun", &words(&[1, samples, 100])),
     ];
-    let moof = [
-        boxed(b"mfhd", &words(&[0, 1])),
-        boxed(b"traf", &traf.concat()),
-    ];
-    stream.extend(boxed(b"moof", &moof.concat()));
+    stream.extend(moof(&traf));
     stream.extend(boxed(b"mdat", &vec![0; samples as usize]));
 
     let (stored, finish) = store(&stream, Options::default()).expect("playable");
@@ -252,11 +192,9 @@ fn recording_beyond_the_table_limit_stays_fragmented() {
         head.windows(4).any(|at| at == b"mehd"),
         "the duration is said"
     );
-    let (mut at, mut kinds) = (0, Vec::new());
-    while at < stored.bytes.len() {
-        let size = u32::from_be_bytes(stored.bytes[at..at + 4].try_into().expect("four"));
-        kinds.push(&stored.bytes[at + 4..at + 8]);
-        at += size as usize;
-    }
-    assert_eq!(kinds, [b"ftyp", b"moov", b"free", b"moof", b"mdat"]);
+    let kinds: Vec<_> = walk(&stored.bytes).iter().map(|found| found.kind).collect();
+    assert_eq!(
+        kinds,
+        [b"ftyp", b"moov", b"free", b"moof", b"mdat"].map(|kind| *kind)
+    );
 }

@@ -3,39 +3,15 @@
 mod common;
 
 use std::path::Path;
-use std::process::{Command, Output};
 
+use common::ffmpeg::{command, duration_ms, ffprobe, write};
 use common::{FIXTURES, Stored, fixture, store};
 use sortie_media::{Finish, Options};
 
-/// Runs a tool that the suite requires; fails if the tool is missing.
-fn run(tool: &str, package: &str, arguments: &[&str], file: &Path) -> Output {
-    Command::new(tool)
-        .args(arguments)
-        .arg(file)
-        .env("LC_ALL", "C.UTF-8")
-        .output()
-        .unwrap_or_else(|error| {
-            panic!("{tool}: {error}. Install it with: apt-get install {package}")
-        })
-}
-
-#[track_caller]
-fn ffprobe(file: &Path, arguments: &[&str]) -> String {
-    let arguments: Vec<_> = ["-v", "error"].iter().chain(arguments).copied().collect();
-    let output = run("ffprobe", "ffmpeg", &arguments, file);
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && complaints.is_empty(),
-        "{}: {complaints}",
-        file.display()
-    );
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
 #[track_caller]
 fn mkvinfo(file: &Path) -> String {
-    let output = run("mkvinfo", "mkvtoolnix", &["--all"], file);
+    let path = file.to_str().expect("UTF-8");
+    let output = command("mkvtoolnix", "mkvinfo", &["--all", path]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}: {text}", file.display());
     let complaints: Vec<_> = text
@@ -51,10 +27,8 @@ fn mkvinfo(file: &Path) -> String {
 /// Start, duration (in milliseconds) and keyframe flag of each video packet.
 fn packets(file: &Path) -> Vec<(f64, f64, bool)> {
     let fields = "packet=codec_type,pts_time,duration_time,flags";
-    ffprobe(file, &["-show_entries", fields, "-of", "csv=p=0"])
+    ffprobe(file, "error", fields, &[])
         .lines()
-        // Side data leaves an empty line.
-        .filter(|line| !line.is_empty())
         .map(|line| {
             let fields: Vec<_> = line.split(',').collect();
             let ms = |at: usize| fields[at].parse::<f64>().unwrap_or(0.0) * 1000.0;
@@ -67,21 +41,11 @@ fn packets(file: &Path) -> Vec<(f64, f64, bool)> {
         .collect()
 }
 
-fn write(stored: &Stored, directory: &tempfile::TempDir, name: &str) -> std::path::PathBuf {
-    let path = directory.path().join(name);
-    std::fs::write(&path, &stored.bytes).expect("the temporary directory is writable");
-    path
-}
-
 /// Checks a finished file; returns its number of packets.
 #[track_caller]
 #[expect(clippy::cast_precision_loss, reason = "durations of a few seconds")]
 fn check(file: &Path, finish: &Finish) -> usize {
-    let format = ffprobe(
-        file,
-        &["-show_entries", "format=duration", "-of", "csv=p=0"],
-    );
-    let duration_ms = format.trim().parse::<f64>().expect("a duration") * 1000.0;
+    let duration_ms = duration_ms(file, "error");
     let ours = finish.duration_ms as f64;
     assert!(
         (duration_ms - ours).abs() <= 1.0,
@@ -137,13 +101,8 @@ fn absurd_timestamp_scale_is_replaced() {
         ] {
             let (stored, finish) = store(&stream, options).expect("playable");
             assert_eq!(finish.duration_ms, expected.duration_ms);
-            let path = folder.path().join("stored.webm");
-            std::fs::write(&path, &stored.bytes).expect("writable");
-            let text = ffprobe(
-                &path,
-                &["-show_entries", "format=duration", "-of", "csv=p=0"],
-            );
-            let seconds: f64 = text.trim().parse().expect("a duration");
+            let path = write(folder.path(), "stored.webm", &stored.bytes);
+            let seconds = duration_ms(&path, "error") / 1000.0;
             let expected = std::time::Duration::from_millis(expected.duration_ms).as_secs_f64();
             assert!((seconds - expected).abs() < 0.1, "{seconds} s");
         }
@@ -155,12 +114,11 @@ fn finished_files_are_valid_and_complete() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for name in FIXTURES {
         let stream = fixture(name);
-        let original = directory.path().join("original");
-        std::fs::write(&original, &stream).expect("writable");
+        let original = write(directory.path(), "original", &stream);
         let frames = packets(&original).len();
 
         let (stored, finish) = store(&stream, Options::default()).expect("playable");
-        let file = write(&stored, &directory, name);
+        let file = write(directory.path(), name, &stored.bytes);
         assert_eq!(check(&file, &finish), frames, "{name}: no frame is lost");
         let info = mkvinfo(&file);
         assert!(
@@ -178,12 +136,12 @@ fn joined_recordings_play_one_after_the_other() {
         let one = fixture(name);
         for options in [Options::default(), Options::default().patch_clusters(false)] {
             let (alone, once) = store(&one, options).expect("playable");
-            let frames = packets(&write(&alone, &directory, name)).len();
+            let frames = packets(&write(directory.path(), name, &alone.bytes)).len();
             let (stored, finish) = store(&[&one[..], &one].concat(), options).expect("playable");
             assert!(finish.hidden.is_empty(), "{name}: {:?}", finish.hidden);
             let index = finish.left_out.iter().all(|left| left.reason.is_harmless());
             assert!(index, "{name}: {:?}", finish.left_out);
-            let file = write(&stored, &directory, name);
+            let file = write(directory.path(), name, &stored.bytes);
             assert_eq!(
                 check(&file, &finish),
                 2 * frames,
@@ -205,9 +163,12 @@ fn hidden_recordings_do_not_disturb_players() {
     ] {
         for options in [Options::default(), Options::default().patch_clusters(false)] {
             let (stored, finish) = store(&[&one[..], &behind].concat(), options).expect("playable");
-            let frames = check(&write(&stored, &directory, "hidden.webm"), &finish);
+            let frames = check(
+                &write(directory.path(), "hidden.webm", &stored.bytes),
+                &finish,
+            );
             let (alone, _) = store(&one, options).expect("playable");
-            let file = write(&alone, &directory, "alone.webm");
+            let file = write(directory.path(), "alone.webm", &alone.bytes);
             assert_eq!(frames, packets(&file).len());
         }
     }
@@ -218,7 +179,7 @@ fn every_keyframe_has_an_index_entry() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for name in FIXTURES {
         let (stored, finish) = store(&fixture(name), Options::default()).expect("playable");
-        let file = write(&stored, &directory, name);
+        let file = write(directory.path(), name, &stored.bytes);
         let keyframes = packets(&file)
             .iter()
             .filter(|&&(.., keyframe)| keyframe)
@@ -238,7 +199,7 @@ fn recording_is_seekable_without_cluster_patches() {
     for name in FIXTURES {
         let options = Options::default().patch_clusters(false);
         let (stored, finish) = store(&fixture(name), options).expect("playable");
-        check(&write(&stored, &directory, name), &finish);
+        check(&write(directory.path(), name, &stored.bytes), &finish);
     }
 }
 
@@ -253,13 +214,9 @@ fn growing_file_is_valid_live_recording() {
             Options::default(),
             stream[..stream.len() * 3 / 4].chunks(1000),
         );
-        let file = write(&stored, &directory, name);
-        let output = run(
-            "ffprobe",
-            "ffmpeg",
-            &["-v", "fatal", "-show_packets"],
-            &file,
-        );
+        let file = write(directory.path(), name, &stored.bytes);
+        let path = file.to_str().expect("UTF-8");
+        let output = command("ffmpeg", "ffprobe", &["-v", "fatal", "-show_packets", path]);
         let packets = String::from_utf8_lossy(&output.stdout)
             .matches("[PACKET]")
             .count();
@@ -278,7 +235,7 @@ fn recording_cut_anywhere_plays() {
         for part in [3, 5, 7] {
             let cut = stream.len() * part / 8 + part;
             let (stored, finish) = store(&stream[..cut], Options::default()).expect("playable");
-            check(&write(&stored, &directory, name), &finish);
+            check(&write(directory.path(), name, &stored.bytes), &finish);
         }
     }
 }

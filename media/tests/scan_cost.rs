@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::boxes::{boxed, children, find, words};
+use common::boxes::{self, boxed, children, find, words};
 use common::fixture;
 use sortie_media::{Indexer, Options};
 
@@ -43,15 +43,8 @@ fn empty_mdats_behind_a_large_fragment_take_linear_time() {
 fn moof(track: u32, distance: u32, sizes: &[u32]) -> Vec<u8> {
     let count = u32::try_from(sizes.len()).expect("small");
     let run = [words(&[0x0000_0201, count, distance]), words(sizes)].concat();
-    let traf = [
-        boxed(b"tfhd", &words(&[0x0002_0000, track])),
-        boxed(b"trun", &run),
-    ];
-    let payload = [
-        boxed(b"mfhd", &words(&[0, 1])),
-        boxed(b"traf", &traf.concat()),
-    ];
-    boxed(b"moof", &payload.concat())
+    let tfhd = boxed(b"tfhd", &words(&[0x0002_0000, track]));
+    boxes::moof(&[tfhd, boxed(b"trun", &run)])
 }
 
 #[test]

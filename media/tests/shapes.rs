@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use common::boxes::{self, boxed, words};
-use common::ffmpeg::{SECONDS, ffmpeg, packets, run, write};
+use common::ffmpeg::{SECONDS, ffmpeg, ffprobe, packets, write};
 use common::{Stored, store};
 use sortie_media::{HEAD_ROOM, Indexer, LeftOutReason, Options, Unplayable};
 
@@ -15,24 +15,9 @@ use sortie_media::{HEAD_ROOM, Indexer, LeftOutReason, Options, Unplayable};
 fn seek(folder: &Path, bytes: &[u8], second: u32) -> f64 {
     let path = write(folder, "seek.mp4", bytes);
     let interval = format!("{second}%+#1");
-    let (text, complaints) = run(
-        "ffprobe",
-        &[
-            "-v",
-            "warning",
-            "-select_streams",
-            "v",
-            "-read_intervals",
-            &interval,
-            "-show_entries",
-            "packet=pts_time",
-            "-of",
-            "csv=p=0",
-            path.to_str().expect("UTF-8"),
-        ],
-    );
-    assert!(complaints.is_empty(), "{complaints}");
-    text.trim().trim_end_matches(',').parse().expect("a time")
+    let more = ["-select_streams", "v", "-read_intervals", &interval];
+    let text = ffprobe(&path, "warning", "packet=pts_time", &more);
+    text.trim_end_matches(',').parse().expect("a time")
 }
 
 /// Finishes a stream: the file must have all packets and the duration of the original, and be seekable.

@@ -2,6 +2,7 @@
 //!
 //! [`Upload`] makes the decisions. An adapter sends the requests, keeps the time and holds the bytes.
 
+mod access_token;
 mod backoff;
 mod body_limit;
 mod command;
@@ -9,6 +10,9 @@ mod config;
 mod in_flight;
 mod location;
 mod notice;
+mod notice_queue;
+mod offsets;
+mod reaction;
 mod response;
 mod upload;
 

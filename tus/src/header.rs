@@ -49,37 +49,6 @@ pub const SORTIE_STOPPED: &str = "sortie-stopped";
 /// The intended method, from clients that cannot send `PATCH` or `DELETE`.
 pub const METHOD_OVERRIDE: &str = "x-http-method-override";
 
-/// Request headers for `Access-Control-Allow-Headers`.
-pub const REQUEST_HEADERS: [&str; 9] = [
-    "content-type",
-    TUS_RESUMABLE,
-    UPLOAD_OFFSET,
-    UPLOAD_LENGTH,
-    UPLOAD_DEFER_LENGTH,
-    UPLOAD_METADATA,
-    UPLOAD_CHECKSUM,
-    UPLOAD_CONCAT,
-    METHOD_OVERRIDE,
-];
-
-/// Response headers for `Access-Control-Expose-Headers`. Without it, a page of another origin cannot read them, and
-/// its upload machine does not recognise the server as a tus server.
-pub const RESPONSE_HEADERS: [&str; 13] = [
-    "location",
-    "retry-after",
-    TUS_RESUMABLE,
-    TUS_VERSION,
-    TUS_EXTENSION,
-    TUS_MAX_SIZE,
-    TUS_CHECKSUM_ALGORITHM,
-    UPLOAD_OFFSET,
-    UPLOAD_LENGTH,
-    UPLOAD_DEFER_LENGTH,
-    UPLOAD_METADATA,
-    UPLOAD_CONCAT,
-    UPLOAD_EXPIRES,
-];
-
 /// Length of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UploadLength {

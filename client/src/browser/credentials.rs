@@ -7,7 +7,6 @@ use futures_channel::oneshot;
 use wasm_bindgen_futures::spawn_local;
 
 use super::fetch::{Call, Cancel};
-use super::server::retry_after_ms;
 use super::time::sleep;
 use crate::{Authorization, RenewalFailed, Target};
 
@@ -96,8 +95,8 @@ impl Credentials {
         match answer.status() {
             200..300 => Ok(()),
             429 => {
-                // The caller retries with its own backoff, but no earlier than this time.
-                sleep(retry_after_ms(&answer).unwrap_or_default()).await;
+                // The caller retries with its own backoff, but not before this time.
+                sleep(answer.retry_after_ms().unwrap_or_default()).await;
                 Err(RenewalFailed::Unreachable)
             }
             400..500 => Err(RenewalFailed::Refused),

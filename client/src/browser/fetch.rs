@@ -123,6 +123,12 @@ impl Answer {
         self.0.headers().get(name).ok().flatten()
     }
 
+    /// Returns `Retry-After` in milliseconds; `None` if it is missing or a date.
+    pub(super) fn retry_after_ms(&self) -> Option<u32> {
+        let seconds: u32 = self.header("retry-after")?.trim().parse().ok()?;
+        Some(seconds.saturating_mul(1_000))
+    }
+
     /// Returns the body in pieces; `None` without one.
     pub(super) fn body(&self) -> Option<Chunks> {
         let reader = self.0.body()?.get_reader();

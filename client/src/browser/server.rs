@@ -5,7 +5,7 @@ use std::rc::Rc;
 use wasm_bindgen::JsValue;
 
 use super::credentials::Credentials;
-use super::fetch::{Answer, Call, Cancel};
+use super::fetch::{Call, Cancel};
 use super::json;
 use super::time::{sleep, within};
 use crate::recorder::BegunUpload;
@@ -154,7 +154,7 @@ impl Server {
                 .send(&cancel)
                 .await
                 .map_err(|_| RecorderError::Unreachable)?;
-            let retry_after_ms = retry_after_ms(&answer);
+            let retry_after_ms = answer.retry_after_ms();
             Ok((answer.status(), answer.text().await, retry_after_ms))
         };
         let answer = within(TIMEOUT_MS, Box::pin(answer)).await;
@@ -167,12 +167,6 @@ fn signed_out(failed: RenewalFailed) -> RecorderError {
         RenewalFailed::Refused => RecorderError::SignedOut,
         RenewalFailed::Unreachable => RecorderError::Unreachable,
     }
-}
-
-/// Returns `Retry-After` in milliseconds; `None` if it is missing or a date.
-pub(super) fn retry_after_ms(answer: &Answer) -> Option<u32> {
-    let seconds: u32 = answer.header("retry-after")?.trim().parse().ok()?;
-    Some(seconds.saturating_mul(1_000))
 }
 
 /// Error for a successful answer without the expected fields.

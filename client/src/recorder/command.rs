@@ -1,7 +1,7 @@
 //! Inputs and outputs of the recorder's state machine.
 
+use super::begun_upload::BegunUpload;
 use super::encoders::EncoderId;
-use super::uploads::{BeginRequest, BegunUpload, RestRequest, Sending};
 use crate::StopReason;
 
 /// Interval of ticks.
@@ -89,4 +89,32 @@ pub(crate) struct ChunkPlace {
     pub(crate) part: usize,
     /// Length of the recording at the end of the chunk, in ms.
     pub(crate) recorded_ms: u64,
+}
+
+/// Request to our server to begin an upload; without a session it creates one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BeginRequest {
+    pub(crate) session: Option<String>,
+    /// First part of the recording that the upload continues.
+    pub(crate) continues: Option<String>,
+}
+
+/// Bytes of a part that are sent again as a file of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RestRequest {
+    /// Offset in the part; the server holds the bytes before it.
+    pub(crate) from: u64,
+    /// The bytes may be the single picture that an encoder emits when it is stopped after a pause. In the middle of a
+    /// cluster it does not play, so it is left out.
+    pub(crate) may_be_picture: bool,
+}
+
+/// Upload of one part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sending {
+    pub(crate) part: usize,
+    /// The upload on our server; `None` with another tus server.
+    pub(crate) begun: Option<BegunUpload>,
+    /// First part of the recording that the upload continues.
+    pub(crate) continues: Option<String>,
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use sortie_tus::client::{FailureReason, Notice};
 
+use super::begun_upload::BegunUpload;
 use super::capture_monitor::CaptureMonitor;
 use super::command::{Call, ChunkPlace, Command, Now};
 use super::device_storage::DeviceStorage;
@@ -14,7 +15,7 @@ use super::part_progress::PartProgress;
 use super::schedule::Schedule;
 use super::storage_pressure::Reaction;
 use super::tus::{failure, waiting_for};
-use super::uploads::{Begun, BegunUpload, Context, Step, Uploads};
+use super::uploads::{Begun, Context, Step, Uploads};
 use super::watchdog::Alarm;
 use crate::numbers::whole;
 use crate::spool::Change;

@@ -3,7 +3,7 @@
 use sortie_tus::client::{Config, FailureReason, Millis, Start, UploadLength, WaitReason};
 use sortie_tus::metadata::Metadata;
 
-use super::uploads::BegunUpload;
+use super::begun_upload::BegunUpload;
 use crate::container::without_parameters;
 use crate::{RecorderError, Target, Waiting};
 

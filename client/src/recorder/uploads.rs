@@ -5,9 +5,8 @@
 
 use std::collections::VecDeque;
 
-use sortie_tus::client::{Start, UploadLength};
-
-use super::command::Command;
+use super::begun_upload::BegunUpload;
+use super::command::{BeginRequest, Command, RestRequest, Sending};
 use super::part_progress::PartProgress;
 use super::tus::last_segment;
 use crate::{RecorderError, Target, Waiting};
@@ -21,45 +20,6 @@ const BACKOFF_CAP_MS: u32 = 30_000;
 const PICTURE_MS: u64 = 200;
 const PICTURE_BYTES: u64 = 8 << 20;
 
-/// Upload that our server has begun.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BegunUpload {
-    pub(crate) session: String,
-    pub(crate) recording: String,
-    /// Absolute, or relative to the page if the server is the page's origin.
-    pub(crate) upload_url: String,
-    pub(crate) max_size_bytes: u64,
-    /// Longest silence of a sender before the server ends the upload.
-    pub(crate) silence_ms: Option<u64>,
-}
-
-impl BegunUpload {
-    pub(crate) fn start(&self) -> Start {
-        Start::Fresh {
-            url: self.upload_url.clone(),
-            length: UploadLength::Deferred,
-        }
-    }
-}
-
-/// Request to our server to begin an upload; without a session it creates one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BeginRequest {
-    pub(crate) session: Option<String>,
-    /// First part of the recording that the upload continues.
-    pub(crate) continues: Option<String>,
-}
-
-/// Bytes of a part that are sent again as a file of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RestRequest {
-    /// Offset in the part; the server holds the bytes before it.
-    pub(crate) from: u64,
-    /// The bytes may be the single picture that an encoder emits when it is stopped after a pause. In the middle of a
-    /// cluster it does not play, so it is left out.
-    pub(crate) may_be_picture: bool,
-}
-
 /// Next step of the uploads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -70,16 +30,6 @@ pub(super) enum Step {
     LeftOut(usize, u64),
     /// The server holds all parts.
     Done,
-}
-
-/// Upload of one part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sending {
-    pub(crate) part: usize,
-    /// The upload on our server; `None` with another tus server.
-    pub(crate) begun: Option<BegunUpload>,
-    /// First part of the recording that the upload continues.
-    pub(crate) continues: Option<String>,
 }
 
 /// Outcome of an attempt to begin an upload.

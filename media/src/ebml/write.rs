@@ -79,13 +79,7 @@ impl Writer {
 /// Encodes the shortest header that makes `length` bytes, header included, one Void element; `length` must be at least
 /// 2.
 pub(crate) fn void_header(length: u64) -> Option<Vec<u8>> {
-    let width = if length < 9 { 1 } else { 8 };
-    let mut bytes = vec![0xEC];
-    bytes.extend(vint::sized(
-        length.checked_sub(1 + width)?,
-        usize::try_from(width).ok()?,
-    )?);
-    Some(bytes)
+    wide_void_header(length, if length < 9 { 1 } else { 8 })
 }
 
 /// Encodes a header with a size of `width` bytes that makes `length` bytes, header included, one Void element; `None`

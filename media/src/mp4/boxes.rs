@@ -67,7 +67,7 @@ pub(super) fn find_path<'a>(bytes: &'a [u8], path: &[Kind]) -> Option<&'a [u8]> 
 }
 
 /// Reads big-endian integers from the front of a payload; returns `None` once the payload is too short.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl Reader<'_> {
@@ -77,27 +77,25 @@ impl Reader<'_> {
     }
 
     pub(super) fn u8(&mut self) -> Option<u8> {
-        let (&byte, rest) = self.0.split_first()?;
+        self.bytes().map(u8::from_be_bytes)
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (bytes, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
-        Some(byte)
+        Some(*bytes)
     }
 
     pub(super) fn u16(&mut self) -> Option<u16> {
-        let (number, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u16::from_be_bytes(*number))
+        self.bytes().map(u16::from_be_bytes)
     }
 
     pub(super) fn u32(&mut self) -> Option<u32> {
-        let (number, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u32::from_be_bytes(*number))
+        self.bytes().map(u32::from_be_bytes)
     }
 
     pub(super) fn u64(&mut self) -> Option<u64> {
-        let (number, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u64::from_be_bytes(*number))
+        self.bytes().map(u64::from_be_bytes)
     }
 
     /// Reads an integer of 4 bytes for version 0 of a full box, 8 bytes for version 1.
@@ -143,6 +141,30 @@ pub(super) fn write_full_with(
     write(out, kind, |out| {
         out.extend((u32::from(version) << 24 | flags).to_be_bytes());
         fill(out);
+    });
+}
+
+/// Appends 32-bit integers.
+pub(super) fn write_words(out: &mut Vec<u8>, words: &[u32]) {
+    out.extend(words.iter().flat_map(|word| word.to_be_bytes()));
+}
+
+/// Appends an `stco`, or a `co64` if an offset does not fit into 32 bits (section 8.7.5).
+pub(super) fn write_chunk_offsets<I: Iterator<Item = u64>>(
+    out: &mut Vec<u8>,
+    offsets: impl Fn() -> I,
+) {
+    let wide = offsets().any(|offset| offset > u64::from(u32::MAX));
+    let kind = if wide { *b"co64" } else { *b"stco" };
+    write_full(out, kind, |out| {
+        let count = u32::try_from(offsets().count()).unwrap_or(u32::MAX);
+        out.extend(count.to_be_bytes());
+        for offset in offsets() {
+            match u32::try_from(offset) {
+                Ok(offset) if !wide => out.extend(offset.to_be_bytes()),
+                _ => out.extend(offset.to_be_bytes()),
+            }
+        }
     });
 }
 

@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::boxes::{Reader, children, find};
 use super::movie::{Movie, SampleDefaults};
 use super::sample_table::Sample;
-use crate::report::{LeftOutList, LeftOutReason};
-use crate::stored::HEAD_ROOM;
+use crate::left_out::{LeftOutList, LeftOutReason};
+use crate::patch::HEAD_ROOM;
 
 const TFHD_BASE: u32 = 0x01;
 const TFHD_DESCRIPTION: u32 = 0x02;
@@ -407,9 +407,9 @@ impl Iterator for Run<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::boxes::{write, write_full, write_full_with};
+    use super::super::boxes::{write, write_full, write_full_with, write_words};
     use super::*;
-    use crate::report::LeftOut;
+    use crate::left_out::LeftOut;
 
     /// Creates a movie with one track (id 1, timescale 1000) whose samples last 10 units and have `size` bytes.
     fn movie(size: u32) -> Movie {
@@ -442,9 +442,7 @@ mod tests {
         });
         write(&mut moov, *b"mvex", |out| {
             write_full(out, *b"trex", |out| {
-                [1, 1, 10, size, NON_SYNC]
-                    .iter()
-                    .for_each(|word| out.extend(word.to_be_bytes()));
+                write_words(out, &[1, 1, 10, size, NON_SYNC]);
             });
         });
         Movie::parse(moov).expect("a movie")
@@ -460,7 +458,7 @@ mod tests {
             write_full(out, *b"tfdt", |out| out.extend(500u32.to_be_bytes()));
             write(out, *b"trun", |out| {
                 out.extend(run_flags.to_be_bytes());
-                words.iter().for_each(|word| out.extend(word.to_be_bytes()));
+                write_words(out, words);
             });
         });
         Fragment {

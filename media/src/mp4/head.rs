@@ -1,12 +1,13 @@
 //! Heads of a stored MP4: the [`HEAD_ROOM`] bytes that a player reads before the stream.
 
 use super::boxes::{self, Header, write};
-use super::moov::{moov_with_durations, moov_with_shifted_chunks};
+use super::moov::{Contents, moov_with, moov_with_shifted_chunks};
 use super::movie::Movie;
-use crate::container::Patch;
-use crate::stored::HEAD_ROOM;
+use crate::patch::{HEAD_ROOM, Patch};
 
-/// `ftyp` payload for streams whose own is missing or longer than [`FTYP_LIMIT`](super::scanner::FTYP_LIMIT).
+/// Longest `ftyp` payload that the head repeats; a longer one is replaced by ours.
+pub(super) const FTYP_LIMIT: u64 = 1 << 10;
+/// `ftyp` payload for streams whose own is missing or too long.
 const FTYP: &[u8] = b"isom\0\0\x02\0isomiso6mp41";
 
 /// Kind of a stored head, recognised from its bytes.
@@ -65,7 +66,7 @@ pub(super) fn live_head(ftyp: Option<&[u8]>, movie: &Movie, moov: (u64, u64)) ->
     let size = u32::try_from(HEAD_ROOM.saturating_add(next) - head.len() as u64).ok()?;
     head.extend(size.to_be_bytes());
     head.extend(*b"free");
-    Some(padded(head))
+    Some(Patch::head(head))
 }
 
 /// Encodes the head of a finished file: `ftyp`, and the header of an `mdat` that ends at `keep`.
@@ -76,15 +77,7 @@ pub(super) fn indexed_head(ftyp: Option<&[u8]>, keep: u64) -> Patch {
     head.extend(1u32.to_be_bytes());
     head.extend(*b"mdat");
     head.extend(size.to_be_bytes());
-    padded(head)
-}
-
-fn padded(mut head: Vec<u8>) -> Patch {
-    head.resize(usize::try_from(HEAD_ROOM).unwrap_or(usize::MAX), 0);
-    Patch {
-        position: 0,
-        bytes: head,
-    }
+    Patch::head(head)
 }
 
 fn ftyp_box(payload: Option<&[u8]>) -> Vec<u8> {
@@ -103,9 +96,9 @@ pub(super) fn fragmented_head(ftyp: Option<&[u8]>, movie: &Movie, moov_end: u64)
         return None;
     }
     let mut head = ftyp_box(ftyp);
-    head.extend(moov_with_durations(movie));
+    head.extend(moov_with(Contents::Durations, movie));
     let size = HEAD_ROOM.saturating_add(moov_end) - head.len() as u64;
     head.extend(u32::try_from(size).ok()?.to_be_bytes());
     head.extend(*b"free");
-    (head.len() as u64 <= HEAD_ROOM).then(|| padded(head))
+    (head.len() as u64 <= HEAD_ROOM).then(|| Patch::head(head))
 }

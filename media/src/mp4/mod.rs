@@ -20,6 +20,7 @@
 //! file gets a copy of its `moov` with all chunk offsets shifted by the head room. If some of its samples lie outside
 //! the received media data, new tables list only the others.
 
+mod box_reader;
 mod box_search;
 mod boxes;
 mod finish;
@@ -30,10 +31,12 @@ mod moov;
 mod movie;
 mod padding;
 mod pending_samples;
+mod recording;
 mod run_length;
 mod sample_table;
 mod scanner;
 mod stbl_reader;
+mod stream_end;
 mod top_level_box;
 
 pub use fragmenter::{Colour, EncodedFrame, Fragmenter, VideoTrack};

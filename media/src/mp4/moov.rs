@@ -1,11 +1,22 @@
 //! Writers for the `moov` of the stored file: the sender's `moov` with new sample tables, with shifted chunk offsets,
 //! or with durations only.
 
-use super::boxes::{Kind, Reader, children, find, write, write_full};
+use super::boxes::{Kind, Reader, children, find, write, write_chunk_offsets};
 use super::movie::{Movie, MovieTrack, Timing};
-use crate::stored::HEAD_ROOM;
+use crate::patch::HEAD_ROOM;
 
-pub(super) fn moov_with_sample_tables(movie: &Movie) -> Vec<u8> {
+/// Contents of the stored `moov`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Contents {
+    /// New sample tables, so that the file is no longer fragmented.
+    SampleTables,
+    /// Only the durations are filled in; the file stays fragmented.
+    Durations,
+}
+
+/// Copies the `moov` of a movie with new contents.
+pub(super) fn moov_with(contents: Contents, movie: &Movie) -> Vec<u8> {
+    let has_tables = contents == Contents::SampleTables;
     let timings: Vec<_> = movie.timings().collect();
     let total = timings.iter().map(|timing| timing.total).max().unwrap_or(0);
     let mut tracks = movie.tracks.iter().zip(&timings);
@@ -14,16 +25,30 @@ pub(super) fn moov_with_sample_tables(movie: &Movie) -> Vec<u8> {
         for (kind, payload) in children(&movie.moov) {
             match &kind {
                 b"mvhd" => write_duration(out, kind, payload, 12, total),
-                b"mvex" => {}
-                // Tracks without samples and tracks that could not be parsed are left out.
+                b"mvex" if has_tables => {}
+                b"mvex" => write(out, kind, |out| {
+                    // Version 1 (section 8.8.2).
+                    write(out, *b"mehd", |out| {
+                        out.extend([1, 0, 0, 0]);
+                        out.extend(total.to_be_bytes());
+                    });
+                    for (kind, payload) in children(payload) {
+                        if kind != *b"mehd" {
+                            copy(out, kind, payload);
+                        }
+                    }
+                }),
+                // Tables of tracks without samples and of tracks that could not be parsed are left out.
                 b"trak" if movie.describes(payload) => {
                     if let Some((track, timing)) = tracks.next()
-                        && track.samples.len() > 0
+                        && (!has_tables || track.samples.len() > 0)
                     {
-                        write(out, kind, |out| write_trak(out, payload, track, timing));
+                        write(out, kind, |out| {
+                            write_trak(out, payload, 0, (track, timing, contents));
+                        });
                     }
                 }
-                b"trak" => {}
+                b"trak" if has_tables => {}
                 _ => copy(out, kind, payload),
             }
         }
@@ -31,36 +56,29 @@ pub(super) fn moov_with_sample_tables(movie: &Movie) -> Vec<u8> {
     out
 }
 
-fn write_trak(out: &mut Vec<u8>, trak: &[u8], track: &MovieTrack, timing: &Timing) {
-    for (kind, payload) in children(trak) {
-        match &kind {
-            b"tkhd" => {
+/// Copies the children of a `trak`, `mdia` or `minf`, which are `depth` 0 to 2.
+fn write_trak(out: &mut Vec<u8>, parent: &[u8], depth: u8, with: (&MovieTrack, &Timing, Contents)) {
+    let (track, timing, contents) = with;
+    let has_tables = contents == Contents::SampleTables;
+    for (kind, payload) in children(parent) {
+        match (&kind, depth) {
+            (b"tkhd", 0) => {
                 write_duration(out, kind, payload, 16, timing.total);
-                write_edits(out, timing);
-            }
-            b"edts" => {}
-            b"mdia" => write(out, kind, |out| write_mdia(out, payload, track)),
-            _ => copy(out, kind, payload),
-        }
-    }
-}
-
-fn write_mdia(out: &mut Vec<u8>, mdia: &[u8], track: &MovieTrack) {
-    let media = track.samples.end() - track.samples.first();
-    for (kind, payload) in children(mdia) {
-        match &kind {
-            b"mdhd" => write_duration(out, kind, payload, 12, media),
-            b"minf" => write(out, kind, |out| {
-                for (kind, payload) in children(payload) {
-                    if kind == *b"stbl" {
-                        write(out, kind, |out| {
-                            copy(out, *b"stsd", find(payload, *b"stsd").unwrap_or_default());
-                            track.samples.write(out, HEAD_ROOM);
-                        });
-                    } else {
-                        copy(out, kind, payload);
-                    }
+                if has_tables {
+                    write_edits(out, timing);
                 }
+            }
+            (b"edts", 0) if has_tables => {}
+            (b"mdhd", 1) => {
+                let media = track.samples.end() - track.samples.first();
+                write_duration(out, kind, payload, 12, media);
+            }
+            (b"mdia", 0) | (b"minf", 1) => {
+                write(out, kind, |out| write_trak(out, payload, depth + 1, with));
+            }
+            (b"stbl", 2) if has_tables => write(out, kind, |out| {
+                copy(out, *b"stsd", find(payload, *b"stsd").unwrap_or_default());
+                track.samples.write(out, HEAD_ROOM);
             }),
             _ => copy(out, kind, payload),
         }
@@ -143,77 +161,13 @@ fn shift(out: &mut Vec<u8>, payload: &[u8], depth: u8) {
             (b"trak", 0) | (b"mdia", 1) | (b"minf", 2) | (b"stbl", 3) => {
                 write(out, kind, |out| shift(out, payload, depth + 1));
             }
-            (b"stco" | b"co64", 4) => write_offsets(out, payload, kind == *b"co64"),
-            _ => copy(out, kind, payload),
-        }
-    }
-}
-
-/// Copies an `stco` or `co64`, as `stco` if the shifted offsets fit into 32 bits.
-fn write_offsets(out: &mut Vec<u8>, payload: &[u8], is_co64: bool) {
-    let moved = || {
-        let mut reader = Reader(payload);
-        let count = reader.full().and_then(|_| reader.u32()).unwrap_or(0);
-        let offsets = (0..count).map_while(move |_| reader.versioned(is_co64.into()));
-        offsets.map(|offset| offset.saturating_add(HEAD_ROOM))
-    };
-    let wide = moved().any(|offset| offset > u64::from(u32::MAX));
-    let kind = if wide { *b"co64" } else { *b"stco" };
-    write_full(out, kind, |out| {
-        let count = u32::try_from(moved().count()).unwrap_or(u32::MAX);
-        out.extend(count.to_be_bytes());
-        for offset in moved() {
-            match u32::try_from(offset) {
-                Ok(offset) if !wide => out.extend(offset.to_be_bytes()),
-                _ => out.extend(offset.to_be_bytes()),
-            }
-        }
-    });
-}
-
-/// Copies the sender's `moov` with durations filled in.
-pub(super) fn moov_with_durations(movie: &Movie) -> Vec<u8> {
-    let timings: Vec<_> = movie.timings().collect();
-    let total = timings.iter().map(|timing| timing.total).max().unwrap_or(0);
-    let mut tracks = movie.tracks.iter().zip(&timings);
-    let mut out = Vec::new();
-    write(&mut out, *b"moov", |out| {
-        for (kind, payload) in children(&movie.moov) {
-            match &kind {
-                b"mvhd" => write_duration(out, kind, payload, 12, total),
-                b"mvex" => write(out, kind, |out| {
-                    // Version 1 (section 8.8.2).
-                    write(out, *b"mehd", |out| {
-                        out.extend([1, 0, 0, 0]);
-                        out.extend(total.to_be_bytes());
-                    });
-                    for (kind, payload) in children(payload) {
-                        if kind != *b"mehd" {
-                            copy(out, kind, payload);
-                        }
-                    }
-                }),
-                b"trak" if movie.describes(payload) => {
-                    if let Some((track, timing)) = tracks.next() {
-                        let media = track.samples.end() - track.samples.first();
-                        write(out, kind, |out| {
-                            patch_trak(out, payload, timing.total, media)
-                        });
-                    }
-                }
-                _ => copy(out, kind, payload),
-            }
-        }
-    });
-    out
-}
-
-fn patch_trak(out: &mut Vec<u8>, trak: &[u8], total: u64, media: u64) {
-    for (kind, payload) in children(trak) {
-        match &kind {
-            b"tkhd" => write_duration(out, kind, payload, 16, total),
-            b"mdhd" => write_duration(out, kind, payload, 12, media),
-            b"mdia" => write(out, kind, |out| patch_trak(out, payload, total, media)),
+            (b"stco" | b"co64", 4) => write_chunk_offsets(out, || {
+                let mut reader = Reader(payload);
+                let count = reader.full().and_then(|_| reader.u32()).unwrap_or(0);
+                let is_co64 = kind == *b"co64";
+                let offsets = (0..count).map_while(move |_| reader.versioned(is_co64.into()));
+                offsets.map(|offset| offset.saturating_add(HEAD_ROOM))
+            }),
             _ => copy(out, kind, payload),
         }
     }

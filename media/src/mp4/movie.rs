@@ -3,12 +3,10 @@
 use super::boxes::{Kind, Reader, children, find, find_path};
 use super::sample_table::{LONGEST_GAP_S, SampleTable};
 use super::stbl_reader::{self, MediaBounds, StblReader};
-use crate::container::{Track, TrackKind};
-use crate::frame_stats::{FrameStats, FrameTimes};
-use crate::report::{LeftOutList, LeftOutReason};
+use crate::frame_stats::FrameStats;
+use crate::left_out::{LeftOutList, LeftOutReason};
+use crate::track::{Track, TrackKind};
 
-/// Maximum number of samples of an unfragmented file that a report examines: 38 hours at 60 frames/s.
-const TABLE_LIMIT: u32 = 1 << 23;
 /// Maximum number of samples in the tables of a finished file: a day of video at 60 frames/s with audio.
 pub(super) const SAMPLE_LIMIT: u64 = 1 << 23;
 /// Largest size of these tables.
@@ -217,20 +215,18 @@ impl Movie {
         if self.fragmented || self.tables_rebuilt {
             return track.samples.frame_times.frame_stats();
         }
-        let stbl = children(&self.moov)
-            .filter(|&(kind, trak)| kind == *b"trak" && track_id(trak) == Some(track.id))
-            .find_map(|(_, trak)| find_path(trak, &[*b"mdia", *b"minf", *b"stbl"]));
-        stbl.map(|stbl| frame_times_of_tables(stbl, track.timescale).frame_stats())
-            .unwrap_or_default()
+        let of_track =
+            |index: Option<usize>| index.is_some_and(|at| self.tracks[at].id == track.id);
+        let stbl = self.tables().find(|&(index, _)| of_track(index));
+        let times = stbl.map(|(_, stbl)| stbl_reader::frame_times(stbl, track.timescale));
+        times.map(|times| times.frame_stats()).unwrap_or_default()
     }
 
     /// Returns the first video track, else the first track.
     pub(super) fn main_track(&self) -> Option<&MovieTrack> {
         let video = |track: &&MovieTrack| track.kind == TrackKind::Video;
-        self.tracks
-            .iter()
-            .find(video)
-            .or_else(|| self.tracks.first())
+        let mut tracks = self.tracks.iter();
+        tracks.find(video).or_else(|| self.tracks.first())
     }
 
     /// Returns the number of samples in all tracks.
@@ -302,45 +298,6 @@ fn track_id(trak: &[u8]) -> Option<u32> {
     tkhd.u32()
 }
 
-/// Collects frame times from the tables of an unfragmented file. The sample count comes from `stsz`, whose size the
-/// file limits; a count in `stts` could be arbitrarily large.
-fn frame_times_of_tables(stbl: &[u8], timescale: u32) -> FrameTimes {
-    let table = |kind| {
-        let mut reader = Reader(
-            find(stbl, kind)
-                .and_then(|table| table.get(4..))
-                .unwrap_or_default(),
-        );
-        (reader.u32().unwrap_or(0), reader)
-    };
-    let (runs, mut times) = table(*b"stts");
-    let sync = find(stbl, *b"stss").map(|_| table(*b"stss"));
-    let all_sync = sync.is_none();
-    let mut sync = sync.map(|(_, reader)| reader).unwrap_or(Reader(&[]));
-    let mut next_sync = sync.u32();
-    let count = find(stbl, *b"stsz")
-        .and_then(|stsz| Reader(stsz.get(8..)?).u32())
-        .unwrap_or(0)
-        .min(TABLE_LIMIT);
-    let (mut frame_times, mut time, mut number) =
-        (FrameTimes::new(u64::from(timescale)), 0u64, 0u32);
-    for _ in 0..runs {
-        let (Some(samples), Some(duration)) = (times.u32(), times.u32()) else {
-            break;
-        };
-        for _ in 0..samples.min(count - number) {
-            number += 1;
-            let is_sync = next_sync == Some(number);
-            if is_sync {
-                next_sync = sync.u32();
-            }
-            frame_times.frame(time, 1, all_sync || is_sync);
-            time = time.saturating_add(u64::from(duration));
-        }
-    }
-    frame_times
-}
-
 /// Reads timescale and duration of an `mvhd` or `mdhd`.
 fn timescale_and_duration(payload: &[u8]) -> Option<(u32, u64)> {
     let mut reader = Reader(payload);
@@ -379,13 +336,12 @@ fn edits(trak: &[u8]) -> Option<(u64, u64)> {
         let media_time = reader.versioned(version)?;
         reader.skip(4)?;
         // A media time of -1 marks an empty edit.
-        if media_time
-            != if version == 1 {
-                u64::MAX
-            } else {
-                u64::from(u32::MAX)
-            }
-        {
+        let empty = if version == 1 {
+            u64::MAX
+        } else {
+            u32::MAX.into()
+        };
+        if media_time != empty {
             return Some((delay, media_time));
         }
         delay = delay.saturating_add(duration);
@@ -399,17 +355,8 @@ fn describe(id: u32, handler: &[u8], codec: Kind, entry: &[u8]) -> Track {
             .u16()
             .map_or(0, u32::from)
     };
-    let mut track = Track {
-        number: u64::from(id),
-        kind: TrackKind::Other,
-        codec: String::from_utf8_lossy(&codec).into_owned(),
-        default_duration_ns: None,
-        width: 0,
-        height: 0,
-        sample_rate_hz: 0,
-        channels: 0,
-        language: None,
-    };
+    let codec = String::from_utf8_lossy(&codec).into_owned();
+    let mut track = Track::new(id.into(), TrackKind::Other, codec);
     // Sample entries (ISO/IEC 14496-12, sections 12.1.3 and 12.2.3).
     match handler {
         b"vide" => {

@@ -11,7 +11,7 @@ const FRAGMENT_LIMIT: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct PendingSamples {
     /// End of the media data of the samples that `moov` describes, if they are pending.
-    moov_end: Option<u64>,
+    pub(super) moov_end: Option<u64>,
     fragments: VecDeque<PendingFragment>,
     /// Total size of the fragments' payloads.
     bytes: usize,
@@ -38,15 +38,6 @@ impl PendingSamples {
     /// Stream offset of the first fragment.
     pub(super) fn first_start(&self) -> Option<u64> {
         self.fragments.front().map(|front| front.fragment.start)
-    }
-
-    /// Sets the end of the media data of the samples that `moov` describes.
-    pub(super) fn set_moov_end(&mut self, end: u64) {
-        self.moov_end = Some(end);
-    }
-
-    pub(super) fn moov_end(&self) -> Option<u64> {
-        self.moov_end
     }
 
     /// Whether the samples that `moov` describes were pending.

@@ -1,6 +1,6 @@
 //! Sample tables of one track, as written to a finished file.
 
-use super::boxes::write_full;
+use super::boxes::{write_chunk_offsets, write_full, write_words};
 use super::run_length::{RunLengthList, push_varint, take_varint, unzigzag, zigzag};
 use crate::frame_stats::FrameTimes;
 
@@ -22,7 +22,7 @@ pub(super) const LONGEST_GAP_S: u64 = 12 * 60 * 60;
 const LATEST_START: u64 = 1 << 62;
 
 /// Growing sample tables of one track (ISO/IEC 14496-12, sections 8.6 and 8.7), run-length encoded.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct SampleTable {
     count: u64,
     timescale: u32,
@@ -53,22 +53,9 @@ impl SampleTable {
     /// Creates empty tables for a track with a timescale in units per second.
     pub(super) fn new(timescale: u32) -> Self {
         Self {
-            count: 0,
             timescale,
-            late_shift: None,
-            last_duration: None,
-            tableless: false,
-            frame_times: FrameTimes::new(u64::from(timescale)),
-            sizes: RunLengthList::default(),
-            durations: RunLengthList::default(),
-            offsets: RunLengthList::default(),
-            has_offsets: false,
-            sync: RunLengthList::default(),
-            sync_count: 0,
-            chunks: Chunks::default(),
-            first: None,
-            end: 0,
-            shown_end: 0,
+            frame_times: FrameTimes::new(timescale.into()),
+            ..Self::default()
         }
     }
 
@@ -269,28 +256,15 @@ impl SampleTable {
             for (number, chunk) in (1u32..).zip(self.chunks.iter()) {
                 let entry = (chunk.count, chunk.description);
                 if previous != Some(entry) {
-                    [number, entry.0, entry.1]
-                        .iter()
-                        .for_each(|word| out.extend(word.to_be_bytes()));
+                    write_words(out, &[number, entry.0, entry.1]);
                     (entries, previous) = (entries + 1, Some(entry));
                 }
             }
             out[at..at + 4].copy_from_slice(&entries.to_be_bytes());
         });
-        let places = || {
+        write_chunk_offsets(out, || {
             let chunks = self.chunks.iter();
             chunks.map(|chunk| chunk.offset.saturating_add(shift))
-        };
-        let long = places().any(|place| place > u64::from(u32::MAX));
-        let kind = if long { *b"co64" } else { *b"stco" };
-        write_full(out, kind, |out| {
-            put(out, self.chunks.len().into());
-            for place in places() {
-                match u32::try_from(place) {
-                    Ok(place) if !long => out.extend(place.to_be_bytes()),
-                    _ => out.extend(place.to_be_bytes()),
-                }
-            }
         });
     }
 }
@@ -388,8 +362,7 @@ fn write_runs(out: &mut Vec<u8>, kind: [u8; 4], runs: &RunLengthList, word: fn(u
     write_full(out, kind, |out| {
         put(out, runs.len().into());
         for (count, value) in runs.iter() {
-            out.extend(count.to_be_bytes());
-            out.extend(word(value).to_be_bytes());
+            write_words(out, &[count, word(value)]);
         }
     });
 }

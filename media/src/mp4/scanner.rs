@@ -1,414 +1,258 @@
-//! Incremental scanner for a stream of boxes.
+//! Incremental scanner: follows the top-level boxes of a stream.
 
-use std::collections::VecDeque;
-
+use super::box_reader::{BoxReader, Event};
 use super::box_search::BoxSearch;
-use super::boxes::{self, Header};
+use super::finish::{finish, finish_bytes};
 use super::fragment::Fragment;
-use super::head::live_head;
+use super::head::{FTYP_LIMIT, live_head};
 use super::movie::{Movie, to_ns};
 use super::padding::{self, INDEX_MARKER};
-use super::pending_samples::PendingSamples;
-use super::stbl_reader::MediaBounds;
+use super::recording::Recording;
+use super::stream_end::StreamEnd;
 use super::top_level_box::{TopLevelBox, is_known, is_media};
-use crate::container::{Patch, Track};
-use crate::indexer::Options;
-use crate::report::{Damage, LeftOut, LeftOutList, LeftOutReason};
-use crate::stored::HEAD_ROOM;
+use crate::error::Unplayable;
+use crate::finish::Finish;
+use crate::options::Options;
+use crate::patch::{HEAD_ROOM, Patch, PatchQueue};
+use crate::report::Report;
+use crate::track::Track;
 
-/// Longest `ftyp` payload that the head repeats; a longer one is replaced by ours.
-pub(super) const FTYP_LIMIT: u64 = 1 << 10;
 /// Largest `moov` in a repair, which runs once and may use more memory.
 const REPAIR_MOOV_LIMIT: u64 = 256 << 20;
 /// Largest `moof` payload, and largest sum of the payloads of pending fragments.
 const MOOF_LIMIT: u64 = 16 << 20;
 /// Largest `moov` and `moof` payload after [`Scanner::reduce_memory`].
 const REDUCED_LIMIT: u64 = 64 << 10;
-/// Most patches in the queue; further base data offsets are not shifted.
-const PATCH_LIMIT: usize = 4096;
-/// Stream length at which scanning stops, so that no sum of offsets overflows.
-const LONGEST_STREAM: u64 = 1 << 62;
-/// Reason for missing samples whose media data should be in front of the next fragment.
-const DAMAGED: Option<LeftOutReason> = Some(LeftOutReason::Damaged);
 
 /// Incremental scanner. It follows top-level boxes as bytes arrive and collects `moov` and `moof` payloads whole.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Scanner {
-    /// Stream offset of the next byte.
-    pub(super) pos: u64,
-    pub(super) step: Step,
-    /// Received part of the next box header.
-    pub(super) header: Vec<u8>,
-    /// Received part of the payload that is being collected.
-    buf: Vec<u8>,
-    /// Payload of `ftyp`.
-    pub(super) ftyp: Option<Vec<u8>>,
-    pub(super) movie: Option<Movie>,
-    /// Samples whose media data is incomplete.
-    pub(super) pending: PendingSamples,
-    /// The `mdat` or `imda` that is arriving.
-    pub(super) data: Option<TopLevelBox>,
-    /// Stream offset of the first media data.
-    data_start: Option<u64>,
-    /// End of the last complete `mdat` or `imda`.
-    pub(super) data_end: u64,
-    /// The last complete `mdat` or `imda`.
-    pub(super) last_data: Option<TopLevelBox>,
-    /// In a repair: fragments, each with the end of its samples and the reason for missing ones. They count once a
-    /// valid box follows their media data. If none follows, bytes are missing or surplus, and a decoder could not
-    /// decode their frames.
-    held_fragments: Vec<(Fragment, u64, Option<LeftOutReason>)>,
-    /// Samples that are in no sample table.
-    pub(super) unindexed: LeftOutList,
-    /// Completes the `mdat` of a torn last fragment.
-    pub(super) padding: Vec<u8>,
-    /// Stream offset behind the last complete box; for a fragment, its media data included.
-    pub(super) keep: u64,
-    /// Stream offsets of the start and end of `moov`.
-    pub(super) moov: (u64, u64),
-    /// Stream offset of the first `moof`, or of the first `mdat` in an unfragmented file.
-    pub(super) first_data: Option<u64>,
-    /// Stream offset of the sender's `mfra`, if nothing follows it.
-    pub(super) index_start: Option<u64>,
-    /// Stream offset of the last `ftyp`: the stream may contain several concatenated files.
-    file_start: u64,
-    /// Stream offset of a concatenated file whose tracks differ from those of the first.
-    pub(super) other_file: Option<u64>,
-    /// Stream offset of our index marker: everything from there on was appended by us.
-    pub(super) index_marker_at: Option<u64>,
-    pub(super) patches: VecDeque<Patch>,
-    pub(super) patch_stream: bool,
+    reader: BoxReader,
+    recording: Recording,
+    patches: PatchQueue,
+    patch_stream: bool,
     moov_limit: u64,
     /// Length of the whole stream, if known.
-    pub(super) length: Option<u64>,
-    /// Start of damage whose end has not been found.
-    pub(super) damaged_from: Option<u64>,
-    /// Whether the damage began with bytes that are no box header.
-    pub(super) not_a_box: bool,
-    pub(super) damage: Damage,
-    /// Corrects the size of a torn `mdat`.
-    pub(super) data_patch: Option<Patch>,
-    /// Bytes at the end that are kept although they are no box.
-    pub(super) trailing: Option<LeftOut>,
-    /// Bytes behind the end of the stream that `moov` or the last `mdat` declares.
-    pub(super) missing: u64,
-    /// Whether [`end`](Self::end) was called.
-    pub(super) ended: bool,
-    /// Reason for not keeping the bytes at the end.
-    pub(super) tail_reason: LeftOutReason,
+    length: Option<u64>,
+    /// Stream offset of the first `moof`, or of the first `mdat` in an unfragmented file.
+    first_data: Option<u64>,
+    /// Stream offset of the last `ftyp`: the stream may contain several concatenated files.
+    file_start: u64,
+    /// Stream offset of our index marker: everything from there on was appended by us.
+    index_marker_at: Option<u64>,
+    /// Result of [`end`](Self::end).
+    end: Option<StreamEnd>,
     /// Whether [`reduce_memory`](Self::reduce_memory) was called.
-    pub(super) memory_reduced: bool,
-    /// Whether `moov` was discarded because of its size.
-    pub(super) moov_discarded: bool,
-    /// Whether fragments have absolute base data offsets that are wrong behind a head room.
-    pub(super) absolute_offsets: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Step {
-    Header,
-    Collect(TopLevelBox),
-    /// Discarding a payload that exceeds the memory limit.
-    Pass(TopLevelBox),
-    /// Skipping a payload up to `to`, then collecting the rest.
-    Skip {
-        current: TopLevelBox,
-        to: u64,
-    },
-    /// Searching for the next `moof`, for `moov` if there is none yet, or for our index marker.
-    Resync(BoxSearch),
-    /// Ignoring the rest of the stream.
-    Done,
+    memory_reduced: bool,
 }
 
 impl Scanner {
     pub(crate) fn new(options: Options) -> Self {
         Self {
-            pos: 0,
-            step: Step::Header,
-            header: Vec::with_capacity(16),
-            buf: Vec::new(),
-            ftyp: None,
-            movie: None,
-            pending: PendingSamples::default(),
-            data: None,
-            data_start: None,
-            data_end: 0,
-            last_data: None,
-            held_fragments: Vec::new(),
-            unindexed: LeftOutList::default(),
-            padding: Vec::new(),
-            keep: 0,
-            moov: (0, 0),
-            first_data: None,
-            index_start: None,
-            file_start: 0,
-            other_file: None,
-            index_marker_at: None,
-            patches: VecDeque::new(),
+            recording: Recording::new(options.stream_length.is_some()),
             patch_stream: options.patch_clusters,
             moov_limit: match options.stream_length {
                 Some(_) => REPAIR_MOOV_LIMIT,
                 None => options.description_limit,
             },
             length: options.stream_length,
-            damaged_from: None,
-            not_a_box: false,
-            damage: Damage::default(),
-            data_patch: None,
-            trailing: None,
-            missing: 0,
-            ended: false,
-            tail_reason: LeftOutReason::Torn,
-            memory_reduced: false,
-            moov_discarded: false,
-            absolute_offsets: false,
+            ..Self::default()
         }
     }
 
     pub(crate) fn push(&mut self, mut bytes: &[u8]) {
-        while let Some(&first) = bytes.first() {
-            let taken = match self.step {
-                Step::Header => {
-                    self.pos += 1;
-                    self.header_byte(first);
-                    1
+        while let Some(event) = self.reader.next(&mut bytes) {
+            match event {
+                Event::Malformed(start) => {
+                    self.recording.not_a_box = true;
+                    self.recording.damaged_from.get_or_insert(start);
                 }
-                Step::Collect(current) => {
-                    let left = usize::try_from(current.end - self.pos).unwrap_or(usize::MAX);
-                    let taken = bytes.len().min(left);
-                    // Doubling the capacity would waste half of a large buffer.
-                    if self.buf.capacity() - self.buf.len() < taken {
-                        let more = taken.max(self.buf.len() / 4).min(left);
-                        self.buf.reserve_exact(more);
-                    }
-                    self.buf.extend_from_slice(&bytes[..taken]);
-                    self.pos += taken as u64;
-                    self.close_if_complete(current);
-                    taken
-                }
-                Step::Pass(current) => {
-                    let left = usize::try_from(current.end - self.pos).unwrap_or(usize::MAX);
-                    let taken = bytes.len().min(left);
-                    self.pos += taken as u64;
-                    self.close_if_complete(current);
-                    taken
-                }
-                Step::Skip { current, to } => {
-                    let left = usize::try_from(to - self.pos).unwrap_or(usize::MAX);
-                    let taken = bytes.len().min(left);
-                    self.pos += taken as u64;
-                    self.skipped(current, to);
-                    taken
-                }
-                Step::Resync(search) => {
-                    self.resync(search, first);
-                    1
-                }
-                Step::Done => {
-                    self.pos = self.pos.saturating_add(bytes.len() as u64);
-                    bytes.len()
-                }
-            };
-            bytes = &bytes[taken..];
+                Event::Header(current) => self.open(current),
+                Event::End(current, payload) => self.close(current, payload),
+                Event::Search(search) => self.resync(search),
+            }
         }
     }
 
     pub(crate) fn skippable(&self) -> u64 {
-        match self.step {
-            Step::Skip { to, .. } => to - self.pos,
-            Step::Done => u64::MAX - self.pos,
-            Step::Header | Step::Collect(_) | Step::Pass(_) | Step::Resync(_) => 0,
-        }
+        self.reader.skippable()
     }
 
     pub(crate) fn skip(&mut self, n: u64) {
-        self.pos += n.min(self.skippable());
-        if let Step::Skip { current, to } = self.step {
-            self.skipped(current, to);
-        }
-        if self.pos > LONGEST_STREAM {
-            self.step = Step::Done;
+        self.reader.cursor.advance(n.min(self.skippable()));
+        self.push(&[]);
+        if self.reader.cursor.is_too_far() {
+            self.reader.stop();
         }
     }
 
     pub(crate) fn poll_patch(&mut self) -> Option<Patch> {
-        let head = self.patches.iter().position(|patch| patch.position == 0);
-        if let Some(at) = head {
-            return self.patches.remove(at);
-        }
-        // If the stream proves unplayable, it must be kept byte for byte. Until a sample is indexed, only the head
-        // room changes.
-        let movie = self.movie.as_ref().filter(|movie| movie.samples() > 0);
-        movie.and_then(|_| self.patches.pop_front())
+        // Until a sample is indexed, only the head room changes.
+        self.patches.pop(self.recording.samples() > 0)
     }
 
     pub(crate) fn received(&self) -> u64 {
-        self.pos
+        self.reader.pos()
     }
 
     pub(crate) fn tracks(&self) -> &[Track] {
-        self.movie
-            .as_ref()
-            .map_or(&[], |movie| &movie.public_tracks)
+        let movie = self.recording.movie.as_ref();
+        movie.map_or(&[], |movie| &movie.public_tracks)
+    }
+
+    pub(crate) fn end_ns(&self) -> u64 {
+        self.recording.end_ns()
     }
 
     /// Returns the length of the stored file that finishing certainly keeps; 0 while finishing could fail.
     pub(crate) fn immutable_prefix(&self) -> u64 {
-        match &self.movie {
-            Some(movie) if movie.fragmented && movie.samples() > 0 => {
-                HEAD_ROOM.saturating_add(self.index_start.unwrap_or(self.keep))
-            }
-            _ => 0,
+        let recording = &self.recording;
+        if !recording.is_fragmented() || recording.samples() == 0 {
+            return 0;
         }
-    }
-
-    /// Returns the stream offset behind the sender's last byte.
-    pub(super) fn stream_end(&self) -> u64 {
-        self.index_marker_at.unwrap_or(self.pos)
+        HEAD_ROOM.saturating_add(recording.index_start.unwrap_or(recording.keep))
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let held = self.held_fragments.iter();
-        let held: usize = held.map(|(fragment, ..)| fragment.payload.capacity()).sum();
-        let fragments = held + self.pending.memory_bytes() + self.unindexed.memory_bytes();
-        let patches = self.patches.capacity() * size_of::<Patch>()
-            + self
-                .patches
-                .iter()
-                .map(|patch| patch.bytes.capacity())
-                .sum::<usize>();
-        let rest = self.buf.capacity() + patches + fragments;
-        rest as u64 + self.movie.as_ref().map_or(0, Movie::memory_bytes)
+        let rest = self.reader.payload.capacity() + self.patches.memory_bytes();
+        rest as u64 + self.recording.memory_bytes()
+    }
+
+    /// Heap memory that finishing allocates in addition.
+    pub(crate) fn finish_bytes(&self) -> u64 {
+        self.recording.movie.as_ref().map_or(0, finish_bytes)
     }
 
     /// Drops the sample tables, and `moov` if it is large.
     pub(crate) fn reduce_memory(&mut self) {
         self.memory_reduced = true;
-        if let Step::Collect(current) = self.step
-            && current.end.saturating_sub(current.payload) > REDUCED_LIMIT
-        {
-            self.moov_discarded |= current.kind == *b"moov";
-            self.buf = Vec::new();
-            self.step = Step::Pass(current);
-        }
-        if self.pending.exceeds(REDUCED_LIMIT) {
-            self.pending.clear();
-        }
-        let Some(movie) = &mut self.movie else { return };
-        if movie.fragmented {
-            self.absolute_offsets |= movie.has_moov_samples();
-            self.pending.take_moov();
-            movie.drop_tables();
-            // The `moov` is also too large for the head room.
-            if movie.moov.len() as u64 > REDUCED_LIMIT {
-                movie.moov = Vec::new();
-            }
-        } else if movie.moov.len() as u64 > REDUCED_LIMIT {
-            movie.moov = Vec::new();
-            self.moov_discarded = true;
+        let discarded = self.reader.discard(REDUCED_LIMIT);
+        self.recording.moov_discarded |= discarded.is_some_and(|it| it.kind == *b"moov");
+        self.recording.reduce_memory(REDUCED_LIMIT);
+    }
+
+    /// Whether finishing needs another scan with more memory.
+    pub(crate) fn needs_rescan(&self) -> bool {
+        let recording = &self.recording;
+        recording.moov_discarded || self.memory_reduced && recording.absolute_offsets
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        let movie = self.recording.movie.as_ref();
+        // The index of an unfragmented file describes the whole recording.
+        let whole = movie.filter(|movie| !movie.fragmented && !movie.tables_rebuilt);
+        let torn = !self.reader.is_at_boundary() && self.index_marker_at.is_none();
+        let end_ns = whole.map(|movie| to_ns(movie.duration, movie.timescale));
+        Report {
+            duration_ms: end_ns.unwrap_or_else(|| self.end_ns()) / 1_000_000,
+            frame_stats: movie.map(Movie::frame_stats).unwrap_or_default(),
+            front_matter_bytes: self.first_data,
+            indexed: whole.is_some(),
+            damage: self.recording.damage.clone(),
+            torn_bytes: if torn {
+                self.received().saturating_sub(self.recording.keep)
+            } else {
+                0
+            },
+            missing_bytes: self.end.as_ref().map_or(0, |end| end.missing),
+            ..Report::default()
         }
     }
 
-    pub(crate) fn end_ns(&self) -> u64 {
-        self.movie.as_ref().map_or(0, |movie| {
-            let ends = movie.timings().map(|timing| timing.total);
-            ends.max().map_or(0, |end| to_ns(end, movie.timescale))
-        })
+    /// Ends the stream: counts the complete samples of a torn `mdat` and decides whether the remaining bytes are kept.
+    pub(crate) fn end(&mut self) {
+        let end = self.stream_end();
+        self.end = Some(end);
     }
 
-    fn header_byte(&mut self, byte: u8) {
-        self.header.push(byte);
-        match boxes::header(&self.header) {
-            Header::Incomplete => {}
-            Header::Malformed => {
-                let start = self.pos - self.header.len() as u64;
-                let header = std::mem::take(&mut self.header);
-                self.not_a_box = true;
-                self.malformed(start);
-                // A box may begin within these bytes.
-                self.step = Step::Resync(BoxSearch::after(&header));
-            }
-            Header::Complete { kind, size, length } => {
-                self.header.clear();
-                let start = self.pos - length;
-                let end = size.map_or(u64::MAX, |size| start.saturating_add(size));
-                self.open(TopLevelBox {
-                    kind,
-                    start,
-                    payload: self.pos,
-                    end,
-                });
-            }
-        }
+    fn stream_end(&mut self) -> StreamEnd {
+        let received = self.reader.pos();
+        let at = self.index_marker_at.unwrap_or(received);
+        let end = self.end.take();
+        end.unwrap_or_else(|| StreamEnd::of(&mut self.recording, at, self.patch_stream))
+    }
+
+    pub(crate) fn finish(mut self) -> Result<Finish, Unplayable> {
+        let end = self.stream_end();
+        let received = self.received();
+        finish(self.recording, end, received)
     }
 
     fn open(&mut self, current: TopLevelBox) {
-        if self.movie.is_some() && !is_known(current.kind) {
-            self.not_a_box = true;
+        let TopLevelBox { kind, .. } = current;
+        if self.recording.movie.is_some() && !is_known(kind) {
+            self.recording.not_a_box = true;
             return self.malformed(current.start);
         }
         if self.is_implausible(current) {
             // The size of this box is wrong, or the stream ends in it. The next fragment, or the end of the stream,
             // decides.
-            self.data = is_media(current.kind).then_some(current);
-            if self.data.is_some() {
-                self.data_start.get_or_insert(current.payload);
+            self.recording.data = None;
+            if is_media(kind) {
+                self.recording.open_data(current);
             }
             return self.malformed(current.start);
         }
-        self.count_held_fragments();
-        if current.kind == *b"moof" && self.is_fragmented() {
-            self.end_pending(current.start);
+        self.recording.count_held();
+        let has_movie = self.recording.movie.is_some();
+        let is_fragmented = self.recording.is_fragmented();
+        if kind == *b"moof" && is_fragmented {
+            self.recording.end_pending(current.start);
         }
-        if current.kind == *b"ftyp" && self.movie.is_some() {
+        if kind == *b"ftyp" && has_movie {
             self.file_start = current.start;
         }
-        let size = current.end - self.pos;
-        let limit = match &current.kind {
-            b"ftyp" if self.ftyp.is_none() && self.movie.is_none() => FTYP_LIMIT,
-            b"moov" if self.movie.is_none() && !self.moov_discarded => self.moov_limit,
+        let size = current.size();
+        let is_first_file = self.recording.other_file.is_none();
+        let limit = match &kind {
+            b"ftyp" if self.recording.ftyp.is_none() && !has_movie => FTYP_LIMIT,
+            b"moov" if !has_movie && !self.recording.moov_discarded => self.moov_limit,
             // The box belongs to a concatenated file.
-            b"moov" if self.is_fragmented() && self.other_file.is_none() => REDUCED_LIMIT,
-            b"moof" if self.is_fragmented() && self.other_file.is_none() => MOOF_LIMIT,
-            b"free" if self.movie.is_some() && size + 8 == INDEX_MARKER.len() as u64 => size,
+            b"moov" if is_fragmented && is_first_file => REDUCED_LIMIT,
+            b"moof" if is_fragmented && is_first_file => MOOF_LIMIT,
+            b"free" if has_movie && size + 8 == INDEX_MARKER.len() as u64 => size,
             _ => 0,
         };
-        self.buf = Vec::new();
-        if current.kind == *b"moof" || is_media(current.kind) {
+        if kind == *b"moof" || is_media(kind) {
             self.first_data.get_or_insert(current.start);
         }
         let mut to = current.end;
-        if is_media(current.kind) {
-            self.data = Some(current);
-            self.data_start.get_or_insert(current.payload);
-            if self.pending.has_fragments() {
+        if is_media(kind) {
+            self.recording.open_data(current);
+            if self.recording.pending.has_fragments() {
                 // The last bytes may be the trailer of padding.
-                to = current
-                    .end
+                to = to
                     .saturating_sub(padding::TRAILER_SIZE)
-                    .max(self.pos);
+                    .max(current.payload);
             }
         }
-        self.step = match &current.kind {
-            b"moov" if self.movie.is_some() && (limit == 0 || size > limit) => {
-                let start = self.file_start.max(self.moov.1);
-                self.other_file.get_or_insert(start);
-                Step::Skip { current, to }
+        match &kind {
+            b"moov" if has_movie && (limit == 0 || size > limit) => {
+                let start = self.other_file_start();
+                self.recording.other_file.get_or_insert(start);
+                self.reader.skip(current, to);
             }
             b"moov" | b"moof" if limit > 0 && self.memory_reduced && size > REDUCED_LIMIT => {
-                self.moov_discarded |= current.kind == *b"moov";
-                Step::Pass(current)
+                self.discard(current);
             }
             // A later scan may have more memory.
             b"moov" if limit > 0 && size > limit && size <= REPAIR_MOOV_LIMIT => {
-                self.moov_discarded = true;
-                Step::Pass(current)
+                self.discard(current);
             }
-            _ if limit > 0 && size <= limit => Step::Collect(current),
-            _ => Step::Skip { current, to },
-        };
-        self.skipped(current, to);
+            _ if limit > 0 && size <= limit => self.reader.collect(current),
+            _ => self.reader.skip(current, to),
+        }
+    }
+
+    /// Discards the payload of a `moov` or `moof` to save memory.
+    fn discard(&mut self, current: TopLevelBox) {
+        self.recording.moov_discarded |= current.kind == *b"moov";
+        self.reader.pass(current);
+    }
+
+    /// Stream offset of the concatenated file that the next `moov` belongs to.
+    fn other_file_start(&self) -> u64 {
+        self.file_start.max(self.recording.moov.1)
     }
 
     /// Whether a box extends beyond the end of a stream of known length. While a stream grows, every size is
@@ -417,194 +261,107 @@ impl Scanner {
         // A size of 0 means "to the end of the file".
         let beyond =
             self.length.is_some_and(|length| current.end > length) && current.end != u64::MAX;
-        self.is_fragmented() && beyond
-    }
-
-    fn is_fragmented(&self) -> bool {
-        self.movie.as_ref().is_some_and(|movie| movie.fragmented)
+        self.recording.is_fragmented() && beyond
     }
 
     /// Starts resynchronising: at `start` there is no box, or a torn one.
     fn malformed(&mut self, start: u64) {
-        self.damaged_from.get_or_insert(start);
-        self.step = Step::Resync(BoxSearch::default());
+        self.recording.damaged_from.get_or_insert(start);
+        self.reader.resync();
     }
 
-    fn resync(&mut self, mut search: BoxSearch, byte: u8) {
-        self.pos += 1;
-        search.push(byte);
-        self.step = Step::Resync(search);
+    /// Ends a search at the next `moof`, at `moov` if there is none yet, or at our index marker.
+    fn resync(&mut self, search: BoxSearch) {
+        let recording = &mut self.recording;
+        let pos = self.reader.pos();
         if search.is_index_marker() {
-            return self.end_stream(self.pos - INDEX_MARKER.len() as u64);
+            return self.end_stream(pos - INDEX_MARKER.len() as u64);
         }
-        let found = search.box_at_end(self.pos).filter(|found| {
+        let found = search.box_at_end(pos).filter(|found| {
             let size = found.end - found.start;
             match &found.kind {
-                b"moof" => self.is_fragmented() && size <= MOOF_LIMIT,
-                _ => self.movie.is_none() && !self.moov_discarded && size <= self.moov_limit,
+                b"moof" => recording.is_fragmented() && size <= MOOF_LIMIT,
+                _ => {
+                    let is_wanted = recording.movie.is_none() && !recording.moov_discarded;
+                    is_wanted && size <= self.moov_limit
+                }
             }
         });
         let Some(found) = found else { return };
         // Bytes before the damage belong to an earlier box.
-        if self.damaged_from.is_some_and(|from| found.start < from) {
+        if recording
+            .damaged_from
+            .is_some_and(|from| found.start < from)
+        {
             return;
         }
-        let held = std::mem::take(&mut self.held_fragments);
-        let held = held.first().map(|(fragment, ..)| fragment.start);
-        if held.is_some() {
-            // All pending fragments are behind the held-back ones, in the damage.
-            self.pending.clear();
-        }
-        self.not_a_box = false;
-        if let Some(from) = self.damaged_from.take() {
-            self.damage.add(held.unwrap_or(from)..found.start);
-        }
-        // If the samples end exactly here, only the header of their `mdat` was damaged.
-        let fits = self.pending.has_fragments() && self.pending.end() == found.start;
-        if self.data.take().is_some() || fits {
-            self.data_end = found.start;
-        }
-        // No fragment waits for media data behind the damage.
-        self.end_pending(u64::MAX);
-        self.keep = found.start;
+        recording.end_damage(found.start);
         if self.memory_reduced && found.end - found.start > REDUCED_LIMIT {
-            self.moov_discarded |= found.kind == *b"moov";
-            self.buf = Vec::new();
-            self.step = Step::Pass(found);
+            self.discard(found);
         } else {
-            self.buf = search.payload().to_vec();
-            self.step = Step::Collect(found);
+            self.reader.collect_behind(found, &search.payload());
         }
     }
 
     /// Ends the sender's stream at `start`, where our index marker begins.
     fn end_stream(&mut self, start: u64) {
         self.index_marker_at = Some(start);
-        self.step = Step::Done;
+        self.reader.stop();
     }
 
-    /// Counts the held-back fragments.
-    pub(super) fn count_held_fragments(&mut self) {
-        if self.held_fragments.is_empty() {
-            return;
-        }
-        for (fragment, limit, missing) in std::mem::take(&mut self.held_fragments) {
-            self.count(&fragment, limit, missing);
-        }
-        self.keep_until(self.data_end);
-    }
-
-    /// Counts the samples of a fragment whose media data ends at or before `limit`.
-    /// `missing` is the reason for samples without data; `None` if they are listed elsewhere.
-    pub(super) fn count(
-        &mut self,
-        fragment: &Fragment,
-        limit: u64,
-        missing: Option<LeftOutReason>,
-    ) {
-        let media = self.data_start()..limit;
-        if let Some(movie) = &mut self.movie {
-            fragment.add_to(movie, media, &mut self.unindexed, missing);
-        }
-    }
-
-    /// Returns the stream offset of the first media data; [`u64::MAX`] if there is none.
-    pub(super) fn data_start(&self) -> u64 {
-        self.data_start.unwrap_or(u64::MAX)
-    }
-
-    /// Keeps the stream up to `end`, or up to the first pending fragment.
-    fn keep_until(&mut self, end: u64) {
-        let end = self
-            .pending
-            .first_start()
-            .map_or(end, |start| start.min(end));
-        self.keep = self.keep.max(end);
-    }
-
-    /// Counts the pending samples except those that wait for media data behind `start`, where the next fragment begins.
-    fn end_pending(&mut self, start: u64) {
-        if self.pending.is_empty() {
-            return;
-        }
-        let (limit, moov) = (self.data_end, self.moov);
-        if self.pending.take_moov()
-            && let Some(movie) = &mut self.movie
-        {
-            movie.load_moov_samples(&MediaBounds { limit, moov }, &mut self.unindexed);
-        }
-        self.pending.end_before(start, limit);
-        while let Some((fragment, limit)) = self.pending.pop_complete(limit) {
-            self.count(&fragment, limit, DAMAGED);
-        }
-        self.keep_until(start);
-    }
-
-    fn skipped(&mut self, current: TopLevelBox, to: u64) {
-        if self.pos == to && to < current.end && matches!(self.step, Step::Skip { .. }) {
-            self.step = Step::Collect(current);
-        }
-        self.close_if_complete(current);
-    }
-
-    fn close_if_complete(&mut self, current: TopLevelBox) {
-        if self.pos < current.end {
-            return;
-        }
-        let collected = matches!(self.step, Step::Collect(_));
-        self.step = Step::Header;
-        let payload = std::mem::take(&mut self.buf);
-        match &current.kind {
-            b"ftyp" if collected => self.ftyp = Some(payload),
-            b"moov" if collected => return self.close_moov(current, payload),
-            b"moof" if collected => return self.close_moof(current, payload),
-            b"free" if collected && padding::is_index_marker(&payload) => {
+    fn close(&mut self, current: TopLevelBox, payload: Option<Vec<u8>>) {
+        match (&current.kind, payload) {
+            (b"ftyp", Some(payload)) => self.recording.ftyp = Some(payload),
+            (b"moov", Some(payload)) => return self.close_moov(current, payload),
+            (b"moof", Some(payload)) => return self.close_moof(current, payload),
+            (b"free", Some(payload)) if padding::is_index_marker(&payload) => {
                 return self.end_stream(current.start);
             }
-            b"mdat" | b"imda" => return self.close_data(current, &payload),
+            (b"mdat" | b"imda", trailer) => {
+                let trailer = trailer.unwrap_or_default();
+                return self.recording.close_data(current, &trailer);
+            }
             // The frames of the box are in no track.
-            b"moof"
-                if !self.memory_reduced && self.is_fragmented() && self.other_file.is_none() =>
+            (b"moof", None)
+                if !self.memory_reduced
+                    && self.recording.is_fragmented()
+                    && self.recording.other_file.is_none() =>
             {
-                self.damage.add(current.start..current.end);
+                self.recording.damage.add(current.start..current.end);
             }
             _ => {}
         }
-        // Otherwise the media data of a fragment in front is missing.
-        if self.pending.is_empty() && self.held_fragments.is_empty() {
-            self.index_start = (current.kind == *b"mfra").then_some(current.start);
-            self.keep = current.end;
+        if self.recording.keep_box(current.end) {
+            let is_index = current.kind == *b"mfra";
+            self.recording.index_start = is_index.then_some(current.start);
         }
     }
 
     fn close_moov(&mut self, current: TopLevelBox, payload: Vec<u8>) {
-        if let Some(movie) = &self.movie {
+        if let Some(movie) = &self.recording.movie {
             let next = Movie::parse(payload);
             if !next.is_some_and(|next| next.is_compatible_with(movie)) {
-                self.other_file = Some(self.file_start.max(self.moov.1));
+                self.recording.other_file = Some(self.other_file_start());
             }
-            if self.pending.is_empty() && self.held_fragments.is_empty() {
-                self.keep = current.end;
-            }
+            self.recording.keep_box(current.end);
             return;
         }
-        self.movie = Movie::parse(payload);
-        self.keep = current.end;
-        let Some(movie) = &mut self.movie else { return };
-        self.moov = (current.start, current.end);
-        let head = live_head(self.ftyp.as_deref(), movie, self.moov);
-        self.patches.extend(head);
-        if movie.fragmented && movie.has_moov_samples() {
-            if self.memory_reduced {
-                self.absolute_offsets = true;
+        let recording = &mut self.recording;
+        recording.movie = Movie::parse(payload);
+        recording.keep = current.end;
+        let Some(movie) = &recording.movie else {
+            return;
+        };
+        recording.moov = (current.start, current.end);
+        if let Some(head) = live_head(recording.ftyp.as_deref(), movie, recording.moov) {
+            self.patches.push_head(head);
+        }
+        if movie.fragmented && movie.has_moov_samples() && !self.memory_reduced {
+            let extent = movie.moov_extent();
+            if extent <= current.start {
+                recording.load_moov_samples(current.start);
             } else {
-                let extent = movie.moov_extent();
-                if extent <= current.start {
-                    let (limit, moov) = (current.start, self.moov);
-                    movie.load_moov_samples(&MediaBounds { limit, moov }, &mut self.unindexed);
-                } else {
-                    self.pending.set_moov_end(extent);
-                }
+                recording.pending.moov_end = Some(extent);
             }
         }
         if self.memory_reduced {
@@ -613,8 +370,8 @@ impl Scanner {
     }
 
     fn close_moof(&mut self, current: TopLevelBox, payload: Vec<u8>) {
-        if self.other_file.is_some() {
-            self.keep = current.end;
+        if self.recording.other_file.is_some() {
+            self.recording.keep = current.end;
             return;
         }
         let fragment = Fragment {
@@ -624,76 +381,15 @@ impl Scanner {
             file_start: self.file_start,
         };
         let (shifts, others) = fragment.shifts();
-        self.absolute_offsets |= others;
+        self.recording.absolute_offsets |= others;
         for (offset, bytes) in shifts {
-            let position = HEAD_ROOM.saturating_add(offset);
-            if self.patch_stream && self.patches.len() < PATCH_LIMIT {
-                self.patches.push_back(Patch { position, bytes });
-            } else {
-                self.absolute_offsets = true;
-            }
+            let is_shifted = self.patch_stream && self.patches.push(offset, bytes);
+            self.recording.absolute_offsets |= !is_shifted;
         }
-        let Some(movie) = &self.movie else { return };
-        let span = fragment.span(movie, self.data_start());
-        self.pending.push(fragment, span);
         let limit = match self.memory_reduced {
             true => REDUCED_LIMIT,
             false => MOOF_LIMIT,
         };
-        while self.pending.exceeds(limit)
-            && let Some(fragment) = self.pending.pop()
-        {
-            self.count(&fragment, self.data_end, DAMAGED);
-            self.keep_until(current.start);
-        }
-        let is_in_front = span.first == u64::MAX && span.end > 0;
-        if is_in_front && self.pending.first_start() == Some(current.start) {
-            // All its media data has arrived.
-            self.index_start = None;
-            self.end_pending(current.end);
-            self.keep_until(current.end);
-        }
-    }
-
-    /// Handles a complete `mdat` or `imda`.
-    fn close_data(&mut self, current: TopLevelBox, trailer: &[u8]) {
-        let end = current.end;
-        self.data = None;
-        self.last_data = Some(current);
-        self.data_end = end;
-        self.index_start = None;
-        if self.pending.is_empty() {
-            self.keep = end;
-            return;
-        }
-        if self.pending.moov_end().is_some_and(|needed| needed <= end) {
-            return self.end_pending(end);
-        }
-        let padding_length = match self.pending.has_fragments() {
-            true => padding::length(trailer),
-            false => 0,
-        };
-        if padding_length > 0 {
-            // The stream of a finished file ended here, in the middle of the media data. A hostile trailer may declare
-            // more padding than the box holds.
-            let limit = end.saturating_sub(padding_length);
-            while let Some(fragment) = self.pending.pop() {
-                self.hold(fragment, limit, None);
-            }
-        }
-        while let Some((fragment, limit)) = self.pending.pop_complete(end) {
-            self.hold(fragment, limit, DAMAGED);
-        }
-        if self.held_fragments.is_empty() {
-            self.keep_until(end);
-        }
-    }
-
-    /// Counts a fragment, in a repair only once a valid box follows.
-    fn hold(&mut self, fragment: Fragment, limit: u64, missing: Option<LeftOutReason>) {
-        match self.length {
-            Some(_) => self.held_fragments.push((fragment, limit, missing)),
-            None => self.count(&fragment, limit, missing),
-        }
+        self.recording.add_fragment(fragment, limit);
     }
 }

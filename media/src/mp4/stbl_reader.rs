@@ -4,6 +4,10 @@ use std::ops::Range;
 
 use super::boxes::{Reader, find};
 use super::sample_table::{Sample, SampleTable};
+use crate::frame_stats::FrameTimes;
+
+/// Maximum number of samples of an unfragmented file that a report examines: 38 hours at 60 frames/s.
+const REPORT_LIMIT: u32 = 1 << 23;
 
 /// Contiguous samples with the same properties.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +23,7 @@ pub(super) struct SampleRun {
 }
 
 /// Iterator over the samples of an `stbl` payload, by chunk. Ends where a table ends or is inconsistent.
+#[derive(Default)]
 pub(super) struct StblReader<'a> {
     offsets: TableEntries<'a>,
     long_offsets: bool,
@@ -55,9 +60,7 @@ impl<'a> StblReader<'a> {
         Self {
             offsets,
             long_offsets,
-            chunk: 0,
             stsc,
-            per_chunk: 0,
             description: 1,
             next_entry,
             sizes: SampleSizes::of(stbl),
@@ -66,9 +69,7 @@ impl<'a> StblReader<'a> {
             sync,
             next_sync,
             number: 1,
-            at: 0,
-            left: 0,
-            begins_chunk: false,
+            ..Self::default()
         }
     }
 
@@ -228,7 +229,33 @@ pub(super) fn load(stbl: &[u8], bounds: &MediaBounds, samples: &mut SampleTable)
     }
 }
 
+/// Collects the times of the frames of an `stbl`. The sample count comes from `stsz`, whose size the file limits; a
+/// count in `stts` could be arbitrarily large.
+pub(super) fn frame_times(stbl: &[u8], timescale: u32) -> FrameTimes {
+    let mut durations = RunLengthTable::of(stbl, *b"stts");
+    let sync = find(stbl, *b"stss").map(|_| TableEntries::of(stbl, *b"stss").reader);
+    let all_sync = sync.is_none();
+    let mut sync = sync.unwrap_or(Reader(&[]));
+    let mut next_sync = sync.u32();
+    let stsz = find(stbl, *b"stsz").and_then(|stsz| Reader(stsz.get(8..)?).u32());
+    let (mut frame_times, mut time) = (FrameTimes::new(timescale.into()), 0u64);
+    for number in 1..=stsz.unwrap_or(0).min(REPORT_LIMIT) {
+        let Some(duration) = durations.value() else {
+            break;
+        };
+        durations.advance(1);
+        let is_sync = next_sync == Some(number);
+        if is_sync {
+            next_sync = sync.u32();
+        }
+        frame_times.frame(time, 1, all_sync || is_sync);
+        time = time.saturating_add(u64::from(duration));
+    }
+    frame_times
+}
+
 /// Entries of a full box.
+#[derive(Default)]
 struct TableEntries<'a> {
     left: u32,
     reader: Reader<'a>,
@@ -256,6 +283,7 @@ impl<'a> TableEntries<'a> {
 }
 
 /// Reader for a run-length encoded table: `stts` or `ctts`.
+#[derive(Default)]
 struct RunLengthTable<'a> {
     entries: TableEntries<'a>,
     /// Remaining samples to which the value applies.
@@ -267,8 +295,7 @@ impl<'a> RunLengthTable<'a> {
     fn of(stbl: &'a [u8], kind: [u8; 4]) -> Self {
         let mut column = Self {
             entries: TableEntries::of(stbl, kind),
-            count: 0,
-            value: 0,
+            ..Self::default()
         };
         column.refill();
         column
@@ -297,6 +324,7 @@ impl<'a> RunLengthTable<'a> {
 }
 
 /// Reader for `stsz` or `stz2`.
+#[derive(Default)]
 struct SampleSizes<'a> {
     left: u32,
     /// Size of all samples; 0 if each sample has its own.
@@ -311,11 +339,8 @@ struct SampleSizes<'a> {
 impl<'a> SampleSizes<'a> {
     fn of(stbl: &'a [u8]) -> Self {
         let mut sizes = Self {
-            left: 0,
-            constant: 0,
-            reader: Reader(&[]),
             bits: 32,
-            half: None,
+            ..Self::default()
         };
         if let Some(stsz) = find(stbl, *b"stsz").and_then(|payload| payload.get(4..)) {
             sizes.reader = Reader(stsz);
@@ -358,13 +383,11 @@ impl<'a> SampleSizes<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::boxes::write_full;
+    use super::super::boxes::{write_full, write_words};
     use super::*;
 
     fn table(out: &mut Vec<u8>, kind: [u8; 4], words: &[u32]) {
-        write_full(out, kind, |out| {
-            words.iter().for_each(|word| out.extend(word.to_be_bytes()));
-        });
+        write_full(out, kind, |out| write_words(out, words));
     }
 
     /// Encodes an `stbl` with three chunks at 100, 200 and 300, of 2, 2 and 1 samples.

@@ -1,8 +1,7 @@
 //! Boxes at the top level of a file.
 
 use super::boxes::Kind;
-use crate::container::Patch;
-use crate::stored::HEAD_ROOM;
+use crate::patch::Patch;
 
 /// Types of top-level boxes (section 4.2 and table 1, and those of QuickTime and DASH).
 const KNOWN_BOXES: [&Kind; 21] = [
@@ -33,6 +32,11 @@ pub(super) struct TopLevelBox {
 }
 
 impl TopLevelBox {
+    /// Size of the payload.
+    pub(super) fn size(&self) -> u64 {
+        self.end.saturating_sub(self.payload)
+    }
+
     /// Patches the size so that the box ends at `end`; `None` if a 32-bit size cannot hold it.
     pub(super) fn resized(&self, end: u64) -> Option<Patch> {
         let size = end.checked_sub(self.start)?;
@@ -40,9 +44,6 @@ impl TopLevelBox {
             16 => (8, size.to_be_bytes().to_vec()),
             _ => (0, u32::try_from(size).ok()?.to_be_bytes().to_vec()),
         };
-        Some(Patch {
-            position: HEAD_ROOM.saturating_add(self.start + offset),
-            bytes,
-        })
+        Some(Patch::in_stream(self.start + offset, bytes))
     }
 }

@@ -8,7 +8,7 @@ use crate::ebml::{ids, vint::Header};
 ///
 /// The declared size is a hint: in a live stream it is unknown, and in a stored stream a crash may have torn the patch
 /// that corrects it. The end follows from the children.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Cluster {
     /// Stream offset of the id.
     pub(super) start: u64,
@@ -51,13 +51,8 @@ impl Cluster {
             declared_on_boundary: declared == Some(payload),
             whole_end: payload,
             content_end: payload,
-            timestamp: 0,
-            blocks: 0,
-            placed: false,
-            misplaced: false,
-            pending: false,
             front: true,
-            hides_last: false,
+            ..Self::default()
         }
     }
 
@@ -70,10 +65,7 @@ impl Cluster {
             self.content_end = end;
             self.front &= matches!(id, ids::TIMESTAMP | ids::POSITION | ids::PREV_SIZE);
         }
-        if matches!(
-            id,
-            ids::SIMPLE_BLOCK | ids::BLOCK_GROUP | ids::ENCRYPTED_BLOCK
-        ) {
+        if ids::is_frame(id) {
             self.blocks += 1;
         }
     }
@@ -153,7 +145,7 @@ impl Cluster {
 }
 
 /// A BlockGroup that is being read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct BlockGroup {
     /// Stream offsets of the id and of the end.
     pub(super) start: u64,
@@ -165,19 +157,6 @@ pub(super) struct BlockGroup {
     pub(super) reference: bool,
     /// Whether a child does not fit into the group, so that the group does not count.
     pub(super) broken: bool,
-}
-
-impl BlockGroup {
-    pub(super) fn new(start: u64, end: u64) -> Self {
-        Self {
-            start,
-            end,
-            block: None,
-            duration: None,
-            reference: false,
-            broken: false,
-        }
-    }
 }
 
 #[cfg(test)]

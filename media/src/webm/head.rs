@@ -5,7 +5,7 @@
 
 use super::info::{DocType, Info};
 use crate::ebml::{ids, write::Writer};
-use crate::stored::HEAD_ROOM;
+use crate::patch::{HEAD_ROOM, Patch};
 
 /// MuxingApp and WritingApp of stored files.
 const APP: &str = "Sortie Recording";
@@ -37,8 +37,8 @@ pub(super) struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// Encodes the head as [`HEAD_ROOM`] bytes; `None` if the Cues do not fit.
-    pub(super) fn to_bytes(&self) -> Option<Vec<u8>> {
+    /// Encodes the head; `None` if the Cues do not fit.
+    pub(super) fn to_patch(&self) -> Option<Patch> {
         let mut writer = Writer::new();
         write_ebml(&mut writer, self.doc_type);
         let base = segment_payload(self.doc_type);
@@ -75,11 +75,7 @@ impl Head<'_> {
             ids::VOID,
             Some(self.first_kept.saturating_sub(void_payload)),
         );
-        let mut bytes = writer.into_bytes();
-        (bytes.len() as u64 <= HEAD_ROOM).then(|| {
-            bytes.resize(usize::try_from(HEAD_ROOM).unwrap_or(usize::MAX), 0);
-            bytes
-        })
+        (writer.len() as u64 <= HEAD_ROOM).then(|| Patch::head(writer.into_bytes()))
     }
 
     fn write_info(&self, writer: &mut Writer) {
@@ -164,7 +160,7 @@ mod tests {
             cues: &[],
             first_kept: 5000,
         };
-        let bytes = head.to_bytes().expect("fits");
+        let bytes = head.to_patch().expect("fits").bytes;
         assert_eq!(bytes.len() as u64, HEAD_ROOM);
 
         let base = usize::try_from(segment_payload(&doc_type)).expect("small");

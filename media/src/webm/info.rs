@@ -22,6 +22,9 @@ pub(super) struct DocType {
 }
 
 impl DocType {
+    /// Largest plausible EBML header.
+    pub(super) const LIMIT: u64 = 64 << 10;
+
     /// Parses an EBML header's payload; `None` if the document type is neither WebM nor Matroska.
     pub(super) fn parse(payload: &[u8]) -> Option<Self> {
         // RFC 8794 defines no default for DocType, but readers assume "matroska".
@@ -81,6 +84,9 @@ impl Default for Info {
 }
 
 impl Info {
+    /// Largest payload that is parsed; a larger one is skipped.
+    pub(super) const LIMIT: u64 = 64 << 10;
+
     pub(super) fn parse(payload: &[u8]) -> Self {
         let mut info = Self::default();
         for (id, value) in Children::of(payload) {

@@ -3,17 +3,15 @@
 use super::cluster::Cluster;
 use super::head::Head;
 use super::info::{DocType, Info};
-use super::next_document::SHORTEST_DOCUMENT_HEAD;
-use super::patch_queue::PatchQueue;
 use super::timestamp_shift::MARKER_SIZE;
 use crate::ebml::{
     ids,
     vint::{self, Parsed},
-    write::void_header,
+    write::{void_header, wide_void_header},
 };
-use crate::indexer::Options;
-use crate::report::{LeftOut, LeftOutReason};
-use crate::stored::HEAD_ROOM;
+use crate::left_out::{LIMIT as HIDDEN_LIMIT, LeftOut, LeftOutReason};
+use crate::options::Options;
+use crate::patch::{HEAD_ROOM, Patch, PatchQueue};
 
 /// Level-1 elements that get an entry in our SeekHead, besides Info and Cues.
 const SEEK_HEAD_IDS: [u32; 4] = [ids::TRACKS, ids::CHAPTERS, ids::TAGS, ids::ATTACHMENTS];
@@ -23,7 +21,7 @@ const FILLER_LIMIT: u64 = 1 << 20;
 const INFO_ID_WIDTH: u64 = 4;
 
 /// State of the sender's level-1 elements. All offsets are in the stream.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct SegmentLayout {
     options: Options,
     pub(super) patches: PatchQueue,
@@ -34,47 +32,35 @@ pub(super) struct SegmentLayout {
     keep: u64,
     /// Reason for hiding the bytes behind `keep` if another visible element follows. At the end of the stream, bytes
     /// that may be part of a recording are hidden, others are cut off.
-    discarding: Option<LeftOutReason>,
-    cluster_seen: bool,
+    pub(super) discarding: Option<LeftOutReason>,
+    pub(super) cluster_seen: bool,
     /// Whether the Segment's size can be declared: every cluster has a known size and no damage is visible.
-    sizes_known: bool,
+    pub(super) sizes_known: bool,
     /// Hidden ranges, at most [`HIDDEN_LIMIT`].
     pub(super) hidden: Vec<LeftOut>,
     /// Declared end of the last cluster, if it ends earlier and its size cannot be patched.
     incomplete: Option<u64>,
     /// Upper bound of the immutable prefix, once bytes behind it are patched in spite of [`Options::patch_clusters`].
-    frozen_prefix: Option<u64>,
+    pub(super) frozen_prefix: Option<u64>,
 }
 
-/// Maximum number of hidden ranges that are recorded.
-const HIDDEN_LIMIT: usize = 64;
 /// Width of the size of a Void over the head of a joined document; muxers do not pad to this width.
 pub(super) const HEAD_VOID_WIDTH: usize = 4;
+/// Shortest head of a joined document that holds a shift marker.
+const SHORTEST_DOCUMENT_HEAD: u64 = (1 + HEAD_VOID_WIDTH + MARKER_SIZE) as u64;
 
 impl SegmentLayout {
     pub(super) fn new(options: Options) -> Self {
         Self {
             options,
-            patches: PatchQueue::default(),
-            seek_entries: Vec::new(),
-            first_kept: None,
-            keep: 0,
-            discarding: None,
-            cluster_seen: false,
             sizes_known: true,
-            hidden: Vec::new(),
-            incomplete: None,
-            frozen_prefix: None,
+            ..Self::default()
         }
     }
 
     /// Marks the bytes behind the last visible element as unwanted. The most serious reason is kept.
     pub(super) fn discard(&mut self, reason: LeftOutReason) {
         self.discarding = self.discarding.max(Some(reason));
-    }
-
-    pub(super) fn discard_reason(&self) -> Option<LeftOutReason> {
-        self.discarding
     }
 
     pub(super) fn patches_clusters(&self) -> bool {
@@ -86,10 +72,6 @@ impl SegmentLayout {
         if !self.options.patch_clusters {
             self.frozen_prefix.get_or_insert(prefix);
         }
-    }
-
-    pub(super) fn frozen_prefix(&self) -> u64 {
-        self.frozen_prefix.unwrap_or(u64::MAX)
     }
 
     /// Records a hidden range.
@@ -115,12 +97,26 @@ impl SegmentLayout {
         let from = self.keep;
         let named = reason
             .void_width()
-            .is_some_and(|width| self.patches.wide_void(from, to, width, &[]));
+            .is_some_and(|width| self.wide_void(from, to, width, &[]));
         if named {
             self.record_hidden(from, to, reason);
             self.keep = to;
         }
-        named || self.patches.void(from, to)
+        let void = to.checked_sub(from).and_then(void_header);
+        named || void.is_some_and(|bytes| self.patches.push(from, bytes))
+    }
+
+    /// Turns `from..to` into one Void element whose size is `width` bytes wide and whose payload begins with `mark`.
+    /// Returns `false`, without a change, if that is impossible.
+    fn wide_void(&mut self, from: u64, to: u64, width: usize, mark: &[u8]) -> bool {
+        let header = to
+            .checked_sub(from)
+            .filter(|&length| length >= (1 + width + mark.len()) as u64)
+            .and_then(|length| wide_void_header(length, width));
+        header.is_some_and(|mut bytes| {
+            bytes.extend_from_slice(mark);
+            self.patches.push(from, bytes)
+        })
     }
 
     /// Hides the bytes at the end of the stream if they may be part of a recording; otherwise they are cut off.
@@ -149,8 +145,7 @@ impl SegmentLayout {
             self.hide(from, reason);
         }
         let keep = self.keep;
-        self.patches
-            .wide_void(keep, start, HEAD_VOID_WIDTH, &[0; MARKER_SIZE])
+        self.wide_void(keep, start, HEAD_VOID_WIDTH, &[0; MARKER_SIZE])
             .then(|| {
                 self.keep = start;
                 self.discarding = None;
@@ -161,10 +156,6 @@ impl SegmentLayout {
     /// Whether no visible element has begun, so that elements can still be hidden by the head.
     pub(super) fn in_front(&self) -> bool {
         self.first_kept.is_none()
-    }
-
-    pub(super) fn cluster_seen(&self) -> bool {
-        self.cluster_seen
     }
 
     /// Starts a visible element at `start` and hides unwanted bytes in front of it.
@@ -211,8 +202,13 @@ impl SegmentLayout {
         if !self.options.patch_clusters && cluster.missing() > 0 {
             self.incomplete = cluster.declared_end();
         } else if let Some(size) = cluster.size_to_write() {
-            self.sizes_known &= self.options.patch_clusters
-                && self.patches.size(cluster.size_at, cluster.size_width, size);
+            // A size that does not fit becomes unknown.
+            let width = usize::from(cluster.size_width);
+            let known = vint::sized(size, width);
+            self.sizes_known &= known.is_some();
+            let bytes = known.unwrap_or_else(|| vint::unknown_sized(width));
+            self.sizes_known &=
+                self.options.patch_clusters && self.patches.push(cluster.size_at, bytes);
         }
     }
 
@@ -253,17 +249,13 @@ impl SegmentLayout {
         HEAD_ROOM.saturating_add(self.keep)
     }
 
-    pub(super) fn are_sizes_known(&self) -> bool {
-        self.sizes_known
-    }
-
     /// Returns the head; `None` while no visible element has begun, or if the Cues do not fit.
     pub(super) fn head(
         &self,
         doc_type: &DocType,
         info: &Info,
         end: Option<&End<'_>>,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Patch> {
         let stored = |offset: u64| HEAD_ROOM.saturating_add(offset);
         let mut seek: Vec<_> = self
             .seek_entries
@@ -271,41 +263,28 @@ impl SegmentLayout {
             .filter(|&&(_, at)| at < self.keep)
             .map(|&(id, at)| (id, stored(at)))
             .collect();
-        let cues = end.map_or(CuesPlace::Nowhere, |end| end.cues);
-        if let CuesPlace::At(at) = cues {
-            seek.push((ids::CUES, at));
-        }
+        seek.extend(end.and_then(|end| end.cues_at).map(|at| (ids::CUES, at)));
         let head = Head {
             doc_type,
             info,
             seek: &seek,
             duration_ticks: end.map(|end| end.duration_ticks),
             segment_end: end.and_then(|end| end.segment_end),
-            cues: match cues {
-                CuesPlace::InFront(cues) => cues,
-                CuesPlace::At(_) | CuesPlace::Nowhere => &[],
-            },
+            cues: end.map_or(&[], |end| end.cues),
             first_kept: stored(self.first_kept?),
         };
-        head.to_bytes()
+        head.to_patch()
     }
-}
-
-/// Position of the Cues.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum CuesPlace<'a> {
-    /// In the head.
-    InFront(&'a [u8]),
-    /// At this position in the stored file.
-    At(u64),
-    Nowhere,
 }
 
 /// Values that are known at the end of a recording. Positions are in the stored file.
 #[derive(Debug)]
 pub(super) struct End<'a> {
     pub(super) duration_ticks: f64,
-    pub(super) cues: CuesPlace<'a>,
+    /// Cues in our head; empty if they are elsewhere.
+    pub(super) cues: &'a [u8],
+    /// Position of Cues that are elsewhere.
+    pub(super) cues_at: Option<u64>,
     pub(super) segment_end: Option<u64>,
 }
 

@@ -1,11 +1,12 @@
 //! Hand-written streams that available recorders do not produce.
 
-use crate::container::{Finish, Patch};
 use crate::ebml::{ids, vint, write::Writer};
 use crate::error::Unplayable;
-use crate::indexer::{Indexer, Options};
-use crate::report::LeftOutReason;
-use crate::stored::HEAD_ROOM;
+use crate::finish::Finish;
+use crate::indexer::Indexer;
+use crate::left_out::LeftOutReason;
+use crate::options::Options;
+use crate::patch::{HEAD_ROOM, Patch};
 
 /// Builder of a stream.
 #[derive(Default)]

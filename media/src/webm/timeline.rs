@@ -2,8 +2,8 @@
 
 use super::block::BlockHeader;
 use super::cues::{Cue, Cues};
-use crate::container::{Track, TrackKind};
 use crate::frame_stats::{FrameStats, FrameTimes};
+use crate::track::{Track, TrackKind};
 
 /// Longest estimated duration of a last frame: a still image must not prolong the recording by minutes.
 const LONGEST_GUESS_NS: u64 = 1_000_000_000;
@@ -27,19 +27,20 @@ pub(super) struct Block {
 }
 
 /// Timeline of all tracks.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Timeline {
     scale_ns: u64,
     clocks: Vec<Clock>,
     video: Option<u64>,
     audio: Option<u64>,
-    frames: u64,
-    end_ns: u64,
+    pub(super) frames: u64,
+    /// End of the last complete frame.
+    pub(super) end_ns: u64,
     frame_times: FrameTimes,
     pub(super) cues: Cues,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Clock {
     number: u64,
     default_duration_ns: Option<u64>,
@@ -49,22 +50,16 @@ struct Clock {
     distances_ns: [u64; 2],
 }
 
-impl Default for Timeline {
-    fn default() -> Self {
+impl Timeline {
+    /// Creates an empty timeline with ticks of `scale_ns`.
+    pub(super) fn new(scale_ns: u64) -> Self {
         Self {
-            scale_ns: 0,
-            clocks: Vec::new(),
-            video: None,
-            audio: None,
-            frames: 0,
-            end_ns: 0,
+            scale_ns,
             frame_times: FrameTimes::new(1_000_000_000),
-            cues: Cues::default(),
+            ..Self::default()
         }
     }
-}
 
-impl Timeline {
     /// Sets the tracks. Blocks of other tracks are ignored.
     pub(super) fn set_tracks(&mut self, tracks: &[Track]) {
         let first = |kind| {
@@ -80,9 +75,7 @@ impl Timeline {
             .map(|track| Clock {
                 number: track.number,
                 default_duration_ns: track.default_duration_ns,
-                last_ns: None,
-                end_ns: 0,
-                distances_ns: [0; 2],
+                ..Clock::default()
             })
             .collect();
     }
@@ -128,11 +121,6 @@ impl Timeline {
         }
     }
 
-    /// End of the last complete frame in nanoseconds.
-    pub(super) fn end_ns(&self) -> u64 {
-        self.end_ns
-    }
-
     /// End of the last complete frame in ticks, rounded up.
     pub(super) fn end_ticks(&self) -> u64 {
         self.end_ns.div_ceil(self.scale_ns.max(1))
@@ -149,10 +137,6 @@ impl Timeline {
         clock
             .filter(|clock| clock.last_ns.is_some())
             .map(|clock| clock.end_ns)
-    }
-
-    pub(super) fn frames(&self) -> u64 {
-        self.frames
     }
 
     pub(super) fn frame_stats(&self) -> FrameStats {
@@ -194,11 +178,8 @@ mod tests {
 
     fn clock(default_duration_ns: Option<u64>) -> Clock {
         Clock {
-            number: 1,
             default_duration_ns,
-            last_ns: None,
-            end_ns: 0,
-            distances_ns: [0; 2],
+            ..Clock::default()
         }
     }
 

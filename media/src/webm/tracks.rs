@@ -2,22 +2,38 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::container::{Track, TrackKind};
 use crate::ebml::{
     ids,
     read::{Children, float, string, uint},
 };
+use crate::track::{Track, TrackKind};
 
+/// Bytes of Tracks that are parsed; the rest is stored but ignored.
+pub(super) const TRACKS_LIMIT: u64 = 1 << 20;
 /// Maximum number of parsed tracks; no recorder writes this many.
-const TRACK_LIMIT: usize = 64;
+const LIMIT: usize = 64;
 
-/// Parses the payload of Tracks. Entries without a number are left out.
-pub(super) fn parse(payload: &[u8]) -> Vec<Track> {
-    Children::of(payload)
-        .filter(|&(id, _)| id == ids::TRACK_ENTRY)
-        .filter_map(|(_, entry)| track(entry))
-        .take(TRACK_LIMIT)
-        .collect()
+/// The tracks of a document.
+#[derive(Debug)]
+pub(super) struct Tracks {
+    /// Entries without a number are left out.
+    pub(super) list: Vec<Track>,
+    /// Keys that the tracks of the next document must match.
+    pub(super) keys: Vec<TrackKey>,
+    /// `TrackNumber` and `TrackUID` of each track.
+    pub(super) uids: Vec<(u64, u64)>,
+}
+
+impl Tracks {
+    /// Parses the payload of Tracks.
+    pub(super) fn parse(payload: &[u8]) -> Self {
+        let uids = entries(payload).take(LIMIT).filter_map(uids);
+        Self {
+            list: entries(payload).filter_map(track).take(LIMIT).collect(),
+            keys: keys(payload),
+            uids: uids.collect(),
+        }
+    }
 }
 
 /// Properties that two tracks must share so that one decoder plays both.
@@ -30,16 +46,12 @@ pub(super) struct TrackKey {
 
 /// Returns the keys of the tracks in the payload of Tracks.
 pub(super) fn keys(payload: &[u8]) -> Vec<TrackKey> {
-    Children::of(payload)
-        .filter(|&(id, _)| id == ids::TRACK_ENTRY)
-        .filter_map(|(_, entry)| key(entry))
-        .take(TRACK_LIMIT)
-        .collect()
+    entries(payload).filter_map(key).take(LIMIT).collect()
 }
 
-/// Whether each of `next` is one of the tracks in `first`.
-pub(super) fn are_among(next: &[TrackKey], first: &[TrackKey]) -> bool {
-    !next.is_empty() && next.iter().all(|key| first.contains(key))
+fn entries(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let entries = Children::of(payload).filter(|&(id, _)| id == ids::TRACK_ENTRY);
+    entries.map(|(_, entry)| entry)
 }
 
 fn key(entry: &[u8]) -> Option<TrackKey> {
@@ -67,34 +79,18 @@ fn key(entry: &[u8]) -> Option<TrackKey> {
     })
 }
 
-/// Returns `TrackNumber` and `TrackUID` of each track.
-pub(super) fn uids(payload: &[u8]) -> Vec<(u64, u64)> {
-    let entries = Children::of(payload).filter(|&(id, _)| id == ids::TRACK_ENTRY);
-    entries
-        .take(TRACK_LIMIT)
-        .filter_map(|(_, entry)| {
-            let child = |wanted| {
-                Children::of(entry)
-                    .find(|&(id, _)| id == wanted)
-                    .and_then(|(_, value)| uint(value))
-            };
-            Some((child(ids::TRACK_NUMBER)?, child(ids::TRACK_UID)?))
-        })
-        .collect()
+fn uids(entry: &[u8]) -> Option<(u64, u64)> {
+    let child = |wanted| {
+        let mut children = Children::of(entry);
+        children
+            .find(|&(id, _)| id == wanted)
+            .and_then(|(_, value)| uint(value))
+    };
+    Some((child(ids::TRACK_NUMBER)?, child(ids::TRACK_UID)?))
 }
 
 fn track(entry: &[u8]) -> Option<Track> {
-    let mut track = Track {
-        number: 0,
-        kind: TrackKind::Other,
-        codec: String::new(),
-        default_duration_ns: None,
-        width: 0,
-        height: 0,
-        sample_rate_hz: 0,
-        channels: 0,
-        language: None,
-    };
+    let mut track = Track::new(0, TrackKind::Other, String::new());
     for (id, value) in Children::of(entry) {
         match id {
             ids::TRACK_NUMBER => track.number = uint(value)?,
@@ -171,7 +167,7 @@ mod tests {
             w.string(ids::CODEC_ID, "A_OPUS");
             w.master(ids::AUDIO, |w| w.float(ids::SAMPLING_FREQUENCY, 48_000.0));
         });
-        let tracks = parse(&writer.into_bytes());
+        let tracks = Tracks::parse(&writer.into_bytes()).list;
         assert_eq!(tracks.len(), 1);
         let track = &tracks[0];
         assert_eq!(

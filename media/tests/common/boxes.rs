@@ -70,6 +70,41 @@ pub fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
     [&size.to_be_bytes()[..], kind, payload].concat()
 }
 
+/// Encodes a full box.
+pub fn full(kind: &[u8; 4], version_and_flags: u32, payload: &[u8]) -> Vec<u8> {
+    boxed(kind, &[&words(&[version_and_flags]), payload].concat())
+}
+
+/// Encodes a `trak` of video with a timescale of 1000.
+pub fn trak(id: u32, sample_entries: &[Vec<u8>], tables: &[u8]) -> Vec<u8> {
+    let count = u32::try_from(sample_entries.len()).expect("small");
+    let stsd = [words(&[count]), sample_entries.concat()].concat();
+    let stbl = [&full(b"stsd", 0, &stsd), tables].concat();
+    let mdia = [
+        full(b"mdhd", 0, &words(&[0, 0, 1000, 0, 0x55C4_0000])),
+        full(b"hdlr", 0, b"\0\0\0\0vide\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        boxed(b"minf", &boxed(b"stbl", &stbl)),
+    ];
+    let tkhd = [words(&[0, 0, id, 0, 0]), vec![0; 60]].concat();
+    let trak = [full(b"tkhd", 0, &tkhd), boxed(b"mdia", &mdia.concat())];
+    boxed(b"trak", &trak.concat())
+}
+
+/// Encodes a `moof` with one track fragment.
+pub fn moof(traf: &[Vec<u8>]) -> Vec<u8> {
+    let boxes = [
+        full(b"mfhd", 0, &words(&[1])),
+        boxed(b"traf", &traf.concat()),
+    ];
+    boxed(b"moof", &boxes.concat())
+}
+
+/// Encodes the tables of a track without samples.
+pub fn empty_tables() -> Vec<u8> {
+    let tables = [b"stts", b"stsc", b"stco"].map(|kind| full(kind, 0, &words(&[0])));
+    [tables.concat(), full(b"stsz", 0, &words(&[0, 0]))].concat()
+}
+
 /// Converts a box to one with a 64-bit size.
 pub fn long(bytes: &[u8]) -> Vec<u8> {
     let size = bytes.len() as u64 + 8;

@@ -2,25 +2,48 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// Length of each recording in seconds.
 pub const SECONDS: u32 = 8;
 
-pub fn run(tool: &str, arguments: &[&str]) -> (String, String) {
-    let output = Command::new(tool).args(arguments).output();
-    let output = output.unwrap_or_else(|error| {
-        panic!("{tool}: {error}. Install it with: apt-get install ffmpeg");
-    });
-    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+/// Runs a tool of a package that the suite requires; fails if it is missing.
+pub fn command(package: &str, tool: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(tool);
+    let output = command.args(arguments).env("LC_ALL", "C.UTF-8").output();
+    output.unwrap_or_else(|error| {
+        panic!("{tool}: {error}. Install it with: apt-get install {package}")
+    })
+}
+
+/// Runs ffmpeg or ffprobe, which must neither fail nor report anything. Returns what they print.
+#[track_caller]
+pub fn run(tool: &str, arguments: &[&str]) -> String {
+    let output = command("ffmpeg", tool, arguments);
+    let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.success(),
+        output.status.success() && complaints.is_empty(),
         "{tool} {arguments:?}: {complaints}"
     );
-    (
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-        complaints,
-    )
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Returns entries of a file as comma-separated values, without empty lines.
+#[track_caller]
+pub fn ffprobe(file: &Path, level: &str, entries: &str, more: &[&str]) -> String {
+    let file = file.to_str().expect("UTF-8");
+    let shown = ["-v", level, "-show_entries", entries, "-of", "csv=p=0"];
+    let text = run("ffprobe", &[&shown, more, &[file]].concat());
+    // Side data leaves an empty line.
+    let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+    lines.join("\n")
+}
+
+/// Duration of a file in milliseconds.
+#[track_caller]
+pub fn duration_ms(file: &Path, level: &str) -> f64 {
+    let text = ffprobe(file, level, "format=duration", &[]);
+    text.parse::<f64>().expect("a duration") * 1000.0
 }
 
 /// Writes a recording with a keyframe every second, with audio unless `arguments` exclude it.
@@ -49,21 +72,12 @@ pub fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 pub fn packets(folder: &Path, bytes: &[u8]) -> Vec<String> {
     let path = write(folder, "packets.mp4", bytes);
     let fields = "packet=stream_index,pts_time,dts_time,size,flags,data_hash";
-    let (text, complaints) = run(
+    let path = path.to_str().expect("UTF-8");
+    let shown = ["-v", "warning", "-show_data_hash", "crc32", "-of", "flat"];
+    let text = run(
         "ffprobe",
-        &[
-            "-v",
-            "warning",
-            "-show_data_hash",
-            "crc32",
-            "-show_entries",
-            fields,
-            "-of",
-            "flat",
-            path.to_str().expect("UTF-8"),
-        ],
+        &[&shown[..], &["-show_entries", fields, path]].concat(),
     );
-    assert!(complaints.is_empty(), "{complaints}");
     let mut fields: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for line in text.lines() {
         let (name, value) = line.split_once('=').expect("a field");

@@ -93,49 +93,34 @@ pub fn orders(count: usize) -> Vec<(&'static str, Vec<Piece>)> {
     use Piece::{Data, Moof};
     let pairs = |pieces: fn(usize) -> Vec<Piece>| (0..count / 2).flat_map(move |n| pieces(2 * n));
     let each = |pieces: fn(usize) -> Vec<Piece>| (0..count).flat_map(pieces);
+    fn mdat(indices: &[usize]) -> Piece {
+        Data(*b"mdat", indices.to_vec())
+    }
+    let moofs = (0..count).map(Moof);
     vec![
         (
             "two moofs, two mdats",
-            pairs(|n| {
-                vec![
-                    Moof(n),
-                    Moof(n + 1),
-                    Data(*b"mdat", vec![n]),
-                    Data(*b"mdat", vec![n + 1]),
-                ]
-            })
-            .collect(),
+            pairs(|n| vec![Moof(n), Moof(n + 1), mdat(&[n]), mdat(&[n + 1])]).collect(),
         ),
         (
             "two moofs, two mdats in reverse",
-            pairs(|n| {
-                vec![
-                    Moof(n),
-                    Moof(n + 1),
-                    Data(*b"mdat", vec![n + 1]),
-                    Data(*b"mdat", vec![n]),
-                ]
-            })
-            .collect(),
+            pairs(|n| vec![Moof(n), Moof(n + 1), mdat(&[n + 1]), mdat(&[n])]).collect(),
         ),
         (
             "two moofs with one mdat",
-            pairs(|n| vec![Moof(n), Moof(n + 1), Data(*b"mdat", vec![n, n + 1])]).collect(),
+            pairs(|n| vec![Moof(n), Moof(n + 1), mdat(&[n, n + 1])]).collect(),
         ),
         (
             "all moofs in front",
-            (0..count)
-                .map(Moof)
-                .chain((0..count).map(|n| Data(*b"mdat", vec![n])))
-                .collect(),
+            moofs.chain(each(|n| vec![mdat(&[n])])).collect(),
         ),
         (
             "mdat in front of its moof",
-            each(|n| vec![Data(*b"mdat", vec![n]), Moof(n)]).collect(),
+            each(|n| vec![mdat(&[n]), Moof(n)]).collect(),
         ),
         (
             "one mdat in front of two moofs",
-            pairs(|n| vec![Data(*b"mdat", vec![n, n + 1]), Moof(n), Moof(n + 1)]).collect(),
+            pairs(|n| vec![mdat(&[n, n + 1]), Moof(n), Moof(n + 1)]).collect(),
         ),
         (
             "imda",

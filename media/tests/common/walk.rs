@@ -186,19 +186,8 @@ pub fn check_finished(file: &[u8]) {
 /// Checks a finished MP4: exactly three top-level boxes.
 #[track_caller]
 fn check_boxes(file: &[u8]) {
-    let (mut at, mut kinds) = (0, Vec::new());
-    while at < file.len() {
-        let word = |at: usize| {
-            file[at..at + 4]
-                .iter()
-                .fold(0, |n, &byte| n << 8 | usize::from(byte))
-        };
-        kinds.push(&file[at + 4..at + 8]);
-        at += match word(at) {
-            1 => word(at + 8) << 32 | word(at + 12),
-            size => size,
-        };
-    }
-    assert_eq!(at, file.len(), "boxes fill the file");
-    assert_eq!(kinds, [b"ftyp", b"mdat", b"moov"]);
+    let found = super::boxes::walk(file);
+    let kinds: Vec<_> = found.iter().map(|found| found.kind).collect();
+    assert_eq!(kinds, [*b"ftyp", *b"mdat", *b"moov"]);
+    assert_eq!(found[2].end, file.len(), "boxes fill the file");
 }

@@ -8,7 +8,8 @@ use super::Millis;
 pub(super) struct Backoff {
     base: Millis,
     cap: Millis,
-    failures: u32,
+    /// Number of failures since the last progress.
+    pub(super) failures: u32,
     random: SplitMix64,
 }
 
@@ -23,11 +24,6 @@ impl Backoff {
             failures: 0,
             random: SplitMix64(seed),
         }
-    }
-
-    /// Number of failures since the last progress.
-    pub(super) fn failures(&self) -> u32 {
-        self.failures
     }
 
     /// Counts a failure without a wait.
@@ -109,9 +105,9 @@ mod tests {
         for _ in 0..100 {
             backoff.next();
         }
-        assert_eq!(backoff.failures(), 100);
+        assert_eq!(backoff.failures, 100);
         backoff.reset();
-        assert_eq!(backoff.failures(), 0);
+        assert_eq!(backoff.failures, 0);
         let mut none = Backoff::new(0, 0, 1);
         assert_eq!(none.next(), FLOOR_MS);
     }

@@ -7,7 +7,8 @@ use super::Config;
 pub(super) struct BodyLimit {
     min: u64,
     max: u64,
-    limit: u64,
+    /// Largest body to send now, in bytes; at least 1.
+    pub(super) limit: u64,
 }
 
 impl BodyLimit {
@@ -20,11 +21,6 @@ impl BodyLimit {
             max,
             limit: config.initial_patch.clamp(min, max),
         }
-    }
-
-    /// Largest body to send now, in bytes; at least 1.
-    pub(super) fn limit(&self) -> u64 {
-        self.limit
     }
 
     /// Whether the limit can fall below `len` bytes.
@@ -63,28 +59,24 @@ mod tests {
     fn limit_grows_with_success_and_shrinks_with_failure() {
         let mut sizing = sizing(2, 8, 32);
         sizing.succeeded(8);
-        assert_eq!(sizing.limit(), 16);
+        assert_eq!(sizing.limit, 16);
         sizing.succeeded(7);
-        assert_eq!(
-            sizing.limit(),
-            16,
-            "half a limit is needed to prove anything"
-        );
+        assert_eq!(sizing.limit, 16, "half a limit is needed to prove anything");
         sizing.succeeded(8);
         sizing.succeeded(32);
-        assert_eq!(sizing.limit(), 32, "never above the maximum");
+        assert_eq!(sizing.limit, 32, "never above the maximum");
         sizing.failed(32);
-        assert_eq!(sizing.limit(), 16);
+        assert_eq!(sizing.limit, 16);
         sizing.failed(6);
-        assert_eq!(sizing.limit(), 3, "half of what failed");
+        assert_eq!(sizing.limit, 3, "half of what failed");
         sizing.failed(1);
-        assert_eq!(sizing.limit(), 2, "never below the floor");
+        assert_eq!(sizing.limit, 2, "never below the floor");
         assert!(sizing.can_shrink_below(3) && !sizing.can_shrink_below(2));
     }
 
     #[test]
     fn contradictory_config_still_sends() {
-        assert_eq!(sizing(0, 0, 0).limit(), 1);
-        assert_eq!(sizing(10, 1, 5).limit(), 10);
+        assert_eq!(sizing(0, 0, 0).limit, 1);
+        assert_eq!(sizing(10, 1, 5).limit, 10);
     }
 }

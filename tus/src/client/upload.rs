@@ -1,18 +1,19 @@
-//! The upload machine: its state and inputs. [`response`] evaluates responses, [`next`] determines the next command.
-
-mod next;
-mod response;
+//! The upload machine.
 
 use std::collections::VecDeque;
 
+use super::access_token::{AccessToken, TokenState};
 use super::backoff::Backoff;
 use super::body_limit::BodyLimit;
 use super::in_flight::{InFlight, Purpose};
+use super::location;
+use super::notice_queue::NoticeQueue;
+use super::offsets::Offsets;
+use super::reaction::Reaction;
 use super::{
     Command, Config, FailureReason, Millis, Notice, RequestId, Response, Start, UploadLength,
     WaitReason,
 };
-use crate::metadata::Metadata;
 
 /// State machine that sends a sequence of bytes to one tus upload.
 ///
@@ -33,42 +34,26 @@ use crate::metadata::Metadata;
 pub struct Upload {
     config: Config,
     now: Millis,
-    creation: Option<Creation>,
+    /// [`Start::Create`], kept in case the upload must be created again.
+    creation: Option<Start>,
     url: Option<String>,
     goal: Goal,
     in_flight: Option<InFlight>,
     wait: Option<Wait>,
-    token: Token,
-    /// Time of the last token renewal, until a request with the new token is accepted.
-    renewed_at: Option<Millis>,
-    /// Number of different tokens rejected in a row.
-    changes: u32,
-    offline: bool,
-    /// Time at which [`Notice::NeverAnswered`] is due; `Millis::MAX` once a server has responded or it was emitted.
-    never_answered_at: Millis,
-    /// Whether a [`Notice::Waiting`] was emitted without a [`Notice::Resumed`] after it.
-    waiting_reported: bool,
+    token: AccessToken,
     recreated: u32,
-    available: u64,
-    ended: bool,
-    released: u64,
-    /// Offset of the server, as of its last response.
-    acknowledged: u64,
-    /// Highest offset of the server so far; only a higher one is progress.
-    furthest: u64,
+    offsets: Offsets,
     /// Time of the last response about this upload; `None` before the first.
     last_contact: Option<Millis>,
     /// Longest time without a request.
     keep_alive_ms: Millis,
     /// Whether [`Notice::StoppedByServer`] was emitted.
     stopped: bool,
-    /// Length that the server knows.
-    length: UploadLength,
     body_limit: BodyLimit,
     backoff: Backoff,
     next_request: u64,
     commands: VecDeque<Command>,
-    notices: VecDeque<Notice>,
+    notices: NoticeQueue,
 }
 
 /// Treatment of an abandoned upload on the server.
@@ -87,14 +72,6 @@ pub enum RenewalFailure {
     Refused,
     /// The token issuer cannot be reached: the machine tries again later.
     Unreachable,
-}
-
-/// Parameters of the creation, kept in case the upload must be created again.
-#[derive(Clone, Debug)]
-struct Creation {
-    endpoint: String,
-    length: UploadLength,
-    metadata: Metadata,
 }
 
 /// Purpose of the next request.
@@ -117,21 +94,8 @@ struct Wait {
     imposed: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token {
-    /// Presumably valid.
-    Valid,
-    /// A new token must be requested.
-    Needed,
-    /// A new token has been requested.
-    Requested,
-}
-
-/// Number of different tokens in a row whose rejection leads to another renewal.
-const TOKEN_CHANGES: u32 = 4;
-
-/// Time without a proper response since the start after which the URL may be wrong.
-const FIRST_ANSWER_MS: Millis = 3_000;
+/// Number of times that an upload that vanished while empty is created again.
+const RECREATIONS: u32 = 3;
 
 /// Lower bound for the keep-alive interval.
 const MIN_KEEP_ALIVE_MS: Millis = 1_000;
@@ -142,24 +106,14 @@ const DELETE_ATTEMPTS: u32 = 5;
 impl Upload {
     /// Creates a machine at the time `now`. `seed` spreads the waits after failures and should differ between uploads.
     pub fn new(now: Millis, start: Start, config: Config, seed: u64) -> Self {
-        let mut never_answered_at = now.saturating_add(FIRST_ANSWER_MS);
-        let contact = matches!(start, Start::Fresh { .. }).then_some(now);
+        let mut notices = NoticeQueue::new(now);
+        let mut contact = None;
         let (goal, url, creation, length) = match start {
-            Start::Create {
-                endpoint,
-                length,
-                metadata,
-            } => {
-                let creation = Creation {
-                    endpoint,
-                    length,
-                    metadata,
-                };
-                (Goal::Create, None, Some(creation), length)
-            }
+            Start::Create { length, .. } => (Goal::Create, None, Some(start), length),
             Start::Fresh { url, length } => {
                 // The caller has just created the upload, so the URL is right.
-                never_answered_at = Millis::MAX;
+                notices.url_is_right();
+                contact = Some(now);
                 (Goal::Send, Some(url), None, length)
             }
             Start::Resume { url } => (Goal::QueryOffset, Some(url), None, UploadLength::Deferred),
@@ -171,27 +125,17 @@ impl Upload {
             goal,
             in_flight: None,
             wait: None,
-            token: Token::Valid,
-            renewed_at: None,
-            changes: 0,
-            offline: false,
-            never_answered_at,
-            waiting_reported: false,
+            token: AccessToken::default(),
             recreated: 0,
-            available: 0,
-            ended: false,
-            released: 0,
-            acknowledged: 0,
-            furthest: 0,
+            offsets: Offsets::new(length),
             last_contact: contact,
             keep_alive_ms: config.keep_alive_ms.max(MIN_KEEP_ALIVE_MS),
             stopped: false,
-            length,
             body_limit: BodyLimit::new(&config),
             backoff: Backoff::new(config.backoff_base_ms, config.backoff_cap_ms, seed),
             next_request: 0,
             commands: VecDeque::new(),
-            notices: VecDeque::new(),
+            notices,
             config,
         }
     }
@@ -200,8 +144,9 @@ impl Upload {
     /// before, or after [`handle_end`](Self::handle_end).
     pub fn handle_available(&mut self, now: Millis, total: u64) {
         self.tick(now);
-        if !self.ended {
-            self.available = self.available.max(total);
+        let offsets = &mut self.offsets;
+        if !offsets.ended {
+            offsets.available = offsets.available.max(total);
         }
         self.check_completion();
     }
@@ -209,20 +154,20 @@ impl Upload {
     /// Reports that no more bytes will follow, so that the length can be declared to the server.
     pub fn handle_end(&mut self, now: Millis) {
         self.tick(now);
-        self.ended = true;
+        self.offsets.ended = true;
         self.check_completion();
     }
 
     /// Reports that the bytes below `up_to` were dropped. Only acknowledged bytes may be dropped.
     pub fn handle_released(&mut self, up_to: u64) {
-        self.released = self.released.max(up_to);
+        self.offsets.released = self.offsets.released.max(up_to);
     }
 
     /// Handles the response to a request.
     pub fn handle_response(&mut self, now: Millis, request: RequestId, response: &Response) {
         self.tick(now);
         if let Some(flight) = self.take_in_flight(request) {
-            self.judge(flight.purpose, response);
+            self.react(flight.purpose, response);
             self.check_completion();
         }
     }
@@ -247,11 +192,11 @@ impl Upload {
     /// in flight continues.
     pub fn handle_offline(&mut self, now: Millis) {
         self.tick(now);
-        if !self.offline && self.goal != Goal::Finished {
-            self.offline = true;
+        if !self.notices.offline && self.goal != Goal::Finished {
+            self.notices.offline = true;
             // While offline, a missing response is no sign of a wrong URL.
-            self.never_answered_at = Millis::MAX;
-            self.waiting(None, WaitReason::Offline);
+            self.notices.url_is_right();
+            self.notices.waiting(None, WaitReason::Offline);
         }
     }
 
@@ -260,13 +205,12 @@ impl Upload {
     /// upload.
     pub fn handle_online(&mut self, now: Millis) {
         self.tick(now);
-        if !self.offline {
+        if !std::mem::take(&mut self.notices.offline) {
             return;
         }
-        self.offline = false;
         self.end_wait();
         if let Some(Wait { until, reason, .. }) = self.wait {
-            self.waiting(Some(until), reason);
+            self.notices.waiting(Some(until), reason);
         }
         if self
             .in_flight
@@ -276,7 +220,7 @@ impl Upload {
             self.query_offset();
         }
         if self.is_idle() {
-            self.resumed();
+            self.notices.resumed();
         }
     }
 
@@ -294,9 +238,7 @@ impl Upload {
     /// Reports that a new access token is in use.
     pub fn handle_token_renewed(&mut self, now: Millis) {
         self.tick(now);
-        if self.token != Token::Valid {
-            self.token = Token::Valid;
-            self.renewed_at = Some(self.now);
+        if self.token.renewed(self.now) {
             self.end_wait();
         }
     }
@@ -304,21 +246,19 @@ impl Upload {
     /// Reports that a different access token is in use, which counts separately if it is rejected. Several different
     /// tokens rejected in a row are final: their age is not the reason.
     pub fn handle_token_changed(&mut self, now: Millis) {
-        let is_wanted = self.token != Token::Valid;
-        self.handle_token_renewed(now);
-        if is_wanted && self.changes < TOKEN_CHANGES {
-            self.changes += 1;
-            self.renewed_at = None;
+        self.tick(now);
+        if self.token.changed(self.now) {
+            self.end_wait();
         }
     }
 
     /// Reports that no new access token could be obtained.
     pub fn handle_token_failed(&mut self, now: Millis, failure: RenewalFailure) {
         self.tick(now);
-        if self.token != Token::Requested || self.goal == Goal::Finished {
+        if self.token.state != TokenState::Requested || self.goal == Goal::Finished {
             return;
         }
-        self.token = Token::Needed;
+        self.token.state = TokenState::Needed;
         match failure {
             RenewalFailure::Refused if self.waits_for_sign_in() => {
                 self.retry(WaitReason::Token, None);
@@ -360,8 +300,8 @@ impl Upload {
         {
             flight.report_at = None;
             let until = flight.deadline;
-            if !self.offline {
-                self.waiting(Some(until), WaitReason::Timeout);
+            if !self.notices.offline {
+                self.notices.waiting(Some(until), WaitReason::Timeout);
             }
         }
         if self.keep_alive_at().is_some_and(|at| at <= self.now) {
@@ -376,7 +316,7 @@ impl Upload {
 
     /// Returns the next notice, oldest first.
     pub fn poll_notice(&mut self) -> Option<Notice> {
-        self.notices.pop_front()
+        self.notices.pop()
     }
 
     /// Returns the time at which [`handle_timeout`](Self::handle_timeout) is due.
@@ -396,7 +336,7 @@ impl Upload {
 
     /// Returns the number of durable bytes on the server, as of its last response.
     pub fn acknowledged(&self) -> u64 {
-        self.acknowledged
+        self.offsets.acknowledged
     }
 
     /// Whether the last notice has been emitted.
@@ -407,7 +347,8 @@ impl Upload {
     /// Time of the next keep-alive request for an upload with nothing to send.
     fn keep_alive_at(&self) -> Option<Millis> {
         let contact = self.last_contact.filter(|_| {
-            self.wait.is_none() && !self.offline && self.token == Token::Valid && self.is_idle()
+            let is_held_up = self.wait.is_some() || self.notices.offline;
+            !is_held_up && self.token.state == TokenState::Valid && self.is_idle()
         })?;
         Some(contact.saturating_add(self.keep_alive_ms))
     }
@@ -444,11 +385,6 @@ impl Upload {
         }
     }
 
-    fn waiting(&mut self, until: Option<Millis>, reason: WaitReason) {
-        self.waiting_reported = true;
-        self.notices.push_back(Notice::Waiting { until, reason });
-    }
-
     fn fail(&mut self, reason: FailureReason) {
         if self.goal == Goal::Delete {
             self.finish(Notice::Abandoned { deleted: false });
@@ -461,6 +397,324 @@ impl Upload {
         self.cancel();
         self.wait = None;
         self.goal = Goal::Finished;
-        self.notices.push_back(last);
+        self.notices.push(last);
+    }
+
+    // Commands.
+
+    fn next_command(&mut self) -> Option<Command> {
+        let held_up = self.in_flight.is_some() || self.wait.is_some() || self.notices.offline;
+        if held_up || self.goal == Goal::Finished || self.token.state == TokenState::Requested {
+            return None;
+        }
+        if self.token.state == TokenState::Needed {
+            self.token.state = TokenState::Requested;
+            let request = self.name_request();
+            return Some(Command::RenewToken { request });
+        }
+        match self.goal {
+            Goal::Create => self.create(),
+            Goal::Send => self.send(),
+            Goal::QueryOffset => {
+                let url = self.url.clone()?;
+                let request = self.launch(Purpose::QueryOffset);
+                Some(Command::Head { request, url })
+            }
+            Goal::Delete => {
+                let url = self.url.clone()?;
+                let request = self.launch(Purpose::Delete);
+                Some(Command::Delete { request, url })
+            }
+            Goal::Finished => None,
+        }
+    }
+
+    fn create(&mut self) -> Option<Command> {
+        let Some(Start::Create {
+            endpoint,
+            mut length,
+            metadata,
+        }) = self.creation.clone()
+        else {
+            return None;
+        };
+        if self.offsets.ended && length == UploadLength::Deferred {
+            length = UploadLength::Known(self.offsets.available);
+        }
+        self.offsets.length = length;
+        Some(Command::Create {
+            request: self.launch(Purpose::Create),
+            endpoint,
+            length,
+            metadata,
+        })
+    }
+
+    fn send(&mut self) -> Option<Command> {
+        let url = self.url.clone()?;
+        let (len, declared) = self.offsets.unsent();
+        if len == 0 && declared.is_none() {
+            return None;
+        }
+        let offset = self.offsets.acknowledged;
+        let len = len.min(self.body_limit.limit);
+        Some(Command::Patch {
+            request: self.launch(Purpose::Send {
+                offset,
+                len,
+                declared,
+            }),
+            url,
+            offset,
+            len,
+            declare_length: declared,
+        })
+    }
+
+    /// Whether nothing remains to be done until more bytes are available.
+    fn is_idle(&self) -> bool {
+        self.goal == Goal::Send && self.in_flight.is_none() && self.offsets.unsent() == (0, None)
+    }
+
+    fn launch(&mut self, purpose: Purpose) -> RequestId {
+        let request = self.name_request();
+        self.in_flight = Some(InFlight::new(request, purpose, self.now, &self.config));
+        request
+    }
+
+    fn name_request(&mut self) -> RequestId {
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        request
+    }
+
+    /// Finishes the upload if it is complete, and fails it if it can never be.
+    fn check_completion(&mut self) {
+        if matches!(self.goal, Goal::Send | Goal::QueryOffset) {
+            match self.offsets.outcome(self.goal == Goal::Send) {
+                Some(Ok(())) => self.finish(Notice::Done),
+                Some(Err(reason)) => self.fail(reason),
+                None => {}
+            }
+        }
+    }
+
+    // Responses.
+
+    fn react(&mut self, purpose: Purpose, response: &Response) {
+        let status = response.status;
+        let pause = response.retry_after_ms;
+        // A success without any tus header may come from a captive portal.
+        if status >= 400 || response.offset.is_some() || response.location.is_some() {
+            self.notices.url_is_right();
+        }
+        match Reaction::to(purpose, response, self.waits_for_sign_in()) {
+            Reaction::Accept => self.accepted(purpose, response),
+            Reaction::RenewToken => self.unauthorized(response),
+            Reaction::Deleted => self.finish(Notice::Abandoned { deleted: true }),
+            Reaction::Gone => self.gone(status),
+            Reaction::Recheck(reason) => self.recheck(reason),
+            Reaction::TooLarge => self.too_large(purpose, response),
+            Reaction::Shrink(reason) => {
+                self.shrink(purpose);
+                self.retry(reason, pause);
+            }
+            Reaction::Retry(reason) => self.retry(reason, pause),
+            Reaction::Fail(reason) => self.fail(reason),
+        }
+    }
+
+    /// Handles a request without a response, whose effect on the server is unknown.
+    fn request_failed(&mut self, purpose: Purpose, reason: WaitReason) {
+        self.shrink(purpose);
+        self.retry(reason, None);
+    }
+
+    /// Retries after a wait, with a query of the offset.
+    fn retry(&mut self, reason: WaitReason, pause: Option<Millis>) {
+        self.query_offset();
+        let wait = self.backoff.next().max(pause.unwrap_or_default());
+        if self.given_up(reason) {
+            return;
+        }
+        let until = self.now.saturating_add(wait);
+        self.wait = Some(Wait {
+            until,
+            reason,
+            imposed: pause.is_some(),
+        });
+        self.notices.retrying(self.now, until, reason);
+    }
+
+    /// Queries the offset after a contradictory response: immediately at first, and with backoff if the contradiction
+    /// persists.
+    fn recheck(&mut self, reason: WaitReason) {
+        if self.backoff.failures > 0 {
+            return self.retry(reason, None);
+        }
+        self.query_offset();
+        self.backoff.count();
+        self.given_up(reason);
+    }
+
+    fn given_up(&mut self, last: WaitReason) -> bool {
+        let attempts = self.backoff.failures;
+        let limit = match self.goal {
+            Goal::Delete => Some(DELETE_ATTEMPTS),
+            _ => self.config.give_up_after,
+        };
+        let over = limit.is_some_and(|limit| attempts >= limit);
+        if over {
+            self.fail(FailureReason::GaveUp { attempts, last });
+        }
+        over
+    }
+
+    fn accepted(&mut self, purpose: Purpose, response: &Response) {
+        if response.tus || response.offset.is_some() {
+            self.last_contact = Some(self.now);
+        }
+        if let Some(silence) = response.silence_ms {
+            let third = (silence / 3).max(MIN_KEEP_ALIVE_MS);
+            self.keep_alive_ms = self.keep_alive_ms.min(third);
+        }
+        if response.stopped && !self.offsets.ended && !std::mem::replace(&mut self.stopped, true) {
+            self.notices.push(Notice::StoppedByServer);
+        }
+        match purpose {
+            Purpose::Create => self.created(response),
+            Purpose::QueryOffset => self.offset_received(response),
+            Purpose::Send {
+                offset,
+                len,
+                declared,
+            } => self.sent(offset, len, declared, response),
+            Purpose::Delete => self.finish(Notice::Abandoned { deleted: true }),
+        }
+    }
+
+    fn created(&mut self, response: &Response) {
+        let status = response.status;
+        let Some(location) = &response.location else {
+            // Only 201 means that an upload was certainly created, which must not be created twice.
+            return if status == 201 {
+                self.fail(FailureReason::NoLocation)
+            } else {
+                self.retry(WaitReason::NotTus { status }, response.retry_after_ms)
+            };
+        };
+        let Some(Start::Create { endpoint, .. }) = &self.creation else {
+            return;
+        };
+        let url = location::resolve(endpoint, location);
+        self.url = Some(url.clone());
+        self.goal = Goal::Send;
+        self.token.accepted();
+        self.notices.resumed();
+        self.notices.push(Notice::Created { url });
+    }
+
+    fn offset_received(&mut self, response: &Response) {
+        let status = response.status;
+        let Some(offset) = response.offset else {
+            return self.retry(WaitReason::NotTus { status }, response.retry_after_ms);
+        };
+        if let Some(length) = response.length {
+            self.offsets.length = length;
+        }
+        self.goal = Goal::Send;
+        self.move_to(offset);
+        // A successful HEAD does not prove that sending works again, unless there is nothing to send.
+        if self.is_idle() {
+            self.notices.resumed();
+        }
+    }
+
+    fn sent(&mut self, offset: u64, len: u64, declared: Option<u64>, response: &Response) {
+        let status = response.status;
+        let pause = response.retry_after_ms;
+        let Some(now_at) = response.offset else {
+            return self.retry(WaitReason::NotTus { status }, pause);
+        };
+        if let Some(declared) = declared {
+            self.offsets.length = UploadLength::Known(declared);
+        }
+        self.token.accepted();
+        if len > 0 && now_at == offset {
+            // Repeated success without progress would be a busy loop.
+            return self.retry(WaitReason::Server { status }, pause);
+        }
+        self.body_limit.succeeded(now_at.saturating_sub(offset));
+        self.notices.resumed();
+        self.move_to(now_at);
+    }
+
+    /// Adopts the server's offset, which is authoritative.
+    fn move_to(&mut self, offset: u64) {
+        let Offsets {
+            available,
+            acknowledged,
+            released,
+            ..
+        } = self.offsets;
+        if offset > available {
+            return self.fail(FailureReason::ServerAhead { offset, available });
+        }
+        if offset < acknowledged {
+            self.offsets.acknowledged = offset;
+            // If the bytes were dropped here, too, `check_completion` fails the upload.
+            if offset >= released {
+                self.notices.push(Notice::ServerLostBytes {
+                    acknowledged,
+                    offset,
+                });
+                self.retry(WaitReason::LostBytes, None);
+            }
+        } else if offset > acknowledged {
+            if self.offsets.advance(offset) {
+                self.backoff.reset();
+            }
+            self.notices.resumed();
+            self.notices.push(Notice::Acknowledged { offset });
+        }
+    }
+
+    fn unauthorized(&mut self, response: &Response) {
+        self.query_offset();
+        if !self.token.rejected(self.now) {
+            self.notices.waiting(None, WaitReason::Token);
+        } else if self.waits_for_sign_in() {
+            self.retry(WaitReason::Token, response.retry_after_ms);
+        } else {
+            self.fail(FailureReason::Unauthorized);
+        }
+    }
+
+    fn gone(&mut self, status: u16) {
+        let untouched = self.offsets.acknowledged == 0 && self.offsets.released == 0;
+        if self.creation.is_none() || !untouched || self.recreated >= RECREATIONS {
+            return self.fail(FailureReason::Gone { status });
+        }
+        self.recreated += 1;
+        self.url = None;
+        self.goal = Goal::Create;
+        self.retry(WaitReason::Gone, None);
+    }
+
+    fn too_large(&mut self, purpose: Purpose, response: &Response) {
+        match purpose {
+            // The response comes from a proxy with a body size limit; smaller bodies may pass.
+            Purpose::Send { len, .. } if !response.tus && self.body_limit.can_shrink_below(len) => {
+                self.shrink(purpose);
+                self.retry(WaitReason::PieceTooLarge, None);
+            }
+            _ => self.fail(FailureReason::TooLarge),
+        }
+    }
+
+    fn shrink(&mut self, purpose: Purpose) {
+        if let Purpose::Send { len, .. } = purpose {
+            self.body_limit.failed(len);
+        }
     }
 }

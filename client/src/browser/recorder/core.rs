@@ -75,10 +75,6 @@ impl Core {
         })
     }
 
-    pub(super) fn weak(&self) -> Weak<Self> {
-        self.this.clone()
-    }
-
     pub(super) fn listen(&self, listener: impl Fn(Event) + 'static) -> EventListener {
         self.dispatcher.listen(listener)
     }
@@ -198,7 +194,13 @@ impl Core {
             Command::SendPart(sending) => self.send(&sending, None),
             Command::ReadRest(number, request) => {
                 if let Some(part) = self.part(number) {
-                    rest::read(self, part, request);
+                    let core = self.this.clone();
+                    spawn_local(async move {
+                        let front = rest::read(&part, request).await;
+                        if let Some(core) = core.upgrade() {
+                            core.apply(|machine, now| machine.handle_rest(now, number, front));
+                        }
+                    });
                 }
             }
             Command::SendRest(sending) => {

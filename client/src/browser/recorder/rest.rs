@@ -1,31 +1,19 @@
 //! Reads the bytes of a part that the server does not hold, as a file of their own.
 
-use std::rc::Rc;
-
-use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
 
 use super::super::continued_file::FrontMatter;
 use super::super::spool::Spool;
-use super::core::Core;
 use super::part::Part;
 use crate::recorder::RestRequest;
 
-/// Reads the rest of a part and hands its size to the state machine.
-pub(super) fn read(core: &Core, part: Rc<Part>, request: RestRequest) {
-    let core = core.weak();
-    spawn_local(async move {
-        let blobs = blobs(&part, request).await;
-        let front = blobs.map(|blobs| {
-            let rest = part.spool.end() - request.from;
-            let front = Spool::of(0, blobs.iter().cloned()).end() - rest;
-            part.rest.replace(Some(blobs));
-            front
-        });
-        if let Some(core) = core.upgrade() {
-            core.apply(|machine, now| machine.handle_rest(now, part.number, front));
-        }
-    });
+/// Reads the rest of a part and returns the size of the front matter before it.
+pub(super) async fn read(part: &Part, request: RestRequest) -> Option<u64> {
+    let blobs = blobs(part, request).await?;
+    let rest = part.spool.end() - request.from;
+    let front = Spool::of(0, blobs.iter().cloned()).end() - rest;
+    part.rest.replace(Some(blobs));
+    Some(front)
 }
 
 async fn blobs(part: &Part, request: RestRequest) -> Option<Vec<Blob>> {

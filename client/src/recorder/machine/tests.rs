@@ -1,7 +1,6 @@
 use sortie_tus::client::{FailureReason, Notice};
 
-use super::super::command::TICK_MS;
-use super::super::uploads::Sending;
+use super::super::command::{Sending, TICK_MS};
 use super::*;
 use crate::spool::StoreFailure;
 

@@ -1,7 +1,7 @@
 //! The initialization segment: `ftyp` and `moov` of a fragmented file.
 
 use super::{TIMESCALE, VideoTrack};
-use crate::mp4::boxes::{write, write_full_with};
+use crate::mp4::boxes::{write, write_full_with, write_words};
 
 pub(super) const TRACK_ID: u32 = 1;
 /// Brand `isom`, compatible with the features of finished and fragmented files.
@@ -23,18 +23,18 @@ pub(super) fn init_segment(track: &VideoTrack) -> Vec<u8> {
     write(&mut out, *b"moov", |out| {
         write_full_with(out, *b"mvhd", 0, 0, |out| {
             zeros(out, 8);
-            u32s(out, &[MOVIE_TIMESCALE, 0, ONE]);
+            write_words(out, &[MOVIE_TIMESCALE, 0, ONE]);
             // Volume 1.0, then reserved bytes.
             out.extend(0x0100u16.to_be_bytes());
             zeros(out, 10);
-            u32s(out, &MATRIX);
+            write_words(out, &MATRIX);
             zeros(out, 24);
-            u32s(out, &[TRACK_ID + 1]);
+            write_words(out, &[TRACK_ID + 1]);
         });
         write(out, *b"trak", |out| trak(out, track));
         write(out, *b"mvex", |out| {
             write_full_with(out, *b"trex", 0, 0, |out| {
-                u32s(out, &[TRACK_ID, 1, 0, 0, 0])
+                write_words(out, &[TRACK_ID, 1, 0, 0, 0])
             });
         });
     });
@@ -44,10 +44,10 @@ pub(super) fn init_segment(track: &VideoTrack) -> Vec<u8> {
 fn trak(out: &mut Vec<u8>, track: &VideoTrack) {
     write_full_with(out, *b"tkhd", 0, TRACK_ENABLED, |out| {
         zeros(out, 8);
-        u32s(out, &[TRACK_ID, 0, 0]);
+        write_words(out, &[TRACK_ID, 0, 0]);
         zeros(out, 16);
-        u32s(out, &MATRIX);
-        u32s(
+        write_words(out, &MATRIX);
+        write_words(
             out,
             &[u32::from(track.width) << 16, u32::from(track.height) << 16],
         );
@@ -55,7 +55,7 @@ fn trak(out: &mut Vec<u8>, track: &VideoTrack) {
     write(out, *b"mdia", |out| {
         write_full_with(out, *b"mdhd", 0, 0, |out| {
             zeros(out, 8);
-            u32s(out, &[u32::try_from(TIMESCALE).unwrap_or(u32::MAX), 0]);
+            write_words(out, &[u32::try_from(TIMESCALE).unwrap_or(u32::MAX), 0]);
             out.extend(UNDETERMINED.to_be_bytes());
             zeros(out, 2);
         });
@@ -69,14 +69,14 @@ fn trak(out: &mut Vec<u8>, track: &VideoTrack) {
             write_full_with(out, *b"vmhd", 0, 1, |out| zeros(out, 8));
             write(out, *b"dinf", |out| {
                 write_full_with(out, *b"dref", 0, 0, |out| {
-                    u32s(out, &[1]);
+                    write_words(out, &[1]);
                     // Flag 1: the media data is in this file.
                     write_full_with(out, *b"url ", 0, 1, |_| {});
                 });
             });
             write(out, *b"stbl", |out| {
                 write_full_with(out, *b"stsd", 0, 0, |out| {
-                    u32s(out, &[1]);
+                    write_words(out, &[1]);
                     write(out, *b"avc1", |out| sample_entry(out, track));
                 });
                 // Empty: the samples are in movie fragments.
@@ -97,7 +97,7 @@ fn sample_entry(out: &mut Vec<u8>, track: &VideoTrack) {
     out.extend(track.width.to_be_bytes());
     out.extend(track.height.to_be_bytes());
     // 72 dpi, one frame per sample, no compressor name, depth 24.
-    u32s(out, &[0x0048_0000, 0x0048_0000, 0]);
+    write_words(out, &[0x0048_0000, 0x0048_0000, 0]);
     out.extend(1u16.to_be_bytes());
     zeros(out, 32);
     out.extend(0x0018u16.to_be_bytes());
@@ -118,10 +118,4 @@ fn sample_entry(out: &mut Vec<u8>, track: &VideoTrack) {
 
 fn zeros(out: &mut Vec<u8>, count: usize) {
     out.resize(out.len() + count, 0);
-}
-
-fn u32s(out: &mut Vec<u8>, numbers: &[u32]) {
-    for number in numbers {
-        out.extend(number.to_be_bytes());
-    }
 }
