@@ -1,10 +1,9 @@
 //! Storage that the browser grants to the page's origin.
 
-use js_sys::Reflect;
-use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::StorageManager;
 
+use super::object::property;
 use super::window;
 use crate::numbers::whole;
 
@@ -22,17 +21,13 @@ pub(super) fn persist() {
 /// Returns the free bytes by the browser's estimate.
 pub(super) async fn left_bytes() -> Option<u64> {
     let estimate = JsFuture::from(storage()?.estimate().ok()?).await.ok()?;
-    let number = |name| {
-        Reflect::get(&estimate, &JsValue::from_str(name))
-            .ok()?
-            .as_f64()
-    };
+    let number = |name| property(&estimate, name)?.as_f64();
     Some(whole(number("quota")? - number("usage")?))
 }
 
 /// Returns the storage manager, which does not exist on insecure pages.
 fn storage() -> Option<StorageManager> {
     let navigator = window().navigator();
-    let storage = Reflect::get(&navigator, &"storage".into()).ok()?;
+    let storage = property(&navigator, "storage")?;
     storage.is_object().then(|| navigator.storage())
 }

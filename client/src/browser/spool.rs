@@ -9,6 +9,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
 
 use super::blob_range::BlobRange;
+use super::object::array;
 use super::worker::Worker;
 use crate::numbers::{saturated, whole};
 use crate::spool::{Change, Data, Fact, Put, SpoolJournal, Step, StoreFailure};
@@ -224,9 +225,10 @@ impl Spool {
             };
             let Some(spool) = this.upgrade() else { return };
             if let (Ok(file), Some((_, range))) = (&outcome, &step.seal)
-                && let Some(file) = file.dyn_ref::<Blob>()
+                && !file.is_undefined()
             {
-                spool.run.borrow_mut().replace(range, file.clone());
+                let file: Blob = file.clone().unchecked_into();
+                spool.run.borrow_mut().replace(range, file);
             }
             spool.input(|journal| journal.done(outcome.map(|_| ())));
         });
@@ -242,7 +244,7 @@ impl Spool {
                 Data::Lines(lines) => lines.into(),
                 Data::Bytes(range) => self.slice(range.start, range.end, "")?.into(),
             };
-            puts.push(&Array::of3(&file.into(), &number(*at), &data));
+            puts.push(&array(&[file.into(), number(*at), data]));
         }
         let seal = step.seal.as_ref();
         let seal = seal.map_or(JsValue::UNDEFINED, |(file, _)| file.into());

@@ -141,7 +141,7 @@ impl Uploader {
 }
 
 fn is_offline() -> bool {
-    web_sys::window().is_some_and(|it| !it.navigator().on_line())
+    !window().navigator().on_line()
 }
 
 impl Driver {

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use gloo_events::EventListener;
-use js_sys::{Promise, Reflect};
+use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
+use super::object::property;
 use super::{document, is_hidden, window};
 
 #[wasm_bindgen]
@@ -54,7 +55,7 @@ impl Drop for WakeLock {
 }
 
 fn ask(sentinel: &Rc<RefCell<Option<Sentinel>>>) {
-    let lock = Reflect::get(&window().navigator(), &"wakeLock".into()).ok();
+    let lock = property(&window().navigator(), "wakeLock");
     let Some(lock) = lock.filter(JsValue::is_object) else {
         return;
     };

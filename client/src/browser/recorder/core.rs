@@ -574,7 +574,7 @@ impl Core {
             }
         }
         // Each part is a file of its own; this is the first that is missing.
-        blobs.get(0).dyn_into().ok()
+        (blobs.length() > 0).then(|| blobs.get(0).unchecked_into())
     }
 }
 
