@@ -156,7 +156,7 @@ impl Server {
             let retry_after_ms = retry_after_ms(&answer);
             Ok((answer.status(), answer.text().await, retry_after_ms))
         };
-        let answer = within(TIMEOUT_MS, Box::pin(answer)).await;
+        let answer = within(TIMEOUT_MS, answer).await;
         answer.unwrap_or(Err(RecorderError::Unreachable))
     }
 }

@@ -131,7 +131,7 @@ impl Watch {
         let body = answer.body().ok_or(Lost)?;
         let mut reader = EventReader::default();
         loop {
-            let chunk = within(SILENCE_MS, Box::pin(body.next())).await;
+            let chunk = within(SILENCE_MS, body.next()).await;
             let Some(Some(chunk)) = chunk else {
                 return Ok(());
             };
@@ -171,7 +171,7 @@ impl Watch {
                 Err(failed) => return Err(self.lost(failed)),
             };
             let answer = call.send(cancel);
-            let answer = within(SILENCE_MS, Box::pin(answer)).await;
+            let answer = within(SILENCE_MS, answer).await;
             let Some(Ok(answer)) = answer else {
                 return Err(Lost);
             };

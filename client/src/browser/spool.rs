@@ -191,6 +191,11 @@ impl Spool {
     fn input(&self, input: impl FnOnce(&mut SpoolJournal)) {
         let before = self.available();
         input(&mut self.journal.borrow_mut());
+        self.after_input(before);
+    }
+
+    /// Writes and reports after an input. Before it the bytes up to `before` could be sent.
+    fn after_input(&self, before: u64) {
         self.run_keeper();
         let change = self.journal.borrow_mut().poll_change();
         if let Some(change) = change {

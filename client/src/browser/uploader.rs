@@ -298,18 +298,20 @@ impl Driver {
         spawn_local(async move {
             let outcome = outcome.await;
             if let Some(driver) = this.upgrade() {
-                let landed = driver
-                    .flight
-                    .borrow_mut()
-                    .take_if(|(under_way, _)| *under_way == request);
-                if let Some((_, cancel)) = landed {
-                    cancel.disarm();
-                }
-                driver.input(|machine, now| match &outcome {
-                    Ok(response) => machine.handle_response(now, request, response),
-                    Err(Unanswered) => machine.handle_failure(now, request),
-                });
+                driver.finish(request, &outcome);
             }
+        });
+    }
+
+    fn finish(&self, request: RequestId, outcome: &Result<Response, Unanswered>) {
+        let mut flight = self.flight.borrow_mut();
+        if let Some((_, cancel)) = flight.take_if(|(under_way, _)| *under_way == request) {
+            cancel.disarm();
+        }
+        drop(flight);
+        self.input(|machine, now| match outcome {
+            Ok(response) => machine.handle_response(now, request, response),
+            Err(Unanswered) => machine.handle_failure(now, request),
         });
     }
 

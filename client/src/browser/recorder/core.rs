@@ -133,14 +133,17 @@ impl Core {
 
     /// Passes an input to the machine and executes the resulting commands.
     pub(super) fn apply<T>(&self, input: impl FnOnce(&mut RecorderMachine, Now) -> T) -> T {
-        let outcome = {
-            let mut machine = self.machine.borrow_mut();
-            let now = now();
-            machine.handle_time(now, self.storage());
-            input(&mut machine, now)
-        };
+        let now = self.handle_time();
+        let outcome = input(&mut self.machine.borrow_mut(), now);
         self.run();
         outcome
+    }
+
+    fn handle_time(&self) -> Now {
+        let now = now();
+        let storage = self.storage();
+        self.machine.borrow_mut().handle_time(now, storage);
+        now
     }
 
     pub(super) fn read<T>(&self, read: impl FnOnce(&RecorderMachine) -> T) -> T {
@@ -548,9 +551,8 @@ impl Core {
     }
 
     pub(super) fn progress(&self) -> Progress {
-        let mut machine = self.machine.borrow_mut();
-        machine.handle_time(now(), self.storage());
-        machine.progress()
+        self.handle_time();
+        self.read(RecorderMachine::progress)
     }
 
     fn storage(&self) -> SpoolStorage {
