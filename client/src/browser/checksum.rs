@@ -59,10 +59,10 @@ impl Checksums {
 
     async fn are_understood(&self, access: &Rc<Credentials>) -> bool {
         if let (None, Some(endpoint)) = (self.understood.get(), &self.endpoint) {
-            let call = Call::new("OPTIONS", endpoint);
-            let Ok(call) = access.authorize(call).await else {
+            let mut call = Call::new("OPTIONS", endpoint);
+            if access.authorize(&mut call).await.is_err() {
                 return false;
-            };
+            }
             let answer = call.send(&Cancel::new()).await;
             let names = answer
                 .ok()

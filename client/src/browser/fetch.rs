@@ -63,19 +63,24 @@ impl Drop for Cancel {
 }
 
 impl Call {
-    pub(super) fn new(method: &'static str, url: impl Into<String>) -> Self {
+    pub(super) fn new(method: &'static str, url: &str) -> Self {
         Self {
             method,
-            url: url.into(),
+            url: url.to_owned(),
             headers: Vec::new(),
             body: None,
             keepalive: false,
         }
     }
 
-    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
+    pub(super) fn header(&mut self, name: &'static str, value: String) {
+        self.headers.push((name, value));
+    }
+
+    /// Sets a body of JSON.
+    pub(super) fn json(&mut self, body: &str) {
+        self.header("content-type", "application/json".to_owned());
+        self.body = Some(body.into());
     }
 
     /// Sends the request. Dropping `cancel` aborts it, dropping the future does not.

@@ -143,10 +143,10 @@ impl Server {
         path: &str,
         body: &str,
     ) -> Result<(u16, String, Option<u32>), RecorderError> {
-        let call =
-            Call::new("POST", self.base.clone() + path).header("content-type", "application/json");
-        let mut call = self.access.authorize(call).await.map_err(signed_out)?;
-        call.body = Some(body.into());
+        let mut call = Call::new("POST", &(self.base.clone() + path));
+        call.json(body);
+        let authorized = self.access.authorize(&mut call).await;
+        authorized.map_err(signed_out)?;
         let cancel = Cancel::new();
         let answer = async {
             let answer = call

@@ -165,11 +165,10 @@ impl Watch {
     /// Fetches a resource. A session that does not exist any more has ended.
     async fn get(&mut self, path: &str, cancel: &Cancel) -> Result<Answer, Lost> {
         for attempt in 0..2 {
-            let call = Call::new("GET", self.base.clone() + path);
-            let call = match self.access.authorize(call).await {
-                Ok(call) => call,
-                Err(failed) => return Err(self.lost(failed)),
-            };
+            let mut call = Call::new("GET", &(self.base.clone() + path));
+            if let Err(failed) = self.access.authorize(&mut call).await {
+                return Err(self.lost(failed));
+            }
             let answer = call.send(cancel);
             let answer = within(SILENCE_MS, answer).await;
             let Some(Ok(answer)) = answer else {

@@ -258,10 +258,10 @@ impl Driver {
             if !call.keepalive
                 && let Some(sum) = checksums.of(&call, &access).await
             {
-                call = call.header(header::UPLOAD_CHECKSUM, sum);
+                call.header(header::UPLOAD_CHECKSUM, sum);
             }
-            let call = match access.authorize(call).await {
-                Ok(call) => call,
+            match access.authorize(&mut call).await {
+                Ok(()) => {}
                 Err(RenewalFailed::Unreachable) => return Err(Unanswered),
                 // The server's answer to a request without a token.
                 Err(RenewalFailed::Refused) => {
@@ -271,7 +271,7 @@ impl Driver {
                         ..Response::default()
                     });
                 }
-            };
+            }
             let sent = {
                 let driver = this.upgrade().ok_or(Unanswered)?;
                 let flight = driver.flight.borrow();
