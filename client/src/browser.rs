@@ -26,6 +26,8 @@ mod uploader;
 mod wake_lock;
 mod worker;
 
+use std::pin::Pin;
+
 use wasm_bindgen::prelude::*;
 use web_sys::{Document, VisibilityState, Window};
 
@@ -52,6 +54,16 @@ extern "C" {
     static WINDOW: Window;
     #[wasm_bindgen(thread_local_v2, js_name = document)]
     static DOCUMENT: Document;
+}
+
+/// Runs `future` in the background.
+fn spawn(future: impl Future<Output = ()> + 'static) {
+    spawn_boxed(Box::pin(future));
+}
+
+/// Not generic, so that all callers share its code.
+fn spawn_boxed(future: Pin<Box<dyn Future<Output = ()>>>) {
+    wasm_bindgen_futures::spawn_local(future);
 }
 
 fn window() -> Window {

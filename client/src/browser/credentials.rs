@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
-use wasm_bindgen_futures::spawn_local;
 
 use super::fetch::{Call, Cancel};
 use super::server::retry_after_ms;
+use super::spawn;
 use super::time::sleep;
 use crate::{Authorization, RenewalFailed, Target};
 
@@ -60,7 +60,7 @@ impl Credentials {
         };
         if is_first {
             let this = Rc::clone(self);
-            spawn_local(async move {
+            spawn(async move {
                 let outcome = this.renewal().await;
                 for sender in this.waiting.take() {
                     let _receiver_dropped = sender.send(outcome);

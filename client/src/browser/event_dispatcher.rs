@@ -4,8 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
-use wasm_bindgen_futures::spawn_local;
-
+use super::spawn;
 use crate::Event;
 
 type Listener = dyn Fn(Event);
@@ -36,7 +35,7 @@ impl EventDispatcher {
         self.queue.borrow_mut().push_back(event);
         if !self.scheduled.replace(true) {
             let hub = Rc::clone(self);
-            spawn_local(async move { hub.deliver() });
+            spawn(async move { hub.deliver() });
         }
     }
 

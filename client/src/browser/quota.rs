@@ -1,10 +1,10 @@
 //! Storage that the browser grants to the page's origin.
 
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::StorageManager;
 
 use super::object::property;
-use super::window;
+use super::{spawn, window};
 use crate::numbers::whole;
 
 /// Asks the browser not to clear this origin's storage when the device is full. Some browsers ask the user.
@@ -12,7 +12,7 @@ pub(super) fn persist() {
     let Some(asked) = storage().and_then(|it| it.persist().ok()) else {
         return;
     };
-    spawn_local(async move {
+    spawn(async move {
         // The recording continues after a refusal, too.
         let _refused = JsFuture::from(asked).await;
     });

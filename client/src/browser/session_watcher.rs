@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use futures_util::future::{AbortHandle, abortable};
-use wasm_bindgen_futures::spawn_local;
 
 use super::credentials::Credentials;
 use super::fetch::{Answer, Call, Cancel};
 use super::json;
 use super::server::encode;
+use super::spawn;
 use super::time::{sleep, within};
 use crate::auto_record::{AutoRecordTrigger, SESSION_DELETED_EVENT, SESSION_EVENT, SessionOrder};
 use crate::sse::EventReader;
@@ -68,7 +68,7 @@ impl SessionWatcher {
             is_known: false,
         };
         let (watch, watching) = abortable(async move { watch.run().await });
-        spawn_local(async move {
+        spawn(async move {
             let _aborted = watch.await;
         });
         Self { watching }

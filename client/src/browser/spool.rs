@@ -5,11 +5,11 @@ use std::rc::{Rc, Weak};
 
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
 
 use super::blob_range::BlobRange;
 use super::object::array;
+use super::spawn;
 use super::worker::Worker;
 use crate::numbers::{saturated, whole};
 use crate::spool::{Change, Data, Fact, Put, SpoolJournal, Step, StoreFailure};
@@ -92,7 +92,7 @@ impl Spool {
         };
         let this = self.this.clone();
         let folder = self.folder.clone();
-        spawn_local(async move {
+        spawn(async move {
             let store = worker.open().await;
             let is_ours = store != SpoolStorage::Memory && worker.lock(&folder).await;
             match this.upgrade() {
@@ -223,7 +223,7 @@ impl Spool {
         };
         let answer = self.write(&step);
         let this = self.this.clone();
-        spawn_local(async move {
+        spawn(async move {
             let outcome = match answer {
                 Some(answer) => answer.await,
                 None => Err(StoreFailure::Broken),

@@ -9,13 +9,12 @@ use sortie_tus::client::{
     Abandon, Command, Config, Notice, RenewalFailure, RequestId, Response, Start, Upload,
 };
 use sortie_tus::header;
-use wasm_bindgen_futures::spawn_local;
 
 use super::checksum::Checksums;
 use super::credentials::Credentials;
 use super::fetch::{Call, Cancel, Unanswered};
 use super::spool::Spool;
-use super::{now_ms, window};
+use super::{now_ms, spawn, window};
 use crate::RenewalFailed;
 use crate::numbers::whole;
 
@@ -295,7 +294,7 @@ impl Driver {
         outcome: impl Future<Output = Result<Response, Unanswered>> + 'static,
     ) {
         let this = self.this.clone();
-        spawn_local(async move {
+        spawn(async move {
             let outcome = outcome.await;
             if let Some(driver) = this.upgrade() {
                 driver.finish(request, &outcome);
@@ -319,7 +318,7 @@ impl Driver {
         let this = self.this.clone();
         let before = self.access.token();
         let renewal = self.access.renew();
-        spawn_local(async move {
+        spawn(async move {
             let renewed = renewal.await;
             if let Some(driver) = this.upgrade() {
                 let changed = driver.access.token() != before;

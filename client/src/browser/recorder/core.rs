@@ -7,7 +7,6 @@ use gloo_events::EventListener as DomListener;
 use gloo_timers::callback::Interval;
 use js_sys::Array;
 use wasm_bindgen::JsCast;
-use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, MediaStream};
 
 use super::super::capture::CaptureEvent;
@@ -18,7 +17,7 @@ use super::super::server::Server;
 use super::super::source::{OpenSource, SourceEvent};
 use super::super::wake_lock::WakeLock;
 use super::super::worker::{Ticking, Worker};
-use super::super::{document, is_hidden, now_ms, quota, window};
+use super::super::{document, is_hidden, now_ms, quota, spawn, window};
 use super::encoder::Encoder;
 use super::part::Part;
 use super::rest;
@@ -455,7 +454,7 @@ impl Core {
         let server = Server::new(base.clone(), Rc::clone(&self.credentials));
         let server = server.telling(Rc::new(on_wait));
         let this = self.this.clone();
-        spawn_local(async move {
+        spawn(async move {
             let answer = send(server).await;
             if let Some(core) = this.upgrade() {
                 core.apply(answer);
@@ -531,7 +530,7 @@ impl Core {
 
     fn check_storage(&self) {
         let this = self.this.clone();
-        spawn_local(async move {
+        spawn(async move {
             let left_bytes = quota::left_bytes().await;
             if let (Some(core), Some(left_bytes)) = (this.upgrade(), left_bytes) {
                 core.apply(|machine, _| machine.handle_free_space(left_bytes));

@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use js_sys::Uint8Array;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, MediaStream};
 
 use super::super::capture::{Capture, CaptureEvent};
 use super::super::source::RenewedSource;
+use super::super::spawn;
 use crate::numbers::{saturated, whole};
 use crate::recorder::{EncoderId, MediaTime};
 use crate::{Options, RecorderError};
@@ -67,7 +68,7 @@ impl Timestamps {
         self.queue.borrow_mut().push_back(blob.clone());
         if !self.is_reading.replace(true) {
             let this = Rc::clone(self);
-            spawn_local(async move {
+            spawn(async move {
                 while let Some(blob) = { this.queue.borrow_mut().pop_front() } {
                     this.read(&blob).await;
                 }

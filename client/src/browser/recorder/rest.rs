@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
 
 use super::super::continued_file::FrontMatter;
+use super::super::spawn;
 use super::super::spool::Spool;
 use super::core::Core;
 use super::part::Part;
@@ -14,7 +14,7 @@ use crate::recorder::RestRequest;
 /// Reads the rest of a part and hands its size to the state machine.
 pub(super) fn read(core: &Core, part: Rc<Part>, request: RestRequest) {
     let core = core.weak();
-    spawn_local(async move {
+    spawn(async move {
         let blobs = blobs(&part, request).await;
         let front = blobs.map(|blobs| {
             let rest = part.spool.end() - request.from;
