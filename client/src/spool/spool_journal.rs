@@ -214,7 +214,6 @@ impl SpoolJournal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::pop_first;
 
     /// Returns a journal with an open storage and this many chunks of 1,000 bytes.
     fn journal(chunks: u64) -> SpoolJournal {
