@@ -1,21 +1,28 @@
-//! Copies the worker's script without comments and indentation into the build folder, for embedding.
+//! Prepares the worker's script, which the program contains as text.
 
 use std::path::Path;
 use std::{env, fs};
 
 const SCRIPT: &str = "src/browser/spool/worker.js";
+/// Variable with the script after a minifier (`scripts/js-client.sh`). Builds without one remove only comments and
+/// indentation.
+const MINIFIED: &str = "SORTIE_MINIFIED_WORKER";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed={SCRIPT}");
-    let script = fs::read_to_string(SCRIPT)?;
-    // Whole lines only: distinguishing a comment from a string would need a parser. The script has no strings of
-    // several lines.
+    println!("cargo::rerun-if-env-changed={MINIFIED}");
+    let code = match env::var(MINIFIED) {
+        Ok(code) => code,
+        Err(_) => without_comments(&fs::read_to_string(SCRIPT)?),
+    };
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("worker.js"), code)?;
+    Ok(())
+}
+
+/// Removes whole lines only: a comment at the end of a line can only be told from a text by parsing. The script has no
+/// texts of several lines.
+fn without_comments(script: &str) -> String {
     let lines = script.lines().map(str::trim);
     let code = lines.filter(|it| !it.is_empty() && !it.starts_with("//") && !it.starts_with("/**"));
-    let code: Vec<_> = code.collect();
-    fs::write(
-        Path::new(&env::var("OUT_DIR")?).join("worker.js"),
-        code.join("\n"),
-    )?;
-    Ok(())
+    code.collect::<Vec<_>>().join("\n")
 }

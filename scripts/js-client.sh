@@ -5,12 +5,17 @@
 source "$(dirname "$0")/common.sh"
 
 out=${1:-target/client-js}
+worker=client/src/browser/spool/worker.js
+# client/build.rs puts it into the modules.
+SORTIE_MINIFIED_WORKER=$("$(npm_dir scripts/web-tools)/node_modules/.bin/esbuild" "$worker" --minify)
+export SORTIE_MINIFIED_WORKER
 
 # build FEATURE NAME
 build() {
     cargo rustc --locked --quiet -p sortie-client --lib --crate-type cdylib --features "$1" \
         --target "$WASM_TARGET" --profile wasm-release
-    wasm-bindgen --target web --no-typescript --omit-default-module-path --out-dir "$out" --out-name "$2" \
+    # All supported browsers have TextEncoder.encodeInto.
+    wasm-bindgen --target web --no-typescript --omit-default-module-path --encode-into always --out-dir "$out" --out-name "$2" \
         "$CARGO_TARGET_DIR/$WASM_TARGET/wasm-release/sortie_client.wasm"
 }
 
@@ -18,4 +23,4 @@ build js-recorder core
 build js-recovery later
 build js-session-watcher session_watcher
 build js-playable playable
-cp client/src/browser/spool/worker.js "$out/"
+cp "$worker" "$out/"

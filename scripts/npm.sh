@@ -16,9 +16,10 @@ scripts/js-client.sh "$out/js"
 features=(--enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int
     --enable-reference-types --enable-sign-ext)
 for module in "$out"/js/*_bg.wasm; do
+    # Binaryen's own control flow is smaller than LLVM's, and a second round optimises what the first one has exposed.
     # Similar functions next to each other compress better. The lowest kilobyte is the far end of the stack.
-    "$tools/wasm-opt" "${features[@]}" -Oz --converge --low-memory-unused --reorder-functions-by-name \
-        --strip-debug --strip-producers \
+    "$tools/wasm-opt" "${features[@]}" --flatten --rereloop -Oz --converge -Oz --converge \
+        --low-memory-unused --reorder-functions-by-name --strip-debug --strip-producers \
         "$module" -o "$package/$(basename "$module")"
 done
 "$tools/esbuild" "$out"/js/{core,later,session_watcher,playable}.js --minify --format=esm --outdir="$package" --log-level=warning

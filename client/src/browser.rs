@@ -11,6 +11,7 @@ mod fetch;
 mod file_upload;
 mod js_error;
 mod json;
+mod object;
 #[cfg(feature = "finish")]
 mod playable;
 mod quota;
@@ -25,11 +26,15 @@ mod uploader;
 mod wake_lock;
 mod worker;
 
+use std::pin::Pin;
+
 use wasm_bindgen::prelude::*;
 use web_sys::{Document, VisibilityState, Window};
 
 pub use event_dispatcher::EventListener;
 pub use file_upload::{UploadProgress, upload_file};
+#[cfg(feature = "js")]
+pub(crate) use object::{object, property, set};
 #[cfg(feature = "finish")]
 pub use playable::playable;
 pub use recorder::Recorder;
@@ -49,6 +54,16 @@ extern "C" {
     static WINDOW: Window;
     #[wasm_bindgen(thread_local_v2, js_name = document)]
     static DOCUMENT: Document;
+}
+
+/// Runs `future` in the background.
+fn spawn(future: impl Future<Output = ()> + 'static) {
+    spawn_boxed(Box::pin(future));
+}
+
+/// Not generic, so that all callers share its code.
+fn spawn_boxed(future: Pin<Box<dyn Future<Output = ()>>>) {
+    wasm_bindgen_futures::spawn_local(future);
 }
 
 fn window() -> Window {

@@ -46,6 +46,8 @@ mod finish;
 mod numbers;
 mod options;
 #[cfg(any(target_arch = "wasm32", test))]
+mod queue;
+#[cfg(any(target_arch = "wasm32", test))]
 mod recorder;
 #[cfg(any(target_arch = "wasm32", test))]
 mod spool;

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{Blob, BlobPropertyBag};
+use web_sys::Blob;
 
+use super::object::{blob, slice};
 use crate::numbers::whole;
 
 /// Range of bytes that grows at its end and is released at its beginning. Blobs lie outside the WebAssembly memory, and
@@ -104,18 +105,8 @@ impl BlobRange {
             });
         }
         if mime_type.is_empty() && parts.length() == 1 {
-            return parts.get(0).dyn_into().ok();
+            return Some(parts.get(0).unchecked_into());
         }
-        let options = BlobPropertyBag::new();
-        options.set_type(mime_type);
-        Blob::new_with_blob_sequence_and_options(&parts, &options).ok()
+        blob(&parts, mime_type)
     }
-}
-
-fn slice(blob: &Blob, from: u64, to: u64) -> Option<Blob> {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a chunk is far smaller than 2^53 bytes"
-    )]
-    blob.slice_with_f64_and_f64(from as f64, to as f64).ok()
 }

@@ -3,11 +3,13 @@
 use std::rc::Rc;
 
 use gloo_events::EventListener;
-use js_sys::Reflect;
 use wasm_bindgen::JsCast;
 use web_sys::{Blob, BlobEvent, MediaRecorder, MediaRecorderOptions, MediaStream, RecordingState};
 
 use super::js_error::JsError;
+use super::object::{object, property};
+use super::source::has_method;
+use super::window;
 use crate::container::choose_type;
 use crate::{Options, RecorderError};
 
@@ -35,8 +37,7 @@ impl Capture {
         options: &Options,
         tell: impl Fn(CaptureEvent) + 'static,
     ) -> Result<Self, RecorderError> {
-        let global = js_sys::global();
-        if !Reflect::has(&global, &"MediaRecorder".into()).unwrap_or(false) {
+        if !has_method(&window(), "MediaRecorder") {
             return Err(RecorderError::Unsupported("MediaRecorder".to_owned()));
         }
         let settings = settings(has_audio, options);
@@ -56,13 +57,11 @@ impl Capture {
             on("start", |_| Some(CaptureEvent::Started)),
             on("stop", |_| Some(CaptureEvent::Stopped)),
             on("dataavailable", |event| {
-                event
-                    .dyn_ref::<BlobEvent>()
-                    .and_then(BlobEvent::data)
-                    .map(CaptureEvent::Chunk)
+                let event: &BlobEvent = event.unchecked_ref();
+                event.data().map(CaptureEvent::Chunk)
             }),
             on("error", |event| {
-                let error = Reflect::get(event, &"error".into()).unwrap_or_default();
+                let error = property(event, "error").unwrap_or_default();
                 Some(CaptureEvent::Fault(JsError::read(&error).text()))
             }),
         ];
@@ -117,14 +116,18 @@ impl Drop for Capture {
 }
 
 fn settings(has_audio: bool, options: &Options) -> MediaRecorderOptions {
-    let settings = MediaRecorderOptions::new();
-    if let Some(mime_type) = choose_type(has_audio, MediaRecorder::is_type_supported) {
-        settings.set_mime_type(mime_type);
-    }
-    settings.set_video_bits_per_second(options.video_bits_per_second);
-    settings.set_audio_bits_per_second(options.audio_bits_per_second);
-    settings.set_video_key_frame_interval_duration(f64::from(options.keyframe_interval_ms));
-    settings
+    let mime_type = choose_type(has_audio, MediaRecorder::is_type_supported);
+    let settings = object(&[
+        // Empty: the browser chooses.
+        ("mimeType", mime_type.unwrap_or_default().into()),
+        ("videoBitsPerSecond", options.video_bits_per_second.into()),
+        ("audioBitsPerSecond", options.audio_bits_per_second.into()),
+        (
+            "videoKeyFrameIntervalDuration",
+            options.keyframe_interval_ms.into(),
+        ),
+    ]);
+    settings.unchecked_into()
 }
 
 fn failure(thrown: JsError) -> RecorderError {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use js_sys::{Promise, Reflect, Uint8Array};
+use js_sys::{Promise, Uint8Array};
 use sortie_tus::header::{self, Checksum, ChecksumAlgorithm};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -11,6 +11,8 @@ use web_sys::Blob;
 
 use super::credentials::Credentials;
 use super::fetch::{Call, Cancel};
+use super::object::property;
+use super::window;
 use crate::Target;
 
 #[wasm_bindgen]
@@ -44,7 +46,7 @@ impl Checksums {
     /// Returns `Upload-Checksum` for a call with a blob as its body; `None` if the server does not support it, and on
     /// insecure pages, where browsers do not compute it.
     pub(super) async fn of(&self, call: &Call, access: &Rc<Credentials>) -> Option<String> {
-        let body: &Blob = call.body.as_ref()?.dyn_ref()?;
+        let body: &Blob = call.body.as_ref()?.unchecked_ref();
         let subtle = subtle()?;
         if !self.are_understood(access).await {
             return None;
@@ -57,10 +59,10 @@ impl Checksums {
 
     async fn are_understood(&self, access: &Rc<Credentials>) -> bool {
         if let (None, Some(endpoint)) = (self.understood.get(), &self.endpoint) {
-            let call = Call::new("OPTIONS", endpoint);
-            let Ok(call) = access.authorize(call).await else {
+            let mut call = Call::new("OPTIONS", endpoint);
+            if access.authorize(&mut call).await.is_err() {
                 return false;
-            };
+            }
             let answer = call.send(&Cancel::new()).await;
             let names = answer
                 .ok()
@@ -78,7 +80,6 @@ impl Checksums {
 
 /// Returns `crypto.subtle`, which does not exist on insecure pages.
 fn subtle() -> Option<Subtle> {
-    let crypto = Reflect::get(&js_sys::global(), &"crypto".into()).ok()?;
-    let subtle = Reflect::get(&crypto, &"subtle".into()).ok()?;
+    let subtle = property(&property(&window(), "crypto")?, "subtle")?;
     subtle.is_object().then(|| subtle.unchecked_into())
 }

@@ -1,16 +1,17 @@
 //! File with the end of a recording whose beginning only the server has.
 
-use js_sys::{Array, Uint8Array};
+use js_sys::Uint8Array;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::Blob;
 
+use super::object::{array, blob, slice};
 use crate::filler::{Format, OVERLAP};
 use crate::numbers::whole;
 
 /// Bytes that are searched at a time.
-const WINDOW_BYTES: u32 = 1 << 20;
+const WINDOW_BYTES: u64 = 1 << 20;
 /// Bytes searched for the first cluster or fragment. A cluster lasts for one keyframe interval.
-const SEARCH_BYTES: u32 = 64 << 20;
+const SEARCH_BYTES: u64 = 64 << 20;
 
 /// Front matter of a recording.
 pub(super) struct FrontMatter {
@@ -25,23 +26,22 @@ impl FrontMatter {
         let bytes = read(head).await?;
         let format = Format::of(&bytes);
         let end = format.and_then(|it| it.media_start(&bytes));
-        let end = i32::try_from(end.unwrap_or(bytes.len())).ok()?;
-        let bytes = head.slice_with_i32_and_i32(0, end).ok()?;
+        let bytes = slice(head, 0, end.unwrap_or(bytes.len()) as u64)?;
         Some(Self { bytes, format })
     }
 
     /// Returns the offset of the first cluster or fragment in `tail`.
     pub(super) async fn media_start(&self, tail: &Blob) -> Option<u64> {
         let format = self.format?;
+        let size = whole(tail.size()).min(SEARCH_BYTES);
         let mut from = 0;
-        while from < SEARCH_BYTES && f64::from(from) < tail.size() {
-            let end = f64::from(from + WINDOW_BYTES);
-            let window = tail.slice_with_f64_and_f64(f64::from(from), end).ok()?;
+        while from < size {
+            let window = slice(tail, from, from + WINDOW_BYTES)?;
             let bytes = read(&window).await?;
             if let Some(at) = format.media_start(&bytes) {
-                return Some(u64::from(from) + at as u64);
+                return Some(from + at as u64);
             }
-            from += WINDOW_BYTES - u32::try_from(OVERLAP).ok()?;
+            from += WINDOW_BYTES - OVERLAP as u64;
         }
         None
     }
@@ -53,8 +53,8 @@ impl FrontMatter {
         let start = self.media_start(&tail).await;
         let filler = start.filter(|it| *it > 0).and_then(|length| {
             let header = self.format?.filler(length)?;
-            let parts = Array::of1(&Uint8Array::from(&header[..]));
-            Blob::new_with_u8_array_sequence(&parts).ok()
+            let header = Uint8Array::from(&header[..]);
+            blob(&array(&[header.into()]), "")
         });
         [Some(self.bytes), filler, Some(tail)]
             .into_iter()

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
-use wasm_bindgen_futures::spawn_local;
 
 use super::fetch::{Call, Cancel};
+use super::spawn;
 use super::time::sleep;
 use crate::{Authorization, RenewalFailed, Target};
 
@@ -35,15 +35,16 @@ impl Credentials {
     }
 
     /// Adds the credentials to a call; requests the first token if there is none.
-    pub(super) async fn authorize(self: &Rc<Self>, call: Call) -> Result<Call, RenewalFailed> {
+    pub(super) async fn authorize(self: &Rc<Self>, call: &mut Call) -> Result<(), RenewalFailed> {
         if !matches!(self.authorization, Authorization::Bearer(_)) {
-            return Ok(call);
+            return Ok(());
         }
         if self.token.borrow().is_none() {
             self.renew().await?;
         }
         let token = self.token.borrow().clone().ok_or(RenewalFailed::Refused)?;
-        Ok(call.header("authorization", format!("Bearer {token}")))
+        call.header("authorization", "Bearer ".to_owned() + &token);
+        Ok(())
     }
 
     /// Renews the sign-in, or joins a renewal that is under way.
@@ -58,7 +59,7 @@ impl Credentials {
         };
         if is_first {
             let this = Rc::clone(self);
-            spawn_local(async move {
+            spawn(async move {
                 let outcome = this.renewal().await;
                 for sender in this.waiting.take() {
                     let _receiver_dropped = sender.send(outcome);
@@ -86,8 +87,8 @@ impl Credentials {
 
     async fn refresh_cookies(&self) -> Result<(), RenewalFailed> {
         let url = self.refresh_url.as_ref().ok_or(RenewalFailed::Refused)?;
-        let mut call = Call::new("POST", url).header("content-type", "application/json");
-        call.body = Some("{}".into());
+        let mut call = Call::new("POST", url);
+        call.json("{}");
         let cancel = Cancel::new();
         let Ok(answer) = call.send(&cancel).await else {
             return Err(RenewalFailed::Unreachable);

@@ -1,11 +1,9 @@
 //! Delivery of events to listeners.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
-use wasm_bindgen_futures::spawn_local;
-
+use super::spawn;
 use crate::Event;
 
 type Listener = dyn Fn(Event);
@@ -15,8 +13,7 @@ type Listener = dyn Fn(Event);
 #[derive(Default)]
 pub(super) struct EventDispatcher {
     listeners: RefCell<Vec<Weak<Listener>>>,
-    queue: RefCell<VecDeque<Event>>,
-    scheduled: Cell<bool>,
+    queue: RefCell<Vec<Event>>,
 }
 
 /// Keeps a listener registered, as `gloo` does; dropping it removes the listener.
@@ -33,16 +30,19 @@ impl EventDispatcher {
     }
 
     pub(super) fn dispatch(self: &Rc<Self>, event: Event) {
-        self.queue.borrow_mut().push_back(event);
-        if !self.scheduled.replace(true) {
+        let is_first = {
+            let mut queue = self.queue.borrow_mut();
+            queue.push(event);
+            queue.len() == 1
+        };
+        if is_first {
             let hub = Rc::clone(self);
-            spawn_local(async move { hub.deliver() });
+            spawn(async move { hub.deliver() });
         }
     }
 
     fn deliver(&self) {
-        self.scheduled.set(false);
-        while let Some(event) = self.next() {
+        for event in self.queue.take() {
             self.listeners
                 .borrow_mut()
                 .retain(|listener| listener.strong_count() > 0);
@@ -57,10 +57,6 @@ impl EventDispatcher {
                 listener(event.clone());
             }
         }
-    }
-
-    fn next(&self) -> Option<Event> {
-        self.queue.borrow_mut().pop_front()
     }
 }
 

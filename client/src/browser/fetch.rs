@@ -5,11 +5,9 @@
 
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{
-    AbortController, Headers, ReadableStreamDefaultReader, RequestCredentials, RequestInit,
-    Response,
-};
+use web_sys::{AbortController, Headers, ReadableStreamDefaultReader, Response};
 
+use super::object::{object, property};
 use super::window;
 
 /// Request to be sent.
@@ -32,7 +30,7 @@ impl Chunks {
     /// Returns the next piece; `None` at the end and when the connection is lost.
     pub(super) async fn next(&self) -> Option<Vec<u8>> {
         let result = JsFuture::from(self.0.read()).await.ok()?;
-        let value = js_sys::Reflect::get(&result, &JsValue::from_str("value")).ok()?;
+        let value = property(&result, "value")?;
         let bytes: js_sys::Uint8Array = value.dyn_into().ok()?;
         Some(bytes.to_vec())
     }
@@ -65,19 +63,24 @@ impl Drop for Cancel {
 }
 
 impl Call {
-    pub(super) fn new(method: &'static str, url: impl Into<String>) -> Self {
+    pub(super) fn new(method: &'static str, url: &str) -> Self {
         Self {
             method,
-            url: url.into(),
+            url: url.to_owned(),
             headers: Vec::new(),
             body: None,
             keepalive: false,
         }
     }
 
-    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
+    pub(super) fn header(&mut self, name: &'static str, value: String) {
+        self.headers.push((name, value));
+    }
+
+    /// Sets a body of JSON.
+    pub(super) fn json(&mut self, body: &str) {
+        self.header("content-type", "application/json".to_owned());
+        self.body = Some(body.into());
     }
 
     /// Sends the request. Dropping `cancel` aborts it, dropping the future does not.
@@ -97,20 +100,16 @@ impl Call {
         for (name, value) in &self.headers {
             headers.set(name, value).map_err(|_| Unanswered)?;
         }
-        let init = RequestInit::new();
-        init.set_method(self.method);
-        init.set_headers(&headers);
-        init.set_credentials(RequestCredentials::SameOrigin);
-        if let Some(body) = &self.body {
-            init.set_body(body);
-        }
-        if self.keepalive {
-            let _frozen = js_sys::Reflect::set(&init, &"keepalive".into(), &JsValue::TRUE);
-        }
-        if let Some(controller) = &cancel.0 {
-            init.set_signal(Some(&controller.signal()));
-        }
-        Ok(window().fetch_with_str_and_init(&self.url, &init))
+        let signal = cancel.0.as_ref().map(AbortController::signal);
+        let init = object(&[
+            ("method", self.method.into()),
+            ("headers", headers.into()),
+            ("credentials", "same-origin".into()),
+            ("body", self.body.into()),
+            ("keepalive", self.keepalive.into()),
+            ("signal", signal.into()),
+        ]);
+        Ok(window().fetch_with_str_and_init(&self.url, init.unchecked_ref()))
     }
 }
 

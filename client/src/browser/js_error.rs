@@ -1,7 +1,8 @@
 //! Values that JavaScript throws.
 
-use js_sys::Reflect;
 use wasm_bindgen::JsValue;
+
+use super::object::property;
 
 /// Name and message of an `Error` or a `DOMException`; empty where a thrown value has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,12 +15,7 @@ pub(crate) struct JsError {
 
 impl JsError {
     pub(crate) fn read(value: &JsValue) -> Self {
-        let text = |key: &str| {
-            // `Reflect::get` throws for a thrown string or number.
-            Reflect::get(value, &JsValue::from_str(key))
-                .ok()
-                .and_then(|text| text.as_string())
-        };
+        let text = |name| property(value, name)?.as_string();
         Self {
             name: text("name").unwrap_or_default(),
             message: text("message")

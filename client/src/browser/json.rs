@@ -1,8 +1,9 @@
 //! JSON by the browser's parser.
 
-use js_sys::{JSON, Reflect};
+use js_sys::JSON;
 use wasm_bindgen::JsValue;
 
+use super::object::property;
 use crate::numbers::whole;
 use crate::wire::Fields;
 
@@ -20,19 +21,15 @@ pub(super) fn string(text: &str) -> String {
 
 impl Fields for JsValue {
     fn text(&self, name: &str) -> Option<String> {
-        field(self, name)?.as_string()
+        property(self, name)?.as_string()
     }
 
     fn number(&self, name: &str) -> Option<u64> {
-        let number = field(self, name)?.as_f64()?;
+        let number = property(self, name)?.as_f64()?;
         (number >= 0.0).then(|| whole(number))
     }
 
     fn is_true(&self, name: &str) -> bool {
-        field(self, name).and_then(|it| it.as_bool()) == Some(true)
+        property(self, name).and_then(|it| it.as_bool()) == Some(true)
     }
-}
-
-fn field(object: &JsValue, name: &str) -> Option<JsValue> {
-    Reflect::get(object, &name.into()).ok()
 }

@@ -1,11 +1,10 @@
 //! Storage that the browser grants to the page's origin.
 
-use js_sys::Reflect;
-use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::StorageManager;
 
-use super::window;
+use super::object::property;
+use super::{spawn, window};
 use crate::numbers::whole;
 
 /// Asks the browser not to clear this origin's storage when the device is full. Some browsers ask the user.
@@ -13,7 +12,7 @@ pub(super) fn persist() {
     let Some(asked) = storage().and_then(|it| it.persist().ok()) else {
         return;
     };
-    spawn_local(async move {
+    spawn(async move {
         // The recording continues after a refusal, too.
         let _refused = JsFuture::from(asked).await;
     });
@@ -22,17 +21,13 @@ pub(super) fn persist() {
 /// Returns the free bytes by the browser's estimate.
 pub(super) async fn left_bytes() -> Option<u64> {
     let estimate = JsFuture::from(storage()?.estimate().ok()?).await.ok()?;
-    let number = |name| {
-        Reflect::get(&estimate, &JsValue::from_str(name))
-            .ok()?
-            .as_f64()
-    };
+    let number = |name| property(&estimate, name)?.as_f64();
     Some(whole(number("quota")? - number("usage")?))
 }
 
 /// Returns the storage manager, which does not exist on insecure pages.
 fn storage() -> Option<StorageManager> {
     let navigator = window().navigator();
-    let storage = Reflect::get(&navigator, &"storage".into()).ok()?;
+    let storage = property(&navigator, "storage")?;
     storage.is_object().then(|| navigator.storage())
 }

@@ -156,8 +156,9 @@ impl RecoverableRecording {
     async fn head(&self, url: &str) -> Option<(u16, Option<u64>, Option<u64>)> {
         let access = &self.transfer.access;
         for attempt in 0..2 {
-            let call = Call::new("HEAD", url).header(header::TUS_RESUMABLE, header::VERSION);
-            let call = access.authorize(call).await.ok()?;
+            let mut call = Call::new("HEAD", url);
+            call.header(header::TUS_RESUMABLE, header::VERSION.to_owned());
+            access.authorize(&mut call).await.ok()?;
             let answer = call.send(&Cancel::new()).await.ok()?;
             if answer.status() == 401 && attempt == 0 {
                 access.renew().await.ok()?;
@@ -333,8 +334,9 @@ impl RecoverableRecording {
     pub async fn discard(&self) {
         self.remove();
         if let (OnServer::Resumable, Some(url)) = (self.on_server.get(), self.upload_url()) {
-            let call = Call::new("DELETE", url).header(header::TUS_RESUMABLE, header::VERSION);
-            if let Ok(call) = self.transfer.access.authorize(call).await {
+            let mut call = Call::new("DELETE", url);
+            call.header(header::TUS_RESUMABLE, header::VERSION.to_owned());
+            if self.transfer.access.authorize(&mut call).await.is_ok() {
                 // The server ends an upload that cannot be deleted now.
                 let _unanswered = call.send(&Cancel::new()).await;
             }

@@ -144,10 +144,10 @@ impl Server {
         path: &str,
         body: &str,
     ) -> Result<(u16, String, Option<u32>), RecorderError> {
-        let call =
-            Call::new("POST", self.base.clone() + path).header("content-type", "application/json");
-        let mut call = self.access.authorize(call).await.map_err(signed_out)?;
-        call.body = Some(body.into());
+        let mut call = Call::new("POST", &(self.base.clone() + path));
+        call.json(body);
+        let authorized = self.access.authorize(&mut call).await;
+        authorized.map_err(signed_out)?;
         let cancel = Cancel::new();
         let answer = async {
             let answer = call
@@ -157,7 +157,7 @@ impl Server {
             let retry_after_ms = answer.retry_after_ms();
             Ok((answer.status(), answer.text().await, retry_after_ms))
         };
-        let answer = within(TIMEOUT_MS, Box::pin(answer)).await;
+        let answer = within(TIMEOUT_MS, answer).await;
         answer.unwrap_or(Err(RecorderError::Unreachable))
     }
 }

@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use futures_util::future::{AbortHandle, abortable};
-use wasm_bindgen_futures::spawn_local;
 
 use super::credentials::Credentials;
 use super::fetch::{Answer, Call, Cancel};
 use super::json;
 use super::server::encode;
+use super::spawn;
 use super::time::{sleep, within};
 use crate::auto_record::{AutoRecordTrigger, SESSION_DELETED_EVENT, SESSION_EVENT, SessionOrder};
 use crate::sse::EventReader;
@@ -68,7 +68,7 @@ impl SessionWatcher {
             is_known: false,
         };
         let (watch, watching) = abortable(async move { watch.run().await });
-        spawn_local(async move {
+        spawn(async move {
             let _aborted = watch.await;
         });
         Self { watching }
@@ -131,7 +131,7 @@ impl Watch {
         let body = answer.body().ok_or(Lost)?;
         let mut reader = EventReader::default();
         loop {
-            let chunk = within(SILENCE_MS, Box::pin(body.next())).await;
+            let chunk = within(SILENCE_MS, body.next()).await;
             let Some(Some(chunk)) = chunk else {
                 return Ok(());
             };
@@ -165,13 +165,12 @@ impl Watch {
     /// Fetches a resource. A session that does not exist any more has ended.
     async fn get(&mut self, path: &str, cancel: &Cancel) -> Result<Answer, Lost> {
         for attempt in 0..2 {
-            let call = Call::new("GET", self.base.clone() + path);
-            let call = match self.access.authorize(call).await {
-                Ok(call) => call,
-                Err(failed) => return Err(self.lost(failed)),
-            };
+            let mut call = Call::new("GET", &(self.base.clone() + path));
+            if let Err(failed) = self.access.authorize(&mut call).await {
+                return Err(self.lost(failed));
+            }
             let answer = call.send(cancel);
-            let answer = within(SILENCE_MS, Box::pin(answer)).await;
+            let answer = within(SILENCE_MS, answer).await;
             let Some(Ok(answer)) = answer else {
                 return Err(Lost);
             };

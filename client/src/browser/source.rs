@@ -10,6 +10,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{HtmlCanvasElement, MediaStream, MediaStreamTrack};
 
 use self::keep_alive::KeepAlive;
+pub(super) use self::media_devices::has_method;
 use self::mixer::Mixer;
 pub(super) use self::track_watcher::SourceEvent;
 use self::track_watcher::TrackWatcher;
@@ -294,7 +295,7 @@ impl OpenSource {
 /// Whether this browser can capture screens; phones cannot.
 pub fn screen_capture_supported() -> bool {
     media_devices::devices(Device::Screen)
-        .is_ok_and(|devices| media_devices::has_method(&devices, "getDisplayMedia"))
+        .is_ok_and(|devices| has_method(&devices, "getDisplayMedia"))
 }
 
 /// Tracks that are stopped when this is dropped.
@@ -310,7 +311,7 @@ impl Drop for Owned {
 }
 
 fn capture_canvas(canvas: &HtmlCanvasElement, fps: f64) -> Result<MediaStream, RecorderError> {
-    if !media_devices::has_method(canvas, "captureStream") {
+    if !has_method(canvas, "captureStream") {
         return Err(RecorderError::Unsupported(
             "canvas.captureStream".to_owned(),
         ));
@@ -329,8 +330,8 @@ fn capture_canvas(canvas: &HtmlCanvasElement, fps: f64) -> Result<MediaStream, R
 
 fn keep_alive(canvas: &HtmlCanvasElement, stream: &MediaStream) -> Option<KeepAlive> {
     let mut tracks = tracks(&stream.get_video_tracks()).into_iter();
-    let track = tracks.find_map(|track| track.dyn_into().ok())?;
-    Some(KeepAlive::new(canvas.clone(), track))
+    let track = tracks.find(|track| has_method(track, "requestFrame"))?;
+    Some(KeepAlive::new(canvas.clone(), track.unchecked_into()))
 }
 
 /// Returns another handle to the same stream. `stream.clone()` would call JavaScript's method, which clones the tracks.
@@ -339,9 +340,7 @@ fn same(stream: &MediaStream) -> MediaStream {
 }
 
 fn tracks(list: &Array) -> Vec<MediaStreamTrack> {
-    list.iter()
-        .filter_map(|track| track.dyn_into().ok())
-        .collect()
+    list.iter().map(JsCast::unchecked_into).collect()
 }
 
 fn is_live(track: &MediaStreamTrack) -> bool {

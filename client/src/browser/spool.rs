@@ -5,10 +5,11 @@ use std::rc::{Rc, Weak};
 
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
 
 use super::blob_range::BlobRange;
+use super::object::array;
+use super::spawn;
 use super::worker::Worker;
 use crate::numbers::{saturated, whole};
 use crate::spool::{Change, Data, Fact, Put, SpoolJournal, Step, StoreFailure};
@@ -91,7 +92,7 @@ impl Spool {
         };
         let this = self.this.clone();
         let folder = self.folder.clone();
-        spawn_local(async move {
+        spawn(async move {
             let store = worker.open().await;
             let is_ours = store != SpoolStorage::Memory && worker.lock(&folder).await;
             match this.upgrade() {
@@ -190,6 +191,11 @@ impl Spool {
     fn input(&self, input: impl FnOnce(&mut SpoolJournal)) {
         let before = self.available();
         input(&mut self.journal.borrow_mut());
+        self.after_input(before);
+    }
+
+    /// Writes and reports after an input. Before it the bytes up to `before` could be sent.
+    fn after_input(&self, before: u64) {
         self.run_keeper();
         let change = self.journal.borrow_mut().poll_change();
         if let Some(change) = change {
@@ -217,16 +223,17 @@ impl Spool {
         };
         let answer = self.write(&step);
         let this = self.this.clone();
-        spawn_local(async move {
+        spawn(async move {
             let outcome = match answer {
                 Some(answer) => answer.await,
                 None => Err(StoreFailure::Broken),
             };
             let Some(spool) = this.upgrade() else { return };
             if let (Ok(file), Some((_, range))) = (&outcome, &step.seal)
-                && let Some(file) = file.dyn_ref::<Blob>()
+                && !file.is_undefined()
             {
-                spool.run.borrow_mut().replace(range, file.clone());
+                let file: Blob = file.clone().unchecked_into();
+                spool.run.borrow_mut().replace(range, file);
             }
             spool.input(|journal| journal.done(outcome.map(|_| ())));
         });
@@ -242,7 +249,7 @@ impl Spool {
                 Data::Lines(lines) => lines.into(),
                 Data::Bytes(range) => self.slice(range.start, range.end, "")?.into(),
             };
-            puts.push(&Array::of3(&file.into(), &number(*at), &data));
+            puts.push(&array(&[file.into(), number(*at), data]));
         }
         let seal = step.seal.as_ref();
         let seal = seal.map_or(JsValue::UNDEFINED, |(file, _)| file.into());

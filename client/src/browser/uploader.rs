@@ -9,13 +9,12 @@ use sortie_tus::client::{
     Abandon, Command, Config, Notice, RenewalFailure, RequestId, Response, Start, Upload,
 };
 use sortie_tus::header;
-use wasm_bindgen_futures::spawn_local;
 
 use super::checksum::Checksums;
 use super::credentials::Credentials;
 use super::fetch::{Call, Cancel, Unanswered};
 use super::spool::Spool;
-use super::{now_ms, window};
+use super::{now_ms, spawn, window};
 use crate::RenewalFailed;
 use crate::numbers::whole;
 
@@ -141,7 +140,7 @@ impl Uploader {
 }
 
 fn is_offline() -> bool {
-    web_sys::window().is_some_and(|it| !it.navigator().on_line())
+    !window().navigator().on_line()
 }
 
 impl Driver {
@@ -258,10 +257,10 @@ impl Driver {
             if !call.keepalive
                 && let Some(sum) = checksums.of(&call, &access).await
             {
-                call = call.header(header::UPLOAD_CHECKSUM, sum);
+                call.header(header::UPLOAD_CHECKSUM, sum);
             }
-            let call = match access.authorize(call).await {
-                Ok(call) => call,
+            match access.authorize(&mut call).await {
+                Ok(()) => {}
                 Err(RenewalFailed::Unreachable) => return Err(Unanswered),
                 // Answer that the server would send to a request without a token.
                 Err(RenewalFailed::Refused) => {
@@ -271,7 +270,7 @@ impl Driver {
                         ..Response::default()
                     });
                 }
-            };
+            }
             let sent = {
                 let driver = this.upgrade().ok_or(Unanswered)?;
                 let flight = driver.flight.borrow();
@@ -295,21 +294,23 @@ impl Driver {
         outcome: impl Future<Output = Result<Response, Unanswered>> + 'static,
     ) {
         let this = self.this.clone();
-        spawn_local(async move {
+        spawn(async move {
             let outcome = outcome.await;
             if let Some(driver) = this.upgrade() {
-                let landed = driver
-                    .flight
-                    .borrow_mut()
-                    .take_if(|(under_way, _)| *under_way == request);
-                if let Some((_, cancel)) = landed {
-                    cancel.disarm();
-                }
-                driver.input(|machine, now| match &outcome {
-                    Ok(response) => machine.handle_response(now, request, response),
-                    Err(Unanswered) => machine.handle_failure(now, request),
-                });
+                driver.finish(request, &outcome);
             }
+        });
+    }
+
+    fn finish(&self, request: RequestId, outcome: &Result<Response, Unanswered>) {
+        let mut flight = self.flight.borrow_mut();
+        if let Some((_, cancel)) = flight.take_if(|(under_way, _)| *under_way == request) {
+            cancel.disarm();
+        }
+        drop(flight);
+        self.input(|machine, now| match outcome {
+            Ok(response) => machine.handle_response(now, request, response),
+            Err(Unanswered) => machine.handle_failure(now, request),
         });
     }
 
@@ -317,7 +318,7 @@ impl Driver {
         let this = self.this.clone();
         let before = self.access.token();
         let renewal = self.access.renew();
-        spawn_local(async move {
+        spawn(async move {
             let renewed = renewal.await;
             if let Some(driver) = this.upgrade() {
                 let changed = driver.access.token() != before;

@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use gloo_events::EventListener;
-use js_sys::{Promise, Reflect};
+use js_sys::Promise;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 
-use super::{document, is_hidden, window};
+use super::object::property;
+use super::{document, is_hidden, spawn, window};
 
 #[wasm_bindgen]
 extern "C" {
@@ -54,7 +55,7 @@ impl Drop for WakeLock {
 }
 
 fn ask(sentinel: &Rc<RefCell<Option<Sentinel>>>) {
-    let lock = Reflect::get(&window().navigator(), &"wakeLock".into()).ok();
+    let lock = property(&window().navigator(), "wakeLock");
     let Some(lock) = lock.filter(JsValue::is_object) else {
         return;
     };
@@ -62,7 +63,7 @@ fn ask(sentinel: &Rc<RefCell<Option<Sentinel>>>) {
         return;
     };
     let sentinel = Rc::downgrade(sentinel);
-    spawn_local(async move {
+    spawn(async move {
         // Browsers refuse it on a low battery.
         if let Ok(given) = JsFuture::from(asked).await {
             let given: Sentinel = given.unchecked_into();

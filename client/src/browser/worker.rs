@@ -7,8 +7,9 @@ use futures_channel::oneshot;
 use gloo_events::EventListener;
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{Blob, BlobPropertyBag, MessageEvent, Url};
+use web_sys::{MessageEvent, Url};
 
+use super::object::{array, blob};
 use super::time::within;
 use crate::SpoolStorage;
 use crate::recorder::TICK_MS;
@@ -89,9 +90,7 @@ impl Worker {
     }
 
     fn heard(&self, event: &web_sys::Event) {
-        let Some(event) = event.dyn_ref::<MessageEvent>() else {
-            return;
-        };
+        let event: &MessageEvent = event.unchecked_ref();
         let answer: Array = event.data().unchecked_into();
         if answer.length() == 0 {
             return self.tick();
@@ -128,7 +127,7 @@ impl Worker {
         self.next.set(id.wrapping_add(1));
         let (sender, receiver) = oneshot::channel();
         self.asked.borrow_mut().push((id, sender));
-        let request = Array::of2(&id.into(), &name.into());
+        let request = array(&[id.into(), name.into()]);
         for argument in arguments {
             request.push(argument);
         }
@@ -202,9 +201,6 @@ impl Drop for Ticking {
 }
 
 fn script_url() -> Option<String> {
-    let options = BlobPropertyBag::new();
-    options.set_type("text/javascript");
-    let script = Array::of1(&SCRIPT.into());
-    let blob = Blob::new_with_str_sequence_and_options(&script, &options).ok()?;
+    let blob = blob(&array(&[SCRIPT.into()]), "text/javascript")?;
     Url::create_object_url_with_blob(&blob).ok()
 }

@@ -2,10 +2,13 @@
 
 use std::cell::RefCell;
 
-use js_sys::{Error, Reflect};
+use js_sys::Error;
 use wasm_bindgen::JsValue;
 
 use crate::RecorderError;
+#[cfg(feature = "js-requests")]
+use crate::browser::property;
+use crate::browser::set;
 
 thread_local! {
     /// Exception that the page's `getToken` threw last; `undefined` after a success.
@@ -46,13 +49,8 @@ pub(super) fn call(function: &js_sys::Function, argument: &JsValue) {
         return;
     };
     let global = js_sys::global();
-    let report = Reflect::get(&global, &"reportError".into()).ok();
+    let report = property(&global, "reportError");
     if let Some(report) = report.and_then(|it| it.dyn_into::<js_sys::Function>().ok()) {
         let _cannot_be_reported = report.call1(&global, &exception);
     }
-}
-
-fn set(object: &JsValue, key: &str, value: &JsValue) {
-    // Fails only for frozen objects.
-    let _frozen = Reflect::set(object, &key.into(), value);
 }

@@ -1,10 +1,11 @@
 //! Readers of options objects. They throw a `TypeError` that names the first missing or wrong option.
 
-use js_sys::{Function, Promise, Reflect, TypeError};
+use js_sys::{Function, Promise, TypeError};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 use super::error::set_sign_in_cause;
+use crate::browser::property;
 use crate::{Authorization, RenewalFailed, Target};
 
 /// Reads the server or endpoint, and how requests are authorized.
@@ -62,15 +63,19 @@ impl Fields<'_> {
         expected: &str,
         read: impl FnOnce(JsValue) -> Option<T>,
     ) -> Result<Option<T>, JsValue> {
-        if self.0.is_undefined() || self.0.is_null() {
+        match self.value(name)? {
+            Some(value) => read(value).map(Some).ok_or_else(|| must_be(name, expected)),
+            None => Ok(None),
+        }
+    }
+
+    fn value(&self, name: &str) -> Result<Option<JsValue>, JsValue> {
+        let is_given = |it: &JsValue| !it.is_undefined() && !it.is_null();
+        if !is_given(self.0) {
             return Ok(None);
         }
-        let value =
-            Reflect::get(self.0, &name.into()).map_err(|_| wrong("options must be an object"))?;
-        if value.is_undefined() || value.is_null() {
-            return Ok(None);
-        }
-        read(value).map(Some).ok_or_else(|| must_be(name, expected))
+        let value = property(self.0, name).ok_or_else(|| wrong("options must be an object"))?;
+        Ok(Some(value).filter(is_given))
     }
 
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, JsValue> {

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::future::ready;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
@@ -96,13 +97,13 @@ impl Recorder {
     /// Pauses the recording; paused time does not count.
     pub fn pause(&self) -> Promise {
         let paused = self.shared.recorder.pause();
-        promise(async move { paused.map(|()| JsValue::UNDEFINED) })
+        promise(ready(paused.map(|()| JsValue::UNDEFINED)))
     }
 
     /// Resumes after a pause.
     pub fn resume(&self) -> Promise {
         let resumed = self.shared.recorder.resume();
-        promise(async move { resumed.map(|()| JsValue::UNDEFINED) })
+        promise(ready(resumed.map(|()| JsValue::UNDEFINED)))
     }
 
     /// Stops the recording. Resolves when the server holds all of it; every further call settles in the same way. While
@@ -128,7 +129,7 @@ impl Recorder {
     /// Ends the recording and discards it, on the server too.
     pub fn abort(&self) -> Promise {
         self.shared.abort();
-        promise(async { Ok(JsValue::UNDEFINED) })
+        promise(ready(Ok(JsValue::UNDEFINED)))
     }
 
     /// Sets the owner of the copy on this device, if the options have none.

@@ -4,14 +4,15 @@ use std::rc::Rc;
 
 use futures_util::future::abortable;
 use gloo_events::EventListener as DomListener;
-use js_sys::{Array, Promise, Reflect};
+use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, Blob};
 
 use super::error::call;
 use super::options::{Fields, target};
 use super::promise::promise;
-use super::value::{done, number, object, waiting};
+use super::value::{done, number, waiting};
+use crate::browser::{object, property};
 use crate::{RecorderError, Recovery, UploadProgress};
 
 /// Finds the recoverable recordings on this device, oldest first, except those that another tab has locked. Without
@@ -45,7 +46,7 @@ pub fn upload_file(file: Blob, options: &JsValue) -> Result<Promise, JsValue> {
     let options = Fields(options);
     let (target, authorization) = target(&options)?;
     let report = progress_listener(&options)?;
-    let own_name = || Reflect::get(&file, &"name".into()).ok()?.as_string();
+    let own_name = || property(&file, "name")?.as_string();
     let name = options.text("filename")?.or_else(own_name);
     let name = name.unwrap_or_else(|| "file".to_owned());
     let uploaded = async move {
@@ -76,7 +77,7 @@ fn progress_listener(options: &Fields<'_>) -> Result<impl Fn(UploadProgress) + u
     let listener = options.function("onProgress")?;
     Ok(move |progress: UploadProgress| {
         if let Some(listener) = &listener {
-            let progress = object([
+            let progress = object(&[
                 ("sizeBytes", number(progress.size_bytes)),
                 ("safeBytes", number(progress.safe_bytes)),
                 ("waiting", waiting(progress.waiting)),

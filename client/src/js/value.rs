@@ -1,24 +1,27 @@
 //! Rust values as JavaScript objects.
 
-use js_sys::{Array, Object, Reflect};
-use wasm_bindgen::{JsCast, JsValue};
+use js_sys::Array;
+use wasm_bindgen::JsValue;
 
 use super::error::sign_in_cause;
+use crate::browser::{object, set};
 use crate::{Done, Waiting};
 
 pub(super) fn waiting(waiting: Option<Waiting>) -> JsValue {
     match waiting {
         None => JsValue::NULL,
-        Some(Waiting::Offline) => object([("reason", "offline".into())]),
-        Some(Waiting::SignIn) => object([("reason", "sign_in".into()), ("cause", sign_in_cause())]),
+        Some(Waiting::Offline) => object(&[("reason", "offline".into())]),
+        Some(Waiting::SignIn) => {
+            object(&[("reason", "sign_in".into()), ("cause", sign_in_cause())])
+        }
         Some(Waiting::Retry { in_ms }) => {
-            object([("reason", "retry".into()), ("inMs", number(in_ms))])
+            object(&[("reason", "retry".into()), ("inMs", number(in_ms))])
         }
     }
 }
 
 pub(super) fn done(done: &Done) -> JsValue {
-    let value = object([
+    let value = object(&[
         ("recordingId", done.recording_id.as_deref().into()),
         ("uploadUrl", done.upload_url.as_str().into()),
         ("recorded", number(done.recorded_ms)),
@@ -27,32 +30,15 @@ pub(super) fn done(done: &Done) -> JsValue {
     ]);
     if !done.parts.is_empty() {
         let parts: Array = done.parts.iter().map(JsValue::from).collect();
-        set(value.unchecked_ref(), "parts", parts.into());
+        set(&value, "parts", &parts);
     }
     value
-}
-
-pub(super) fn object<const N: usize>(fields: [(&str, JsValue); N]) -> JsValue {
-    let object = Object::new();
-    for (key, value) in fields {
-        set(&object, key, value);
-    }
-    object.into()
-}
-
-fn set(object: &Object, key: &str, value: JsValue) {
-    // Fails only for frozen objects; these are new.
-    let _frozen = Reflect::set(object, &key.into(), &value);
-}
-
-pub(super) fn number(value: u64) -> JsValue {
-    JsValue::from_f64(float(value))
 }
 
 #[expect(
     clippy::cast_precision_loss,
     reason = "JavaScript numbers are doubles; values stay far below 2^53"
 )]
-pub(super) fn float(value: u64) -> f64 {
-    value as f64
+pub(super) fn number(value: u64) -> JsValue {
+    JsValue::from_f64(value as f64)
 }

@@ -1,7 +1,6 @@
 //! Lifecycle of a recorder, from start to done or failed.
 
-use std::collections::VecDeque;
-
+use crate::queue::pop_first;
 use crate::{RecorderError, State, StopReason};
 
 /// Call or event.
@@ -64,7 +63,7 @@ pub(super) struct Lifecycle {
     /// Failure of the upload while the encoder was emitting its last bytes. The machine waits for them, so that the
     /// user can save everything.
     failure: Option<RecorderError>,
-    actions: VecDeque<Action>,
+    actions: Vec<Action>,
 }
 
 impl Lifecycle {
@@ -73,7 +72,7 @@ impl Lifecycle {
     }
 
     pub(super) fn poll(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        pop_first(&mut self.actions)
     }
 
     /// # Errors [`RecorderError::WrongState`] for a call that does not fit the state. Late events are ignored, because
@@ -196,7 +195,7 @@ impl Lifecycle {
     }
 
     fn push(&mut self, action: Action) {
-        self.actions.push_back(action);
+        self.actions.push(action);
     }
 }
 

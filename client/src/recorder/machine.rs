@@ -1,7 +1,5 @@
 //! State machine of one recorder: calls and events in with `handle_*`, commands and events out with `poll_*`.
 
-use std::collections::VecDeque;
-
 use sortie_tus::client::{FailureReason, Notice};
 
 use super::begun_upload::BegunUpload;
@@ -18,6 +16,7 @@ use super::tus::{failure, waiting_for};
 use super::uploads::{Begun, Context, Step, Uploads};
 use super::watchdog::Alarm;
 use crate::numbers::whole;
+use crate::queue::pop_first;
 use crate::spool::Change;
 use crate::{
     Done, Event, Options, Progress, RecorderError, SpoolStorage, State, StopReason, Target,
@@ -42,8 +41,8 @@ pub(crate) struct RecorderMachine {
     /// Whether the server holds all bytes, but not all timestamps were read.
     is_succeeding: bool,
     now: Now,
-    commands: VecDeque<Command>,
-    events: VecDeque<Event>,
+    commands: Vec<Command>,
+    events: Vec<Event>,
 }
 
 impl RecorderMachine {
@@ -63,8 +62,8 @@ impl RecorderMachine {
             is_reported: false,
             is_succeeding: false,
             now: Now::default(),
-            commands: VecDeque::new(),
-            events: VecDeque::new(),
+            commands: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -75,11 +74,11 @@ impl RecorderMachine {
     }
 
     pub(crate) fn poll_command(&mut self) -> Option<Command> {
-        self.commands.pop_front()
+        pop_first(&mut self.commands)
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        pop_first(&mut self.events)
     }
 
     /// Starts with an open source, which ends for `end_reason` and has `ended` already if that is set.
@@ -233,7 +232,7 @@ impl RecorderMachine {
 
     pub(crate) fn handle_encoder_fault(&mut self, now: Now, encoder: EncoderId, detail: String) {
         if self.capture.encoders.drop_candidate_if(encoder) {
-            return self.commands.push_back(Command::DropEncoder(encoder));
+            return self.commands.push(Command::DropEncoder(encoder));
         }
         if !self.capture.encoders.is_current(encoder) {
             return;
@@ -255,10 +254,10 @@ impl RecorderMachine {
     pub(crate) fn handle_tick(&mut self, now: Now, stopped: Option<StopReason>, is_hidden: bool) {
         self.schedule.tick();
         if let Some(encoder) = self.capture.encoders.take_late_candidate(now.steady_ms) {
-            self.commands.push_back(Command::DropEncoder(encoder));
+            self.commands.push(Command::DropEncoder(encoder));
         }
         while let Some((encoder, part)) = self.capture.encoders.take_hung(now.steady_ms) {
-            self.commands.push_back(Command::DropEncoder(encoder));
+            self.commands.push(Command::DropEncoder(encoder));
             self.uploads.captured(part);
         }
         self.advance(now);
@@ -275,7 +274,7 @@ impl RecorderMachine {
         }
         if !is_paused {
             if !std::mem::take(&mut self.is_reported) {
-                self.events.push_back(Event::Progress(self.progress()));
+                self.events.push(Event::Progress(self.progress()));
             }
             self.check_limits(now);
         }
@@ -286,10 +285,10 @@ impl RecorderMachine {
         self.watch_encoder(now);
         self.watch_memory(now);
         if self.schedule.is_storage_due() && !self.storage.in_memory() {
-            self.commands.push_back(Command::CheckStorage);
+            self.commands.push(Command::CheckStorage);
         }
         if is_hidden && self.schedule.is_repaint_due() {
-            self.commands.push_back(Command::RepaintCanvas);
+            self.commands.push(Command::RepaintCanvas);
         }
     }
 
@@ -318,8 +317,7 @@ impl RecorderMachine {
         }
         if self.state().is_final() {
             if let Ok(begun) = begun {
-                self.commands
-                    .push_back(Command::DeleteUpload(begun.upload_url));
+                self.commands.push(Command::DeleteUpload(begun.upload_url));
             }
             return;
         }
@@ -378,7 +376,7 @@ impl RecorderMachine {
             Notice::Resumed => self.set_waiting(None),
             Notice::Done => {
                 let command = self.uploads.complete(part);
-                self.commands.push_back(command);
+                self.commands.push(command);
             }
             Notice::Failed { reason } => {
                 let is_gone = matches!(reason, FailureReason::Gone { .. });
@@ -458,9 +456,9 @@ impl RecorderMachine {
     fn act(&mut self, now: Now, action: Action) {
         match action {
             Action::Prepare => {
-                self.commands.push_back(Command::OpenPart(0, None));
+                self.commands.push(Command::OpenPart(0, None));
                 match self.uploads.prepare() {
-                    Some(request) => self.commands.push_back(Command::BeginUpload(request)),
+                    Some(request) => self.commands.push(Command::BeginUpload(request)),
                     None => self.event(now, Input::Prepared),
                 }
             }
@@ -468,7 +466,7 @@ impl RecorderMachine {
             Action::BeginUpload => {
                 self.uploads.open();
                 self.capture.heard(now);
-                self.commands.push_back(Command::WatchPage);
+                self.commands.push(Command::WatchPage);
             }
             Action::PauseCapture => {
                 self.capture.halt(now);
@@ -480,7 +478,7 @@ impl RecorderMachine {
                 self.capture.resume(now);
             }
             Action::StopCapture => {
-                self.commands.push_back(Command::CheckCanvas);
+                self.commands.push(Command::CheckCanvas);
                 self.capture.halt(now);
                 self.drop_candidate();
                 self.command_current(Command::StopEncoder);
@@ -488,7 +486,7 @@ impl RecorderMachine {
             Action::AnnounceStop => match self.uploads.latest() {
                 Some(begun) => {
                     let command = Command::AnnounceStop(begun.clone());
-                    self.commands.push_back(command);
+                    self.commands.push(command);
                 }
                 None => self.event(now, Input::StopAnnounced),
             },
@@ -496,7 +494,7 @@ impl RecorderMachine {
                 self.capture.halt(now);
                 self.drop_candidate();
                 self.command_current(Command::DropEncoder);
-                self.commands.push_back(Command::ReleaseSource);
+                self.commands.push(Command::ReleaseSource);
             }
             Action::EndUpload => {
                 let part = self.capture.encoders.current_part();
@@ -504,33 +502,33 @@ impl RecorderMachine {
             }
             Action::Discard => {
                 let urls = self.uploads.discard();
-                self.commands.push_back(Command::Discard(urls));
+                self.commands.push(Command::Discard(urls));
             }
             Action::Entered(state) => {
-                self.events.push_back(Event::State(state));
+                self.events.push(Event::State(state));
                 if !matches!(state, State::Idle | State::Starting | State::Failed) {
                     self.report();
                 }
             }
-            Action::Stopped(reason) => self.events.push_back(Event::Stopped(reason)),
+            Action::Stopped(reason) => self.events.push(Event::Stopped(reason)),
             Action::Succeeded if self.capture.encoders.is_read() => self.succeed(),
             Action::Succeeded => self.is_succeeding = true,
             Action::Failed(error) => {
-                self.commands.push_back(Command::Unwatch);
-                self.commands.push_back(Command::LeaveSpools);
-                self.events.push_back(Event::Failed(error));
+                self.commands.push(Command::Unwatch);
+                self.commands.push(Command::LeaveSpools);
+                self.events.push(Event::Failed(error));
             }
         }
     }
 
     fn succeed(&mut self) {
         self.is_succeeding = false;
-        self.commands.push_back(Command::Unwatch);
+        self.commands.push(Command::Unwatch);
         let recorded_ms = self.recorded_ms();
         self.progress.complete(recorded_ms);
         self.waiting = None;
         self.report();
-        self.events.push_back(Event::Done(Done {
+        self.events.push(Event::Done(Done {
             recording_id: self.recording_id(),
             upload_url: self.uploads.url().unwrap_or_default(),
             parts: self.uploads.parts(),
@@ -557,7 +555,7 @@ impl RecorderMachine {
 
     fn take(&mut self, now: Now, step: Step) {
         match step {
-            Step::Command(command) => self.commands.push_back(command),
+            Step::Command(command) => self.commands.push(command),
             Step::Split => self.split(now),
             Step::LeftOut(part, bytes) => {
                 self.warn(Warning::LeftOut { bytes });
@@ -571,7 +569,7 @@ impl RecorderMachine {
     fn start_encoder(&mut self, part: usize) {
         let is_paused = self.state() == State::Paused;
         let command = self.capture.start(part, is_paused);
-        self.commands.push_back(command);
+        self.commands.push(command);
     }
 
     /// Replaces the encoder, so that the recording continues in a further part.
@@ -586,7 +584,7 @@ impl RecorderMachine {
         self.progress.add();
         let part = self.uploads.add_part();
         let continues = self.uploads.continues();
-        self.commands.push_back(Command::OpenPart(part, continues));
+        self.commands.push(Command::OpenPart(part, continues));
         part
     }
 
@@ -607,7 +605,7 @@ impl RecorderMachine {
             self.add_part()
         };
         self.capture.replace(id, part, started_ms);
-        self.commands.push_back(Command::UseRenewedSource);
+        self.commands.push(Command::UseRenewedSource);
         self.warn(Warning::Restarted);
     }
 
@@ -638,7 +636,7 @@ impl RecorderMachine {
     fn watch_encoder(&mut self, now: Now) {
         let is_paused = self.state() == State::Paused;
         match self.capture.tick(now, is_paused) {
-            Some(Alarm::Quiet) => self.commands.push_back(Command::CheckCanvas),
+            Some(Alarm::Quiet) => self.commands.push(Command::CheckCanvas),
             Some(Alarm::Silent { silent_ms }) => {
                 self.silent(Warning::NoData { silent_ms });
                 if self.state() == State::Recording {
@@ -687,11 +685,11 @@ impl RecorderMachine {
 
     fn report(&mut self) {
         self.is_reported = true;
-        self.events.push_back(Event::Progress(self.progress()));
+        self.events.push(Event::Progress(self.progress()));
     }
 
     fn warn(&mut self, warning: Warning) {
-        self.events.push_back(Event::Warning(warning));
+        self.events.push(Event::Warning(warning));
     }
 }
 

@@ -3,8 +3,6 @@
 //! A further part begins when the server has ended an upload (410, 404) or takes no more bytes in one, and when a
 //! silent encoder was replaced. Each part is a file of its own; the server groups them by `continues`.
 
-use std::collections::VecDeque;
-
 use super::begun_upload::BegunUpload;
 use super::command::{BeginRequest, Command, RestRequest, Sending};
 use super::part_progress::PartProgress;
@@ -122,7 +120,7 @@ pub(super) struct Uploads {
     is_our_server: bool,
     session: Option<String>,
     /// Parts of which the server does not hold all bytes, in order; the last one is being recorded.
-    queue: VecDeque<Part>,
+    queue: Vec<Part>,
     next_part: usize,
     /// Whether uploads may begin: the encoder has started.
     is_open: bool,
@@ -147,7 +145,7 @@ impl Uploads {
         Self {
             is_our_server: matches!(target, Target::Server { .. }),
             session,
-            queue: VecDeque::from([Part::new(0)]),
+            queue: vec![Part::new(0)],
             next_part: 1,
             is_open: false,
             unused: None,
@@ -185,7 +183,7 @@ impl Uploads {
     pub(super) fn add_part(&mut self) -> usize {
         let number = self.next_part;
         self.next_part += 1;
-        self.queue.push_back(Part::new(number));
+        self.queue.push(Part::new(number));
         number
     }
 
@@ -331,7 +329,7 @@ impl Uploads {
             part.is_ended = true;
             return Some(Step::Command(Command::EndPart(part.number)));
         }
-        let Some(front) = self.queue.front_mut() else {
+        let Some(front) = self.queue.first_mut() else {
             return self.finish(context.is_uploading);
         };
         let (number, is_captured) = (front.number, front.is_captured);
@@ -435,7 +433,7 @@ impl Uploads {
             self.urls.push(begun.upload_url.clone());
         }
         let mut number = 0;
-        if let Some(part) = self.queue.front_mut() {
+        if let Some(part) = self.queue.first_mut() {
             number = part.number;
             part.phase = Phase::Sending;
             (part.from, part.front) = (from, before);

@@ -1,6 +1,5 @@
 //! Assignment of bytes to files.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::facts::{Fact, Facts};
@@ -49,7 +48,7 @@ impl Step {
 #[derive(Debug)]
 pub(crate) struct Layout {
     facts: Facts,
-    segments: VecDeque<Range<u64>>,
+    segments: Vec<Range<u64>>,
     segment_bytes: u64,
     /// Number and length of the current journal; the length is 0 before it is begun.
     journal: (u32, u64),
@@ -60,7 +59,7 @@ impl Layout {
     pub(crate) fn new(facts: Facts) -> Self {
         Self {
             facts,
-            segments: VecDeque::new(),
+            segments: Vec::new(),
             segment_bytes: SEGMENT_BYTES,
             journal: (0, 0),
             end: 0,
@@ -79,13 +78,13 @@ impl Layout {
         let mut step = Step::default();
         let full = self
             .segments
-            .back()
+            .last()
             .is_some_and(|it| it.end - it.start >= self.segment_bytes);
-        if full && let Some(last) = self.segments.back() {
+        if full && let Some(last) = self.segments.last() {
             step.seal = Some((segment_name(last.start), last.clone()));
         }
         if full || self.segments.is_empty() {
-            self.segments.push_back(self.end..self.end);
+            self.segments.push(self.end..self.end);
         }
         if bytes.start == 0 {
             let head = 0..end.min(HEAD_BYTES);
@@ -96,7 +95,7 @@ impl Layout {
             });
             step.seal = Some((HEAD_FILE.to_owned(), head));
         }
-        if let Some(segment) = self.segments.back_mut() {
+        if let Some(segment) = self.segments.last_mut() {
             step.puts.push(Put {
                 file: segment_name(segment.start),
                 at: segment.end - segment.start,
@@ -132,9 +131,10 @@ impl Layout {
     pub(crate) fn acknowledged(&mut self, offset: u64) -> Step {
         let mut step = Step::default();
         // The last segment is still being written.
-        while self.segments.len() > 1
-            && let Some(segment) = self.segments.pop_front_if(|it| it.end <= offset)
-        {
+        let complete = self.segments.len().saturating_sub(1);
+        let released = self.segments.iter().take(complete);
+        let released = released.take_while(|it| it.end <= offset).count();
+        for segment in self.segments.drain(..released) {
             step.drop.push(segment_name(segment.start));
         }
         step

@@ -4,10 +4,9 @@
 //! stay in memory until the server holds all of them. After that the recorder pauses, and stops if the pause lasts too
 //! long.
 
-use std::collections::VecDeque;
-
 use super::facts::{Fact, Facts};
 use super::layout::{Layout, Step};
+use crate::queue::pop_first;
 
 /// Failure of the storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +53,7 @@ enum Purpose {
 pub(crate) struct SpoolJournal {
     mode: Mode,
     layout: Layout,
-    queue: VecDeque<(Step, Purpose)>,
+    queue: Vec<(Step, Purpose)>,
     under_way: bool,
     /// Whether there was no space for the next step, or for the one after it: the step is tried once more.
     again: bool,
@@ -71,7 +70,7 @@ impl SpoolJournal {
         Self {
             mode: Mode::Opening,
             layout: Layout::new(Facts::default()),
-            queue: VecDeque::new(),
+            queue: Vec::new(),
             under_way: false,
             again: false,
             early: Vec::new(),
@@ -111,7 +110,7 @@ impl SpoolJournal {
         // Otherwise the next journal contains it.
         if self.mode == Mode::Durable {
             let step = self.layout.fact(fact, value);
-            self.queue.push_back((step, Purpose::Other));
+            self.queue.push((step, Purpose::Other));
         } else {
             self.layout.know(fact, value);
         }
@@ -124,7 +123,7 @@ impl SpoolJournal {
             Mode::Durable => {
                 let step = self.layout.acknowledged(offset);
                 if !step.is_empty() {
-                    self.queue.push_back((step, Purpose::Other));
+                    self.queue.push((step, Purpose::Other));
                 }
             }
             // Space may have become free, and bytes that the server holds need no copy.
@@ -133,7 +132,7 @@ impl SpoolJournal {
                 self.durable = self.end;
                 let steps = self.layout.restart(self.end);
                 for step in steps {
-                    self.queue.push_back((step, Purpose::Other));
+                    self.queue.push((step, Purpose::Other));
                 }
                 self.change = Some(Change::Durable);
             }
@@ -146,7 +145,7 @@ impl SpoolJournal {
         if self.mode == Mode::Opening || self.under_way {
             return None;
         }
-        let (step, _) = self.queue.front()?;
+        let (step, _) = self.queue.first()?;
         self.under_way = true;
         Some(step.clone())
     }
@@ -156,7 +155,7 @@ impl SpoolJournal {
         self.under_way = false;
         match outcome {
             Ok(()) => {
-                let purpose = self.queue.pop_front().map(|it| it.1);
+                let purpose = pop_first(&mut self.queue).map(|it| it.1);
                 self.again &= purpose == Some(Purpose::MakeRoom);
                 if let Some(Purpose::Keep(end)) = purpose {
                     self.durable = end;
@@ -167,7 +166,7 @@ impl SpoolJournal {
                 self.again = true;
                 self.layout.shrink();
                 let step = self.layout.acknowledged(self.safe);
-                self.queue.push_front((step, Purpose::MakeRoom));
+                self.queue.insert(0, (step, Purpose::MakeRoom));
             }
             Err(failure) => self.give_up(failure),
         }
@@ -197,7 +196,7 @@ impl SpoolJournal {
 
     fn keep(&mut self, end: u64, recorded_ms: u64) {
         let step = self.layout.chunk(end, recorded_ms, self.safe);
-        self.queue.push_back((step, Purpose::Keep(end)));
+        self.queue.push((step, Purpose::Keep(end)));
     }
 
     fn give_up(&mut self, failure: StoreFailure) {

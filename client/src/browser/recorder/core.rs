@@ -7,7 +7,6 @@ use gloo_events::EventListener as DomListener;
 use gloo_timers::callback::Interval;
 use js_sys::Array;
 use wasm_bindgen::JsCast;
-use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, MediaStream};
 
 use super::super::capture::CaptureEvent;
@@ -18,7 +17,7 @@ use super::super::server::Server;
 use super::super::source::{OpenSource, SourceEvent};
 use super::super::wake_lock::WakeLock;
 use super::super::worker::{Ticking, Worker};
-use super::super::{document, is_hidden, now_ms, quota, window};
+use super::super::{document, is_hidden, now_ms, quota, spawn, window};
 use super::encoder::Encoder;
 use super::part::Part;
 use super::rest;
@@ -129,14 +128,17 @@ impl Core {
 
     /// Passes an input to the machine and executes the resulting commands.
     pub(super) fn apply<T>(&self, input: impl FnOnce(&mut RecorderMachine, Now) -> T) -> T {
-        let outcome = {
-            let mut machine = self.machine.borrow_mut();
-            let now = now();
-            machine.handle_time(now, self.storage());
-            input(&mut machine, now)
-        };
+        let now = self.handle_time();
+        let outcome = input(&mut self.machine.borrow_mut(), now);
         self.run();
         outcome
+    }
+
+    fn handle_time(&self) -> Now {
+        let now = now();
+        let storage = self.storage();
+        self.machine.borrow_mut().handle_time(now, storage);
+        now
     }
 
     pub(super) fn read<T>(&self, read: impl FnOnce(&RecorderMachine) -> T) -> T {
@@ -195,7 +197,7 @@ impl Core {
             Command::ReadRest(number, request) => {
                 if let Some(part) = self.part(number) {
                     let core = self.this.clone();
-                    spawn_local(async move {
+                    spawn(async move {
                         let front = rest::read(&part, request).await;
                         if let Some(core) = core.upgrade() {
                             core.apply(|machine, now| machine.handle_rest(now, number, front));
@@ -454,7 +456,7 @@ impl Core {
         let server = Server::new(base.clone(), Rc::clone(&self.credentials));
         let server = server.telling(Rc::new(on_wait));
         let this = self.this.clone();
-        spawn_local(async move {
+        spawn(async move {
             let answer = send(server).await;
             if let Some(core) = this.upgrade() {
                 core.apply(answer);
@@ -530,7 +532,7 @@ impl Core {
 
     fn check_storage(&self) {
         let this = self.this.clone();
-        spawn_local(async move {
+        spawn(async move {
             let left_bytes = quota::left_bytes().await;
             if let (Some(core), Some(left_bytes)) = (this.upgrade(), left_bytes) {
                 core.apply(|machine, _| machine.handle_free_space(left_bytes));
@@ -550,9 +552,8 @@ impl Core {
     }
 
     pub(super) fn progress(&self) -> Progress {
-        let mut machine = self.machine.borrow_mut();
-        machine.handle_time(now(), self.storage());
-        machine.progress()
+        self.handle_time();
+        self.read(RecorderMachine::progress)
     }
 
     fn storage(&self) -> SpoolStorage {
@@ -575,8 +576,8 @@ impl Core {
                 blobs.push(&spool.slice(spool.start(), spool.end(), &mime_type)?.into());
             }
         }
-        // Each part is a file of its own; this is the first part with missing bytes.
-        blobs.get(0).dyn_into().ok()
+        // Each part is a file of its own; this is the first that is missing.
+        (blobs.length() > 0).then(|| blobs.get(0).unchecked_into())
     }
 }
 

@@ -1,15 +1,15 @@
 //! One encoder of a recording, with the reader of its timestamps.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 
 use js_sys::Uint8Array;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, MediaStream};
 
 use super::super::capture::{Capture, CaptureEvent};
 use super::super::source::RenewedSource;
+use super::super::spawn;
 use crate::numbers::{saturated, whole};
 use crate::recorder::{EncoderId, MediaTime};
 use crate::{Options, RecorderError};
@@ -45,7 +45,7 @@ impl Encoder {
 /// Reads the timestamps of an encoder's chunks, one after the other.
 pub(super) struct Timestamps {
     time: RefCell<MediaTime>,
-    queue: RefCell<VecDeque<Blob>>,
+    queue: RefCell<Vec<Blob>>,
     is_reading: Cell<bool>,
     offset: Cell<u64>,
     on_length: Box<dyn Fn(Option<u64>)>,
@@ -64,12 +64,14 @@ impl Timestamps {
 
     /// Reads a chunk; the listener is called once for each.
     pub(super) fn push(self: &Rc<Self>, blob: &Blob) {
-        self.queue.borrow_mut().push_back(blob.clone());
+        self.queue.borrow_mut().push(blob.clone());
         if !self.is_reading.replace(true) {
             let this = Rc::clone(self);
-            spawn_local(async move {
-                while let Some(blob) = { this.queue.borrow_mut().pop_front() } {
-                    this.read(&blob).await;
+            spawn(async move {
+                while !this.queue.borrow().is_empty() {
+                    for blob in this.queue.take() {
+                        this.read(&blob).await;
+                    }
                 }
                 this.is_reading.set(false);
             });

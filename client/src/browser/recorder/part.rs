@@ -8,6 +8,7 @@ use web_sys::Blob;
 
 use super::super::checksum::Checksums;
 use super::super::credentials::Credentials;
+use super::super::object::slice;
 use super::super::spool::{Spool, SpoolNews};
 use super::super::uploader::Uploader;
 use crate::Options;
@@ -55,9 +56,7 @@ impl Part {
     /// Appends a chunk that arrived when the recording was `recorded_ms` long.
     pub(super) fn append(&self, blob: Blob, recorded_ms: u64) {
         if self.front.borrow().is_none() && blob.size() > 0.0 {
-            #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
-            let front = blob.slice_with_f64_and_f64(0.0, FRONT_BYTES as f64);
-            self.front.replace(front.ok());
+            self.front.replace(slice(&blob, 0, FRONT_BYTES));
         }
         self.spool.push(blob, recorded_ms);
     }

@@ -41,7 +41,7 @@ impl KeepAlive {
     /// Whether the canvas shows pictures from another origin. Found by capturing it: reading a pixel would make
     /// browsers draw more slowly from then on.
     pub(super) fn is_tainted(&self) -> bool {
-        let tried = self.canvas.capture_stream();
+        let tried = self.canvas.capture_stream_with_frame_request_rate(0.0);
         if let Ok(tried) = &tried {
             let track: MediaStreamTrack = tried.get_tracks().get(0).unchecked_into();
             track.stop();
@@ -58,7 +58,8 @@ fn repaint(canvas: &HtmlCanvasElement, track: &CanvasCaptureMediaStreamTrack) {
 /// Draws a transparent pixel and restores the context.
 fn draw_nothing(canvas: &HtmlCanvasElement) {
     let context = canvas.get_context("2d").ok().flatten();
-    if let Some(context) = context.and_then(|it| it.dyn_into::<CanvasRenderingContext2d>().ok()) {
+    if let Some(context) = context {
+        let context: CanvasRenderingContext2d = context.unchecked_into();
         context.save();
         // The owner may have translated the origin outside the canvas.
         let _singular = context.reset_transform();

@@ -1,11 +1,12 @@
 //! Opens screens, cameras and microphones.
 
-use js_sys::{Object, Promise, Reflect};
+use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{DisplayMediaStreamConstraints, MediaDevices, MediaStream, MediaStreamConstraints};
+use web_sys::{MediaDevices, MediaStream};
 
 use super::super::js_error::JsError;
+use super::super::object::{object, property, set};
 use super::super::window;
 use super::{ScreenOptions, tracks};
 use crate::{Device, RecorderError};
@@ -16,29 +17,20 @@ pub(super) async fn screen(options: ScreenOptions) -> Result<MediaStream, Record
     if !has_method(&devices, "getDisplayMedia") {
         return Err(RecorderError::Unsupported("screen capture".to_owned()));
     }
-    let constraints = DisplayMediaStreamConstraints::new();
-    constraints.set_video_bool(true);
-    constraints.set_audio_bool(options.audio);
-    // Missing in web-sys' dictionary. Browsers that do not know them ignore them.
-    set(
-        &constraints,
-        "preferCurrentTab",
-        options.prefer_current_tab.into(),
-    );
-    set(
-        &constraints,
-        "systemAudio",
-        if options.audio { "include" } else { "exclude" }.into(),
-    );
-    set(&constraints, "surfaceSwitching", "include".into());
-    let stream = settle(
-        Device::Screen,
-        devices.get_display_media_with_constraints(&constraints),
-    )
-    .await?;
+    let system_audio = if options.audio { "include" } else { "exclude" };
+    // Browsers ignore the names that they do not know.
+    let constraints = object(&[
+        ("video", true.into()),
+        ("audio", options.audio.into()),
+        ("preferCurrentTab", options.prefer_current_tab.into()),
+        ("systemAudio", system_audio.into()),
+        ("surfaceSwitching", "include".into()),
+    ]);
+    let asked = devices.get_display_media_with_constraints(constraints.unchecked_ref());
+    let stream = settle(Device::Screen, asked).await?;
     for track in tracks(&stream.get_video_tracks()) {
         // Keeps text sharp: without it encoders trade sharpness for motion.
-        set(&track, "contentHint", "detail".into());
+        set(&track, "contentHint", &"detail".into());
     }
     Ok(stream)
 }
@@ -73,14 +65,9 @@ async fn user_media(
     audio: bool,
 ) -> Result<MediaStream, RecorderError> {
     let devices = devices(device)?;
-    let constraints = MediaStreamConstraints::new();
-    constraints.set_video_bool(video);
-    constraints.set_audio_bool(audio);
-    settle(
-        device,
-        devices.get_user_media_with_constraints(&constraints),
-    )
-    .await
+    let constraints = object(&[("video", video.into()), ("audio", audio.into())]);
+    let asked = devices.get_user_media_with_constraints(constraints.unchecked_ref());
+    settle(device, asked).await
 }
 
 async fn settle(
@@ -109,11 +96,6 @@ pub(super) fn devices(device: Device) -> Result<MediaDevices, RecorderError> {
 }
 
 /// Whether `object` has a method; web-sys throws for a missing one.
-pub(super) fn has_method(object: &Object, name: &str) -> bool {
-    Reflect::get(object, &name.into()).is_ok_and(|it| it.is_function())
-}
-
-fn set(object: &Object, key: &str, value: JsValue) {
-    // Fails only for frozen objects; this object is new.
-    let _frozen = Reflect::set(object, &key.into(), &value);
+pub(in crate::browser) fn has_method(object: &JsValue, name: &str) -> bool {
+    property(object, name).is_some_and(|it| it.is_function())
 }
