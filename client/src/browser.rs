@@ -11,7 +11,7 @@ mod fetch;
 mod file_upload;
 mod js_error;
 mod json;
-mod object;
+pub(crate) mod object;
 #[cfg(feature = "finish")]
 mod playable;
 mod quota;
@@ -33,8 +33,6 @@ use web_sys::{Document, VisibilityState, Window};
 
 pub use event_dispatcher::EventListener;
 pub use file_upload::{UploadProgress, upload_file};
-#[cfg(feature = "js")]
-pub(crate) use object::{object, property, set};
 #[cfg(feature = "finish")]
 pub use playable::playable;
 pub use recorder::Recorder;

@@ -7,8 +7,7 @@ use wasm_bindgen::JsValue;
 
 use crate::RecorderError;
 #[cfg(feature = "js-requests")]
-use crate::browser::property;
-use crate::browser::set;
+use crate::browser::object::{property, set};
 
 thread_local! {
     /// Exception that the page's `getToken` threw last; `undefined` after a success.

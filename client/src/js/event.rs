@@ -4,7 +4,7 @@ use wasm_bindgen::JsValue;
 
 use super::error::error;
 use super::value::{done, number, waiting};
-use crate::browser::object;
+use crate::browser::object::object;
 use crate::{Event, Progress, RecorderError};
 
 /// An event's name and payload.

@@ -5,7 +5,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 use super::error::set_sign_in_cause;
-use crate::browser::property;
+use crate::browser::object::property;
 use crate::{Authorization, RenewalFailed, Target};
 
 /// Reads the server or endpoint, and how requests are authorized.

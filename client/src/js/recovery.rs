@@ -12,7 +12,7 @@ use super::error::call;
 use super::options::{Fields, target};
 use super::promise::promise;
 use super::value::{done, number, waiting};
-use crate::browser::{object, property};
+use crate::browser::object::{object, property};
 use crate::{RecorderError, Recovery, UploadProgress};
 
 /// Finds the recoverable recordings on this device, oldest first, except those that another tab has locked. Without

@@ -4,7 +4,7 @@ use js_sys::Array;
 use wasm_bindgen::JsValue;
 
 use super::error::sign_in_cause;
-use crate::browser::{object, set};
+use crate::browser::object::{object, set};
 use crate::{Done, Waiting};
 
 pub(super) fn waiting(waiting: Option<Waiting>) -> JsValue {
