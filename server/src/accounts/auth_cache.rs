@@ -12,7 +12,7 @@ const CAPACITY: usize = 10_000;
 
 /// Credentials that were valid a moment ago, with their identity. Invalid credentials are not cached.
 #[derive(Default)]
-pub(super) struct AuthCache {
+pub(crate) struct AuthCache {
     cache: Mutex<Cache>,
 }
 
@@ -111,7 +111,7 @@ impl AuthCache {
     }
 
     /// Removes all credentials of a user.
-    pub(super) fn forget_user(&self, user_id: &str) {
+    pub(crate) fn forget_user(&self, user_id: &str) {
         self.remove(|row| row.identity.user.id == user_id);
     }
 

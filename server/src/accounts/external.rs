@@ -9,8 +9,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use unicode_security::{MixedScript as _, skeleton};
 use uuid::Uuid;
 
-use super::{Accounts, random};
-use crate::db::{Action, Actor, AuditEvent, DatabaseError, UserChange, UserRow};
+use super::random;
 
 /// Longest subject: OpenID Connect Core, section 2, allows 255 ASCII characters.
 const LONGEST_SUBJECT: usize = 255;
@@ -21,12 +20,12 @@ const RESERVED_NAMES: [&str; 5] = ["admin", "administrator", "root", "sortie", "
 /// Identity as described by another source, within the limits of local users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct External {
-    source: UserSource,
+    pub(super) source: UserSource,
     issuer: String,
     subject: String,
     username: String,
-    display_name: Option<String>,
-    email: Option<String>,
+    pub(super) display_name: Option<String>,
+    pub(super) email: Option<String>,
     /// `None`: the source has no roles, so administrators of this server set them.
     pub(super) roles: Option<Vec<Role>>,
 }
@@ -90,7 +89,7 @@ impl External {
     }
 
     /// User names to try, in this order. A name that resembles another one is only used with a suffix.
-    fn usernames(&self) -> Vec<String> {
+    pub(super) fn usernames(&self) -> Vec<String> {
         if is_deceptive(&self.username) {
             vec![self.other_username()]
         } else {
@@ -147,110 +146,6 @@ pub(crate) fn is_plausible_email(email: &str) -> bool {
         !local.is_empty() && !domain.is_empty() && !domain.contains('@')
     });
     has_parts && email.len() <= 254 && !email.chars().any(|c| c.is_control() || c.is_whitespace())
-}
-
-impl Accounts {
-    /// Returns the row of a user of another source, created at the first sign-in and updated later. The caller checks whether the
-    /// user is disabled.
-    pub(super) async fn provision(&self, external: &External) -> Result<UserRow, DatabaseError> {
-        let database = &self.inner.database;
-        let key = external.key();
-        if let Some(row) = database.user_by_external_key(&key).await? {
-            return self.updated(row, external).await;
-        }
-        let mut row = UserRow {
-            id: Uuid::now_v7().to_string(),
-            username: external.username.clone(),
-            password_hash: String::new(),
-            email: external.email.clone(),
-            display_name: external.display_name.clone(),
-            roles: external.roles.clone().unwrap_or_else(|| vec![Role::User]),
-            disabled: false,
-            source: external.source,
-            external_key: Some(key.clone()),
-            created_ms: self.inner.clock.now_ms(),
-            last_seen_ms: None,
-            generation: 0,
-        };
-        for username in external.usernames() {
-            row.username = username;
-            match database.insert_user(&row).await {
-                Ok(()) => {
-                    tracing::info!(user_id = row.id, source = ?row.source, "user provisioned");
-                    let actor = Actor::system();
-                    let mut detail = format!("{} of {key}", row.username);
-                    if external.roles.is_some() {
-                        detail += &format!("; roles by a claim: {}", role_names(&row.roles));
-                    }
-                    let event =
-                        AuditEvent::done(&actor, Action::UserCreate, &row.id).detail(&detail);
-                    database.audit(row.created_ms, &event).await?;
-                    return Ok(row);
-                }
-                Err(DatabaseError::Taken) => {}
-                Err(error) => return Err(error),
-            }
-            // The name is taken, or a concurrent request of the user was faster.
-            if let Some(row) = database.user_by_external_key(&key).await? {
-                return Ok(row);
-            }
-        }
-        Err(DatabaseError::Taken)
-    }
-
-    pub(super) async fn updated(
-        &self,
-        row: UserRow,
-        external: &External,
-    ) -> Result<UserRow, DatabaseError> {
-        let differs = |new: &Option<String>, old: &Option<String>| new.is_some() && new != old;
-        let change = UserChange {
-            email: differs(&external.email, &row.email).then(|| external.email.clone()),
-            display_name: differs(&external.display_name, &row.display_name)
-                .then(|| external.display_name.clone()),
-            roles: external.roles.clone().filter(|roles| *roles != row.roles),
-            ..UserChange::default()
-        };
-        if change.email.is_none() && change.display_name.is_none() && change.roles.is_none() {
-            return Ok(row);
-        }
-        if !self.inner.database.update_user(&row.id, &change).await? {
-            // Deleted meanwhile, or the change would be refused: the row is unchanged.
-            return Ok(row);
-        }
-        if let Some(roles) = &change.roles {
-            let what = match (row.is_admin(), roles.contains(&Role::Admin)) {
-                (false, true) => "elevated",
-                (true, false) => "demoted",
-                _ => "changed",
-            };
-            let (old, new) = (role_names(&row.roles), role_names(roles));
-            let key = external.key();
-            let detail = format!("{what} by a claim: roles {old} -> {new} of {key}");
-            tracing::info!(user_id = row.id, "{detail}");
-            let actor = Actor::system();
-            let event = AuditEvent::done(&actor, Action::UserChange, &row.id).detail(&detail);
-            let now_ms = self.inner.clock.now_ms();
-            self.inner.database.audit(now_ms, &event).await?;
-            // Other credentials of the user have the new roles from now on.
-            self.user_changed(&row.id);
-        }
-        Ok(UserRow {
-            email: change.email.unwrap_or(row.email),
-            display_name: change.display_name.unwrap_or(row.display_name),
-            roles: change.roles.unwrap_or(row.roles),
-            ..row
-        })
-    }
-}
-
-/// Formats roles for the audit log.
-fn role_names(roles: &[Role]) -> String {
-    let names = roles.iter().map(|role| match role {
-        Role::User => "user",
-        Role::Admin => "admin",
-    });
-    names.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

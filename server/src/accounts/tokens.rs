@@ -125,16 +125,6 @@ impl AccessTokens {
         bool::from(expected.as_bytes().ct_eq(mac.as_bytes())).then_some(family)
     }
 
-    /// Seals the fact that a user has signed in on a device.
-    pub(super) fn device_seal(&self, user_id: &str, device: &str) -> anyhow::Result<String> {
-        let message = format!("device {user_id} {device}");
-        Ok(jsonwebtoken::crypto::sign(
-            message.as_bytes(),
-            &self.signing,
-            Algorithm::HS256,
-        )?)
-    }
-
     /// Returns the claims of a valid token of this server.
     pub(super) fn read(&self, token: &str, now_ms: i64) -> Result<Claims, AccessTokenError> {
         let claims: Claims = jsonwebtoken::decode(token, &self.reading, &self.validation)
