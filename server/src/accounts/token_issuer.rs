@@ -16,6 +16,8 @@ pub(crate) struct SignedIn {
     pub(crate) refresh_token: String,
     /// Lifetime of the refresh token.
     pub(crate) refresh_life: Duration,
+    #[cfg(feature = "sso")]
+    pub(super) sign_in_id: String,
     pub(crate) user: UserRow,
 }
 
@@ -94,6 +96,8 @@ impl TokenIssuer {
         Ok(SignedIn {
             access_token,
             refresh_token,
+            #[cfg(feature = "sso")]
+            sign_in_id: sign_in.id.clone(),
             refresh_life: Duration::from_millis(u64::try_from(left_ms).unwrap_or_default()),
             user,
         })

@@ -144,13 +144,6 @@ pub(super) fn is_from_the_future(iat: i64, now: i64) -> bool {
     iat > now.saturating_add_unsigned(FUTURE_LEEWAY.as_secs())
 }
 
-/// Returns the sign-in named in a refresh token. Only for tokens that this server has just issued.
-#[cfg(feature = "sso")]
-pub(super) fn family_of(refresh_token: &str) -> Option<&str> {
-    let (family, _) = refresh_token.split_once('.')?;
-    Some(family)
-}
-
 /// Hash under which a token is stored and found. One round of SHA-256 is enough for random tokens.
 pub(super) fn token_hash(token: &str) -> String {
     random::to_hex(&Sha256::digest(token))

@@ -16,7 +16,6 @@ use crate::accounts::external::External;
 use crate::accounts::external_users::ExternalUsers;
 use crate::accounts::sign_ins::{SignInSource, SignIns};
 use crate::accounts::token_issuer::SignedIn;
-use crate::accounts::tokens;
 use crate::clock::Clock;
 use crate::config::OidcConfig;
 
@@ -58,9 +57,8 @@ impl SignInFlow {
         let user_id = user.id.clone();
         let signed_in = self.sign_ins.begin_vouched(user, source).await?;
         let signed_in = signed_in.ok_or(OidcError::Disabled { user_id })?;
-        let sign_in_id = tokens::family_of(&signed_in.refresh_token).unwrap_or_default();
         self.grants
-            .insert(sign_in_id, &signed_in.user.id, &grant)
+            .insert(&signed_in.sign_in_id, &signed_in.user.id, &grant)
             .await?;
         // The roles may have changed; the user's other credentials must follow.
         self.auth_cache.forget_user(&signed_in.user.id);
