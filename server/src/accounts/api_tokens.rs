@@ -8,8 +8,9 @@ use uuid::Uuid;
 use super::auth_cache::AuthCache;
 use super::identity::{Credential, Identity, TOUCH_EVERY_MS};
 use super::tokens::token_hash;
-use super::{Accounts, IssueError, TokenError, random};
-use crate::db::{ApiTokenRow, DatabaseError, TokenInsertion};
+use super::{IssueError, TokenError, random};
+use crate::clock::Clock;
+use crate::db::{ApiTokenRow, Database, DatabaseError, TokenInsertion};
 
 /// Prefix of every API token, so that scanners recognise a leaked token.
 pub(super) const START: &str = "sortie_";
@@ -38,9 +39,28 @@ pub(crate) enum TokenCreationError {
     Database(#[from] DatabaseError),
 }
 
-impl Accounts {
+/// Creates, revokes and identifies API tokens.
+pub(crate) struct ApiTokens {
+    database: Database,
+    clock: Arc<dyn Clock>,
+    auth_cache: Arc<AuthCache>,
+}
+
+impl ApiTokens {
+    pub(super) fn new(
+        database: Database,
+        clock: Arc<dyn Clock>,
+        auth_cache: Arc<AuthCache>,
+    ) -> Self {
+        Self {
+            database,
+            clock,
+            auth_cache,
+        }
+    }
+
     /// Creates a token for a user who has signed in with `sign_in`. Returns its row and the token itself.
-    pub(crate) async fn create_api_token(
+    pub(crate) async fn create(
         &self,
         user_id: &str,
         sign_in: Option<&str>,
@@ -48,7 +68,7 @@ impl Accounts {
         scopes: Vec<TokenScope>,
         expires_in_days: Option<u32>,
     ) -> Result<(ApiTokenRow, String), TokenCreationError> {
-        let created_ms = self.inner.clock.now_ms();
+        let created_ms = self.clock.now_ms();
         let secret = random::base62::<LENGTH>().map_err(IssueError::Token)?;
         let token = format!("{START}{secret}");
         let row = ApiTokenRow {
@@ -63,7 +83,7 @@ impl Accounts {
                 .map(|days| created_ms.saturating_add(i64::from(days).saturating_mul(DAY_MS))),
             last_used_ms: None,
         };
-        let database = &self.inner.database;
+        let database = &self.database;
         match database
             .insert_api_token(&row, i64::from(MOST), sign_in)
             .await?
@@ -75,41 +95,42 @@ impl Accounts {
     }
 
     /// Ends all of a user's tokens; returns their number.
-    pub(crate) async fn revoke_api_tokens_of(&self, user_id: &str) -> Result<u64, DatabaseError> {
-        let revoked = self.inner.database.revoke_api_tokens_of(user_id).await?;
-        self.inner.auth_cache.forget_user(user_id);
+    pub(crate) async fn revoke_all_of(&self, user_id: &str) -> Result<u64, DatabaseError> {
+        let revoked = self.database.revoke_api_tokens_of(user_id).await?;
+        self.auth_cache.forget_user(user_id);
         Ok(revoked)
     }
 
     /// Ends a token, on this server immediately and on replicas within seconds; `false` if it does not exist.
-    pub(crate) async fn revoke_api_token(&self, row: &ApiTokenRow) -> Result<bool, DatabaseError> {
-        let gone = self.inner.database.delete_api_token(&row.id).await?;
-        self.inner
-            .auth_cache
+    pub(crate) async fn revoke(&self, row: &ApiTokenRow) -> Result<bool, DatabaseError> {
+        let gone = self.database.delete_api_token(&row.id).await?;
+        self.auth_cache
             .forget(&AuthCache::token_key(&row.token_hash));
         Ok(gone)
     }
 
     /// Identity and scopes of an API token.
-    pub(super) async fn identify_api_token(&self, token: &str) -> Result<Identity, TokenError> {
-        let inner = &*self.inner;
-        let now_ms = inner.clock.now_ms();
+    pub(super) async fn identify(&self, token: &str) -> Result<Identity, TokenError> {
+        let Self {
+            database,
+            auth_cache,
+            ..
+        } = self;
+        let now_ms = self.clock.now_ms();
         if token.len() != START.len() + LENGTH {
             return Err(TokenError::Invalid);
         }
         let hash = token_hash(token);
         let key = AuthCache::token_key(&hash);
-        let identity = match inner.auth_cache.get(&key, now_ms) {
+        let identity = match auth_cache.get(&key, now_ms) {
             Some(identity) => identity,
             None => {
-                let ticket = inner.auth_cache.ticket();
-                let row = inner
-                    .database
+                let ticket = auth_cache.ticket();
+                let row = database
                     .api_token_by_hash(&hash)
                     .await?
                     .ok_or(TokenError::Invalid)?;
-                let user = inner
-                    .database
+                let user = database
                     .user(&row.user_id)
                     .await?
                     .ok_or(TokenError::Invalid)?;
@@ -119,8 +140,7 @@ impl Accounts {
                 let not_since_ms = now_ms.saturating_sub(TOUCH_EVERY_MS);
                 let is_live = row.expires_ms.is_none_or(|expires| now_ms < expires);
                 if is_live && row.last_used_ms.is_none_or(|used| used <= not_since_ms) {
-                    inner
-                        .database
+                    database
                         .touch_api_token(&row.id, now_ms, not_since_ms)
                         .await?;
                 }
@@ -133,9 +153,7 @@ impl Accounts {
                         expires_ms: row.expires_ms,
                     },
                 };
-                inner
-                    .auth_cache
-                    .insert(ticket, key, identity.clone(), now_ms);
+                auth_cache.insert(ticket, key, identity.clone(), now_ms);
                 identity
             }
         };

@@ -12,7 +12,7 @@ const CAPACITY: usize = 10_000;
 
 /// Recently valid credentials with their identity. Invalid credentials are not cached.
 #[derive(Default)]
-pub(super) struct AuthCache {
+pub(crate) struct AuthCache {
     cache: Mutex<Cache>,
 }
 
@@ -109,7 +109,7 @@ impl AuthCache {
     }
 
     /// Removes all credentials of a user.
-    pub(super) fn forget_user(&self, user_id: &str) {
+    pub(crate) fn forget_user(&self, user_id: &str) {
         self.remove(|row| row.identity.user.id == user_id);
     }
 

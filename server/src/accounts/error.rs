@@ -52,8 +52,6 @@ pub(crate) enum TokenError {
     Unavailable,
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    #[error(transparent)]
-    Issue(#[from] IssueError),
 }
 
 /// Reason why a refresh was refused.

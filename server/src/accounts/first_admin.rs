@@ -1,5 +1,14 @@
 //! First administrator of an empty database.
 
+use sortie_api::{Role, UserSource};
+use uuid::Uuid;
+
+use super::passwords::Passwords;
+use super::random;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::{Database, DatabaseError, UserRow};
+
 /// The administrator created in an empty database.
 #[derive(Clone)]
 pub struct FirstAdmin {
@@ -10,6 +19,48 @@ pub struct FirstAdmin {
 }
 
 impl FirstAdmin {
+    /// Creates the first administrator in an empty database.
+    pub(super) async fn create(
+        database: &Database,
+        clock: &dyn Clock,
+        passwords: &Passwords,
+        config: &Config,
+    ) -> anyhow::Result<Option<Self>> {
+        if database.has_users().await? {
+            return Ok(None);
+        }
+        let (password, generated_password) = match &config.admin_password {
+            Some(password) => (password.expose().to_owned(), None),
+            None => {
+                let password = random::readable_password()?;
+                (password.clone(), Some(password))
+            }
+        };
+        let row = UserRow {
+            id: Uuid::now_v7().to_string(),
+            username: config.admin_username.clone(),
+            password_hash: passwords.hash(password).await?,
+            email: None,
+            display_name: None,
+            roles: vec![Role::User, Role::Admin],
+            disabled: false,
+            source: UserSource::Local,
+            external_key: None,
+            created_ms: clock.now_ms(),
+            last_seen_ms: None,
+            generation: 0,
+        };
+        match database.insert_user(&row).await {
+            Ok(()) => Ok(Some(Self {
+                username: row.username,
+                generated_password,
+            })),
+            // A replica that started at the same time has created the administrator and shows the password.
+            Err(DatabaseError::Taken) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Returns instructions for the first sign-in. `variable`: the variable for the password.
     pub fn greeting(&self, variable: &str) -> String {
         let username = &self.username;

@@ -43,7 +43,7 @@ pub(crate) enum Verdict {
     },
 }
 
-pub(super) struct Passwords {
+pub(crate) struct Passwords {
     workers: Arc<Semaphore>,
     queue: Arc<Semaphore>,
     /// Hash to verify against when the user does not exist.
@@ -65,7 +65,7 @@ impl Passwords {
     }
 
     /// Hashes a password into a PHC string with a salt of its own.
-    pub(super) async fn hash(&self, password: String) -> Result<String, PasswordError> {
+    pub(crate) async fn hash(&self, password: String) -> Result<String, PasswordError> {
         self.work(move || hash(&password)).await
     }
 

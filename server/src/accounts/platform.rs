@@ -7,7 +7,7 @@ use sortie_api::UserSource;
 
 use super::TokenError;
 use super::claims::{ClaimError, Claims, Expected};
-use super::external_users::{External, Profile};
+use super::external::{External, Profile};
 #[cfg(feature = "sso")]
 use super::jwks::{Jwks, KeyError};
 use crate::clock::Clock;

@@ -125,16 +125,6 @@ impl AccessTokens {
         bool::from(expected.as_bytes().ct_eq(mac.as_bytes())).then_some(family)
     }
 
-    /// Seals the fact that a user has signed in on a device.
-    pub(super) fn device_seal(&self, user_id: &str, device: &str) -> anyhow::Result<String> {
-        let message = format!("device {user_id} {device}");
-        Ok(jsonwebtoken::crypto::sign(
-            message.as_bytes(),
-            &self.signing,
-            Algorithm::HS256,
-        )?)
-    }
-
     /// Returns the claims of a valid token of this server.
     pub(super) fn read(&self, token: &str, now_ms: i64) -> Result<Claims, AccessTokenError> {
         let claims: Claims = jsonwebtoken::decode(token, &self.reading, &self.validation)
@@ -153,13 +143,6 @@ impl AccessTokens {
 /// correction.
 pub(super) fn is_issued_in_the_future(iat: i64, now: i64) -> bool {
     iat > now.saturating_add_unsigned(FUTURE_LEEWAY.as_secs())
-}
-
-/// Returns the sign-in named in a refresh token. Only for tokens that this server has just issued.
-#[cfg(feature = "sso")]
-pub(super) fn family_of(refresh_token: &str) -> Option<&str> {
-    let (family, _) = refresh_token.split_once('.')?;
-    Some(family)
 }
 
 /// Hash under which a token is stored and found. One round of SHA-256 is enough for random tokens.

@@ -58,7 +58,7 @@ async fn keep_retention(state: AppState, stopping: CancellationToken) {
     let watch = Arc::clone(state.retention.clock_watch());
     while tick(&stopping).await {
         watch.tick().await;
-        state.accounts.clean_up(watch.is_trusted()).await;
+        state.accounts.sign_ins.clean_up(watch.is_trusted()).await;
         if state.config.recording_enabled {
             state.retention.tick().await;
         }

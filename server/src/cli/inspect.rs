@@ -7,7 +7,7 @@ use serde::Serialize;
 use sortie_media::stored::Layout;
 use sortie_media::{HEAD_ROOM, Report, TrackKind};
 
-use super::accounts::Accounts;
+use super::byte_accounting::ByteAccounting;
 use super::source::Source;
 use super::{Failure, description, print_json, print_text};
 
@@ -49,7 +49,7 @@ impl State {
 pub(super) fn examine(
     source: &Source,
     arguments: &Arguments,
-) -> Result<(Report, State, Accounts), Failure> {
+) -> Result<(Report, State, ByteAccounting), Failure> {
     let cannot = || Failure::file("cannot read", &arguments.file);
     let mut start = match source.layout {
         Layout::Blank => HEAD_ROOM,
@@ -68,23 +68,23 @@ pub(super) fn examine(
     indexer.end();
     let report = indexer.report().offset_by(start);
     let finish = indexer.finish()?;
-    let accounts = Accounts::new(&finish, start, source.length.saturating_sub(start));
+    let accounting = ByteAccounting::new(&finish, start, source.length.saturating_sub(start));
     let state = match State::of(&report) {
         State::Live if lost => State::Damaged,
         state => state,
     };
-    let accounts = match state {
-        State::Finished => accounts.unchanged(),
-        State::Live | State::Damaged => accounts,
+    let accounting = match state {
+        State::Finished => accounting.unchanged(),
+        State::Live | State::Damaged => accounting,
     };
-    Ok((report, state, accounts))
+    Ok((report, state, accounting))
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let source = Source::open(&arguments.file)?;
-    let (report, state, accounts) = examine(&source, arguments)?;
+    let (report, state, accounting) = examine(&source, arguments)?;
     if arguments.json {
-        return print_json(&Facts::new(source.length, state, &report, accounts));
+        return print_json(&Facts::new(source.length, state, &report, accounting));
     }
     let mut text = description::contents(&report);
     if let Some(bytes) = report.front_matter_bytes {
@@ -99,7 +99,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         State::Damaged => "It is damaged. `repair` makes the best of it.\n",
     };
     text += &description::problems(&report);
-    text += &accounts.to_text();
+    text += &accounting.to_text();
     print_text(&text)
 }
 
@@ -127,7 +127,7 @@ struct Facts {
     missing_bytes: u64,
     /// Bytes that a repair keeps and leaves out.
     #[serde(flatten)]
-    accounts: Accounts,
+    accounting: ByteAccounting,
 }
 
 #[derive(Serialize)]
@@ -147,7 +147,7 @@ struct TrackFacts {
 }
 
 impl Facts {
-    fn new(size_bytes: u64, state: State, report: &Report, accounts: Accounts) -> Self {
+    fn new(size_bytes: u64, state: State, report: &Report, accounting: ByteAccounting) -> Self {
         let some = |value: u32| (value != 0).then_some(value);
         let tracks = report.tracks.iter().map(|track| TrackFacts {
             number: track.number,
@@ -185,7 +185,7 @@ impl Facts {
                 .collect(),
             torn_bytes: report.torn_bytes,
             missing_bytes: report.missing_bytes,
-            accounts,
+            accounting,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Exit codes: 0 done; 1 a file could not be read or written; 2 invalid command line; 3 not a recording, or nothing
 //! playable.
 
-mod accounts;
+mod byte_accounting;
 mod check;
 mod description;
 mod health;

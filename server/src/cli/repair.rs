@@ -13,7 +13,7 @@ use serde::Serialize;
 use sortie_media::stored::Layout;
 use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch, Report};
 
-use super::accounts::Accounts;
+use super::byte_accounting::ByteAccounting;
 use super::inspect::State;
 use super::source::{Source, progress};
 use super::{Failure, description, print_json, print_text, terminal};
@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     indexer.end();
     let report = indexer.report().offset_by(start);
     let finish = indexer.finish()?;
-    let accounts = Accounts::new(&finish, start, source.length.saturating_sub(start));
+    let accounting = ByteAccounting::new(&finish, start, source.length.saturating_sub(start));
     if arguments.output.is_none() && is_finished(&source, &report).map_err(cannot_read())? {
         if arguments.json {
             return print_json(&Outcome {
@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 size_bytes: source.length,
                 duration_ms: finish.duration_ms,
                 keyframes: finish.keyframes,
-                accounts: accounts.unchanged(),
+                accounting: accounting.unchanged(),
             });
         }
         return print_text(
@@ -98,12 +98,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             size_bytes: size,
             duration_ms: finish.duration_ms,
             keyframes: finish.keyframes,
-            accounts,
+            accounting,
         });
     }
     let mut text =
-        description::contents(&report) + &description::problems(&report) + &accounts.to_text();
-    let replaced = accounts.replaced_bytes();
+        description::contents(&report) + &description::problems(&report) + &accounting.to_text();
+    let replaced = accounting.replaced_bytes();
     if replaced > 0 {
         let bytes = description::count(replaced, "byte");
         text += &format!("Replaced at the end: {bytes}, an index or the like.\n");
@@ -131,7 +131,7 @@ struct Outcome {
     duration_ms: u64,
     keyframes: usize,
     #[serde(flatten)]
-    accounts: Accounts,
+    accounting: ByteAccounting,
 }
 
 /// `talk.webm` → `talk.repaired.webm`. Only an extension of a recording is removed: `talk v1.2` keeps its `.2`.

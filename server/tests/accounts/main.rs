@@ -18,7 +18,6 @@ mod sign_in;
 mod sign_ins;
 #[path = "../support/mod.rs"]
 mod support;
-mod users;
 
 use std::time::Duration;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::error::IssueError;
-use super::super::jwks::KeyError;
+use crate::accounts::error::IssueError;
+use crate::accounts::jwks::KeyError;
 use crate::db::DatabaseError;
 
 /// Reason why a sign-in failed.

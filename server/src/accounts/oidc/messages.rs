@@ -1,26 +1,9 @@
 //! Messages between browser, server and OpenID provider.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::claims::Claims;
-use super::super::external_users::External;
-
-/// Login state in a signed cookie while the user is at the provider.
-#[derive(Serialize, Deserialize)]
-pub(super) struct LoginState {
-    pub(super) iss: String,
-    /// Unix time in s.
-    pub(super) exp: i64,
-    /// Returned with the answer; ties it to this browser.
-    pub(super) state: String,
-    /// Returned in the ID token; ties it to this attempt.
-    pub(super) nonce: String,
-    /// PKCE verifier: proves that the redeemer of the code has requested it.
-    pub(super) verifier: String,
-    /// Path to return to.
-    pub(super) return_to: String,
-}
+use crate::accounts::claims::Claims;
 
 /// Parameters of the provider's redirect.
 #[derive(Default, Deserialize)]
@@ -60,31 +43,4 @@ pub(super) struct TokenAnswer {
     pub(super) refresh_token: Option<String>,
     /// Seconds; some providers write them as text.
     pub(super) expires_in: Option<Value>,
-}
-
-/// Tokens and identifiers that the provider has granted with a sign-in.
-pub(in crate::accounts) struct Grant {
-    pub(super) subject: String,
-    /// Empty: none.
-    pub(super) provider_sid: String,
-    /// Empty: none.
-    pub(super) refresh_token: String,
-    /// Empty: none.
-    pub(super) access_token: String,
-    /// Unix time in ms; 0: unknown.
-    pub(super) access_expires_ms: i64,
-    /// Whether roles or admission depend on claims that only the ID token has.
-    pub(super) needs_id_token: bool,
-}
-
-/// Answer of the provider about an earlier sign-in.
-pub(in crate::accounts) enum Outcome {
-    /// The user may stay signed in; with the current claims, if the provider returned any.
-    Confirmed(Option<External>),
-    /// The user may not stay signed in.
-    Denied(String),
-    /// The provider does not answer.
-    Unreachable(String),
-    /// No token remains that the provider would accept.
-    Unknowable(&'static str),
 }

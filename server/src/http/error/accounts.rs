@@ -32,7 +32,6 @@ impl From<TokenError> for ApiError {
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("30")),
             TokenError::Database(error) => error.into(),
-            TokenError::Issue(error) => error.into(),
         }
     }
 }

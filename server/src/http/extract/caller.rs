@@ -47,10 +47,11 @@ impl Caller {
     /// Checks that the credential and the administrator role are still valid. Called between slow work and an
     /// irreversible change.
     pub(crate) async fn check_again(&self, state: &HttpState) -> ApiResult<()> {
-        let is_current =
-            state
-                .accounts
-                .is_current(&self.user_id, &self.credential, self.is_admin());
+        let is_current = state.accounts.authenticator.is_current(
+            &self.user_id,
+            &self.credential,
+            self.is_admin(),
+        );
         if is_current.await? {
             Ok(())
         } else {
@@ -101,16 +102,20 @@ pub(in crate::http) async fn identify(parts: &Parts, state: &HttpState) -> ApiRe
     let sign_in = &state.config.sign_in;
     let peer = edge::peer(&parts.extensions);
     let (identity, cookie_like) = if let Some(token) = bearer_token(&parts.headers) {
-        (state.accounts.identify(token).await?, None)
+        (state.accounts.authenticator.identify(token).await?, None)
     } else if let Some(name) = proxied_name(sign_in, peer, &parts.headers) {
         check_same_origin(&parts.method, &parts.headers)?;
-        let identity = state.accounts.identify_by_proxy(&name?).await?;
+        let identity = state
+            .accounts
+            .authenticator
+            .identify_by_proxy(&name?)
+            .await?;
         (identity, Some(Via::Proxy))
     } else {
         let token = cookie_token(&parts.headers)
             .ok_or_else(|| ApiError::unauthenticated("Sign in first."))?;
         check_same_origin(&parts.method, &parts.headers)?;
-        let identity = state.accounts.identify_access(&token).await?;
+        let identity = state.accounts.sign_ins.identify(&token).await?;
         (identity, Some(Via::Cookie))
     };
     let mut caller = Caller {

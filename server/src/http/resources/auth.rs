@@ -60,6 +60,7 @@ async fn login(State(state): State<HttpState>, request: Request) -> ApiResult<Re
     let cookies_only = login.cookies_only;
     let result = state
         .accounts
+        .password_sign_in
         .sign_in(&login.username, login.password, &origin.source)
         .await;
     // The typed name is not logged: users enter passwords there by mistake.
@@ -82,7 +83,8 @@ async fn login(State(state): State<HttpState>, request: Request) -> ApiResult<Re
     if cookies_only {
         let device = state
             .accounts
-            .device_cookie(&signed_in.user.id, &origin.source)
+            .known_devices
+            .cookie(&signed_in.user.id, &origin.source)
             .map_err(ApiError::internal)?;
         let device = cookie(DEVICE_COOKIE, device, REFRESH_PATH, DEVICE_LIFE, secure);
         append_cookies(response.headers_mut(), [device]);
@@ -190,7 +192,11 @@ async fn refresh(State(state): State<HttpState>, request: Request) -> ApiResult<
         return Err(ApiError::unauthenticated("Sign in first."));
     };
     let origin = Origin::of(&parts);
-    let result = state.accounts.refresh(&token.text, &origin.source).await;
+    let result = state
+        .accounts
+        .refresh_tokens
+        .exchange(&token.text, &origin.source)
+        .await;
     if let Err(RefreshError::Reused { user_id }) = &result {
         origin.reused(&state, user_id).await?;
     }
@@ -207,7 +213,7 @@ async fn logout(State(state): State<HttpState>, request: Request) -> ApiResult<R
     let (parts, token) = refresh_token(&state, request).await?;
     let origin = Origin::of(&parts);
     if let Some(token) = token
-        && let Some(sign_in) = state.accounts.sign_out(&token.text).await?
+        && let Some(sign_in) = state.accounts.refresh_tokens.sign_out(&token.text).await?
         && let Some(user) = state.database.user(&sign_in.user_id).await?
     {
         origin.signed_out(&state, &user, &sign_in.id).await?;
@@ -223,10 +229,10 @@ async fn logout(State(state): State<HttpState>, request: Request) -> ApiResult<R
         (None, None) => None,
     };
     if let Some(token) = access {
-        match state.accounts.identify_access(&token).await {
+        match state.accounts.sign_ins.identify(&token).await {
             Ok(identity) => {
                 if let Credential::SignIn { family } = identity.credential
-                    && state.accounts.end(&family).await?
+                    && state.accounts.sign_ins.end(&family).await?
                 {
                     origin.signed_out(&state, &identity.user, &family).await?;
                 }
@@ -245,7 +251,7 @@ async fn methods(State(state): State<HttpState>) -> ApiResult<Json<SignInMethods
     Ok(Json(SignInMethods {
         password: state.database.has_passwords().await?,
         #[cfg(feature = "sso")]
-        oidc: state.accounts.oidc_method(),
+        oidc: state.accounts.oidc.method(),
         #[cfg(not(feature = "sso"))]
         oidc: None,
         proxy: state.config.sign_in.proxy_header.is_some(),
@@ -282,6 +288,7 @@ async fn change_password(
     }
     let result = state
         .accounts
+        .password_sign_in
         .change_password(
             &user.id,
             change.current_password,
@@ -297,7 +304,7 @@ async fn change_password(
     };
     let mut detail = String::new();
     if result.is_ok() && change.revoke_tokens {
-        let revoked = state.accounts.revoke_api_tokens_of(&user.id).await?;
+        let revoked = state.accounts.api_tokens.revoke_all_of(&user.id).await?;
         detail = format!("API tokens revoked: {revoked}");
     }
     let actor = caller.actor();

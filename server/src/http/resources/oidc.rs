@@ -45,7 +45,7 @@ async fn login(
             "The parameter return_to must be a path on this server, like /recordings.",
         ));
     }
-    let (url, kept) = state.accounts.begin_oidc(return_to).await?;
+    let (url, kept) = state.accounts.oidc.begin(return_to).await?;
     let life = std::time::Duration::from_secs(ATTEMPT_SECONDS.unsigned_abs());
     let cookie = cookie(COOKIE, kept, PATH, life, is_https(&headers));
     see_other(&url, set_cookies([cookie]))
@@ -70,7 +70,8 @@ async fn callback(
     );
     match state
         .accounts
-        .finish_oidc(kept, answer, &origin.source)
+        .oidc
+        .finish(kept, answer, &origin.source)
         .await
     {
         Ok((signed_in, return_to)) => {
@@ -119,7 +120,7 @@ async fn backchannel_logout(State(state): State<HttpState>, request: Request) ->
                 "Send one logout_token as application/x-www-form-urlencoded.",
             ));
         };
-        match state.accounts.backchannel_logout(&token).await {
+        match state.accounts.oidc.backchannel_logout(&token).await {
             Ok(ended) => {
                 tracing::info!(ended, "logout at the OpenID provider");
                 Ok(StatusCode::OK)

@@ -266,7 +266,7 @@ async fn delete(
         .database
         .delete_session(&row, &caller.actor(), state.clock.now_ms())
         .await?;
-    state.accounts.session_ended(&id);
+    state.accounts.recording_tokens.session_ended(&id);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -283,7 +283,7 @@ async fn token(
             "This session has ended, so it cannot be recorded.",
         ));
     }
-    let token = state.accounts.issue_recording_token(&session)?;
+    let token = state.accounts.recording_tokens.issue(&session)?;
     tracing::info!(
         session = id,
         user_id = session.user_id,
@@ -312,7 +312,7 @@ async fn enter(
         .change_session(id, status, &actor, now_ms)
         .await?;
     if changed && status.has_ended() {
-        state.accounts.session_ended(id);
+        state.accounts.recording_tokens.session_ended(id);
         for recording in state.database.open_recordings_of_session(id).await? {
             // The session has ended in any case; the reaper retries this recording.
             if let Err(error) = state.uploads.stop_with_session(&recording, &actor).await {

@@ -24,7 +24,7 @@ pub(in crate::http) fn routes() -> Routes {
 }
 
 async fn list(state: &HttpState, caller: &Caller, user_id: &str) -> ApiResult<Response> {
-    let sign_ins = state.accounts.sign_ins(user_id).await?;
+    let sign_ins = state.accounts.sign_ins.list(user_id).await?;
     let sign_ins = sign_ins.into_iter().map(|(row, expires_ms)| SignIn {
         current: caller.sign_in.as_ref() == Some(&row.id),
         id: row.id,
@@ -57,7 +57,11 @@ async fn end_other_sign_ins(
     caller: Caller,
 ) -> ApiResult<StatusCode> {
     let keep = caller.sign_in.as_deref();
-    state.accounts.end_all(&caller.user_id, keep).await?;
+    state
+        .accounts
+        .sign_ins
+        .end_all(&caller.user_id, keep)
+        .await?;
     audit(&state, &caller, &caller.user_id, "all other sign-ins ended").await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -73,7 +77,7 @@ async fn end(
     if !caller.may_access(&row.user_id) {
         return Err(ApiError::forbidden("This sign-in belongs to another user."));
     }
-    if !state.accounts.end(&id).await? {
+    if !state.accounts.sign_ins.end(&id).await? {
         return Err(no_such_sign_in());
     }
     audit(&state, &caller, &row.user_id, &format!("{id} ended")).await?;
@@ -86,7 +90,7 @@ async fn end_of_user(
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
     state.database.user(&id).await?.ok_or_else(no_such_user)?;
-    state.accounts.end_all(&id, None).await?;
+    state.accounts.sign_ins.end_all(&id, None).await?;
     audit(&state, &caller, &id, "all sign-ins ended").await?;
     Ok(StatusCode::NO_CONTENT)
 }

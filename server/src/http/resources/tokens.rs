@@ -84,7 +84,8 @@ async fn create(
     let sign_in = caller.sign_in.as_deref();
     let (row, token) = state
         .accounts
-        .create_api_token(&caller.user_id, sign_in, name, scopes, expires_in_days)
+        .api_tokens
+        .create(&caller.user_id, sign_in, name, scopes, expires_in_days)
         .await?;
     tracing::info!(
         user_id = caller.user_id,
@@ -120,7 +121,7 @@ async fn revoke(
     if !caller.may_access(&row.user_id) {
         return Err(ApiError::forbidden("This token belongs to another user."));
     }
-    if !state.accounts.revoke_api_token(&row).await? {
+    if !state.accounts.api_tokens.revoke(&row).await? {
         return Err(no_such_token());
     }
     tracing::info!(

@@ -95,7 +95,7 @@ async fn create(
     let row = UserRow {
         id: Uuid::now_v7().to_string(),
         username: new.username,
-        password_hash: state.accounts.hash_password(new.password).await?,
+        password_hash: state.accounts.passwords.hash(new.password).await?,
         email,
         display_name,
         roles,
@@ -156,19 +156,19 @@ async fn update(
         password_hash: None,
     };
     if let Some(password) = patch.password {
-        change.password_hash = Some(state.accounts.hash_password(password).await?);
+        change.password_hash = Some(state.accounts.passwords.hash(password).await?);
         caller.check_again(&state).await?;
     }
     if !state.database.update_user(&id, &change).await? {
         return Err(refusal(&state, &id).await?);
     }
-    state.accounts.user_changed(&id);
+    state.accounts.auth_cache.forget_user(&id);
     if change.ends_sign_ins() {
         state.database.purge_ended_sign_ins(&id).await?;
     }
     let mut detail = described(&change);
     if patch.revoke_tokens == Some(true) {
-        let revoked = state.accounts.revoke_api_tokens_of(&id).await?;
+        let revoked = state.accounts.api_tokens.revoke_all_of(&id).await?;
         if !detail.is_empty() {
             detail += ", ";
         }
@@ -237,7 +237,7 @@ async fn delete(
     if !state.database.delete_user(&id).await? {
         return Err(refusal(&state, &id).await?);
     }
-    state.accounts.user_changed(&id);
+    state.accounts.auth_cache.forget_user(&id);
     tracing::info!(by = caller.user_id, user_id = id, "user deleted");
     audit(&state, &caller, Action::UserDelete, &id, &detail).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -252,7 +252,7 @@ async fn disable(state: &HttpState, id: &str) -> ApiResult<()> {
     if !state.database.update_user(id, &change).await? {
         return Err(refusal(state, id).await?);
     }
-    state.accounts.user_changed(id);
+    state.accounts.auth_cache.forget_user(id);
     Ok(())
 }
 

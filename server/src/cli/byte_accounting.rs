@@ -8,7 +8,7 @@ use super::description;
 /// JSON form: `received_bytes` is `stored_bytes` plus the lengths in `left_out`. Offsets count from the beginning of
 /// the file.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Accounts {
+pub(super) struct ByteAccounting {
     received_bytes: u64,
     stored_bytes: u64,
     left_out: Vec<Range>,
@@ -26,7 +26,7 @@ struct Range {
     is_harmless: bool,
 }
 
-impl Accounts {
+impl ByteAccounting {
     /// Returns the accounting of a stream of `received` bytes at offset `start` of its file.
     pub(super) fn new(finish: &Finish, start: u64, received: u64) -> Self {
         let ranges = |ranges: &[LeftOut]| {
