@@ -190,13 +190,4 @@ impl Database {
         .fetch_all(&self.pool)
         .await?)
     }
-
-    /// Returns the enabled administrator with the oldest account.
-    pub(crate) async fn first_administrator(&self) -> Result<Option<String>, DatabaseError> {
-        Ok(sqlx::query_scalar(
-            "SELECT id FROM users WHERE disabled = 0 AND roles LIKE '%admin%' ORDER BY created_ms, id LIMIT 1",
-        )
-        .fetch_optional(&self.pool)
-        .await?)
-    }
 }

@@ -238,18 +238,4 @@ impl Database {
         self.notify_audit();
         Ok(true)
     }
-
-    /// Returns the open recordings of ended sessions with the end of each session; `None` if the session was deleted.
-    /// The rows alone decide, so the cause, server and time of the end do not matter.
-    pub(crate) async fn open_recordings_of_ended_sessions(
-        &self,
-    ) -> Result<Vec<String>, DatabaseError> {
-        Ok(sqlx::query_scalar(
-            "SELECT r.id FROM recordings AS r LEFT JOIN sessions AS s ON s.id = r.session_id \
-             WHERE r.status IN ('recording', 'uploading') AND r.kind = 'recording' AND r.deleting = 0 \
-             AND (s.id IS NULL OR s.status IN ('stopped', 'expired', 'failed')) LIMIT 1000",
-        )
-        .fetch_all(&self.pool)
-        .await?)
-    }
 }

@@ -1,9 +1,13 @@
-//! Sign-ins. A row is valid while its generation is that of its user: a change that ends all sign-ins of a user
+//! Sign-ins and their refresh tokens, which are stored by hash.
+//!
+//! A row is valid while its generation is that of its user: a change that ends all sign-ins of a user
 //! increments the generation in the statement that changes the password or disables the account. A sign-in inserted
 //! meanwhile has the generation with which its password was verified, and is invalid.
 
+use sqlx::any::AnyArguments;
+
 use super::users::lock_user;
-use super::{Database, DatabaseError, RefreshTokenRow};
+use super::{Database, DatabaseError};
 
 const COLUMNS: &str = "sign_ins.id, sign_ins.user_id, sign_ins.created_ms, sign_ins.last_used_ms, \
      sign_ins.address, sign_ins.user_agent";
@@ -29,6 +33,37 @@ pub(crate) struct SignInRow {
     pub(crate) address: String,
     /// `User-Agent` of the sign-in or of the last refresh; may be empty.
     pub(crate) user_agent: String,
+}
+
+/// Row of a refresh token.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct RefreshTokenRow {
+    /// SHA-256 of the token, hexadecimal.
+    pub(crate) token_hash: String,
+    /// Id of its sign-in.
+    pub(crate) family: String,
+    pub(crate) user_id: String,
+    /// Unix time in ms of its issue.
+    pub(crate) created_ms: i64,
+    /// Unix time in ms of the expiry.
+    pub(crate) expires_ms: i64,
+    /// Unix time in ms at which it was exchanged for its successor.
+    pub(crate) spent_ms: Option<i64>,
+}
+
+impl RefreshTokenRow {
+    fn insert(&self) -> sqlx::query::Query<'_, sqlx::Any, AnyArguments> {
+        sqlx::query(
+            "INSERT INTO refresh_tokens (token_hash, family, user_id, created_ms, expires_ms, spent_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(&self.token_hash)
+        .bind(&self.family)
+        .bind(&self.user_id)
+        .bind(self.created_ms)
+        .bind(self.expires_ms)
+        .bind(self.spent_ms)
+    }
 }
 
 /// Outcome of a refresh token's exchange.
@@ -196,58 +231,10 @@ impl Database {
         .fetch_optional(&mut *transaction)
         .await?;
         if let (Some(generation), Some(keep)) = (generation, keep) {
-            keep_sign_in(&mut transaction, user_id, keep, generation).await?;
+            keep_valid(&mut transaction, user_id, keep, generation).await?;
         }
         transaction.commit().await?;
         self.purge_ended_sign_ins(user_id).await
-    }
-
-    /// Replaces a password if its hash is still `verified`, and ends the user's sign-ins except `keep`; `false` if the
-    /// password has changed meanwhile, or the user is deleted or disabled.
-    pub(crate) async fn replace_password(
-        &self,
-        user_id: &str,
-        verified: &str,
-        password_hash: &str,
-        keep: Option<&str>,
-    ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
-        let generation: Option<i64> = sqlx::query_scalar(
-            "UPDATE users SET password_hash = $1, generation = generation + 1 \
-             WHERE id = $2 AND password_hash = $3 AND disabled = 0 RETURNING generation",
-        )
-        .bind(password_hash)
-        .bind(user_id)
-        .bind(verified)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(generation) = generation else {
-            transaction.rollback().await?;
-            return Ok(false);
-        };
-        if let Some(keep) = keep {
-            keep_sign_in(&mut transaction, user_id, keep, generation).await?;
-        }
-        transaction.commit().await?;
-        self.purge_ended_sign_ins(user_id).await?;
-        Ok(true)
-    }
-
-    /// Stores the same password hashed with other parameters, if its hash is still `verified`.
-    pub(crate) async fn renew_password_hash(
-        &self,
-        user_id: &str,
-        verified: &str,
-        password_hash: &str,
-    ) -> Result<bool, DatabaseError> {
-        let done =
-            sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
-                .bind(password_hash)
-                .bind(user_id)
-                .bind(verified)
-                .execute(&self.pool)
-                .await?;
-        Ok(done.rows_affected() == 1)
     }
 
     /// Deletes a user's sign-ins of earlier generations, which are invalid already.
@@ -307,10 +294,37 @@ impl Database {
             .await?;
         Ok(())
     }
+
+    pub(crate) async fn refresh_token(
+        &self,
+        token_hash: &str,
+    ) -> Result<Option<RefreshTokenRow>, DatabaseError> {
+        Ok(sqlx::query_as(
+            "SELECT token_hash, family, user_id, created_ms, expires_ms, spent_ms \
+             FROM refresh_tokens WHERE token_hash = $1",
+        )
+        .bind(token_hash)
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    /// Deletes the tokens of a sign-in that were spent before `before_ms`.
+    pub(crate) async fn purge_spent_tokens(
+        &self,
+        family: &str,
+        before_ms: i64,
+    ) -> Result<(), DatabaseError> {
+        sqlx::query("DELETE FROM refresh_tokens WHERE family = $1 AND spent_ms < $2")
+            .bind(family)
+            .bind(before_ms)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
 }
 
 /// Moves a valid sign-in to its user's new generation.
-async fn keep_sign_in(
+pub(super) async fn keep_valid(
     transaction: &mut sqlx::AnyConnection,
     user_id: &str,
     id: &str,

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 
 use super::search::Search;
 use super::{
-    Database, DatabaseError, Page, Position, unknown_text, words_from_text, words_to_text,
+    Database, DatabaseError, Page, Position, sign_ins, unknown_text, words_from_text, words_to_text,
 };
 
 const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms, generation";
@@ -395,5 +395,62 @@ impl Database {
             .execute(&mut *transaction)
             .await?;
         Ok(transaction)
+    }
+
+    /// Replaces a password if its hash is still `verified`, and ends the user's sign-ins except `keep`; `false` if the
+    /// password has changed meanwhile, or the user is deleted or disabled.
+    pub(crate) async fn replace_password(
+        &self,
+        user_id: &str,
+        verified: &str,
+        password_hash: &str,
+        keep: Option<&str>,
+    ) -> Result<bool, DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        let generation: Option<i64> = sqlx::query_scalar(
+            "UPDATE users SET password_hash = $1, generation = generation + 1 \
+             WHERE id = $2 AND password_hash = $3 AND disabled = 0 RETURNING generation",
+        )
+        .bind(password_hash)
+        .bind(user_id)
+        .bind(verified)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(generation) = generation else {
+            transaction.rollback().await?;
+            return Ok(false);
+        };
+        if let Some(keep) = keep {
+            sign_ins::keep_valid(&mut transaction, user_id, keep, generation).await?;
+        }
+        transaction.commit().await?;
+        self.purge_ended_sign_ins(user_id).await?;
+        Ok(true)
+    }
+
+    /// Stores the same password hashed with other parameters, if its hash is still `verified`.
+    pub(crate) async fn renew_password_hash(
+        &self,
+        user_id: &str,
+        verified: &str,
+        password_hash: &str,
+    ) -> Result<bool, DatabaseError> {
+        let done =
+            sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
+                .bind(password_hash)
+                .bind(user_id)
+                .bind(verified)
+                .execute(&self.pool)
+                .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Returns the enabled administrator with the oldest account.
+    pub(crate) async fn first_administrator(&self) -> Result<Option<String>, DatabaseError> {
+        Ok(sqlx::query_scalar(
+            "SELECT id FROM users WHERE disabled = 0 AND roles LIKE '%admin%' ORDER BY created_ms, id LIMIT 1",
+        )
+        .fetch_optional(&self.pool)
+        .await?)
     }
 }

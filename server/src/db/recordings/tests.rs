@@ -1,6 +1,7 @@
 use super::super::testing::{at_most, database, growing, local_user};
 use super::super::{Action, Actor, AuditEvent, Changed, DatabaseError};
 use super::*;
+use sortie_api::RecordingStatus;
 
 fn plan(row: &RecordingRow) -> Completion {
     Completion {

@@ -1,7 +1,7 @@
-//! Queries of the audit log.
+//! Reads and appends of the audit log.
 
 use super::super::{Database, DatabaseError, Page, Position};
-use super::AuditRow;
+use super::{AuditEvent, AuditRow, append};
 
 const SELECT: &str = "SELECT seq, at_ms, actor_id, actor_name, via, address, action, subject, detail, result, hash FROM audit";
 
@@ -128,5 +128,28 @@ impl Database {
                 .fetch_one(&self.pool)
                 .await?,
         )
+    }
+
+    /// Appends a row in a transaction of its own.
+    pub(crate) async fn audit(
+        &self,
+        at_ms: i64,
+        event: &AuditEvent<'_>,
+    ) -> Result<(), DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        append(&mut transaction, at_ms, event).await?;
+        transaction.commit().await?;
+        self.notify_audit();
+        Ok(())
+    }
+
+    /// Wakes followers of the log. Call it after the transaction of [`append`] is committed.
+    pub(in crate::db) fn notify_audit(&self) {
+        self.audited.notify_waiters();
+    }
+
+    /// Completes when this process appends the next row after the first poll.
+    pub(crate) fn audited(&self) -> tokio::sync::futures::Notified<'_> {
+        self.audited.notified()
     }
 }

@@ -1,10 +1,11 @@
-//! Storage usage, counted from indexes without reading the table.
+//! Totals of recordings, counted from indexes where possible.
 
 use sortie_api::RecordingStatus;
 use sqlx::Row;
 
 use super::recordings::status_from_text;
 use super::{Database, DatabaseError};
+use crate::metrics::Total;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -56,6 +57,10 @@ const BY_DAY: &str = "SELECT created_ms / 86400000 AS day, COUNT(*) AS recording
     AND status IN ('recording', 'uploading', 'processing', 'ready', 'failed') AND created_ms >= $1 \
     GROUP BY created_ms / 86400000 ORDER BY day";
 
+/// Reads the whole table; callers cache the result.
+const TOTALS: &str = "SELECT status, COUNT(*) AS recordings, \
+    CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS bytes FROM recordings GROUP BY status";
+
 impl Database {
     /// Returns the owners with the most bytes.
     pub(crate) async fn owner_bytes(
@@ -97,5 +102,19 @@ impl Database {
             usage.by_day.push((day * DAY_MS, Amount::of(&row)?));
         }
         Ok(usage)
+    }
+
+    /// Counts recordings by status.
+    pub(crate) async fn status_totals(&self) -> Result<Vec<Total>, DatabaseError> {
+        let rows = sqlx::query(TOTALS).fetch_all(&self.pool).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Total {
+                    status: row.try_get("status")?,
+                    recordings: row.try_get("recordings")?,
+                    bytes: row.try_get("bytes")?,
+                })
+            })
+            .collect()
     }
 }
