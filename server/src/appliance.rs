@@ -179,7 +179,7 @@ impl Importer {
     /// # Errors
     /// The database cannot be read or written.
     pub async fn import(&self, file: &CapturedFile) -> Result<bool, ImportError> {
-        let Some(owner) = self.database.first_administrator().await? else {
+        let Some(owner) = self.database.users().first_administrator().await? else {
             return Err(ImportError(anyhow::anyhow!("there is no administrator")));
         };
         let system = Actor::system();

@@ -65,7 +65,8 @@ impl Accounts {
         };
         let database = &self.inner.database;
         match database
-            .insert_api_token(&row, i64::from(MOST), sign_in)
+            .api_tokens()
+            .insert(&row, i64::from(MOST), sign_in)
             .await?
         {
             TokenInsertion::Done => Ok((row, token)),
@@ -76,14 +77,14 @@ impl Accounts {
 
     /// Ends all of a user's tokens; returns their number.
     pub(crate) async fn revoke_api_tokens_of(&self, user_id: &str) -> Result<u64, DatabaseError> {
-        let revoked = self.inner.database.revoke_api_tokens_of(user_id).await?;
+        let revoked = self.inner.database.api_tokens().revoke_of(user_id).await?;
         self.inner.auth_cache.forget_user(user_id);
         Ok(revoked)
     }
 
     /// Ends a token, on this server immediately and on replicas within seconds; `false` if it does not exist.
     pub(crate) async fn revoke_api_token(&self, row: &ApiTokenRow) -> Result<bool, DatabaseError> {
-        let gone = self.inner.database.delete_api_token(&row.id).await?;
+        let gone = self.inner.database.api_tokens().delete(&row.id).await?;
         self.inner
             .auth_cache
             .forget(&AuthCache::token_key(&row.token_hash));
@@ -105,12 +106,14 @@ impl Accounts {
                 let ticket = inner.auth_cache.ticket();
                 let row = inner
                     .database
-                    .api_token_by_hash(&hash)
+                    .api_tokens()
+                    .by_hash(&hash)
                     .await?
                     .ok_or(TokenError::Invalid)?;
                 let user = inner
                     .database
-                    .user(&row.user_id)
+                    .users()
+                    .get(&row.user_id)
                     .await?
                     .ok_or(TokenError::Invalid)?;
                 if user.disabled {
@@ -121,7 +124,8 @@ impl Accounts {
                 if is_live && row.last_used_ms.is_none_or(|used| used <= not_since_ms) {
                     inner
                         .database
-                        .touch_api_token(&row.id, now_ms, not_since_ms)
+                        .api_tokens()
+                        .touch(&row.id, now_ms, not_since_ms)
                         .await?;
                 }
                 let identity = Identity {

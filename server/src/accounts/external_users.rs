@@ -152,7 +152,7 @@ impl Accounts {
     pub(super) async fn provision(&self, external: &External) -> Result<UserRow, DatabaseError> {
         let database = &self.inner.database;
         let key = external.key();
-        if let Some(row) = database.user_by_external_key(&key).await? {
+        if let Some(row) = database.users().by_external_key(&key).await? {
             return self.updated(row, external).await;
         }
         let mut row = UserRow {
@@ -171,7 +171,7 @@ impl Accounts {
         };
         for username in external.usernames() {
             row.username = username;
-            match database.insert_user(&row).await {
+            match database.users().insert(&row).await {
                 Ok(()) => {
                     tracing::info!(user_id = row.id, source = ?row.source, "user provisioned");
                     let actor = Actor::system();
@@ -188,7 +188,7 @@ impl Accounts {
                 Err(error) => return Err(error),
             }
             // The name is taken, or a concurrent request of the user has created the row.
-            if let Some(row) = database.user_by_external_key(&key).await? {
+            if let Some(row) = database.users().by_external_key(&key).await? {
                 return Ok(row);
             }
         }
@@ -211,7 +211,7 @@ impl Accounts {
         if change.email.is_none() && change.display_name.is_none() && change.roles.is_none() {
             return Ok(row);
         }
-        if !self.inner.database.update_user(&row.id, &change).await? {
+        if !self.inner.database.users().update(&row.id, &change).await? {
             // Deleted meanwhile, or the change would be refused: the row is unchanged.
             return Ok(row);
         }

@@ -90,7 +90,8 @@ impl Accounts {
         if sign_in.last_used_ms <= not_since_ms {
             inner
                 .database
-                .touch_sign_in(&sign_in.id, now_ms, not_since_ms)
+                .sign_ins()
+                .touch(&sign_in.id, now_ms, not_since_ms)
                 .await?;
         }
         let identity = Identity {
@@ -159,7 +160,7 @@ impl Accounts {
             database, clock, ..
         } = &*self.inner;
         let now_ms = clock.now_ms();
-        let user = database.user(user_id).await?;
+        let user = database.users().get(user_id).await?;
         let Some(user) = user.filter(|user| !user.disabled) else {
             return Ok(false);
         };
@@ -170,7 +171,7 @@ impl Accounts {
                 is_admin && living.is_some_and(|(sign_in, _)| sign_in.user_id == user_id)
             }
             Credential::ApiToken { id, .. } => {
-                let token = database.api_token(id).await?;
+                let token = database.api_tokens().get(id).await?;
                 is_admin && token.is_some_and(|token| token.expires_ms.is_none_or(|at| now_ms < at))
             }
             // A platform's token has its own roles, and a proxy asserts its users.
@@ -188,7 +189,8 @@ impl Accounts {
         if user.last_seen_ms.is_none_or(|seen| seen <= not_since_ms) {
             self.inner
                 .database
-                .touch_user(&user.id, now_ms, not_since_ms)
+                .users()
+                .touch(&user.id, now_ms, not_since_ms)
                 .await?;
         }
         Ok(())

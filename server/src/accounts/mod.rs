@@ -163,7 +163,7 @@ impl Accounts {
         let Inner {
             database, clock, ..
         } = &*self.inner;
-        if database.has_users().await? {
+        if database.users().exist().await? {
             return Ok(None);
         }
         let (password, generated_password) = match &config.admin_password {
@@ -187,7 +187,7 @@ impl Accounts {
             last_seen_ms: None,
             generation: 0,
         };
-        match database.insert_user(&row).await {
+        match database.users().insert(&row).await {
             Ok(()) => Ok(Some(FirstAdmin {
                 username: row.username,
                 generated_password,
@@ -216,7 +216,7 @@ impl Accounts {
             ..
         } = &*self.inner;
         let address = source.address;
-        let mut user = database.user_by_name(username).await?;
+        let mut user = database.users().by_name(username).await?;
         let guesser = self.guesser(user.as_ref(), source);
         let attempt = self.inner.guesses.attempt(username, guesser).await?;
         for _ in 0..ATTEMPTS {
@@ -246,6 +246,7 @@ impl Accounts {
             if outdated {
                 let renewed = passwords.hash(password.clone()).await?;
                 database
+                    .users()
                     .renew_password_hash(&found.id, &found.password_hash, &renewed)
                     .await?;
             }
@@ -256,7 +257,7 @@ impl Accounts {
                 return Ok(signed_in);
             }
             // The user has changed since the password was read, so the verdict may be about an earlier password.
-            user = database.user(&id).await?;
+            user = database.users().get(&id).await?;
         }
         attempt.record_outcome(Outcome::Unknown);
         Err(PasswordError::Busy.into())
@@ -284,7 +285,11 @@ impl Accounts {
         let attempt = self.inner.guesses.attempt(user_id, guesser).await?;
         let mut replacement = None;
         for _ in 0..ATTEMPTS {
-            let stored = database.user(user_id).await?.map(|user| user.password_hash);
+            let stored = database
+                .users()
+                .get(user_id)
+                .await?
+                .map(|user| user.password_hash);
             let stored = stored.filter(|hash| !hash.is_empty());
             let verdict = match passwords.verify(current.clone(), stored.clone()).await {
                 Ok(verdict) => verdict,
@@ -303,6 +308,7 @@ impl Accounts {
                 None => replacement.insert(passwords.hash(new.clone()).await?),
             };
             if database
+                .users()
                 .replace_password(user_id, &verified, hash, keep)
                 .await?
             {
@@ -335,10 +341,14 @@ impl Accounts {
         // Second attempt, after a concurrent request with the same token was faster.
         for _ in 0..2 {
             let now_ms = clock.now_ms();
-            let Some(row) = database.refresh_token(&hash).await? else {
+            let Some(row) = database.sign_ins().refresh_token(&hash).await? else {
                 // Spent so long ago that its row is deleted, while the sign-in is still valid.
                 let family = access.family_of_issued(token).ok_or(TokenError::Invalid)?;
-                let sign_in = database.sign_in(family).await?.ok_or(TokenError::Invalid)?;
+                let sign_in = database
+                    .sign_ins()
+                    .get(family)
+                    .await?
+                    .ok_or(TokenError::Invalid)?;
                 return self.reused(sign_in.user_id, family).await;
             };
             // Expired tokens are deleted later: the clock may be wrong.
@@ -352,7 +362,12 @@ impl Accounts {
             if let Some(spent_ms) = row.spent_ms {
                 let in_grace = now_ms.saturating_sub(spent_ms) <= REUSE_GRACE_MS;
                 let known = match in_grace {
-                    true => database.refresh_token(&next.row.token_hash).await?,
+                    true => {
+                        database
+                            .sign_ins()
+                            .refresh_token(&next.row.token_hash)
+                            .await?
+                    }
                     false => None,
                 };
                 if known.is_none_or(|next| next.spent_ms.is_some()) {
@@ -365,12 +380,14 @@ impl Accounts {
             let address = source.address.to_string();
             let agent = source.user_agent.as_str();
             match database
+                .sign_ins()
                 .rotate_refresh_token(&hash, &next.row, &address, agent)
                 .await?
             {
                 Rotation::Done => {
-                    database.touch_user(&user.id, now_ms, now_ms).await?;
+                    database.users().touch(&user.id, now_ms, now_ms).await?;
                     database
+                        .sign_ins()
                         .purge_spent_tokens(&row.family, now_ms.saturating_sub(SPENT_KEPT_MS))
                         .await?;
                     return Ok(self.signed_in(user, &sign_in, next.token, now_ms)?);
@@ -393,13 +410,13 @@ impl Accounts {
             lifetimes,
             ..
         } = &*self.inner;
-        let Some(sign_in) = database.sign_in(family).await? else {
+        let Some(sign_in) = database.sign_ins().get(family).await? else {
             return Ok(None);
         };
         if lifetimes.expires_ms(&sign_in) <= now_ms {
             return Ok(None);
         }
-        let user = database.user(&sign_in.user_id).await?;
+        let user = database.users().get(&sign_in.user_id).await?;
         Ok(user
             .filter(|user| !user.disabled)
             .map(|user| (sign_in, user)))
@@ -417,7 +434,7 @@ impl Accounts {
             ..
         } = &*self.inner;
         let now_ms = clock.now_ms();
-        let rows = database.sign_ins_of(user_id).await?.into_iter();
+        let rows = database.sign_ins().of(user_id).await?.into_iter();
         let rows = rows.map(|row| {
             let expires_ms = lifetimes.expires_ms(&row);
             (row, expires_ms)
@@ -448,6 +465,7 @@ impl Accounts {
             access, database, ..
         } = &*self.inner;
         let known = database
+            .sign_ins()
             .refresh_token(&tokens::token_hash(refresh_token))
             .await?;
         let family = match &known {
@@ -457,14 +475,14 @@ impl Accounts {
                 None => return Ok(None),
             },
         };
-        let sign_in = database.sign_in(family).await?;
+        let sign_in = database.sign_ins().get(family).await?;
         let ended = self.end(family).await?;
         Ok(sign_in.filter(|_| ended))
     }
 
     /// Ends a sign-in; `false` if it does not exist.
     pub(crate) async fn end(&self, family: &str) -> Result<bool, DatabaseError> {
-        let ended = self.inner.database.end_sign_in(family).await?;
+        let ended = self.inner.database.sign_ins().end(family).await?;
         self.inner.auth_cache.forget_sign_in(family);
         Ok(ended)
     }
@@ -475,7 +493,7 @@ impl Accounts {
         user_id: &str,
         keep: Option<&str>,
     ) -> Result<(), DatabaseError> {
-        self.inner.database.end_sign_ins_of(user_id, keep).await?;
+        self.inner.database.sign_ins().end_of(user_id, keep).await?;
         self.inner.auth_cache.forget_user(user_id);
         Ok(())
     }
@@ -513,9 +531,10 @@ impl Accounts {
             now_ms.saturating_sub(lifetimes.idle_ms),
         );
         let cleaned = async {
-            database.bound_future_sign_ins(now_ms).await?;
+            database.sign_ins().bound_future(now_ms).await?;
             database
-                .purge_expired_sign_ins(absolute_ms, idle_ms, now_ms)
+                .sign_ins()
+                .purge_expired(absolute_ms, idle_ms, now_ms)
                 .await
         };
         if let Err(error) = cleaned.await {
@@ -549,12 +568,13 @@ impl Accounts {
             .map_err(IssueError::Token)?;
         let first = self.refresh_token(token, &sign_in, now_ms);
         if !database
-            .insert_sign_in(&sign_in, &first.row, user.generation)
+            .sign_ins()
+            .insert(&sign_in, &first.row, user.generation)
             .await?
         {
             return Ok(None);
         }
-        database.touch_user(&user.id, now_ms, now_ms).await?;
+        database.users().touch(&user.id, now_ms, now_ms).await?;
         user.last_seen_ms = Some(now_ms);
         self.signed_in(user, &sign_in, first.token, now_ms)
             .map(Some)
@@ -572,7 +592,7 @@ impl Accounts {
             if let Some(signed_in) = self.begin(user, source).await? {
                 return Ok(Some(signed_in));
             }
-            let found = self.inner.database.user(&id).await?;
+            let found = self.inner.database.users().get(&id).await?;
             let Some(found) = found.filter(|user| !user.disabled) else {
                 return Ok(None);
             };

@@ -114,7 +114,7 @@ impl Accounts {
         if session.status.has_ended() {
             return Err(TokenError::SessionEnded);
         }
-        let user = inner.database.user(&claims.sub).await?;
+        let user = inner.database.users().get(&claims.sub).await?;
         let user = user.ok_or(TokenError::Invalid)?;
         if user.disabled {
             return Err(TokenError::Disabled);

@@ -171,7 +171,8 @@ impl<S: Source> Follower<S> {
             return Ok(());
         }
         self.appliance.clone_from(&now);
-        if let (Some(now), Some(owner)) = (now, self.database.first_administrator().await?) {
+        if let (Some(now), Some(owner)) = (now, self.database.users().first_administrator().await?)
+        {
             let event = Event::Appliance(Box::new(now));
             if let Some(mut notice) = notice(Some(owner), None, &event) {
                 notice.admins_only = true;

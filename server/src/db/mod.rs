@@ -34,6 +34,12 @@ use std::sync::Arc;
 use sqlx::AnyPool;
 use tokio::sync::Notify;
 
+use api_tokens::ApiTokens;
+#[cfg(feature = "sso")]
+use oidc_sign_ins::OidcSignIns;
+use sign_ins::SignIns;
+use users::Users;
+
 pub(crate) use api_tokens::{ApiTokenRow, TokenInsertion};
 pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow};
 pub(crate) use candidates::Candidate;
@@ -155,5 +161,22 @@ impl Database {
     /// Closes every connection; SQLite checkpoints its WAL.
     pub(crate) async fn close(&self) {
         self.pool.close().await;
+    }
+
+    pub(crate) fn users(&self) -> Users<'_> {
+        Users { database: self }
+    }
+
+    pub(crate) fn sign_ins(&self) -> SignIns<'_> {
+        SignIns { database: self }
+    }
+
+    #[cfg(feature = "sso")]
+    pub(crate) fn oidc_sign_ins(&self) -> OidcSignIns<'_> {
+        OidcSignIns { database: self }
+    }
+
+    pub(crate) fn api_tokens(&self) -> ApiTokens<'_> {
+        ApiTokens { database: self }
     }
 }

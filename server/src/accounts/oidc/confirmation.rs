@@ -45,7 +45,7 @@ impl Accounts {
             confirmed_ms: now_ms,
         };
         oidc.seal(&mut row, grant)?;
-        self.inner.database.insert_oidc_sign_in(&row).await?;
+        self.inner.database.oidc_sign_ins().insert(&row).await?;
         Ok(())
     }
 
@@ -71,7 +71,7 @@ impl Accounts {
         user: UserRow,
     ) -> Result<UserRow, TokenError> {
         let database = &self.inner.database;
-        let row = database.oidc_sign_in(sign_in_id).await?;
+        let row = database.oidc_sign_ins().get(sign_in_id).await?;
         let oidc = self.inner.oidc.as_ref();
         let (Some(mut row), Some(oidc)) = (row, oidc) else {
             return self
@@ -89,16 +89,24 @@ impl Accounts {
         }
         let may_continue = is_recent(row.confirmed_ms, oidc.unconfirmed_ms(), now_ms);
         let lost_ms = now_ms.saturating_sub(CHECK_MS);
-        if !database.begin_oidc_check(&row, now_ms, lost_ms).await? {
+        if !database
+            .oidc_sign_ins()
+            .begin_check(&row, now_ms, lost_ms)
+            .await?
+        {
             // Another request is asking, or has just asked.
-            let row = database.oidc_sign_in(sign_in_id).await?;
+            let row = database.oidc_sign_ins().get(sign_in_id).await?;
             let row = row.ok_or(TokenError::Expired)?;
             let is_confirmed = is_recent(row.confirmed_ms, CONFIRMED_MS, now_ms);
             if !is_confirmed && !may_continue {
                 return Err(TokenError::Unavailable);
             }
             // With the roles of the other request.
-            let user = database.user(&user.id).await?.filter(|user| !user.disabled);
+            let user = database
+                .users()
+                .get(&user.id)
+                .await?
+                .filter(|user| !user.disabled);
             return user.ok_or(TokenError::Expired);
         }
         let (grant, outcome) = oidc.confirm(&row, now_ms).await;
@@ -109,7 +117,7 @@ impl Accounts {
         if matches!(outcome, Outcome::Confirmed(_)) {
             row.confirmed_ms = now_ms;
         }
-        database.end_oidc_check(&row).await?;
+        database.oidc_sign_ins().end_check(&row).await?;
         match outcome {
             Outcome::Confirmed(None) => Ok(user),
             Outcome::Confirmed(Some(external)) => self.renewed(sign_in_id, user, &external).await,
@@ -181,7 +189,8 @@ impl Accounts {
         let ended = self
             .inner
             .database
-            .end_oidc_sign_ins(scope, &logout.id, logout.expires_ms, now_ms)
+            .oidc_sign_ins()
+            .end(scope, &logout.id, logout.expires_ms, now_ms)
             .await?;
         let ended = ended.ok_or_else(|| {
             OidcError::Unbelievable("the logout token was used before".to_owned())

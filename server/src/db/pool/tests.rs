@@ -39,7 +39,7 @@ async fn databases_of_all_released_schemas_are_migrated() {
         old.close().await;
 
         let database = Database::open(&config).await.unwrap();
-        let user = database.user("user-1").await.unwrap();
+        let user = database.users().get("user-1").await.unwrap();
         assert_eq!(user.map(|user| user.username).as_deref(), Some("Ann"));
         let list = crate::db::List::default();
         let page = database.list(&list, None, 10).await.unwrap();
@@ -100,7 +100,7 @@ async fn migration_of_5ef5e9a_database_keeps_its_rows() {
         };
         assert_eq!(count, expected, "{table}");
     }
-    let ann = database.user_by_name("ANN").await.unwrap().unwrap();
+    let ann = database.users().by_name("ANN").await.unwrap().unwrap();
     assert_eq!(ann.display_name.as_deref(), Some("Ann Ä"));
     let list = crate::db::List {
         user_id: Some(ann.id),
@@ -139,7 +139,7 @@ async fn servers_that_start_together_migrate_once() {
     for start in starts {
         let database = start.await.unwrap();
         let database = database.unwrap_or_else(|error| panic!("{error:?}"));
-        assert!(!database.has_users().await.unwrap());
+        assert!(!database.users().exist().await.unwrap());
         database.close().await;
     }
 }

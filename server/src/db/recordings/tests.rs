@@ -75,7 +75,7 @@ async fn concurrent_inserts_respect_the_limit_of_open_uploads() -> Result<(), Da
     let database = database(folder.path()).await?;
     for round in 0..20 {
         let user = local_user(&format!("u{round}"));
-        database.insert_user(&user).await?;
+        database.users().insert(&user).await?;
         let inserts = (0..12).map(|number| {
             let (database, user_id) = (database.clone(), user.id.clone());
             tokio::spawn(async move {
@@ -100,7 +100,7 @@ async fn concurrent_inserts_respect_the_limit_of_open_uploads() -> Result<(), Da
 async fn concurrent_inserts_with_one_key_open_one_upload() -> Result<(), DatabaseError> {
     let folder = tempfile::tempdir().expect("a folder");
     let database = database(folder.path()).await?;
-    database.insert_user(&local_user("bob")).await?;
+    database.users().insert(&local_user("bob")).await?;
     // Owners with and without a row that can be locked.
     for user_id in ["bob", "ann"] {
         let inserts = (0..12).map(|number| {

@@ -65,7 +65,7 @@ impl FilterQuery {
         };
         let actor_id = text("actor", &self.actor)?;
         let named = match &actor_id {
-            Some(name) => state.database.user_by_name(name).await?,
+            Some(name) => state.database.users().by_name(name).await?,
             None => None,
         };
         Ok(AuditFilter {

@@ -208,7 +208,7 @@ async fn logout(State(state): State<HttpState>, request: Request) -> ApiResult<R
     let origin = Origin::of(&parts);
     if let Some(token) = token
         && let Some(sign_in) = state.accounts.sign_out(&token.text).await?
-        && let Some(user) = state.database.user(&sign_in.user_id).await?
+        && let Some(user) = state.database.users().get(&sign_in.user_id).await?
     {
         origin.signed_out(&state, &user, &sign_in.id).await?;
     }
@@ -243,7 +243,7 @@ async fn logout(State(state): State<HttpState>, request: Request) -> ApiResult<R
 
 async fn methods(State(state): State<HttpState>) -> ApiResult<Json<SignInMethods>> {
     Ok(Json(SignInMethods {
-        password: state.database.has_passwords().await?,
+        password: state.database.users().has_passwords().await?,
         #[cfg(feature = "sso")]
         oidc: state.accounts.oidc_method(),
         #[cfg(not(feature = "sso"))]
@@ -263,7 +263,7 @@ async fn me(State(state): State<HttpState>, caller: Caller) -> ApiResult<Respons
 }
 
 async fn own_row(state: &HttpState, caller: &Caller) -> ApiResult<UserRow> {
-    let row = state.database.user(&caller.user_id).await?;
+    let row = state.database.users().get(&caller.user_id).await?;
     row.ok_or_else(|| ApiError::unauthenticated("Your sign-in has expired. Sign in again."))
 }
 

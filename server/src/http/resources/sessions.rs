@@ -148,7 +148,7 @@ async fn create(
                 "Only an administrator can create a session for another user.",
             ));
         }
-        if !query::can_be_id(user_id) || state.database.user(user_id).await?.is_none() {
+        if !query::can_be_id(user_id) || state.database.users().get(user_id).await?.is_none() {
             return Err(no_such_user());
         }
     }

@@ -47,7 +47,12 @@ async fn list_of_user(
     Admin(caller): Admin,
     Path(id): Path<String>,
 ) -> ApiResult<Response> {
-    state.database.user(&id).await?.ok_or_else(no_such_user)?;
+    state
+        .database
+        .users()
+        .get(&id)
+        .await?
+        .ok_or_else(no_such_user)?;
     list(&state, &caller, &id).await
 }
 
@@ -68,7 +73,7 @@ async fn end(
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
     let no_such_sign_in = || ApiError::not_found("This sign-in does not exist. It may have ended.");
-    let row = state.database.sign_in(&id).await?;
+    let row = state.database.sign_ins().get(&id).await?;
     let row = row.ok_or_else(no_such_sign_in)?;
     if !caller.may_access(&row.user_id) {
         return Err(ApiError::forbidden("This sign-in belongs to another user."));
@@ -85,7 +90,12 @@ async fn end_of_user(
     Admin(caller): Admin,
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
-    state.database.user(&id).await?.ok_or_else(no_such_user)?;
+    state
+        .database
+        .users()
+        .get(&id)
+        .await?
+        .ok_or_else(no_such_user)?;
     state.accounts.end_all(&id, None).await?;
     audit(&state, &caller, &id, "all sign-ins ended").await?;
     Ok(StatusCode::NO_CONTENT)

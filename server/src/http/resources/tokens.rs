@@ -43,7 +43,7 @@ fn view(row: ApiTokenRow, username: Option<String>) -> ApiToken {
 }
 
 async fn list(State(state): State<HttpState>, caller: Caller) -> ApiResult<Response> {
-    let rows = state.database.api_tokens_of(&caller.user_id).await?;
+    let rows = state.database.api_tokens().of(&caller.user_id).await?;
     let tokens: Vec<_> = rows.into_iter().map(|row| view(row, None)).collect();
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(tokens)).into_response())
 }
@@ -114,7 +114,8 @@ async fn revoke(
         || ApiError::not_found("This token does not exist. It may have been revoked.");
     let row = state
         .database
-        .api_token(&id)
+        .api_tokens()
+        .get(&id)
         .await?
         .ok_or_else(no_such_token)?;
     if !caller.may_access(&row.user_id) {
@@ -143,7 +144,11 @@ async fn list_all(
     query: ListQuery<NoFilter>,
 ) -> ApiResult<Response> {
     let (limit, after) = (query.limit()?, query.after(ORDER)?);
-    let page = state.database.api_tokens(after.as_ref(), limit).await?;
+    let page = state
+        .database
+        .api_tokens()
+        .page(after.as_ref(), limit)
+        .await?;
     let rows = page.rows.into_iter();
     let tokens = rows.map(|(row, username)| view(row, Some(username)));
     Ok(query.page(ORDER, tokens.collect(), page.next.as_ref()))

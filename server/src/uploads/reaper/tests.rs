@@ -32,7 +32,8 @@ impl Bench {
         };
         let database = Database::open(&database).await.expect("a database");
         database
-            .insert_user(&local_user("ann"))
+            .users()
+            .insert(&local_user("ann"))
             .await
             .expect("a user");
         let session = SessionRow {

@@ -69,10 +69,10 @@ fn order(list: &List) -> &'static str {
 /// Resolves a user's ID or name to the ID. An unknown text is taken as the ID of a deleted user, whose recordings may
 /// still exist.
 async fn owner_id(state: &HttpState, given: String) -> ApiResult<String> {
-    if state.database.user(&given).await?.is_some() {
+    if state.database.users().get(&given).await?.is_some() {
         return Ok(given);
     }
-    let named = state.database.user_by_name(&given).await?;
+    let named = state.database.users().by_name(&given).await?;
     Ok(named.map_or(given, |user| user.id))
 }
 
