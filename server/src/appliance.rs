@@ -198,7 +198,7 @@ impl Importer {
             completed_ms: now_ms,
         };
         // Before the recording's row: an import that fails in between is repeated.
-        if self.database.session(&file.session).await?.is_none() {
+        if self.database.sessions().get(&file.session).await?.is_none() {
             let session = SessionRow {
                 id: file.session.clone(),
                 user_id: owner,
@@ -208,7 +208,7 @@ impl Importer {
                 created_ms: file.created_ms,
                 ended_ms: Some(now_ms),
             };
-            if !self.database.insert_session(&session, &system).await? {
+            if !self.database.sessions().insert(&session, &system).await? {
                 return Err(ImportError(anyhow::anyhow!(
                     "the administrator was deleted"
                 )));
@@ -223,7 +223,7 @@ impl Importer {
             None => (Action::Ready, ""),
         };
         let event = AuditEvent::done(&system, action, &row.id).detail(detail);
-        self.database.audit(now_ms, &event).await?;
+        self.database.audit().append(now_ms, &event).await?;
         Ok(true)
     }
 
@@ -256,6 +256,10 @@ impl Importer {
     pub async fn began(&self, name: &str) -> Result<(), ImportError> {
         let system = Actor::system();
         let event = AuditEvent::done(&system, Action::Start, name).detail("auto-record");
-        Ok(self.database.audit(self.clock.now_ms(), &event).await?)
+        Ok(self
+            .database
+            .audit()
+            .append(self.clock.now_ms(), &event)
+            .await?)
     }
 }

@@ -181,7 +181,7 @@ impl Accounts {
                     }
                     let event =
                         AuditEvent::done(&actor, Action::UserCreate, &row.id).detail(&detail);
-                    database.audit(row.created_ms, &event).await?;
+                    database.audit().append(row.created_ms, &event).await?;
                     return Ok(row);
                 }
                 Err(DatabaseError::Taken) => {}
@@ -228,7 +228,7 @@ impl Accounts {
             let actor = Actor::system();
             let event = AuditEvent::done(&actor, Action::UserChange, &row.id).detail(&detail);
             let now_ms = self.inner.clock.now_ms();
-            self.inner.database.audit(now_ms, &event).await?;
+            self.inner.database.audit().append(now_ms, &event).await?;
             // Other credentials of the user must have the new roles from now on.
             self.user_changed(&row.id);
         }

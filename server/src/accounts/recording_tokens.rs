@@ -106,7 +106,7 @@ impl Accounts {
             return Ok(identity);
         }
         let ticket = inner.auth_cache.ticket();
-        let session = inner.database.session(&claims.session).await?;
+        let session = inner.database.sessions().get(&claims.session).await?;
         let session = session.ok_or(TokenError::SessionEnded)?;
         if session.user_id != claims.sub {
             return Err(TokenError::Invalid);

@@ -58,18 +58,18 @@ impl<S: Source> Follower<S> {
     /// Follows the log until no listener is left.
     async fn while_wanted(&mut self) -> Result<(), DatabaseError> {
         let database = self.database.clone();
-        let mut seq = database.audit_head().await?;
+        let mut seq = database.audit().head().await?;
         self.events.0.followed.send_replace(true);
         self.growing.clear();
         self.appliance = None;
         let mut tick = tokio::time::interval(POLL_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.events.stop_if_unused() {
-            let audited = database.audited();
+            let audited = database.audit().appended();
             tokio::pin!(audited);
             // Enabled before the query: a row that is added during the query wakes this task.
             audited.as_mut().enable();
-            let rows = database.audit_after(seq, BATCH).await?;
+            let rows = database.audit().after(seq, BATCH).await?;
             for row in &rows {
                 seq = row.seq;
                 self.send_change(row).await?;
@@ -139,14 +139,14 @@ impl<S: Source> Follower<S> {
                 self.send(Some(row.detail.clone()), Some(id), &event);
             }
             action if action.starts_with("session.") => {
-                if let Some(session) = self.database.session(&row.subject).await? {
+                if let Some(session) = self.database.sessions().get(&row.subject).await? {
                     let session = self.source.session(session).await?;
                     let (user_id, id) = (session.user_id.clone(), session.id.clone());
                     self.send(Some(user_id), Some(id), &Event::Session(Box::new(session)));
                 }
             }
             "settings.change" => {
-                let recording_auto_record = self.database.auto_record().await?;
+                let recording_auto_record = self.database.settings().auto_record().await?;
                 let event = Event::Settings(LiveSettings {
                     recording_auto_record,
                 });

@@ -2,7 +2,7 @@
 //!
 //! A writer locks the single row of `audit_head` by an `UPDATE` until the end of its transaction. Rows of several
 //! writers (and servers) are therefore numbered without gaps in the order of their commits, and a writer that dies
-//! leaves nothing. [`crate::db::Database::audit_after`] relies on that.
+//! leaves nothing. [`AuditLog::after`] relies on that.
 
 mod chain;
 mod log;
@@ -14,7 +14,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::{DatabaseError, unknown_text};
-pub(crate) use log::AuditFilter;
+pub(crate) use log::{AuditFilter, AuditLog};
 
 /// Longest detail, in characters.
 const DETAIL_MAX: usize = 1000;

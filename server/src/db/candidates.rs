@@ -153,7 +153,7 @@ impl Database {
         let event = AuditEvent::done(actor, Action::Delete, id).detail(detail);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.notify_audit();
+        self.audit().wake_followers();
         Ok(true)
     }
 }

@@ -79,7 +79,7 @@ impl Database {
         let event = AuditEvent::done(actor, Action::Delete, &id).detail(detail);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.notify_audit();
+        self.audit().wake_followers();
         Ok(Some(id))
     }
 
@@ -178,7 +178,7 @@ impl Database {
         let event = AuditEvent::done(actor, Action::Gone, &id).detail(&user_id);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.notify_audit();
+        self.audit().wake_followers();
         Ok(true)
     }
 

@@ -35,8 +35,11 @@ use sqlx::AnyPool;
 use tokio::sync::Notify;
 
 use api_tokens::ApiTokens;
+use audit::AuditLog;
 #[cfg(feature = "sso")]
 use oidc_sign_ins::OidcSignIns;
+use sessions::Sessions;
+use settings::Settings;
 use sign_ins::SignIns;
 use users::Users;
 
@@ -178,5 +181,17 @@ impl Database {
 
     pub(crate) fn api_tokens(&self) -> ApiTokens<'_> {
         ApiTokens { database: self }
+    }
+
+    pub(crate) fn sessions(&self) -> Sessions<'_> {
+        Sessions { database: self }
+    }
+
+    pub(crate) fn settings(&self) -> Settings<'_> {
+        Settings { database: self }
+    }
+
+    pub(crate) fn audit(&self) -> AuditLog<'_> {
+        AuditLog { database: self }
     }
 }

@@ -79,7 +79,7 @@ impl Database {
             append(&mut transaction, now_ms, &event).await?;
         }
         transaction.commit().await?;
-        self.notify_audit();
+        self.audit().wake_followers();
         Ok(moved.len() as u64)
     }
 

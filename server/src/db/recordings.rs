@@ -472,7 +472,7 @@ impl Database {
         }
         audit::append(&mut transaction, now_ms, event).await?;
         transaction.commit().await?;
-        self.notify_audit();
+        self.audit().wake_followers();
         Ok(Changed::Done)
     }
 

@@ -97,7 +97,12 @@ pub async fn copy_database(
     // Both sides have the same schema: the source is migrated first.
     let old = Database::open(from).await.map_err(from_failed)?;
     let new = Database::open(to).await.map_err(to_failed)?;
-    let broken = old.verify_audit().await.map_err(from_failed)?.first_bad_seq;
+    let broken = old
+        .audit()
+        .verify()
+        .await
+        .map_err(from_failed)?
+        .first_bad_seq;
 
     let snapshot = match from {
         DatabaseConfig::Sqlite { .. } => "BEGIN",
@@ -150,7 +155,7 @@ pub async fn copy_database(
     target.commit().await.map_err(|e| to_failed(e.into()))?;
     drop(source);
     new.analyse().await.map_err(to_failed)?;
-    let after = new.verify_audit().await.map_err(to_failed)?.first_bad_seq;
+    let after = new.audit().verify().await.map_err(to_failed)?.first_bad_seq;
     if after != broken {
         return Err(CopyError::AuditLog(after.unwrap_or_default()));
     }

@@ -391,7 +391,10 @@ impl Inner {
         let event = AuditEvent::done(actor, Action::Delete, &row.id)
             .detail("the storage did not delete it; this is tried again")
             .result(AuditResult::Failed);
-        self.database.audit(self.clock.now_ms(), &event).await?;
+        self.database
+            .audit()
+            .append(self.clock.now_ms(), &event)
+            .await?;
         Ok(Deletion::Failed(
             "The storage did not delete it. This is tried again by itself.".to_owned(),
         ))

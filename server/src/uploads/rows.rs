@@ -32,7 +32,7 @@ impl Rows {
 
     /// Writes an audit line. The audited action is done and cannot be undone, so a failure is only logged.
     pub(super) async fn audit(&self, event: &AuditEvent<'_>) {
-        if let Err(error) = self.database.audit(self.now_ms(), event).await {
+        if let Err(error) = self.database.audit().append(self.now_ms(), event).await {
             tracing::error!(?event, "the audit log cannot be written: {error}");
         }
     }

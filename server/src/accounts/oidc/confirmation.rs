@@ -173,7 +173,7 @@ impl Accounts {
         let actor = Actor::system();
         let event = AuditEvent::done(&actor, Action::SignInEnd, user_id).detail(detail);
         let now_ms = self.inner.clock.now_ms();
-        self.inner.database.audit(now_ms, &event).await
+        self.inner.database.audit().append(now_ms, &event).await
     }
 
     /// Ends sign-ins by a logout token (OpenID Connect Back-Channel Logout 1.0). Returns their number.

@@ -46,7 +46,14 @@ async fn databases_of_all_released_schemas_are_migrated() {
         let ids: Vec<_> = page.rows.iter().map(|row| row.id.as_str()).collect();
         assert_eq!(ids, ["recording-2", "recording-1"], "schema {released}");
         assert_eq!(page.rows[1].size_bytes, 123_456_789_012);
-        assert!(database.session("session-1").await.unwrap().is_some());
+        assert!(
+            database
+                .sessions()
+                .get("session-1")
+                .await
+                .unwrap()
+                .is_some()
+        );
         database.close().await;
     }
 }
@@ -121,7 +128,7 @@ async fn migration_of_5ef5e9a_database_keeps_its_rows() {
     assert_eq!(found, expected);
     assert_eq!(page.rows[2].filename, "Überblick.webm");
     // The hash chain of the audit log is still valid over the old rows.
-    let verified = database.verify_audit().await.unwrap();
+    let verified = database.audit().verify().await.unwrap();
     assert!(verified.ok, "{verified:?}");
     database.close().await;
 }

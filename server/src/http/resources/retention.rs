@@ -73,7 +73,7 @@ async fn confirm_clock(
         let count = state.database.confirm_undated(now_ms).await?;
         let detail = format!("{count} recordings with a wrong creation time may be deleted");
         let event = AuditEvent::done(&actor, Action::ClockConfirm, "undated").detail(&detail);
-        state.database.audit(now_ms, &event).await?;
+        state.database.audit().append(now_ms, &event).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -96,6 +96,10 @@ async fn run(State(state): State<HttpState>, caller: Caller) -> ApiResult<Json<R
     );
     let actor = caller.actor();
     let event = AuditEvent::done(&actor, Action::CleanUp, "retention").detail(&detail);
-    state.database.audit(state.clock.now_ms(), &event).await?;
+    state
+        .database
+        .audit()
+        .append(state.clock.now_ms(), &event)
+        .await?;
     Ok(Json(run))
 }

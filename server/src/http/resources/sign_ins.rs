@@ -105,5 +105,9 @@ async fn audit(state: &HttpState, caller: &Caller, user_id: &str, detail: &str) 
     tracing::info!(by = caller.user_id, user_id, "{detail}");
     let actor = caller.actor();
     let event = AuditEvent::done(&actor, Action::SignInEnd, user_id).detail(detail);
-    Ok(state.database.audit(state.clock.now_ms(), &event).await?)
+    Ok(state
+        .database
+        .audit()
+        .append(state.clock.now_ms(), &event)
+        .await?)
 }

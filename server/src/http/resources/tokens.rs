@@ -95,7 +95,11 @@ async fn create(
     let actor = caller.actor();
     let detail = format!("{:?} for {}", row.name, names(&row.scopes));
     let event = AuditEvent::done(&actor, Action::TokenCreate, &row.id).detail(&detail);
-    state.database.audit(state.clock.now_ms(), &event).await?;
+    state
+        .database
+        .audit()
+        .append(state.clock.now_ms(), &event)
+        .await?;
     let info = view(row, None);
     Ok((
         StatusCode::CREATED,
@@ -133,7 +137,11 @@ async fn revoke(
     let actor = caller.actor();
     let detail = format!("{:?} of {}", row.name, row.user_id);
     let event = AuditEvent::done(&actor, Action::TokenRevoke, &id).detail(&detail);
-    state.database.audit(state.clock.now_ms(), &event).await?;
+    state
+        .database
+        .audit()
+        .append(state.clock.now_ms(), &event)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -315,7 +315,11 @@ async fn audit(
 ) -> ApiResult<()> {
     let actor = caller.actor();
     let event = AuditEvent::done(&actor, action, id).detail(detail);
-    Ok(state.database.audit(state.clock.now_ms(), &event).await?)
+    Ok(state
+        .database
+        .audit()
+        .append(state.clock.now_ms(), &event)
+        .await?)
 }
 
 fn words(roles: &[Role]) -> &'static str {

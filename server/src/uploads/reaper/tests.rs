@@ -45,7 +45,7 @@ impl Bench {
             created_ms: 1,
             ended_ms: None,
         };
-        let inserted = database.insert_session(&session, &Actor::system()).await;
+        let inserted = database.sessions().insert(&session, &Actor::system()).await;
         inserted.expect("a session");
         let uploads = uploads(&folder, &database, &clock);
         uploads.start_silence();

@@ -262,7 +262,7 @@ async fn recording(state: &HttpState, caller: &Caller, creation: &Creation) -> A
     // The session was created for this upload, which was not created.
     if continues.is_none() && named_session(caller, metadata) != Some(&session.id) {
         let now_ms = state.clock.now_ms();
-        let deleted = state.database.delete_session(&session, &actor, now_ms);
+        let deleted = state.database.sessions().delete(&session, &actor, now_ms);
         deleted.await?;
     }
     made
