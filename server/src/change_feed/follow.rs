@@ -121,13 +121,13 @@ impl<S: Source> Follower<S> {
                 self.send(Some(row.detail.clone()), None, &event);
             }
             action if action.starts_with("recording.") => {
-                if let Some(recording) = self.database.recording(&row.subject).await? {
+                if let Some(recording) = self.database.recordings().get(&row.subject).await? {
                     self.growing.remove(&row.subject);
                     let part_of = recording.part_of.clone();
                     self.send_recording(recording).await?;
                     // The first part has the list of parts, which has changed too.
                     if let Some(first) = part_of
-                        && let Some(first) = self.database.recording(&first).await?
+                        && let Some(first) = self.database.recordings().get(&first).await?
                     {
                         self.send_recording(first).await?;
                     }
@@ -212,7 +212,7 @@ impl<S: Source> Follower<S> {
                     }
                     row
                 }
-                None => match self.database.recording(&id).await? {
+                None => match self.database.recordings().get(&id).await? {
                     Some(row) if row.status.is_open() => {
                         self.send_recording(row.clone()).await?;
                         row

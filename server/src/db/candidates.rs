@@ -51,12 +51,18 @@ impl Candidate {
     }
 }
 
-impl Database {
+/// Table `recordings`: candidates for automatic deletion.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidates<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl Candidates<'_> {
     /// Returns a batch of candidates, of one owner or of all, oldest first, after `cursor` (creation and id).
     /// Recordings with an implausible creation time at the wall time `now_ms` are left out unless an administrator has
     /// confirmed them.
-    pub(crate) async fn candidates(
-        &self,
+    pub(crate) async fn batch(
+        self,
         owner: Option<&str>,
         cursor: Option<(i64, &str)>,
         limit: i64,
@@ -74,7 +80,7 @@ impl Database {
         if let Some(owner) = owner {
             query = query.bind(owner);
         }
-        let rows = query.fetch_all(&self.pool).await?;
+        let rows = query.fetch_all(&self.database.pool).await?;
         rows.iter()
             .map(|row| {
                 Ok(Candidate {
@@ -91,25 +97,25 @@ impl Database {
     }
 
     /// Counts recordings that retention keeps because of an implausible creation time.
-    pub(crate) async fn undated(&self, now_ms: i64) -> Result<u64, DatabaseError> {
+    pub(crate) async fn undated(self, now_ms: i64) -> Result<u64, DatabaseError> {
         let sql = format!(
             "SELECT COUNT(*) FROM recordings WHERE status = 'ready' AND part_of IS NULL AND {UNDATED}"
         );
         let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(EARLIEST_MS)
             .bind(latest_ms(now_ms))
-            .fetch_one(&self.pool)
+            .fetch_one(&self.database.pool)
             .await?;
         Ok(count.unsigned_abs())
     }
 
     /// Confirms these recordings, so that they become candidates.
-    pub(crate) async fn confirm_undated(&self, now_ms: i64) -> Result<u64, DatabaseError> {
+    pub(crate) async fn confirm_undated(self, now_ms: i64) -> Result<u64, DatabaseError> {
         let sql = format!("UPDATE recordings SET age_confirmed = 1 WHERE {UNDATED}");
         let done = sqlx::query(AssertSqlSafe(sql))
             .bind(EARLIEST_MS)
             .bind(latest_ms(now_ms))
-            .execute(&self.pool)
+            .execute(&self.database.pool)
             .await?;
         Ok(done.rows_affected())
     }
@@ -117,14 +123,14 @@ impl Database {
     /// Marks a candidate for deletion under a lease, with an audit row. Returns `false`, without a change, if it is no
     /// longer a candidate or another server holds the lease.
     pub(crate) async fn mark_due(
-        &self,
+        self,
         id: &str,
         lease: &Lease,
         actor: &Actor,
         detail: &str,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         let done = sqlx::query(
             "UPDATE recordings SET deleting = 1 WHERE id = $1 AND part_of IS NULL AND protected = 0 AND forward_pending = 0 \
              AND (status = 'ready' OR (status = 'failed' AND EXISTS (SELECT 1 FROM recordings AS p \
@@ -153,7 +159,7 @@ impl Database {
         let event = AuditEvent::done(actor, Action::Delete, id).detail(detail);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.audit().wake_followers();
+        self.database.audit().wake_followers();
         Ok(true)
     }
 }

@@ -36,11 +36,20 @@ use tokio::sync::Notify;
 
 use api_tokens::ApiTokens;
 use audit::AuditLog;
+use candidates::Candidates;
+use concatenation::FinalUploads;
+use imported::Imported;
+use lists::Lists;
 #[cfg(feature = "sso")]
 use oidc_sign_ins::OidcSignIns;
+use owners::Owners;
+use parts::Parts;
+use recordings::Recordings;
 use sessions::Sessions;
 use settings::Settings;
 use sign_ins::SignIns;
+use statistics::Statistics;
+use upload_progress::UploadProgress;
 use users::Users;
 
 pub(crate) use api_tokens::{ApiTokenRow, TokenInsertion};
@@ -193,5 +202,41 @@ impl Database {
 
     pub(crate) fn audit(&self) -> AuditLog<'_> {
         AuditLog { database: self }
+    }
+
+    pub(crate) fn recordings(&self) -> Recordings<'_> {
+        Recordings { database: self }
+    }
+
+    pub(crate) fn owners(&self) -> Owners<'_> {
+        Owners { database: self }
+    }
+
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts { database: self }
+    }
+
+    pub(crate) fn lists(&self) -> Lists<'_> {
+        Lists { database: self }
+    }
+
+    pub(crate) fn imported(&self) -> Imported<'_> {
+        Imported { database: self }
+    }
+
+    pub(crate) fn candidates(&self) -> Candidates<'_> {
+        Candidates { database: self }
+    }
+
+    pub(crate) fn final_uploads(&self) -> FinalUploads<'_> {
+        FinalUploads { database: self }
+    }
+
+    pub(crate) fn upload_progress(&self) -> UploadProgress<'_> {
+        UploadProgress { database: self }
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics<'_> {
+        Statistics { database: self }
     }
 }

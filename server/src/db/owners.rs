@@ -43,14 +43,20 @@ pub(crate) struct ProtectedLimit {
     pub(crate) growing_bytes: u64,
 }
 
-impl Database {
+/// Table `recordings` by owner.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owners<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl Owners<'_> {
     /// Counts a user's recordings, except those being deleted.
-    pub(crate) async fn count_recordings_of(&self, user_id: &str) -> Result<u64, DatabaseError> {
+    pub(crate) async fn count_recordings(self, user_id: &str) -> Result<u64, DatabaseError> {
         let count: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM recordings WHERE user_id = $1 AND kind <> 'partial' AND deleting = 0",
         )
         .bind(user_id)
-        .fetch_one(&self.pool)
+        .fetch_one(&self.database.pool)
         .await?;
         Ok(count.unsigned_abs())
     }
@@ -58,12 +64,12 @@ impl Database {
     /// Transfers some of a user's recordings and partial uploads to the actor; returns their number, 0 when none
     /// remain.
     pub(crate) async fn transfer_recordings(
-        &self,
+        self,
         from: &str,
         actor: &Actor,
         now_ms: i64,
     ) -> Result<u64, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         let moved: Vec<(String, String)> = sqlx::query_as(
             "UPDATE recordings SET user_id = $1, idempotency_key = NULL WHERE id IN \
              (SELECT id FROM recordings WHERE user_id = $2 LIMIT $3) RETURNING id, kind",
@@ -79,14 +85,14 @@ impl Database {
             append(&mut transaction, now_ms, &event).await?;
         }
         transaction.commit().await?;
-        self.audit().wake_followers();
+        self.database.audit().wake_followers();
         Ok(moved.len() as u64)
     }
 
     /// Returns some of a user's recordings and partial uploads that are not being deleted. Further parts follow the
     /// first part.
-    pub(crate) async fn recordings_to_delete_of(
-        &self,
+    pub(crate) async fn recordings_to_delete(
+        self,
         user_id: &str,
     ) -> Result<Vec<String>, DatabaseError> {
         Ok(sqlx::query_scalar(
@@ -94,34 +100,34 @@ impl Database {
         )
         .bind(user_id)
         .bind(BATCH)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.database.pool)
         .await?)
     }
 
     /// Returns the bytes of a user's protected recordings.
-    pub(crate) async fn protected_bytes_of(&self, user_id: &str) -> Result<u64, DatabaseError> {
+    pub(crate) async fn protected_bytes(self, user_id: &str) -> Result<u64, DatabaseError> {
         let bytes: i64 = sqlx::query_scalar(
             "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM recordings WHERE user_id = $1 AND protected = 1",
         )
         .bind(user_id)
-        .fetch_one(&self.pool)
+        .fetch_one(&self.database.pool)
         .await?;
         Ok(bytes.unsigned_abs())
     }
 
     /// Returns the bytes of a user's recordings and partial uploads.
-    pub(crate) async fn bytes_of_user(&self, user_id: &str) -> Result<UserBytes, DatabaseError> {
+    pub(crate) async fn bytes(self, user_id: &str) -> Result<UserBytes, DatabaseError> {
         let closed: i64 = sqlx::query_scalar(
             "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM recordings WHERE user_id = $1 \
              AND status IN ('processing', 'ready', 'failed') AND kind <> 'partial'",
         )
         .bind(user_id)
-        .fetch_one(&self.pool)
+        .fetch_one(&self.database.pool)
         .await?;
         let sql = format!("SELECT id, size_bytes FROM recordings WHERE user_id = $1 AND ({OPEN})");
         let open = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(user_id)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.database.pool)
             .await?;
         let open = open.iter().map(|row| {
             let size_bytes = row.try_get::<i64, _>("size_bytes")?.unsigned_abs();
@@ -135,7 +141,7 @@ impl Database {
 
     /// Counts a user's open uploads, and those of one session among them.
     pub(crate) async fn open_uploads(
-        &self,
+        self,
         user_id: &str,
         session_id: &str,
     ) -> Result<OpenUploads, DatabaseError> {
@@ -146,7 +152,7 @@ impl Database {
         let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(user_id)
             .bind(session_id)
-            .fetch_one(&self.pool)
+            .fetch_one(&self.database.pool)
             .await?;
         Ok(OpenUploads {
             of_user: row.try_get::<i64, _>("of_user")?.unsigned_abs(),

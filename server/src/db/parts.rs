@@ -91,10 +91,16 @@ pub(super) async fn mark_deleting(
     )
 }
 
-impl Database {
+/// Table `recordings`: further parts of recordings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl Parts<'_> {
     /// Cuts a page at the first row whose parts exceed [`PAGE_PARTS_MAX`]; the next page begins with that row.
-    pub(crate) async fn limit_parts(
-        &self,
+    pub(crate) async fn limit_page(
+        self,
         list: &List,
         mut page: Page<RecordingRow>,
     ) -> Result<Page<RecordingRow>, DatabaseError> {
@@ -111,7 +117,7 @@ impl Database {
             query = query.bind(id.to_owned());
         }
         let mut parts = HashMap::new();
-        for row in query.fetch_all(&self.pool).await? {
+        for row in query.fetch_all(&self.database.pool).await? {
             let count: i64 = row.try_get("parts")?;
             parts.insert(row.try_get::<String, _>("part_of")?, count);
         }
@@ -129,10 +135,7 @@ impl Database {
     }
 
     /// Returns the further parts of these recordings, in order of recording and part.
-    pub(crate) async fn further_parts(
-        &self,
-        first: &[&str],
-    ) -> Result<Vec<RecordingRow>, DatabaseError> {
+    pub(crate) async fn of(self, first: &[&str]) -> Result<Vec<RecordingRow>, DatabaseError> {
         if first.is_empty() {
             return Ok(Vec::new());
         }
@@ -144,6 +147,6 @@ impl Database {
         for id in first {
             query = query.bind((*id).to_owned());
         }
-        Ok(query.fetch_all(&self.pool).await?)
+        Ok(query.fetch_all(&self.database.pool).await?)
     }
 }

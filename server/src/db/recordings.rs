@@ -89,10 +89,16 @@ pub(super) const OPEN: &str = "status IN ('recording', 'uploading') OR kind = 'p
 /// Condition of the index `recordings_user_key`, without the part that holds for every key.
 const KEYED: &str = "status IN ('recording', 'uploading') AND deleting = 0";
 
-impl Database {
+/// Table `recordings`: rows and their states.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recordings<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl Recordings<'_> {
     /// Inserts a recording, unless its owner has an open upload with the same key or too many open uploads.
-    pub(crate) async fn insert_recording(
-        &self,
+    pub(crate) async fn insert(
+        self,
         row: &RecordingRow,
         limit: OpenLimit,
     ) -> Result<Insertion, DatabaseError> {
@@ -105,7 +111,11 @@ impl Database {
             if let Some(id) = self.upload_with(&row.user_id, key).await? {
                 return Ok(Insertion::Known(id));
             }
-            let open = self.open_uploads(&row.user_id, &row.session_id).await?;
+            let open = self
+                .database
+                .owners()
+                .open_uploads(&row.user_id, &row.session_id)
+                .await?;
             if let Some(most) = open.reached(limit) {
                 return Ok(Insertion::TooMany { most });
             }
@@ -115,7 +125,7 @@ impl Database {
 
     /// Tries once to insert a recording.
     async fn inserted(
-        &self,
+        self,
         row: &RecordingRow,
         limit: OpenLimit,
     ) -> Result<Attempt, DatabaseError> {
@@ -126,7 +136,7 @@ impl Database {
              ON CONFLICT (user_id, idempotency_key) WHERE idempotency_key IS NOT NULL AND {KEYED} DO NOTHING"
         );
         let sql = format!("{INSERT} {condition}");
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         // Serialises inserts of one user: a condition alone does not see uncommitted rows of another transaction
         // (PostgreSQL, read committed).
         sqlx::query("UPDATE users SET disabled = disabled WHERE id = $1")
@@ -165,7 +175,7 @@ impl Database {
 
     /// Returns the user's open upload with this idempotency key.
     pub(crate) async fn upload_with(
-        &self,
+        self,
         user_id: &str,
         key: Option<&str>,
     ) -> Result<Option<String>, DatabaseError> {
@@ -176,12 +186,12 @@ impl Database {
         Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
             .bind(user_id)
             .bind(key)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.database.pool)
             .await?)
     }
 
     /// Returns the recording with this id.
-    pub(crate) async fn recording(&self, id: &str) -> Result<Option<RecordingRow>, DatabaseError> {
+    pub(crate) async fn get(self, id: &str) -> Result<Option<RecordingRow>, DatabaseError> {
         // PostgreSQL refuses NUL in texts, even in a query.
         if id.contains('\0') {
             return Ok(None);
@@ -189,23 +199,23 @@ impl Database {
         let sql = format!("{SELECT} WHERE r.id = $1");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(id)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.database.pool)
             .await?)
     }
 
     /// Returns the recordings that were open when the server last stopped.
-    pub(crate) async fn unfinished_recordings(&self) -> Result<Vec<RecordingRow>, DatabaseError> {
+    pub(crate) async fn unfinished(self) -> Result<Vec<RecordingRow>, DatabaseError> {
         let sql = format!(
             "{SELECT} WHERE r.deleting = 0 AND r.status IN ('recording', 'uploading', 'processing')"
         );
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .fetch_all(&self.pool)
+            .fetch_all(&self.database.pool)
             .await?)
     }
 
     /// Returns the open recordings of a session.
-    pub(crate) async fn open_recordings_of_session(
-        &self,
+    pub(crate) async fn open_of_session(
+        self,
         session_id: &str,
     ) -> Result<Vec<String>, DatabaseError> {
         Ok(sqlx::query_scalar(
@@ -213,31 +223,31 @@ impl Database {
              AND status IN ('recording', 'uploading')",
         )
         .bind(session_id)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.database.pool)
         .await?)
     }
 
     /// Marks a stop by the sender: `recording` → `uploading`. `false` in another state.
-    pub(crate) async fn mark_uploading(&self, id: &str) -> Result<bool, DatabaseError> {
+    pub(crate) async fn mark_uploading(self, id: &str) -> Result<bool, DatabaseError> {
         let done = sqlx::query(
             "UPDATE recordings SET status = 'uploading' WHERE id = $1 AND status = 'recording'",
         )
         .bind(id)
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(done.rows_affected() == 1)
     }
 
     /// Stores the declared length of an upload.
     pub(crate) async fn set_upload_length(
-        &self,
+        self,
         id: &str,
         length: u64,
     ) -> Result<(), DatabaseError> {
         sqlx::query("UPDATE recordings SET upload_length = $1 WHERE id = $2")
             .bind(signed(length))
             .bind(id)
-            .execute(&self.pool)
+            .execute(&self.database.pool)
             .await?;
         Ok(())
     }
@@ -245,12 +255,12 @@ impl Database {
     /// Stores the plan of the end: `recording` or `uploading` → `processing`. Also true for a row in `processing`,
     /// whose finish is retried. With a `fence` only if this server still holds the upload's lease.
     pub(crate) async fn mark_processing(
-        &self,
+        self,
         id: &str,
         plan: &Completion,
         fence: Option<i64>,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         if let Some(fence) = fence {
             // Locks the lease: a server that takes it over later finds the row in `processing`.
             let held = sqlx::query(
@@ -287,14 +297,14 @@ impl Database {
     }
 
     /// Completes a finish: `processing` → `ready`, or `failed` if the plan has a failure.
-    pub(crate) async fn mark_complete(&self, id: &str, now_ms: i64) -> Result<bool, DatabaseError> {
+    pub(crate) async fn mark_complete(self, id: &str, now_ms: i64) -> Result<bool, DatabaseError> {
         let done = sqlx::query(
             "UPDATE recordings SET status = CASE WHEN failure IS NULL THEN 'ready' ELSE 'failed' END, \
              completed_ms = $1 WHERE id = $2 AND status = 'processing'",
         )
         .bind(now_ms)
         .bind(id)
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -302,10 +312,10 @@ impl Database {
     /// Marks a recording and its further parts as being deleted: they count no bytes and are not served. Returns the
     /// further parts in order; `None` for a partial upload that belongs to a final one.
     pub(crate) async fn mark_deleting(
-        &self,
+        self,
         id: &str,
     ) -> Result<Option<Vec<String>>, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         let joined: Option<i64> = sqlx::query_scalar(
             "UPDATE recordings SET deleting = CASE WHEN final_id IS NULL THEN 1 ELSE deleting END WHERE id = $1 \
              RETURNING CASE WHEN final_id IS NULL THEN 0 ELSE 1 END",
@@ -322,40 +332,35 @@ impl Database {
     }
 
     /// Returns recordings whose object is not deleted yet.
-    pub(crate) async fn deleting_recordings(&self) -> Result<Vec<RecordingRow>, DatabaseError> {
+    pub(crate) async fn deleting(self) -> Result<Vec<RecordingRow>, DatabaseError> {
         let sql = format!("{SELECT} WHERE r.deleting = 1");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .fetch_all(&self.pool)
+            .fetch_all(&self.database.pool)
             .await?)
     }
 
-    pub(crate) async fn delete_recording(&self, id: &str) -> Result<bool, DatabaseError> {
+    pub(crate) async fn delete(self, id: &str) -> Result<bool, DatabaseError> {
         let done = sqlx::query("DELETE FROM recordings WHERE id = $1")
             .bind(id)
-            .execute(&self.pool)
+            .execute(&self.database.pool)
             .await?;
         Ok(done.rows_affected() == 1)
     }
 
     /// Returns the open recordings of ended sessions with the end of each session; `None` if the session was deleted.
     /// The rows alone decide, so the cause, server and time of the end do not matter.
-    pub(crate) async fn open_recordings_of_ended_sessions(
-        &self,
-    ) -> Result<Vec<String>, DatabaseError> {
+    pub(crate) async fn open_of_ended_sessions(self) -> Result<Vec<String>, DatabaseError> {
         Ok(sqlx::query_scalar(
             "SELECT r.id FROM recordings AS r LEFT JOIN sessions AS s ON s.id = r.session_id \
              WHERE r.status IN ('recording', 'uploading') AND r.kind = 'recording' AND r.deleting = 0 \
              AND (s.id IS NULL OR s.status IN ('stopped', 'expired', 'failed')) LIMIT 1000",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.database.pool)
         .await?)
     }
 
     /// Returns the rows with these ids, of any kind and in no order. Intended for at most a few hundred ids.
-    pub(crate) async fn recordings_with_ids(
-        &self,
-        ids: &[&str],
-    ) -> Result<Vec<RecordingRow>, DatabaseError> {
+    pub(crate) async fn with_ids(self, ids: &[&str]) -> Result<Vec<RecordingRow>, DatabaseError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -365,12 +370,12 @@ impl Database {
         for id in ids {
             query = query.bind(*id);
         }
-        Ok(query.fetch_all(&self.pool).await?)
+        Ok(query.fetch_all(&self.database.pool).await?)
     }
 
     /// Returns ready recordings of this back end in the order of their ids, after `after`.
-    pub(crate) async fn ready_recordings(
-        &self,
+    pub(crate) async fn ready(
+        self,
         storage_backend: &str,
         after: &str,
         limit: u32,
@@ -383,42 +388,42 @@ impl Database {
             .bind(after)
             .bind(storage_backend)
             .bind(i64::from(limit))
-            .fetch_all(&self.pool)
+            .fetch_all(&self.database.pool)
             .await?)
     }
 
     /// Whether the table has a row.
-    pub(crate) async fn has_recordings(&self) -> Result<bool, DatabaseError> {
+    pub(crate) async fn exist(self) -> Result<bool, DatabaseError> {
         let any: Option<i64> = sqlx::query_scalar("SELECT 1 FROM recordings LIMIT 1")
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.database.pool)
             .await?;
         Ok(any.is_some())
     }
 
     /// Marks a recording whose object is missing: `ready` → `failed`. `false` in another state.
-    pub(crate) async fn mark_lost(&self, id: &str, failure: &str) -> Result<bool, DatabaseError> {
+    pub(crate) async fn mark_lost(self, id: &str, failure: &str) -> Result<bool, DatabaseError> {
         let done = sqlx::query(
             "UPDATE recordings SET status = 'failed', failure = $1 \
              WHERE id = $2 AND status = 'ready' AND kind <> 'partial' AND deleting = 0",
         )
         .bind(failure)
         .bind(id)
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(done.rows_affected() == 1)
     }
 
     /// Counts deletions that the storage has not done yet.
-    pub(crate) async fn deletions_pending(&self) -> Result<u64, DatabaseError> {
+    pub(crate) async fn deletions_pending(self) -> Result<u64, DatabaseError> {
         let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM recordings WHERE deleting = 1")
-            .fetch_one(&self.pool)
+            .fetch_one(&self.database.pool)
             .await?;
         Ok(count.unsigned_abs())
     }
 
     /// Changes protection and file name; `None` leaves a field unchanged.
-    pub(crate) async fn change_recording(
-        &self,
+    pub(crate) async fn change(
+        self,
         id: &str,
         protected: Option<bool>,
         filename: Option<&str>,
@@ -426,7 +431,7 @@ impl Database {
         event: &AuditEvent<'_>,
         now_ms: i64,
     ) -> Result<Changed, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         let mut found = true;
         if let Some(protected) = protected {
             if limit.is_some() {
@@ -472,13 +477,13 @@ impl Database {
         }
         audit::append(&mut transaction, now_ms, event).await?;
         transaction.commit().await?;
-        self.audit().wake_followers();
+        self.database.audit().wake_followers();
         Ok(Changed::Done)
     }
 
     /// Sets the file name given by the sender, if the recording still has the name `was_named`.
-    pub(crate) async fn name_recording(
-        &self,
+    pub(crate) async fn set_filename(
+        self,
         id: &str,
         was_named: &str,
         filename: &str,
@@ -487,7 +492,7 @@ impl Database {
             .bind(filename)
             .bind(id)
             .bind(was_named)
-            .execute(&self.pool)
+            .execute(&self.database.pool)
             .await?;
         Ok(())
     }

@@ -159,7 +159,12 @@ pub async fn copy_database(
     if after != broken {
         return Err(CopyError::AuditLog(after.unwrap_or_default()));
     }
-    let unfinished = new.unfinished_recordings().await.map_err(to_failed)?.len();
+    let unfinished = new
+        .recordings()
+        .unfinished()
+        .await
+        .map_err(to_failed)?
+        .len();
     old.close().await;
     new.close().await;
     Ok(Copied {

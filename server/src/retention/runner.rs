@@ -231,10 +231,8 @@ impl Retention {
             return Ok(false);
         }
         let mut walk = Walk::new(&inner.database, 1, inner.clock.now_ms(), Purpose::Preview);
-        Ok(
-            walk.next(&mut planner).await?.is_none()
-                && inner.database.has_forward_pending().await?,
-        )
+        Ok(walk.next(&mut planner).await?.is_none()
+            && inner.database.imported().has_forward_pending().await?)
     }
 
     /// Returns the clock watch.
@@ -375,9 +373,13 @@ impl Inner {
             _ => DeletionRule::Age(self.days),
         };
         let detail = rule.to_string();
-        let marked = self
-            .database
-            .mark_due(&row.id, lease, actor, &detail, self.clock.now_ms());
+        let marked = self.database.candidates().mark_due(
+            &row.id,
+            lease,
+            actor,
+            &detail,
+            self.clock.now_ms(),
+        );
         if !marked.await? {
             return Ok(Deletion::NotAnyMore);
         }
@@ -488,7 +490,8 @@ impl<'a> Walk<'a> {
             let Some(row) = self.batch.pop_front() else {
                 let batch = self
                     .database
-                    .candidates(None, Some((*ms, id)), self.batch_size, self.now_ms)
+                    .candidates()
+                    .batch(None, Some((*ms, id)), self.batch_size, self.now_ms)
                     .await?;
                 self.by_age = batch.last().map(|row| (row.created_ms, row.id.clone()));
                 self.batch = batch.into();
@@ -511,7 +514,7 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         if self.owners.is_none() {
-            let mut owners = Owners::new(self.database.owner_bytes(OWNERS).await?);
+            let mut owners = Owners::new(self.database.statistics().owner_bytes(OWNERS).await?);
             for (owner, bytes) in self.freed.drain() {
                 owners.freed(&owner, bytes);
             }
@@ -531,7 +534,8 @@ impl<'a> Walk<'a> {
                 };
                 let batch = self
                     .database
-                    .candidates(Some(&owner), Some((*ms, id)), self.batch_size, self.now_ms)
+                    .candidates()
+                    .batch(Some(&owner), Some((*ms, id)), self.batch_size, self.now_ms)
                     .await?;
                 *place = batch.last().map(|row| (row.created_ms, row.id.clone()));
                 *rows = batch.into();

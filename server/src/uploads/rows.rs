@@ -26,7 +26,7 @@ impl Rows {
 
     /// Returns the row of an upload that is not being deleted.
     pub(super) async fn row(&self, id: &str) -> Result<RecordingRow, UploadError> {
-        let row = self.database.recording(id).await?;
+        let row = self.database.recordings().get(id).await?;
         row.filter(|row| !row.deleting).ok_or(UploadError::Unknown)
     }
 

@@ -42,7 +42,7 @@ async fn databases_of_all_released_schemas_are_migrated() {
         let user = database.users().get("user-1").await.unwrap();
         assert_eq!(user.map(|user| user.username).as_deref(), Some("Ann"));
         let list = crate::db::List::default();
-        let page = database.list(&list, None, 10).await.unwrap();
+        let page = database.lists().page(&list, None, 10).await.unwrap();
         let ids: Vec<_> = page.rows.iter().map(|row| row.id.as_str()).collect();
         assert_eq!(ids, ["recording-2", "recording-1"], "schema {released}");
         assert_eq!(page.rows[1].size_bytes, 123_456_789_012);
@@ -113,7 +113,7 @@ async fn migration_of_5ef5e9a_database_keeps_its_rows() {
         user_id: Some(ann.id),
         ..Default::default()
     };
-    let page = database.list(&list, None, 10).await.unwrap();
+    let page = database.lists().page(&list, None, 10).await.unwrap();
     let found: Vec<_> = page
         .rows
         .iter()

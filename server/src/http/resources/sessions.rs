@@ -327,7 +327,7 @@ async fn enter(
         .await?;
     if changed && status.has_ended() {
         state.accounts.session_ended(id);
-        for recording in state.database.open_recordings_of_session(id).await? {
+        for recording in state.database.recordings().open_of_session(id).await? {
             // The session has ended in any case; the reaper retries this recording.
             if let Err(error) = state.uploads.stop_with_session(&recording, &actor).await {
                 tracing::warn!(

@@ -82,7 +82,7 @@ async fn show(
         .await?
         .ok_or_else(no_such_user)?;
     let user = User {
-        recordings: Some(state.database.count_recordings_of(&id).await?),
+        recordings: Some(state.database.owners().count_recordings(&id).await?),
         ..user_view(&row)
     };
     Ok(Json(user))
@@ -221,7 +221,7 @@ async fn delete(
     let mut detail = row.username;
     match query.recordings.as_deref() {
         None | Some("keep") => {
-            let kept = state.database.count_recordings_of(&id).await?;
+            let kept = state.database.owners().count_recordings(&id).await?;
             if kept > 0 {
                 let _ = write!(detail, "; recordings kept: {kept}");
             }
@@ -281,6 +281,7 @@ async fn transfer_recordings(state: &HttpState, caller: &Caller, from: &str) -> 
         let now_ms = state.clock.now_ms();
         match state
             .database
+            .owners()
             .transfer_recordings(from, &actor, now_ms)
             .await?
         {
@@ -295,7 +296,11 @@ async fn delete_recordings(state: &HttpState, caller: &Caller, user_id: &str) ->
     let actor = caller.actor();
     let mut deleted = 0;
     loop {
-        let ids = state.database.recordings_to_delete_of(user_id).await?;
+        let ids = state
+            .database
+            .owners()
+            .recordings_to_delete(user_id)
+            .await?;
         if ids.is_empty() {
             return Ok(deleted);
         }

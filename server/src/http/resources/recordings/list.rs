@@ -48,8 +48,12 @@ async fn page(
     list: &List,
 ) -> ApiResult<Response> {
     let (limit, after) = (query.limit()?, query.after(order(list))?);
-    let page = state.database.list(list, after.as_ref(), limit).await?;
-    let page = state.database.limit_parts(list, page).await?;
+    let page = state
+        .database
+        .lists()
+        .page(list, after.as_ref(), limit)
+        .await?;
+    let page = state.database.parts().limit_page(list, page).await?;
     let rows = present::with_parts(state, page.rows).await?;
     Ok(query.page(order(list), rows, page.next.as_ref()))
 }

@@ -83,7 +83,7 @@ pub(in crate::http) async fn with_parts(
         .map(|row| row.id.as_str())
         .collect();
     let mut further: HashMap<String, Vec<RecordingPart>> = HashMap::new();
-    for row in state.database.further_parts(&first).await? {
+    for row in state.database.parts().of(&first).await? {
         let Some(first) = row.part_of.clone() else {
             continue;
         };

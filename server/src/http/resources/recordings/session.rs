@@ -228,7 +228,8 @@ async fn receive(
     {
         let named = state
             .database
-            .name_recording(&row.id, &row.filename, &filename);
+            .recordings()
+            .set_filename(&row.id, &row.filename, &filename);
         named.await?;
     }
     state.uploads.stop(&row.id, &actor).await?;

@@ -226,7 +226,10 @@ enum Created {
 async fn recording(state: &HttpState, caller: &Caller, creation: &Creation) -> ApiResult<Created> {
     let metadata = &creation.metadata;
     let key = idempotency_key(metadata);
-    let known = state.database.upload_with(&caller.user_id, key.as_deref());
+    let known = state
+        .database
+        .recordings()
+        .upload_with(&caller.user_id, key.as_deref());
     if let Some(id) = known.await? {
         // Keys are unique per user, so this may be an upload of another session.
         recordings::owned(state, caller, &id).await?;
