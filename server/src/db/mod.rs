@@ -39,6 +39,7 @@ use audit::AuditLog;
 use candidates::Candidates;
 use concatenation::FinalUploads;
 use imported::Imported;
+use leases::Leases;
 use lists::Lists;
 #[cfg(feature = "sso")]
 use oidc_sign_ins::OidcSignIns;
@@ -49,6 +50,8 @@ use sessions::Sessions;
 use settings::Settings;
 use sign_ins::SignIns;
 use statistics::Statistics;
+#[cfg(all(feature = "postgres", feature = "s3"))]
+use upload_leases::UploadLeaseTable;
 use upload_progress::UploadProgress;
 use users::Users;
 
@@ -69,6 +72,8 @@ pub(crate) use statistics::{Amount, Usage};
 pub use transfer::{Copied, CopyError, copy_database};
 pub(crate) use upload_progress::Growth;
 pub(crate) use users::{UserChange, UserRow};
+
+use crate::config::DatabaseConfig;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DatabaseError {
@@ -164,6 +169,16 @@ pub(crate) struct Database {
 }
 
 impl Database {
+    /// Connects and migrates the schema.
+    pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
+        let pool = pool::connect(config).await?;
+        pool::migrate(&pool, &pool::MIGRATIONS).await?;
+        Ok(Self {
+            pool,
+            audited: Arc::default(),
+        })
+    }
+
     /// Checks that the database answers.
     pub(crate) async fn ping(&self) -> Result<(), DatabaseError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
@@ -238,5 +253,16 @@ impl Database {
 
     pub(crate) fn statistics(&self) -> Statistics<'_> {
         Statistics { database: self }
+    }
+
+    pub(crate) fn leases(&self) -> Leases<'_> {
+        Leases { database: self }
+    }
+
+    #[cfg(all(feature = "postgres", feature = "s3"))]
+    pub(crate) fn upload_leases(&self) -> UploadLeaseTable {
+        UploadLeaseTable {
+            pool: self.pool.clone(),
+        }
     }
 }

@@ -172,7 +172,7 @@ impl Sweep {
     /// Daily automatic sweep: removes only objects that certainly hold no data. Of several servers, the first one does
     /// it.
     pub(crate) async fn daily(&self) {
-        match self.database.take_lease(SWEEP, DAILY_LEASE).await {
+        match self.database.leases().take(SWEEP, DAILY_LEASE).await {
             Ok(Some(_)) => {}
             Ok(None) => return,
             Err(error) => {

@@ -292,14 +292,15 @@ impl Inner {
         }
         let lease = self
             .database
-            .take_lease(RETENTION, LEASE)
+            .leases()
+            .take(RETENTION, LEASE)
             .await?
             .ok_or(RunError::Busy)?;
         let result = self
             .run_under(&lease, &mut planner, limit, actor, &mut run)
             .await;
         // Released explicitly, so that it need not expire.
-        if let Err(error) = self.database.give_lease_back(&lease).await {
+        if let Err(error) = self.database.leases().give_back(&lease).await {
             tracing::warn!("cannot release the lease of retention, which will expire: {error}");
         }
         result?;
@@ -322,7 +323,7 @@ impl Inner {
             Purpose::Deletion,
         );
         loop {
-            if walk.reads_next() && !self.database.extend_lease(lease, LEASE).await? {
+            if walk.reads_next() && !self.database.leases().extend(lease, LEASE).await? {
                 tracing::warn!("another server has taken over retention");
                 return Ok(());
             }

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use sortie_api::RecordingStatus;
 
+use super::super::Database;
 use super::super::testing::empty;
 use super::*;
 
@@ -23,7 +24,7 @@ async fn databases_of_all_released_schemas_are_migrated() {
     for released in MIGRATIONS.iter().map(|migration| migration.version) {
         let folder = tempfile::tempdir().unwrap();
         let config = empty(folder.path());
-        let old = Database::connect(&config).await.unwrap();
+        let old = connect(&config).await.unwrap();
         let upto: Vec<_> = MIGRATIONS
             .iter()
             .filter(|migration| migration.version <= released)
@@ -33,9 +34,9 @@ async fn databases_of_all_released_schemas_are_migrated() {
             migrations: Cow::Owned(upto),
             ..Migrator::DEFAULT
         };
-        old.migrate(&migrations).await.unwrap();
+        migrate(&old, &migrations).await.unwrap();
         let rows = sqlx::AssertSqlSafe(fixture(released));
-        sqlx::raw_sql(rows).execute(&old.pool).await.unwrap();
+        sqlx::raw_sql(rows).execute(&old).await.unwrap();
         old.close().await;
 
         let database = Database::open(&config).await.unwrap();
@@ -83,11 +84,11 @@ fn rows_in(dump: &str) -> BTreeMap<String, i64> {
 async fn migration_of_5ef5e9a_database_keeps_its_rows() {
     let folder = tempfile::tempdir().unwrap();
     let config = empty(folder.path());
-    let old = Database::connect(&config).await.unwrap();
-    let is_sqlite = is_sqlite(&old.pool.acquire().await.unwrap());
+    let old = connect(&config).await.unwrap();
+    let is_sqlite = is_sqlite(&old.acquire().await.unwrap());
     let dump = dump(is_sqlite);
     let restored = sqlx::raw_sql(sqlx::AssertSqlSafe(dump.to_owned()));
-    restored.execute(&old.pool).await.unwrap();
+    restored.execute(&old).await.unwrap();
     old.close().await;
 
     let database = Database::open(&config).await.unwrap();
