@@ -53,8 +53,8 @@ async fn page(
         .lists()
         .page(list, after.as_ref(), limit)
         .await?;
-    let page = state.database.parts().limit_page(list, page).await?;
-    let rows = present::with_parts(state, page.rows).await?;
+    let (page, further) = state.database.parts().of_page(list, page).await?;
+    let rows = present::join_parts(state, page.rows, further);
     Ok(query.page(order(list), rows, page.next.as_ref()))
 }
 
