@@ -347,8 +347,7 @@ impl Recordings<'_> {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Returns the open recordings of ended sessions with the end of each session; `None` if the session was deleted.
-    /// The rows alone decide, so the cause, server and time of the end do not matter.
+    /// Returns the open recordings of sessions that have ended or are deleted, at most 1,000.
     pub(crate) async fn open_of_ended_sessions(self) -> Result<Vec<String>, DatabaseError> {
         Ok(sqlx::query_scalar(
             "SELECT r.id FROM recordings AS r LEFT JOIN sessions AS s ON s.id = r.session_id \
