@@ -114,7 +114,13 @@ impl Importer {
     /// # Errors
     /// The database cannot be read.
     pub async fn names(&self) -> Result<HashSet<String>, ImportError> {
-        Ok(self.database.local_paths().await?.into_iter().collect())
+        Ok(self
+            .database
+            .imported()
+            .paths()
+            .await?
+            .into_iter()
+            .collect())
     }
 
     /// Excludes every recording from automatic deletion until [`Self::confirm_forwarded`]; `false` excludes none.
@@ -122,7 +128,11 @@ impl Importer {
     /// # Errors
     /// The database cannot be written.
     pub async fn set_forward_pending(&self, pending: bool) -> Result<(), ImportError> {
-        Ok(self.database.set_forward_pending(pending).await?)
+        Ok(self
+            .database
+            .imported()
+            .set_forward_pending(pending)
+            .await?)
     }
 
     /// Records that the central server has a recording; `false` if the file is not in the database (yet).
@@ -130,7 +140,7 @@ impl Importer {
     /// # Errors
     /// The database cannot be written.
     pub async fn confirm_forwarded(&self, name: &str) -> Result<bool, ImportError> {
-        Ok(self.database.confirm_forwarded(name).await?)
+        Ok(self.database.imported().confirm_forwarded(name).await?)
     }
 
     /// Whether storage use is above the threshold and retention can delete nothing because the remaining recordings are
@@ -147,7 +157,7 @@ impl Importer {
     /// # Errors
     /// The database cannot be read.
     pub async fn files(&self) -> Result<Vec<(String, u64)>, ImportError> {
-        Ok(self.database.local_files().await?)
+        Ok(self.database.imported().files().await?)
     }
 
     /// Updates duration and size of a file that another program has changed.
@@ -160,7 +170,10 @@ impl Importer {
         size_bytes: u64,
         duration_ms: u64,
     ) -> Result<(), ImportError> {
-        let changed = self.database.update_imported(name, size_bytes, duration_ms);
+        let changed = self
+            .database
+            .imported()
+            .update(name, size_bytes, duration_ms);
         Ok(changed.await?)
     }
 
@@ -170,7 +183,11 @@ impl Importer {
     /// The database cannot be written.
     pub async fn forget(&self, name: &str) -> Result<bool, ImportError> {
         let (system, now_ms) = (Actor::system(), self.clock.now_ms());
-        Ok(self.database.delete_imported(name, &system, now_ms).await?)
+        Ok(self
+            .database
+            .imported()
+            .delete(name, &system, now_ms)
+            .await?)
     }
 
     /// Inserts a file as a `ready` recording, or as a `failed` one if it cannot be played. The first administrator
@@ -179,7 +196,7 @@ impl Importer {
     /// # Errors
     /// The database cannot be read or written.
     pub async fn import(&self, file: &CapturedFile) -> Result<bool, ImportError> {
-        let Some(owner) = self.database.first_administrator().await? else {
+        let Some(owner) = self.database.users().first_administrator().await? else {
             return Err(ImportError(anyhow::anyhow!("there is no administrator")));
         };
         let system = Actor::system();
@@ -198,7 +215,7 @@ impl Importer {
             completed_ms: now_ms,
         };
         // Before the recording's row: an import that fails in between is repeated.
-        if self.database.session(&file.session).await?.is_none() {
+        if self.database.sessions().get(&file.session).await?.is_none() {
             let session = SessionRow {
                 id: file.session.clone(),
                 user_id: owner,
@@ -208,13 +225,13 @@ impl Importer {
                 created_ms: file.created_ms,
                 ended_ms: Some(now_ms),
             };
-            if !self.database.insert_session(&session, &system).await? {
+            if !self.database.sessions().insert(&session, &system).await? {
                 return Err(ImportError(anyhow::anyhow!(
                     "the administrator was deleted"
                 )));
             }
         }
-        if !self.database.insert_imported(&row).await? {
+        if !self.database.imported().insert(&row).await? {
             return Ok(false);
         }
         let (action, detail) = match &file.failure {
@@ -223,7 +240,7 @@ impl Importer {
             None => (Action::Ready, ""),
         };
         let event = AuditEvent::done(&system, action, &row.id).detail(detail);
-        self.database.audit(now_ms, &event).await?;
+        self.database.audit().append(now_ms, &event).await?;
         Ok(true)
     }
 
@@ -235,7 +252,8 @@ impl Importer {
         let (system, now_ms) = (Actor::system(), self.clock.now_ms());
         let marked = self
             .database
-            .mark_imported_for_deletion(name, &system, reason, now_ms);
+            .imported()
+            .mark_for_deletion(name, &system, reason, now_ms);
         let Some(id) = marked.await? else {
             let known = self.names().await?.contains(name);
             return Ok(if known {
@@ -256,6 +274,10 @@ impl Importer {
     pub async fn began(&self, name: &str) -> Result<(), ImportError> {
         let system = Actor::system();
         let event = AuditEvent::done(&system, Action::Start, name).detail("auto-record");
-        Ok(self.database.audit(self.clock.now_ms(), &event).await?)
+        Ok(self
+            .database
+            .audit()
+            .append(self.clock.now_ms(), &event)
+            .await?)
     }
 }

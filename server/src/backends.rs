@@ -85,7 +85,7 @@ pub async fn verify_audit(config: &Config) -> Result<AuditVerification, OpenErro
     let database = Database::open(&config.database)
         .await
         .map_err(|error| failed(error.into()))?;
-    let verified = database.verify_audit().await;
+    let verified = database.audit().verify().await;
     database.close().await;
     verified.map_err(|error| failed(error.into()))
 }
@@ -187,6 +187,6 @@ fn leases(config: &Config, database: &Database) -> Option<Arc<dyn crate::storage
             None
         }
         #[cfg(feature = "postgres")]
-        DatabaseConfig::Postgres(_) => Some(Arc::new(database.clone())),
+        DatabaseConfig::Postgres(_) => Some(Arc::new(database.upload_leases())),
     }
 }

@@ -85,7 +85,8 @@ impl ApiTokens {
         };
         let database = &self.database;
         match database
-            .insert_api_token(&row, i64::from(MOST), sign_in)
+            .api_tokens()
+            .insert(&row, i64::from(MOST), sign_in)
             .await?
         {
             TokenInsertion::Done => Ok((row, token)),
@@ -96,14 +97,14 @@ impl ApiTokens {
 
     /// Ends all of a user's tokens; returns their number.
     pub(crate) async fn revoke_all_of(&self, user_id: &str) -> Result<u64, DatabaseError> {
-        let revoked = self.database.revoke_api_tokens_of(user_id).await?;
+        let revoked = self.database.api_tokens().revoke_of(user_id).await?;
         self.auth_cache.forget_user(user_id);
         Ok(revoked)
     }
 
     /// Ends a token, on this server immediately and on replicas within seconds; `false` if it does not exist.
     pub(crate) async fn revoke(&self, row: &ApiTokenRow) -> Result<bool, DatabaseError> {
-        let gone = self.database.delete_api_token(&row.id).await?;
+        let gone = self.database.api_tokens().delete(&row.id).await?;
         self.auth_cache
             .forget(&AuthCache::token_key(&row.token_hash));
         Ok(gone)
@@ -127,11 +128,13 @@ impl ApiTokens {
             None => {
                 let ticket = auth_cache.ticket();
                 let row = database
-                    .api_token_by_hash(&hash)
+                    .api_tokens()
+                    .by_hash(&hash)
                     .await?
                     .ok_or(TokenError::Invalid)?;
                 let user = database
-                    .user(&row.user_id)
+                    .users()
+                    .get(&row.user_id)
                     .await?
                     .ok_or(TokenError::Invalid)?;
                 if user.disabled {
@@ -141,7 +144,8 @@ impl ApiTokens {
                 let is_live = row.expires_ms.is_none_or(|expires| now_ms < expires);
                 if is_live && row.last_used_ms.is_none_or(|used| used <= not_since_ms) {
                     database
-                        .touch_api_token(&row.id, now_ms, not_since_ms)
+                        .api_tokens()
+                        .touch(&row.id, now_ms, not_since_ms)
                         .await?;
                 }
                 let identity = Identity {

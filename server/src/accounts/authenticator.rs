@@ -87,7 +87,7 @@ impl Authenticator {
             database, clock, ..
         } = self;
         let now_ms = clock.now_ms();
-        let user = database.user(user_id).await?;
+        let user = database.users().get(user_id).await?;
         let Some(user) = user.filter(|user| !user.disabled) else {
             return Ok(false);
         };
@@ -98,7 +98,7 @@ impl Authenticator {
                 is_admin && valid.is_some_and(|(sign_in, _)| sign_in.user_id == user_id)
             }
             Credential::ApiToken { id, .. } => {
-                let token = database.api_token(id).await?;
+                let token = database.api_tokens().get(id).await?;
                 is_admin && token.is_some_and(|token| token.expires_ms.is_none_or(|at| now_ms < at))
             }
             // A platform's token has its own roles, and a proxy asserts its users.

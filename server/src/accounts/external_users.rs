@@ -72,7 +72,7 @@ impl ExternalUsers {
     pub(super) async fn provision(&self, external: &External) -> Result<UserRow, DatabaseError> {
         let database = &self.database;
         let key = external.key();
-        if let Some(row) = database.user_by_external_key(&key).await? {
+        if let Some(row) = database.users().by_external_key(&key).await? {
             return self.update(row, external).await;
         }
         let mut row = UserRow {
@@ -91,7 +91,7 @@ impl ExternalUsers {
         };
         for username in external.usernames() {
             row.username = username;
-            match database.insert_user(&row).await {
+            match database.users().insert(&row).await {
                 Ok(()) => {
                     tracing::info!(user_id = row.id, source = ?row.source, "user provisioned");
                     let actor = Actor::system();
@@ -101,14 +101,14 @@ impl ExternalUsers {
                     }
                     let event =
                         AuditEvent::done(&actor, Action::UserCreate, &row.id).detail(&detail);
-                    database.audit(row.created_ms, &event).await?;
+                    database.audit().append(row.created_ms, &event).await?;
                     return Ok(row);
                 }
                 Err(DatabaseError::Taken) => {}
                 Err(error) => return Err(error),
             }
             // The name is taken, or a concurrent request of the user has created the row.
-            if let Some(row) = database.user_by_external_key(&key).await? {
+            if let Some(row) = database.users().by_external_key(&key).await? {
                 return Ok(row);
             }
         }
@@ -132,7 +132,7 @@ impl ExternalUsers {
         if change.email.is_none() && change.display_name.is_none() && change.roles.is_none() {
             return Ok(row);
         }
-        if !self.database.update_user(&row.id, &change).await? {
+        if !self.database.users().update(&row.id, &change).await? {
             // Deleted meanwhile, or the change would be refused: the row is unchanged.
             return Ok(row);
         }
@@ -149,7 +149,7 @@ impl ExternalUsers {
             let actor = Actor::system();
             let event = AuditEvent::done(&actor, Action::UserChange, &row.id).detail(&detail);
             let now_ms = self.clock.now_ms();
-            self.database.audit(now_ms, &event).await?;
+            self.database.audit().append(now_ms, &event).await?;
             // Other credentials of the user must have the new roles from now on.
             self.auth_cache.forget_user(&row.id);
         }

@@ -26,7 +26,7 @@ impl FirstAdmin {
         passwords: &Passwords,
         config: &Config,
     ) -> anyhow::Result<Option<Self>> {
-        if database.has_users().await? {
+        if database.users().exist().await? {
             return Ok(None);
         }
         let (password, generated_password) = match &config.admin_password {
@@ -50,7 +50,7 @@ impl FirstAdmin {
             last_seen_ms: None,
             generation: 0,
         };
-        match database.insert_user(&row).await {
+        match database.users().insert(&row).await {
             Ok(()) => Ok(Some(Self {
                 username: row.username,
                 generated_password,

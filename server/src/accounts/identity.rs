@@ -52,7 +52,10 @@ pub(super) async fn touch_last_seen(
 ) -> Result<(), DatabaseError> {
     let not_since_ms = now_ms.saturating_sub(TOUCH_EVERY_MS);
     if user.last_seen_ms.is_none_or(|seen| seen <= not_since_ms) {
-        database.touch_user(&user.id, now_ms, not_since_ms).await?;
+        database
+            .users()
+            .touch(&user.id, now_ms, not_since_ms)
+            .await?;
     }
     Ok(())
 }

@@ -100,7 +100,8 @@ impl Accounts {
             Some(secret) => secret.expose().to_owned(),
             None => {
                 database
-                    .setting_or_insert(SECRET_SETTING, &random::hex::<32>()?)
+                    .settings()
+                    .get_or_insert(SECRET_SETTING, &random::hex::<32>()?)
                     .await?
             }
         };

@@ -56,7 +56,7 @@ impl PasswordSignIn {
             ..
         } = self;
         let address = source.address;
-        let mut user = database.user_by_name(username).await?;
+        let mut user = database.users().by_name(username).await?;
         let guesser = self.guesser(user.as_ref(), source);
         let attempt = self.guesses.attempt(username, guesser).await?;
         for _ in 0..ATTEMPTS {
@@ -86,6 +86,7 @@ impl PasswordSignIn {
             if outdated {
                 let renewed = passwords.hash(password.clone()).await?;
                 database
+                    .users()
                     .renew_password_hash(&found.id, &found.password_hash, &renewed)
                     .await?;
             }
@@ -96,7 +97,7 @@ impl PasswordSignIn {
                 return Ok(signed_in);
             }
             // The user has changed since the password was read, so the verdict may be about an earlier password.
-            user = database.user(&id).await?;
+            user = database.users().get(&id).await?;
         }
         attempt.record_outcome(Outcome::Unknown);
         Err(PasswordError::Busy.into())
@@ -124,7 +125,11 @@ impl PasswordSignIn {
         let attempt = self.guesses.attempt(user_id, guesser).await?;
         let mut replacement = None;
         for _ in 0..ATTEMPTS {
-            let stored = database.user(user_id).await?.map(|user| user.password_hash);
+            let stored = database
+                .users()
+                .get(user_id)
+                .await?
+                .map(|user| user.password_hash);
             let stored = stored.filter(|hash| !hash.is_empty());
             let verdict = match passwords.verify(current.clone(), stored.clone()).await {
                 Ok(verdict) => verdict,
@@ -143,6 +148,7 @@ impl PasswordSignIn {
                 None => replacement.insert(passwords.hash(new.clone()).await?),
             };
             if database
+                .users()
                 .replace_password(user_id, &verified, hash, keep)
                 .await?
             {

@@ -58,7 +58,7 @@ impl RecordingTokens {
             return Ok(identity);
         }
         let ticket = auth_cache.ticket();
-        let session = database.session(&claims.session).await?;
+        let session = database.sessions().get(&claims.session).await?;
         let session = session.ok_or(TokenError::SessionEnded)?;
         if session.user_id != claims.sub {
             return Err(TokenError::Invalid);
@@ -66,7 +66,7 @@ impl RecordingTokens {
         if session.status.has_ended() {
             return Err(TokenError::SessionEnded);
         }
-        let user = database.user(&claims.sub).await?;
+        let user = database.users().get(&claims.sub).await?;
         let user = user.ok_or(TokenError::Invalid)?;
         if user.disabled {
             return Err(TokenError::Disabled);

@@ -71,10 +71,14 @@ impl RefreshTokens {
         // Second attempt, after a concurrent request with the same token was faster.
         for _ in 0..2 {
             let now_ms = clock.now_ms();
-            let Some(row) = database.refresh_token(&hash).await? else {
+            let Some(row) = database.sign_ins().refresh_token(&hash).await? else {
                 // Spent so long ago that its row is deleted, while the sign-in is still valid.
                 let family = access.family_of_issued(token).ok_or(TokenError::Invalid)?;
-                let sign_in = database.sign_in(family).await?.ok_or(TokenError::Invalid)?;
+                let sign_in = database
+                    .sign_ins()
+                    .get(family)
+                    .await?
+                    .ok_or(TokenError::Invalid)?;
                 return self.reused(sign_in.user_id, family).await;
             };
             // Expired tokens are deleted later: the clock may be wrong.
@@ -88,7 +92,12 @@ impl RefreshTokens {
             if let Some(spent_ms) = row.spent_ms {
                 let in_grace = now_ms.saturating_sub(spent_ms) <= REUSE_GRACE_MS;
                 let known = match in_grace {
-                    true => database.refresh_token(&next.row.token_hash).await?,
+                    true => {
+                        database
+                            .sign_ins()
+                            .refresh_token(&next.row.token_hash)
+                            .await?
+                    }
                     false => None,
                 };
                 if known.is_none_or(|next| next.spent_ms.is_some()) {
@@ -101,12 +110,14 @@ impl RefreshTokens {
             let address = source.address.to_string();
             let agent = source.user_agent.as_str();
             match database
+                .sign_ins()
                 .rotate_refresh_token(&hash, &next.row, &address, agent)
                 .await?
             {
                 Rotation::Done => {
-                    database.touch_user(&user.id, now_ms, now_ms).await?;
+                    database.users().touch(&user.id, now_ms, now_ms).await?;
                     database
+                        .sign_ins()
                         .purge_spent_tokens(&row.family, now_ms.saturating_sub(SPENT_KEPT_MS))
                         .await?;
                     return Ok(issuer.pair(user, &sign_in, next.token, now_ms)?);
@@ -139,6 +150,7 @@ impl RefreshTokens {
             access, database, ..
         } = self;
         let known = database
+            .sign_ins()
             .refresh_token(&tokens::token_hash(refresh_token))
             .await?;
         let family = match &known {
@@ -148,7 +160,7 @@ impl RefreshTokens {
                 None => return Ok(None),
             },
         };
-        let sign_in = database.sign_in(family).await?;
+        let sign_in = database.sign_ins().get(family).await?;
         let ended = self.sign_ins.end(family).await?;
         Ok(sign_in.filter(|_| ended))
     }

@@ -82,12 +82,13 @@ impl SignIns {
         };
         let first = self.issuer.first(&sign_in, now_ms)?;
         if !database
-            .insert_sign_in(&sign_in, &first.row, user.generation)
+            .sign_ins()
+            .insert(&sign_in, &first.row, user.generation)
             .await?
         {
             return Ok(None);
         }
-        database.touch_user(&user.id, now_ms, now_ms).await?;
+        database.users().touch(&user.id, now_ms, now_ms).await?;
         user.last_seen_ms = Some(now_ms);
         self.issuer
             .pair(user, &sign_in, first.token, now_ms)
@@ -106,7 +107,7 @@ impl SignIns {
             if let Some(signed_in) = self.begin(user, source).await? {
                 return Ok(Some(signed_in));
             }
-            let found = self.database.user(&id).await?;
+            let found = self.database.users().get(&id).await?;
             let Some(found) = found.filter(|user| !user.disabled) else {
                 return Ok(None);
             };
@@ -141,7 +142,8 @@ impl SignIns {
         let not_since_ms = now_ms.saturating_sub(TOUCH_EVERY_MS);
         if sign_in.last_used_ms <= not_since_ms {
             database
-                .touch_sign_in(&sign_in.id, now_ms, not_since_ms)
+                .sign_ins()
+                .touch(&sign_in.id, now_ms, not_since_ms)
                 .await?;
         }
         let identity = Identity {
@@ -164,13 +166,13 @@ impl SignIns {
             lifetimes,
             ..
         } = self;
-        let Some(sign_in) = database.sign_in(family).await? else {
+        let Some(sign_in) = database.sign_ins().get(family).await? else {
             return Ok(None);
         };
         if lifetimes.expires_ms(&sign_in) <= now_ms {
             return Ok(None);
         }
-        let user = database.user(&sign_in.user_id).await?;
+        let user = database.users().get(&sign_in.user_id).await?;
         Ok(user
             .filter(|user| !user.disabled)
             .map(|user| (sign_in, user)))
@@ -185,7 +187,7 @@ impl SignIns {
             ..
         } = self;
         let now_ms = clock.now_ms();
-        let rows = database.sign_ins_of(user_id).await?.into_iter();
+        let rows = database.sign_ins().of(user_id).await?.into_iter();
         let rows = rows.map(|row| {
             let expires_ms = lifetimes.expires_ms(&row);
             (row, expires_ms)
@@ -197,7 +199,7 @@ impl SignIns {
 
     /// Ends a sign-in; `false` if it does not exist.
     pub(crate) async fn end(&self, family: &str) -> Result<bool, DatabaseError> {
-        let ended = self.database.end_sign_in(family).await?;
+        let ended = self.database.sign_ins().end(family).await?;
         self.auth_cache.forget_sign_in(family);
         Ok(ended)
     }
@@ -208,7 +210,7 @@ impl SignIns {
         user_id: &str,
         keep: Option<&str>,
     ) -> Result<(), DatabaseError> {
-        self.database.end_sign_ins_of(user_id, keep).await?;
+        self.database.sign_ins().end_of(user_id, keep).await?;
         self.auth_cache.forget_user(user_id);
         Ok(())
     }
@@ -241,9 +243,10 @@ impl SignIns {
             now_ms.saturating_sub(lifetimes.idle_ms),
         );
         let cleaned = async {
-            database.bound_future_sign_ins(now_ms).await?;
+            database.sign_ins().bound_future(now_ms).await?;
             database
-                .purge_expired_sign_ins(absolute_ms, idle_ms, now_ms)
+                .sign_ins()
+                .purge_expired(absolute_ms, idle_ms, now_ms)
                 .await
         };
         if let Err(error) = cleaned.await {

@@ -48,8 +48,8 @@ impl AppState {
     /// Applies the settings in the database to the appliance's recorder and to retention.
     pub(crate) async fn apply_settings(&self) -> Result<(), DatabaseError> {
         if let Some(appliance) = &self.appliance {
-            appliance.set_auto_record(self.database.auto_record().await?);
-            if let Some(threshold) = self.database.storage_threshold().await? {
+            appliance.set_auto_record(self.database.settings().auto_record().await?);
+            if let Some(threshold) = self.database.settings().storage_threshold().await? {
                 self.retention.set_threshold(threshold);
             }
         }

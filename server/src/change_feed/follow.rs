@@ -58,18 +58,18 @@ impl<S: Source> Follower<S> {
     /// Follows the log until no listener is left.
     async fn while_wanted(&mut self) -> Result<(), DatabaseError> {
         let database = self.database.clone();
-        let mut seq = database.audit_head().await?;
+        let mut seq = database.audit().head().await?;
         self.events.0.followed.send_replace(true);
         self.growing.clear();
         self.appliance = None;
         let mut tick = tokio::time::interval(POLL_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.events.stop_if_unused() {
-            let audited = database.audited();
+            let audited = database.audit().appended();
             tokio::pin!(audited);
             // Enabled before the query: a row that is added during the query wakes this task.
             audited.as_mut().enable();
-            let rows = database.audit_after(seq, BATCH).await?;
+            let rows = database.audit().after(seq, BATCH).await?;
             for row in &rows {
                 seq = row.seq;
                 self.send_change(row).await?;
@@ -121,13 +121,13 @@ impl<S: Source> Follower<S> {
                 self.send(Some(row.detail.clone()), None, &event);
             }
             action if action.starts_with("recording.") => {
-                if let Some(recording) = self.database.recording(&row.subject).await? {
+                if let Some(recording) = self.database.recordings().get(&row.subject).await? {
                     self.growing.remove(&row.subject);
                     let part_of = recording.part_of.clone();
                     self.send_recording(recording).await?;
                     // The first part has the list of parts, which has changed too.
                     if let Some(first) = part_of
-                        && let Some(first) = self.database.recording(&first).await?
+                        && let Some(first) = self.database.recordings().get(&first).await?
                     {
                         self.send_recording(first).await?;
                     }
@@ -139,14 +139,14 @@ impl<S: Source> Follower<S> {
                 self.send(Some(row.detail.clone()), Some(id), &event);
             }
             action if action.starts_with("session.") => {
-                if let Some(session) = self.database.session(&row.subject).await? {
+                if let Some(session) = self.database.sessions().get(&row.subject).await? {
                     let session = self.source.session(session).await?;
                     let (user_id, id) = (session.user_id.clone(), session.id.clone());
                     self.send(Some(user_id), Some(id), &Event::Session(Box::new(session)));
                 }
             }
             "settings.change" => {
-                let recording_auto_record = self.database.auto_record().await?;
+                let recording_auto_record = self.database.settings().auto_record().await?;
                 let event = Event::Settings(LiveSettings {
                     recording_auto_record,
                 });
@@ -171,7 +171,8 @@ impl<S: Source> Follower<S> {
             return Ok(());
         }
         self.appliance.clone_from(&now);
-        if let (Some(now), Some(owner)) = (now, self.database.first_administrator().await?) {
+        if let (Some(now), Some(owner)) = (now, self.database.users().first_administrator().await?)
+        {
             let event = Event::Appliance(Box::new(now));
             if let Some(mut notice) = notice(Some(owner), None, &event) {
                 notice.admins_only = true;
@@ -211,7 +212,7 @@ impl<S: Source> Follower<S> {
                     }
                     row
                 }
-                None => match self.database.recording(&id).await? {
+                None => match self.database.recordings().get(&id).await? {
                     Some(row) if row.status.is_open() => {
                         self.send_recording(row.clone()).await?;
                         row

@@ -70,15 +70,21 @@ pub(crate) enum TokenInsertion {
     SignedOut,
 }
 
-impl Database {
+/// Table `api_tokens`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ApiTokens<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl ApiTokens<'_> {
     /// Stores a new token, unless the owner has `most` already or the requesting `sign_in` has ended.
-    pub(crate) async fn insert_api_token(
-        &self,
+    pub(crate) async fn insert(
+        self,
         row: &ApiTokenRow,
         most: i64,
         sign_in: Option<&str>,
     ) -> Result<TokenInsertion, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         // Concurrent insertions count the owner's tokens one after the other.
         if !lock_user(&mut transaction, &row.user_id).await? {
             transaction.rollback().await?;
@@ -119,7 +125,7 @@ impl Database {
         }
         let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM api_tokens WHERE user_id = $1")
             .bind(&row.user_id)
-            .fetch_one(&self.pool)
+            .fetch_one(&self.database.pool)
             .await?;
         Ok(if count >= most {
             TokenInsertion::TooMany
@@ -129,10 +135,10 @@ impl Database {
     }
 
     /// Ends all of a user's tokens, including tokens whose insertion is in progress; returns their number.
-    pub(crate) async fn revoke_api_tokens_of(&self, user_id: &str) -> Result<u64, DatabaseError> {
+    pub(crate) async fn revoke_of(self, user_id: &str) -> Result<u64, DatabaseError> {
         sqlx::query("UPDATE users SET token_generation = token_generation + 1 WHERE id = $1")
             .bind(user_id)
-            .execute(&self.pool)
+            .execute(&self.database.pool)
             .await?;
         let done = sqlx::query(
             "DELETE FROM api_tokens WHERE user_id = $1 \
@@ -140,49 +146,46 @@ impl Database {
         )
         .bind(user_id)
         .bind(user_id)
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(done.rows_affected())
     }
 
-    pub(crate) async fn api_token_by_hash(
-        &self,
+    pub(crate) async fn by_hash(
+        self,
         token_hash: &str,
     ) -> Result<Option<ApiTokenRow>, DatabaseError> {
         let sql =
             format!("SELECT {COLUMNS} FROM api_tokens {ALIVE} WHERE api_tokens.token_hash = $1");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(token_hash)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.database.pool)
             .await?)
     }
 
-    pub(crate) async fn api_token(&self, id: &str) -> Result<Option<ApiTokenRow>, DatabaseError> {
+    pub(crate) async fn get(self, id: &str) -> Result<Option<ApiTokenRow>, DatabaseError> {
         let sql = format!("SELECT {COLUMNS} FROM api_tokens {ALIVE} WHERE api_tokens.id = $1");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(id)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.database.pool)
             .await?)
     }
 
-    /// Returns a user's tokens, newest first; their number is limited by [`Database::insert_api_token`].
-    pub(crate) async fn api_tokens_of(
-        &self,
-        user_id: &str,
-    ) -> Result<Vec<ApiTokenRow>, DatabaseError> {
+    /// Returns a user's tokens, newest first; their number is limited by [`ApiTokens::insert`].
+    pub(crate) async fn of(self, user_id: &str) -> Result<Vec<ApiTokenRow>, DatabaseError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM api_tokens {ALIVE} WHERE api_tokens.user_id = $1 \
              ORDER BY api_tokens.created_ms DESC, api_tokens.id DESC"
         );
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(user_id)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.database.pool)
             .await?)
     }
 
     /// Returns a page of all users' tokens with the owners' names, newest first.
-    pub(crate) async fn api_tokens(
-        &self,
+    pub(crate) async fn page(
+        self,
         after: Option<&Position>,
         limit: u32,
     ) -> Result<Page<(ApiTokenRow, String)>, DatabaseError> {
@@ -199,7 +202,7 @@ impl Database {
         if let Some(after) = after {
             query = query.bind(after.value).bind(after.id.clone());
         }
-        let rows = query.fetch_all(&self.pool).await?;
+        let rows = query.fetch_all(&self.database.pool).await?;
         let read = |row: &AnyRow| {
             let token = sqlx::FromRow::from_row(row)?;
             Ok((token, row.try_get("username")?))
@@ -215,17 +218,17 @@ impl Database {
     }
 
     /// Deletes a token; `false` if it does not exist.
-    pub(crate) async fn delete_api_token(&self, id: &str) -> Result<bool, DatabaseError> {
+    pub(crate) async fn delete(self, id: &str) -> Result<bool, DatabaseError> {
         let done = sqlx::query("DELETE FROM api_tokens WHERE id = $1")
             .bind(id)
-            .execute(&self.pool)
+            .execute(&self.database.pool)
             .await?;
         Ok(done.rows_affected() == 1)
     }
 
     /// Stores the time of a use, unless that was done after `not_since_ms`.
-    pub(crate) async fn touch_api_token(
-        &self,
+    pub(crate) async fn touch(
+        self,
         id: &str,
         now_ms: i64,
         not_since_ms: i64,
@@ -237,7 +240,7 @@ impl Database {
         .bind(now_ms)
         .bind(id)
         .bind(not_since_ms)
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(())
     }

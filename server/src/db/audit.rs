@@ -2,10 +2,10 @@
 //!
 //! A writer locks the single row of `audit_head` by an `UPDATE` until the end of its transaction. Rows of several
 //! writers (and servers) are therefore numbered without gaps in the order of their commits, and a writer that dies
-//! leaves nothing. [`crate::db::Database::audit_after`] relies on that.
+//! leaves nothing. [`AuditLog::after`] relies on that.
 
 mod chain;
-mod query;
+mod log;
 
 use std::net::IpAddr;
 
@@ -13,8 +13,8 @@ use sortie_api::{AuditResult, Via};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::{Database, DatabaseError, unknown_text};
-pub(crate) use query::AuditFilter;
+use super::{DatabaseError, unknown_text};
+pub(crate) use log::{AuditFilter, AuditLog};
 
 /// Longest detail, in characters.
 const DETAIL_MAX: usize = 1000;
@@ -247,31 +247,6 @@ impl AuditRow {
 /// Clips a text and removes NUL, which PostgreSQL refuses in texts.
 fn clipped(text: &str, max: usize) -> String {
     text.chars().filter(|c| *c != '\0').take(max).collect()
-}
-
-impl Database {
-    /// Appends a row in a transaction of its own.
-    pub(crate) async fn audit(
-        &self,
-        at_ms: i64,
-        event: &AuditEvent<'_>,
-    ) -> Result<(), DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
-        append(&mut transaction, at_ms, event).await?;
-        transaction.commit().await?;
-        self.notify_audit();
-        Ok(())
-    }
-
-    /// Wakes followers of the log. Call it after the transaction of [`append`] is committed.
-    pub(super) fn notify_audit(&self) {
-        self.audited.notify_waiters();
-    }
-
-    /// Completes when this process appends the next row after the first poll.
-    pub(crate) fn audited(&self) -> tokio::sync::futures::Notified<'_> {
-        self.audited.notified()
-    }
 }
 
 /// Appends a row in the caller's transaction. It blocks other writers until the commit: call it last.

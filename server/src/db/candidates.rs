@@ -1,10 +1,9 @@
-//! Candidates for automatic deletion, and changes by the owner.
+//! Candidates for automatic deletion.
 
 use sortie_api::RecordingStatus;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::leases::Lease;
-use super::recordings::signed;
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit, parts};
 use crate::clock::{EARLIEST_MS, latest_ms};
 
@@ -52,31 +51,18 @@ impl Candidate {
     }
 }
 
-/// Limit of the bytes that an owner may protect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ProtectedLimit {
-    /// Limit for all protected recordings together.
-    pub(crate) bytes: u64,
-    /// Assumed size of a growing recording of unknown length.
-    pub(crate) growing_bytes: u64,
+/// Table `recordings`: candidates for automatic deletion.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidates<'d> {
+    pub(super) database: &'d Database,
 }
 
-/// Outcome of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Changed {
-    Done,
-    /// The recording is deleted.
-    Gone,
-    /// The owner would exceed the limit of protected bytes.
-    OverQuota,
-}
-
-impl Database {
+impl Candidates<'_> {
     /// Returns a batch of candidates, of one owner or of all, oldest first, after `cursor` (creation and id).
     /// Recordings with an implausible creation time at the wall time `now_ms` are left out unless an administrator has
     /// confirmed them.
-    pub(crate) async fn candidates(
-        &self,
+    pub(crate) async fn batch(
+        self,
         owner: Option<&str>,
         cursor: Option<(i64, &str)>,
         limit: i64,
@@ -94,7 +80,7 @@ impl Database {
         if let Some(owner) = owner {
             query = query.bind(owner);
         }
-        let rows = query.fetch_all(&self.pool).await?;
+        let rows = query.fetch_all(&self.database.pool).await?;
         rows.iter()
             .map(|row| {
                 Ok(Candidate {
@@ -111,25 +97,25 @@ impl Database {
     }
 
     /// Counts recordings that retention keeps because of an implausible creation time.
-    pub(crate) async fn undated(&self, now_ms: i64) -> Result<u64, DatabaseError> {
+    pub(crate) async fn undated(self, now_ms: i64) -> Result<u64, DatabaseError> {
         let sql = format!(
             "SELECT COUNT(*) FROM recordings WHERE status = 'ready' AND part_of IS NULL AND {UNDATED}"
         );
         let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(EARLIEST_MS)
             .bind(latest_ms(now_ms))
-            .fetch_one(&self.pool)
+            .fetch_one(&self.database.pool)
             .await?;
         Ok(count.unsigned_abs())
     }
 
     /// Confirms these recordings, so that they become candidates.
-    pub(crate) async fn confirm_undated(&self, now_ms: i64) -> Result<u64, DatabaseError> {
+    pub(crate) async fn confirm_undated(self, now_ms: i64) -> Result<u64, DatabaseError> {
         let sql = format!("UPDATE recordings SET age_confirmed = 1 WHERE {UNDATED}");
         let done = sqlx::query(AssertSqlSafe(sql))
             .bind(EARLIEST_MS)
             .bind(latest_ms(now_ms))
-            .execute(&self.pool)
+            .execute(&self.database.pool)
             .await?;
         Ok(done.rows_affected())
     }
@@ -137,14 +123,14 @@ impl Database {
     /// Marks a candidate for deletion under a lease, with an audit row. Returns `false`, without a change, if it is no
     /// longer a candidate or another server holds the lease.
     pub(crate) async fn mark_due(
-        &self,
+        self,
         id: &str,
         lease: &Lease,
         actor: &Actor,
         detail: &str,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         let done = sqlx::query(
             "UPDATE recordings SET deleting = 1 WHERE id = $1 AND part_of IS NULL AND protected = 0 AND forward_pending = 0 \
              AND (status = 'ready' OR (status = 'failed' AND EXISTS (SELECT 1 FROM recordings AS p \
@@ -173,122 +159,7 @@ impl Database {
         let event = AuditEvent::done(actor, Action::Delete, id).detail(detail);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.notify_audit();
+        self.database.audit().wake_followers();
         Ok(true)
     }
-
-    /// Counts deletions that the storage has not done yet.
-    pub(crate) async fn deletions_pending(&self) -> Result<u64, DatabaseError> {
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM recordings WHERE deleting = 1")
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(count.unsigned_abs())
-    }
-
-    /// Changes protection and file name; `None` leaves a field unchanged.
-    pub(crate) async fn change_recording(
-        &self,
-        id: &str,
-        protected: Option<bool>,
-        filename: Option<&str>,
-        limit: Option<ProtectedLimit>,
-        event: &AuditEvent<'_>,
-        now_ms: i64,
-    ) -> Result<Changed, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
-        let mut found = true;
-        if let Some(protected) = protected {
-            if limit.is_some() {
-                // Serialises protections of one user; otherwise two at the same time would both fit.
-                sqlx::query(
-                    "UPDATE users SET disabled = disabled WHERE id = (SELECT user_id FROM recordings WHERE id = $1)",
-                )
-                .bind(id)
-                .execute(&mut *transaction)
-                .await?;
-            }
-            let done =
-                sqlx::query("UPDATE recordings SET protected = $1 WHERE id = $2 AND deleting = 0")
-                    .bind(i64::from(protected))
-                    .bind(id)
-                    .execute(&mut *transaction)
-                    .await?;
-            found &= done.rows_affected() == 1;
-            // All parts share one protection.
-            sqlx::query("UPDATE recordings SET protected = $1 WHERE part_of = $2")
-                .bind(i64::from(protected))
-                .bind(id)
-                .execute(&mut *transaction)
-                .await?;
-            if let (true, Some(limit)) = (protected, limit) {
-                let bytes = protected_bytes(&mut transaction, id, limit.growing_bytes).await?;
-                if bytes > limit.bytes {
-                    return Ok(Changed::OverQuota);
-                }
-            }
-        }
-        if let Some(filename) = filename {
-            let done =
-                sqlx::query("UPDATE recordings SET filename = $1 WHERE id = $2 AND deleting = 0")
-                    .bind(filename)
-                    .bind(id)
-                    .execute(&mut *transaction)
-                    .await?;
-            found &= done.rows_affected() == 1;
-        }
-        if !found {
-            return Ok(Changed::Gone);
-        }
-        audit::append(&mut transaction, now_ms, event).await?;
-        transaction.commit().await?;
-        self.notify_audit();
-        Ok(Changed::Done)
-    }
-
-    /// Returns the bytes of a user's protected recordings.
-    pub(crate) async fn protected_bytes_of(&self, user_id: &str) -> Result<u64, DatabaseError> {
-        let bytes: i64 = sqlx::query_scalar(
-            "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM recordings WHERE user_id = $1 AND protected = 1",
-        )
-        .bind(user_id)
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(bytes.unsigned_abs())
-    }
-
-    /// Sets the file name given by the sender, if the recording still has the name `was_named`.
-    pub(crate) async fn name_recording(
-        &self,
-        id: &str,
-        was_named: &str,
-        filename: &str,
-    ) -> Result<(), DatabaseError> {
-        sqlx::query("UPDATE recordings SET filename = $1 WHERE id = $2 AND filename = $3")
-            .bind(filename)
-            .bind(id)
-            .bind(was_named)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-}
-
-/// Returns the bytes protected by the owner of a recording. A growing recording counts with its declared length, or as
-/// `growing_bytes`.
-pub(super) async fn protected_bytes(
-    connection: &mut sqlx::AnyConnection,
-    id: &str,
-    growing_bytes: u64,
-) -> Result<u64, DatabaseError> {
-    let bytes: i64 = sqlx::query_scalar(
-        "SELECT CAST(COALESCE(SUM(CASE WHEN status IN ('recording', 'uploading') \
-         AND size_bytes < COALESCE(upload_length, $2) THEN COALESCE(upload_length, $2) \
-         ELSE size_bytes END), 0) AS BIGINT) FROM recordings \
-         WHERE user_id = (SELECT user_id FROM recordings WHERE id = $1) AND protected = 1 AND deleting = 0",
-    )
-    .bind(id)
-    .bind(signed(growing_bytes))
-    .fetch_one(connection)
-    .await?;
-    Ok(bytes.unsigned_abs())
 }

@@ -3,31 +3,37 @@
 use super::recordings::{SELECT, insert};
 use super::{Database, DatabaseError, RecordingRow};
 
-impl Database {
+/// Table `recordings`: final uploads and their partial uploads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FinalUploads<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl FinalUploads<'_> {
     /// Returns the final upload created with this `Upload-Concat`. Ids are never reused, so an equal value names the
     /// same parts.
-    pub(crate) async fn final_upload(
-        &self,
+    pub(crate) async fn by_concat(
+        self,
         upload_concat: &str,
     ) -> Result<Option<RecordingRow>, DatabaseError> {
         let sql =
             format!("{SELECT} WHERE r.kind = 'final' AND r.upload_concat = $1 AND r.deleting = 0");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(upload_concat)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.database.pool)
             .await?)
     }
 
     /// Inserts a final upload and claims its parts; `false`, without a change, if a part is missing or claimed already.
-    pub(crate) async fn insert_final(
-        &self,
+    pub(crate) async fn insert(
+        self,
         row: &RecordingRow,
         parts: &[String],
     ) -> Result<bool, DatabaseError> {
         // Sorted, so that two transactions that claim the same parts cannot deadlock.
         let mut parts: Vec<_> = parts.iter().collect();
         parts.sort_unstable();
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         insert(row).execute(&mut *transaction).await?;
         for part in parts {
             let taken = sqlx::query(
@@ -51,7 +57,7 @@ impl Database {
     /// and complete ones that were not joined since `before_ms`. If a final upload has fewer bytes than its parts
     /// together, because a part was missing, the other parts are kept until the final upload has been complete since
     /// `before_ms`.
-    pub(crate) async fn mark_spent_parts(&self, before_ms: i64) -> Result<(), DatabaseError> {
+    pub(crate) async fn mark_spent_parts(self, before_ms: i64) -> Result<(), DatabaseError> {
         sqlx::query(
             "UPDATE recordings SET deleting = 1 WHERE deleting = 0 AND final_id IS NOT NULL \
              AND final_id NOT IN (SELECT id FROM recordings WHERE status IN ('recording', 'uploading', 'processing')) \
@@ -59,14 +65,14 @@ impl Database {
              AND f.upload_length < (SELECT SUM(p.upload_length) FROM recordings AS p WHERE p.final_id = f.id))",
         )
         .bind(before_ms)
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         sqlx::query(
             "UPDATE recordings SET deleting = 1 WHERE deleting = 0 AND kind = 'partial' \
              AND final_id IS NULL AND completed_ms <= $1",
         )
         .bind(before_ms)
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(())
     }

@@ -27,9 +27,15 @@ pub(crate) struct ImportedRow {
     pub(crate) completed_ms: i64,
 }
 
-impl Database {
+/// Table `recordings`: files of the storage folder of an appliance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Imported<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl Imported<'_> {
     /// Inserts a recording; `false` if its file has a row already.
-    pub(crate) async fn insert_imported(&self, row: &ImportedRow) -> Result<bool, DatabaseError> {
+    pub(crate) async fn insert(self, row: &ImportedRow) -> Result<bool, DatabaseError> {
         let done = sqlx::query(
             "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, status, \
              size_bytes, duration_ms, format, interrupted, upload_length, created_ms, completed_ms, failure, forward_pending) \
@@ -51,21 +57,21 @@ impl Database {
         .bind(row.completed_ms)
         .bind(&row.failure)
         .bind(i64::from(row.forward_pending))
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(done.rows_affected() == 1)
     }
 
     /// Marks the recording of this file for deletion, with an audit row that has the reason. Returns its id; `None`,
     /// without a change, if it is protected or not ready.
-    pub(crate) async fn mark_imported_for_deletion(
-        &self,
+    pub(crate) async fn mark_for_deletion(
+        self,
         name: &str,
         actor: &Actor,
         detail: &str,
         now_ms: i64,
     ) -> Result<Option<String>, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         let id: Option<String> = sqlx::query_scalar(
             "UPDATE recordings SET deleting = 1 WHERE storage_backend = 'local' AND storage_path = $1 \
              AND status = 'ready' AND protected = 0 AND deleting = 0 RETURNING id",
@@ -79,51 +85,51 @@ impl Database {
         let event = AuditEvent::done(actor, Action::Delete, &id).detail(detail);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.notify_audit();
+        self.database.audit().wake_followers();
         Ok(Some(id))
     }
 
     /// Sets whether recordings of the storage folder are kept until a central server has confirmed them.
-    pub(crate) async fn set_forward_pending(&self, pending: bool) -> Result<(), DatabaseError> {
+    pub(crate) async fn set_forward_pending(self, pending: bool) -> Result<(), DatabaseError> {
         sqlx::query(
             "UPDATE recordings SET forward_pending = $1 WHERE storage_backend = 'local' AND status = 'ready' \
              AND forward_pending <> $1",
         )
         .bind(i64::from(pending))
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(())
     }
 
     /// Stores the confirmation of a central server for this file; `false` if it has no row (yet).
-    pub(crate) async fn confirm_forwarded(&self, name: &str) -> Result<bool, DatabaseError> {
+    pub(crate) async fn confirm_forwarded(self, name: &str) -> Result<bool, DatabaseError> {
         let done = sqlx::query(
             "UPDATE recordings SET forward_pending = 0 WHERE storage_backend = 'local' AND storage_path = $1",
         )
         .bind(name)
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(done.rows_affected() > 0)
     }
 
     /// Whether retention may delete a recording only after it was forwarded.
-    pub(crate) async fn has_forward_pending(&self) -> Result<bool, DatabaseError> {
+    pub(crate) async fn has_forward_pending(self) -> Result<bool, DatabaseError> {
         let pending: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM (SELECT 1 FROM recordings WHERE status = 'ready' AND storage_backend = 'local' \
              AND forward_pending = 1 AND protected = 0 AND deleting = 0 LIMIT 1) AS pending",
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.database.pool)
         .await?;
         Ok(pending > 0)
     }
 
     /// Returns path and size of each ready recording in the storage folder.
-    pub(crate) async fn local_files(&self) -> Result<Vec<(String, u64)>, DatabaseError> {
+    pub(crate) async fn files(self) -> Result<Vec<(String, u64)>, DatabaseError> {
         let rows = sqlx::query(
             "SELECT storage_path, size_bytes FROM recordings WHERE storage_backend = 'local' AND status = 'ready' \
              AND deleting = 0",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.database.pool)
         .await?;
         rows.iter()
             .map(|row| {
@@ -134,8 +140,8 @@ impl Database {
     }
 
     /// Updates duration and size of a file that another program has changed.
-    pub(crate) async fn update_imported(
-        &self,
+    pub(crate) async fn update(
+        self,
         name: &str,
         size_bytes: u64,
         duration_ms: u64,
@@ -147,20 +153,20 @@ impl Database {
         .bind(signed(size_bytes))
         .bind(signed(duration_ms))
         .bind(name)
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(())
     }
 
     /// Deletes the row of a recording whose file another program has removed, with an audit row; `false` if there is
     /// none.
-    pub(crate) async fn delete_imported(
-        &self,
+    pub(crate) async fn delete(
+        self,
         name: &str,
         actor: &Actor,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         let row = sqlx::query(
             "DELETE FROM recordings WHERE storage_backend = 'local' AND storage_path = $1 AND status = 'ready' \
              AND deleting = 0 RETURNING id, user_id",
@@ -178,25 +184,16 @@ impl Database {
         let event = AuditEvent::done(actor, Action::Gone, &id).detail(&user_id);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.notify_audit();
+        self.database.audit().wake_followers();
         Ok(true)
     }
 
     /// Returns the paths of the recordings in the storage folder.
-    pub(crate) async fn local_paths(&self) -> Result<Vec<String>, DatabaseError> {
+    pub(crate) async fn paths(self) -> Result<Vec<String>, DatabaseError> {
         Ok(sqlx::query_scalar(
             "SELECT storage_path FROM recordings WHERE storage_backend = 'local'",
         )
-        .fetch_all(&self.pool)
-        .await?)
-    }
-
-    /// Returns the enabled administrator with the oldest account.
-    pub(crate) async fn first_administrator(&self) -> Result<Option<String>, DatabaseError> {
-        Ok(sqlx::query_scalar(
-            "SELECT id FROM users WHERE disabled = 0 AND roles LIKE '%admin%' ORDER BY created_ms, id LIMIT 1",
-        )
-        .fetch_optional(&self.pool)
+        .fetch_all(&self.database.pool)
         .await?)
     }
 }

@@ -28,15 +28,21 @@ pub(crate) struct Lease {
     pub(super) fence: i64,
 }
 
-impl Database {
+/// Table `leases`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leases<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl Leases<'_> {
     /// Acquires a free or expired lease for a duration; `None` while another server holds it.
-    pub(crate) async fn take_lease(
-        &self,
+    pub(crate) async fn take(
+        self,
         name: &'static str,
         lasts: Duration,
     ) -> Result<Option<Lease>, DatabaseError> {
         let holder = uuid::Uuid::new_v4().to_string();
-        let now = self.lease_clock().await?;
+        let now = self.clock().await?;
         // A lease that ends later than the longest possible one was acquired before the clock was set back, and is
         // ignored.
         let sql = format!(
@@ -49,7 +55,7 @@ impl Database {
             .bind(name)
             .bind(&holder)
             .bind(milliseconds(lasts))
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.database.pool)
             .await?;
         Ok(fence.map(|fence| Lease {
             name,
@@ -59,26 +65,21 @@ impl Database {
     }
 
     /// Extends a lease; `false` if another server holds it.
-    pub(crate) async fn extend_lease(
-        &self,
+    pub(crate) async fn extend(
+        self,
         lease: &Lease,
         lasts: Duration,
     ) -> Result<bool, DatabaseError> {
-        let now = self.lease_clock().await?;
-        self.set_lease(lease, now, milliseconds(lasts)).await
+        let now = self.clock().await?;
+        self.set(lease, now, milliseconds(lasts)).await
     }
 
     /// Releases a lease, if this server still holds it.
-    pub(crate) async fn give_lease_back(&self, lease: &Lease) -> Result<(), DatabaseError> {
-        self.set_lease(lease, "0", 0).await.map(|_| ())
+    pub(crate) async fn give_back(self, lease: &Lease) -> Result<(), DatabaseError> {
+        self.set(lease, "0", 0).await.map(|_| ())
     }
 
-    async fn set_lease(
-        &self,
-        lease: &Lease,
-        from: &str,
-        lasts_ms: i64,
-    ) -> Result<bool, DatabaseError> {
+    async fn set(self, lease: &Lease, from: &str, lasts_ms: i64) -> Result<bool, DatabaseError> {
         let sql = format!(
             "UPDATE leases SET expires_ms = {from} + $1 WHERE name = $2 AND holder = $3 AND fence = $4"
         );
@@ -87,13 +88,13 @@ impl Database {
             .bind(lease.name)
             .bind(&lease.holder)
             .bind(lease.fence)
-            .execute(&self.pool)
+            .execute(&self.database.pool)
             .await?;
         Ok(done.rows_affected() == 1)
     }
 
-    async fn lease_clock(&self) -> Result<&'static str, DatabaseError> {
-        let connection = self.pool.acquire().await?;
+    async fn clock(self) -> Result<&'static str, DatabaseError> {
+        let connection = self.database.pool.acquire().await?;
         Ok(if is_sqlite(&connection) {
             SQLITE_NOW
         } else {
@@ -131,14 +132,22 @@ mod tests {
     async fn lease_beyond_the_maximum_duration_is_ignored() -> Result<(), DatabaseError> {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(folder.path()).await?;
-        let first = database.take_lease(RETENTION, HOUR).await?.expect("free");
+        let first = database
+            .leases()
+            .take(RETENTION, HOUR)
+            .await?
+            .expect("free");
         sqlx::query("UPDATE leases SET expires_ms = expires_ms + $1")
             .bind(milliseconds(HOUR * 24 * 400))
             .execute(&database.pool)
             .await?;
-        let second = database.take_lease(RETENTION, HOUR).await?.expect("free");
+        let second = database
+            .leases()
+            .take(RETENTION, HOUR)
+            .await?
+            .expect("free");
         assert!(second.fence > first.fence);
-        assert!(!database.extend_lease(&first, HOUR).await?);
+        assert!(!database.leases().extend(&first, HOUR).await?);
         Ok(())
     }
 
@@ -146,27 +155,32 @@ mod tests {
     async fn lease_has_one_holder_until_it_expires_or_is_released() -> Result<(), DatabaseError> {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(folder.path()).await?;
-        let first = database.take_lease(RETENTION, HOUR).await?.expect("free");
-        assert_eq!(database.take_lease(RETENTION, HOUR).await?, None);
-        assert!(database.take_lease(SWEEP, HOUR).await?.is_some());
+        let first = database
+            .leases()
+            .take(RETENTION, HOUR)
+            .await?
+            .expect("free");
+        assert_eq!(database.leases().take(RETENTION, HOUR).await?, None);
+        assert!(database.leases().take(SWEEP, HOUR).await?.is_some());
         pass(&database, HOUR / 2).await?;
-        assert_eq!(database.take_lease(RETENTION, HOUR).await?, None);
-        assert!(database.extend_lease(&first, HOUR).await?);
+        assert_eq!(database.leases().take(RETENTION, HOUR).await?, None);
+        assert!(database.leases().extend(&first, HOUR).await?);
         pass(&database, HOUR / 2).await?;
-        assert_eq!(database.take_lease(RETENTION, HOUR).await?, None);
+        assert_eq!(database.leases().take(RETENTION, HOUR).await?, None);
 
         pass(&database, HOUR / 2).await?;
         let second = database
-            .take_lease(RETENTION, HOUR)
+            .leases()
+            .take(RETENTION, HOUR)
             .await?
             .expect("expired");
         assert!(second.fence > first.fence);
-        assert!(!database.extend_lease(&first, HOUR).await?);
+        assert!(!database.leases().extend(&first, HOUR).await?);
         // The former holder cannot release it.
-        database.give_lease_back(&first).await?;
-        assert_eq!(database.take_lease(RETENTION, HOUR).await?, None);
-        database.give_lease_back(&second).await?;
-        assert!(database.take_lease(RETENTION, HOUR).await?.is_some());
+        database.leases().give_back(&first).await?;
+        assert_eq!(database.leases().take(RETENTION, HOUR).await?, None);
+        database.leases().give_back(&second).await?;
+        assert!(database.leases().take(RETENTION, HOUR).await?.is_some());
         Ok(())
     }
 
@@ -175,19 +189,19 @@ mod tests {
     async fn lease_expires_by_the_clock_of_the_database() -> Result<(), DatabaseError> {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(folder.path()).await?;
-        let now = format!("SELECT {}", database.lease_clock().await?);
+        let now = format!("SELECT {}", database.leases().clock().await?);
         let now_ms = async || -> Result<i64, DatabaseError> {
             let now = sqlx::query_scalar(AssertSqlSafe(now.clone()));
             Ok(now.fetch_one(&database.pool).await?)
         };
         let before_ms = now_ms().await?;
-        let lease = database.take_lease(SWEEP, HOUR).await?.expect("free");
+        let lease = database.leases().take(SWEEP, HOUR).await?.expect("free");
         let expires = before_ms + milliseconds(HOUR)..=now_ms().await? + milliseconds(HOUR);
         assert!(
             expires.contains(&expires_ms(&database).await?),
             "{expires:?}"
         );
-        database.extend_lease(&lease, 2 * HOUR).await?;
+        database.leases().extend(&lease, 2 * HOUR).await?;
         let left_ms = expires_ms(&database).await? - now_ms().await?;
         assert!(left_ms > milliseconds(HOUR), "{left_ms}");
         Ok(())

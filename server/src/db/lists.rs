@@ -61,10 +61,16 @@ pub(crate) struct List {
     pub(crate) ascending: bool,
 }
 
-impl Database {
+/// Table `recordings`: pages of filtered and sorted lists.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lists<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl Lists<'_> {
     /// Returns a page of at most `limit` rows after `after`.
-    pub(crate) async fn list(
-        &self,
+    pub(crate) async fn page(
+        self,
         list: &List,
         after: Option<&Position>,
         limit: u32,
@@ -73,7 +79,7 @@ impl Database {
         if list.is_searched() {
             let statement = list.end_of_stretch(after);
             let row = sqlx::query_with(AssertSqlSafe(statement.text), statement.arguments)
-                .fetch_optional(&self.pool)
+                .fetch_optional(&self.database.pool)
                 .await?;
             if let Some(row) = row {
                 end = Some(Position {
@@ -94,7 +100,7 @@ impl Database {
         let statement = list.page(after, end.as_ref(), most.saturating_add(1));
         let mut rows: Vec<RecordingRow> =
             sqlx::query_as_with(AssertSqlSafe(statement.text), statement.arguments)
-                .fetch_all(&self.pool)
+                .fetch_all(&self.database.pool)
                 .await?;
         if let Some(search) = inexact {
             rows.retain(|row| {

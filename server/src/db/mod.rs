@@ -6,7 +6,6 @@ mod api_tokens;
 mod audit;
 mod candidates;
 mod concatenation;
-mod garbage;
 mod imported;
 mod leases;
 mod lists;
@@ -16,14 +15,12 @@ mod owners;
 mod paging;
 mod parts;
 mod pool;
-mod quota_usage;
 mod recordings;
-mod refresh_tokens;
 mod search;
 mod sessions;
 mod settings;
 mod sign_ins;
-mod status_totals;
+mod statistics;
 #[cfg(test)]
 pub(crate) mod testing;
 mod transfer;
@@ -37,23 +34,46 @@ use std::sync::Arc;
 use sqlx::AnyPool;
 use tokio::sync::Notify;
 
+use api_tokens::ApiTokens;
+use audit::AuditLog;
+use candidates::Candidates;
+use concatenation::FinalUploads;
+use imported::Imported;
+use leases::Leases;
+use lists::Lists;
+#[cfg(feature = "sso")]
+use oidc_sign_ins::OidcSignIns;
+use owners::Owners;
+use parts::Parts;
+use recordings::Recordings;
+use sessions::Sessions;
+use settings::Settings;
+use sign_ins::SignIns;
+use statistics::Statistics;
+#[cfg(all(feature = "postgres", feature = "s3"))]
+use upload_leases::UploadLeaseTable;
+use upload_progress::UploadProgress;
+use users::Users;
+
 pub(crate) use api_tokens::{ApiTokenRow, TokenInsertion};
 pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow};
-pub(crate) use candidates::{Candidate, Changed, ProtectedLimit};
+pub(crate) use candidates::Candidate;
 pub(crate) use imported::ImportedRow;
 pub(crate) use leases::{Lease, RETENTION, SWEEP};
 pub(crate) use lists::{List, Sort};
 #[cfg(feature = "sso")]
 pub(crate) use oidc_sign_ins::{LogoutScope, OidcSignInRow};
+pub(crate) use owners::ProtectedLimit;
 pub(crate) use paging::{Page, Position};
-pub(crate) use quota_usage::{Amount, Usage};
-pub(crate) use recordings::{Completion, Insertion, OpenLimit, RecordingRow, UploadKind};
-pub(crate) use refresh_tokens::RefreshTokenRow;
+pub(crate) use recordings::{Changed, Completion, Insertion, OpenLimit, RecordingRow, UploadKind};
 pub(crate) use sessions::{SessionFilter, SessionRow};
-pub(crate) use sign_ins::{Rotation, SignInRow};
+pub(crate) use sign_ins::{RefreshTokenRow, Rotation, SignInRow};
+pub(crate) use statistics::{Amount, Usage};
 pub use transfer::{Copied, CopyError, copy_database};
 pub(crate) use upload_progress::Growth;
 pub(crate) use users::{UserChange, UserRow};
+
+use crate::config::DatabaseConfig;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DatabaseError {
@@ -149,6 +169,16 @@ pub(crate) struct Database {
 }
 
 impl Database {
+    /// Connects and migrates the schema.
+    pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
+        let pool = pool::connect(config).await?;
+        pool::migrate(&pool, &pool::MIGRATIONS).await?;
+        Ok(Self {
+            pool,
+            audited: Arc::default(),
+        })
+    }
+
     /// Checks that the database answers.
     pub(crate) async fn ping(&self) -> Result<(), DatabaseError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
@@ -158,5 +188,81 @@ impl Database {
     /// Closes every connection; SQLite checkpoints its WAL.
     pub(crate) async fn close(&self) {
         self.pool.close().await;
+    }
+
+    pub(crate) fn users(&self) -> Users<'_> {
+        Users { database: self }
+    }
+
+    pub(crate) fn sign_ins(&self) -> SignIns<'_> {
+        SignIns { database: self }
+    }
+
+    #[cfg(feature = "sso")]
+    pub(crate) fn oidc_sign_ins(&self) -> OidcSignIns<'_> {
+        OidcSignIns { database: self }
+    }
+
+    pub(crate) fn api_tokens(&self) -> ApiTokens<'_> {
+        ApiTokens { database: self }
+    }
+
+    pub(crate) fn sessions(&self) -> Sessions<'_> {
+        Sessions { database: self }
+    }
+
+    pub(crate) fn settings(&self) -> Settings<'_> {
+        Settings { database: self }
+    }
+
+    pub(crate) fn audit(&self) -> AuditLog<'_> {
+        AuditLog { database: self }
+    }
+
+    pub(crate) fn recordings(&self) -> Recordings<'_> {
+        Recordings { database: self }
+    }
+
+    pub(crate) fn owners(&self) -> Owners<'_> {
+        Owners { database: self }
+    }
+
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts { database: self }
+    }
+
+    pub(crate) fn lists(&self) -> Lists<'_> {
+        Lists { database: self }
+    }
+
+    pub(crate) fn imported(&self) -> Imported<'_> {
+        Imported { database: self }
+    }
+
+    pub(crate) fn candidates(&self) -> Candidates<'_> {
+        Candidates { database: self }
+    }
+
+    pub(crate) fn final_uploads(&self) -> FinalUploads<'_> {
+        FinalUploads { database: self }
+    }
+
+    pub(crate) fn upload_progress(&self) -> UploadProgress<'_> {
+        UploadProgress { database: self }
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics<'_> {
+        Statistics { database: self }
+    }
+
+    pub(crate) fn leases(&self) -> Leases<'_> {
+        Leases { database: self }
+    }
+
+    #[cfg(all(feature = "postgres", feature = "s3"))]
+    pub(crate) fn upload_leases(&self) -> UploadLeaseTable {
+        UploadLeaseTable {
+            pool: self.pool.clone(),
+        }
     }
 }

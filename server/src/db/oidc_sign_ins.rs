@@ -55,13 +55,16 @@ pub(crate) struct LogoutScope<'a> {
     pub(crate) provider_sid: Option<&'a str>,
 }
 
-impl Database {
+/// Tables `oidc_sign_ins` and `oidc_logout_tokens`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OidcSignIns<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl OidcSignIns<'_> {
     /// Stores a sign-in; nothing if the sign-in has ended meanwhile.
-    pub(crate) async fn insert_oidc_sign_in(
-        &self,
-        row: &OidcSignInRow,
-    ) -> Result<(), DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+    pub(crate) async fn insert(self, row: &OidcSignInRow) -> Result<(), DatabaseError> {
+        let mut transaction = self.database.pool.begin().await?;
         let locked = lock_user(&mut transaction, &row.user_id).await?;
         let sign_in = sqlx::query("UPDATE sign_ins SET last_used_ms = last_used_ms WHERE id = $1")
             .bind(&row.id)
@@ -92,23 +95,20 @@ impl Database {
         Ok(())
     }
 
-    pub(crate) async fn oidc_sign_in(
-        &self,
-        id: &str,
-    ) -> Result<Option<OidcSignInRow>, DatabaseError> {
+    pub(crate) async fn get(self, id: &str) -> Result<Option<OidcSignInRow>, DatabaseError> {
         Ok(sqlx::query_as(
             "SELECT id, user_id, issuer, subject, provider_sid, refresh_token, access_token, \
              access_expires_ms, needs_id_token, confirmed_ms FROM oidc_sign_ins WHERE id = $1",
         )
         .bind(id)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.database.pool)
         .await?)
     }
 
     /// Claims the check at the provider. Returns `false` if another request has begun a check after `not_since_ms`, or
     /// has ended one since `row` was read: the tokens of `row` may be spent.
-    pub(crate) async fn begin_oidc_check(
-        &self,
+    pub(crate) async fn begin_check(
+        self,
         row: &OidcSignInRow,
         now_ms: i64,
         not_since_ms: i64,
@@ -125,13 +125,13 @@ impl Database {
         .bind(now_ms)
         .bind(row.confirmed_ms)
         .bind(&row.refresh_token)
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(done.rows_affected() == 1)
     }
 
     /// Stores the provider's answer and ends the check.
-    pub(crate) async fn end_oidc_check(&self, row: &OidcSignInRow) -> Result<(), DatabaseError> {
+    pub(crate) async fn end_check(self, row: &OidcSignInRow) -> Result<(), DatabaseError> {
         sqlx::query(
             "UPDATE oidc_sign_ins SET refresh_token = $1, access_token = $2, access_expires_ms = $3, \
              confirmed_ms = $4, checking_ms = 0 WHERE id = $5",
@@ -141,21 +141,21 @@ impl Database {
         .bind(row.access_expires_ms)
         .bind(row.confirmed_ms)
         .bind(&row.id)
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(())
     }
 
     /// Ends sign-ins by a logout token, in one transaction. `None`: the token was used before. Returns the ids of the
     /// sign-ins with those of their users.
-    pub(crate) async fn end_oidc_sign_ins(
-        &self,
+    pub(crate) async fn end(
+        self,
         scope: LogoutScope<'_>,
         token_id: &str,
         expires_ms: i64,
         now_ms: i64,
     ) -> Result<Option<Vec<(String, String)>>, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         sqlx::query("DELETE FROM oidc_logout_tokens WHERE expires_ms < $1")
             .bind(now_ms)
             .execute(&mut *transaction)

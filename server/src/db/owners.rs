@@ -1,19 +1,62 @@
-//! Recordings of a user who is being deleted.
+//! Recordings by owner: numbers, bytes, and what happens to them when the owner is deleted.
+
+use sqlx::Row as _;
 
 use super::audit::append;
+use super::recordings::{OPEN, OpenLimit, signed};
 use super::{Action, Actor, AuditEvent, Database, DatabaseError};
 
 /// Recordings per transaction.
 const BATCH: i64 = 200;
 
-impl Database {
+/// Numbers of open uploads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OpenUploads {
+    pub(crate) of_user: u64,
+    pub(crate) of_session: u64,
+}
+
+impl OpenUploads {
+    /// Returns the limit that is reached, if any.
+    pub(crate) fn reached(self, limit: OpenLimit) -> Option<u32> {
+        if self.of_session >= u64::from(limit.of_session) {
+            return Some(limit.of_session);
+        }
+        (self.of_user >= u64::from(limit.of_user)).then_some(limit.of_user)
+    }
+}
+
+/// Bytes of one user's recordings, as last written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct UserBytes {
+    pub(crate) closed_bytes: u64,
+    /// Id and bytes of each open upload, complete partial uploads included.
+    pub(crate) open: Vec<(String, u64)>,
+}
+
+/// Limit of the bytes that an owner may protect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProtectedLimit {
+    /// Limit for all protected recordings together.
+    pub(crate) bytes: u64,
+    /// Assumed size of a growing recording of unknown length.
+    pub(crate) growing_bytes: u64,
+}
+
+/// Table `recordings` by owner.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owners<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl Owners<'_> {
     /// Counts a user's recordings, except those being deleted.
-    pub(crate) async fn count_recordings_of(&self, user_id: &str) -> Result<u64, DatabaseError> {
+    pub(crate) async fn count_recordings(self, user_id: &str) -> Result<u64, DatabaseError> {
         let count: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM recordings WHERE user_id = $1 AND kind <> 'partial' AND deleting = 0",
         )
         .bind(user_id)
-        .fetch_one(&self.pool)
+        .fetch_one(&self.database.pool)
         .await?;
         Ok(count.unsigned_abs())
     }
@@ -21,12 +64,12 @@ impl Database {
     /// Transfers some of a user's recordings and partial uploads to the actor; returns their number, 0 when none
     /// remain.
     pub(crate) async fn transfer_recordings(
-        &self,
+        self,
         from: &str,
         actor: &Actor,
         now_ms: i64,
     ) -> Result<u64, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         let moved: Vec<(String, String)> = sqlx::query_as(
             "UPDATE recordings SET user_id = $1, idempotency_key = NULL WHERE id IN \
              (SELECT id FROM recordings WHERE user_id = $2 LIMIT $3) RETURNING id, kind",
@@ -42,14 +85,14 @@ impl Database {
             append(&mut transaction, now_ms, &event).await?;
         }
         transaction.commit().await?;
-        self.notify_audit();
+        self.database.audit().wake_followers();
         Ok(moved.len() as u64)
     }
 
     /// Returns some of a user's recordings and partial uploads that are not being deleted. Further parts follow the
     /// first part.
-    pub(crate) async fn recordings_to_delete_of(
-        &self,
+    pub(crate) async fn recordings_to_delete(
+        self,
         user_id: &str,
     ) -> Result<Vec<String>, DatabaseError> {
         Ok(sqlx::query_scalar(
@@ -57,7 +100,83 @@ impl Database {
         )
         .bind(user_id)
         .bind(BATCH)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.database.pool)
         .await?)
     }
+
+    /// Returns the bytes of a user's protected recordings.
+    pub(crate) async fn protected_bytes(self, user_id: &str) -> Result<u64, DatabaseError> {
+        let bytes: i64 = sqlx::query_scalar(
+            "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM recordings WHERE user_id = $1 AND protected = 1",
+        )
+        .bind(user_id)
+        .fetch_one(&self.database.pool)
+        .await?;
+        Ok(bytes.unsigned_abs())
+    }
+
+    /// Returns the bytes of a user's recordings and partial uploads.
+    pub(crate) async fn bytes(self, user_id: &str) -> Result<UserBytes, DatabaseError> {
+        let closed: i64 = sqlx::query_scalar(
+            "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM recordings WHERE user_id = $1 \
+             AND status IN ('processing', 'ready', 'failed') AND kind <> 'partial'",
+        )
+        .bind(user_id)
+        .fetch_one(&self.database.pool)
+        .await?;
+        let sql = format!("SELECT id, size_bytes FROM recordings WHERE user_id = $1 AND ({OPEN})");
+        let open = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(user_id)
+            .fetch_all(&self.database.pool)
+            .await?;
+        let open = open.iter().map(|row| {
+            let size_bytes = row.try_get::<i64, _>("size_bytes")?.unsigned_abs();
+            Ok((row.try_get("id")?, size_bytes))
+        });
+        Ok(UserBytes {
+            closed_bytes: closed.unsigned_abs(),
+            open: open.collect::<Result<_, sqlx::Error>>()?,
+        })
+    }
+
+    /// Counts a user's open uploads, and those of one session among them.
+    pub(crate) async fn open_uploads(
+        self,
+        user_id: &str,
+        session_id: &str,
+    ) -> Result<OpenUploads, DatabaseError> {
+        let sql = format!(
+            "SELECT COUNT(*) AS of_user, COUNT(CASE WHEN session_id = $2 THEN 1 END) AS of_session \
+             FROM recordings WHERE user_id = $1 AND ({OPEN})"
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(user_id)
+            .bind(session_id)
+            .fetch_one(&self.database.pool)
+            .await?;
+        Ok(OpenUploads {
+            of_user: row.try_get::<i64, _>("of_user")?.unsigned_abs(),
+            of_session: row.try_get::<i64, _>("of_session")?.unsigned_abs(),
+        })
+    }
+}
+
+/// Returns the bytes protected by the owner of a recording. A growing recording counts with its declared length, or as
+/// `growing_bytes`.
+pub(super) async fn protected_bytes(
+    connection: &mut sqlx::AnyConnection,
+    id: &str,
+    growing_bytes: u64,
+) -> Result<u64, DatabaseError> {
+    let bytes: i64 = sqlx::query_scalar(
+        "SELECT CAST(COALESCE(SUM(CASE WHEN status IN ('recording', 'uploading') \
+         AND size_bytes < COALESCE(upload_length, $2) THEN COALESCE(upload_length, $2) \
+         ELSE size_bytes END), 0) AS BIGINT) FROM recordings \
+         WHERE user_id = (SELECT user_id FROM recordings WHERE id = $1) AND protected = 1 AND deleting = 0",
+    )
+    .bind(id)
+    .bind(signed(growing_bytes))
+    .fetch_one(connection)
+    .await?;
+    Ok(bytes.unsigned_abs())
 }

@@ -11,10 +11,10 @@ use super::recordings::SELECT;
 use super::{Database, DatabaseError, List, Page, RecordingRow};
 
 /// Most parts of one recording.
-const PARTS_MAX: i64 = 1000;
+const PARTS_MAX: u16 = 1000;
 
 /// Most further parts of all recordings of a page.
-const PAGE_PARTS_MAX: i64 = 2 * PARTS_MAX;
+const PAGE_PARTS_MAX: u16 = 2 * PARTS_MAX;
 
 /// Returns `$1, $2, …` for that many values.
 fn placeholders(values: usize) -> String {
@@ -48,7 +48,7 @@ pub(super) async fn next_number(
             .bind(first)
             .fetch_one(&mut *connection)
             .await?;
-    if last >= PARTS_MAX {
+    if last >= i64::from(PARTS_MAX) {
         return Ok(NextNumber::TooMany);
     }
     Ok(NextNumber::Free(last + 1))
@@ -91,59 +91,176 @@ pub(super) async fn mark_deleting(
     )
 }
 
-impl Database {
-    /// Cuts a page at the first row whose parts exceed [`PAGE_PARTS_MAX`]; the next page begins with that row.
-    pub(crate) async fn limit_parts(
-        &self,
+/// Table `recordings`: further parts of recordings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl Parts<'_> {
+    /// Returns a page with the further parts of its recordings, in order of recording and part. A page with more than
+    /// [`PAGE_PARTS_MAX`] further parts is cut before the recording that exceeds the limit; the next page begins with
+    /// that recording.
+    pub(crate) async fn of_page(
+        self,
         list: &List,
         mut page: Page<RecordingRow>,
-    ) -> Result<Page<RecordingRow>, DatabaseError> {
-        let ids: Vec<&str> = page.rows.iter().map(|row| row.id.as_str()).collect();
-        if ids.is_empty() {
-            return Ok(page);
+    ) -> Result<(Page<RecordingRow>, Vec<RecordingRow>), DatabaseError> {
+        // One row more than allowed shows an excess, so that an ordinary page needs no count.
+        let most = usize::from(PAGE_PARTS_MAX);
+        let further = self.fetch(&ids(&page.rows), Some(most + 1)).await?;
+        if further.len() <= most {
+            return Ok((page, further));
         }
-        let sql = format!(
-            "SELECT part_of, COUNT(*) AS parts FROM recordings WHERE part_of IN ({}) GROUP BY part_of",
-            placeholders(ids.len())
-        );
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for id in ids {
-            query = query.bind(id.to_owned());
-        }
-        let mut parts = HashMap::new();
-        for row in query.fetch_all(&self.pool).await? {
-            let count: i64 = row.try_get("parts")?;
-            parts.insert(row.try_get::<String, _>("part_of")?, count);
-        }
+        let parts = self.count(&ids(&page.rows)).await?;
         let mut total = 0;
         let excess = page.rows.iter().position(|row| {
             total += parts.get(&row.id).copied().unwrap_or(0);
-            total > PAGE_PARTS_MAX
+            total > most
         });
         // A recording has fewer parts than a page may have.
         if let Some(excess) = excess.filter(|&excess| excess > 0) {
             page.rows.truncate(excess);
             page.next = page.rows.last().map(|row| list.position(row));
         }
-        Ok(page)
+        let further = self.of(&ids(&page.rows)).await?;
+        Ok((page, further))
     }
 
     /// Returns the further parts of these recordings, in order of recording and part.
-    pub(crate) async fn further_parts(
-        &self,
+    pub(crate) async fn of(self, first: &[&str]) -> Result<Vec<RecordingRow>, DatabaseError> {
+        self.fetch(first, None).await
+    }
+
+    async fn fetch(
+        self,
         first: &[&str],
+        limit: Option<usize>,
     ) -> Result<Vec<RecordingRow>, DatabaseError> {
         if first.is_empty() {
             return Ok(Vec::new());
         }
+        let limit = limit.map_or_else(String::new, |limit| format!(" LIMIT {limit}"));
         let sql = format!(
-            "{SELECT} WHERE r.part_of IN ({}) ORDER BY r.part_of, r.part",
+            "{SELECT} WHERE r.part_of IN ({}) ORDER BY r.part_of, r.part{limit}",
             placeholders(first.len())
         );
         let mut query = sqlx::query_as(AssertSqlSafe(sql));
         for id in first {
             query = query.bind((*id).to_owned());
         }
-        Ok(query.fetch_all(&self.pool).await?)
+        Ok(query.fetch_all(&self.database.pool).await?)
+    }
+
+    /// Counts the further parts of these recordings; those without a further part are absent.
+    async fn count(self, first: &[&str]) -> Result<HashMap<String, usize>, DatabaseError> {
+        let sql = format!(
+            "SELECT part_of, COUNT(*) AS parts FROM recordings WHERE part_of IN ({}) GROUP BY part_of",
+            placeholders(first.len())
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for id in first {
+            query = query.bind((*id).to_owned());
+        }
+        let mut parts = HashMap::new();
+        for row in query.fetch_all(&self.database.pool).await? {
+            let count: i64 = row.try_get("parts")?;
+            parts.insert(
+                row.try_get("part_of")?,
+                usize::try_from(count).unwrap_or(usize::MAX),
+            );
+        }
+        Ok(parts)
+    }
+}
+
+fn ids(rows: &[RecordingRow]) -> Vec<&str> {
+    rows.iter().map(|row| row.id.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{at_most, database, growing};
+    use super::*;
+    use crate::db::Insertion;
+
+    /// Inserts a recording with that many further parts.
+    async fn seed(database: &Database, first: &str, further: i64) -> Result<(), DatabaseError> {
+        let inserted = database
+            .recordings()
+            .insert(&growing(first), at_most(9))
+            .await?;
+        assert_eq!(inserted, Insertion::Done);
+        sqlx::query(
+            "WITH RECURSIVE n(i) AS (SELECT CAST($1 AS BIGINT) UNION ALL SELECT i - 1 FROM n WHERE i > 0) \
+             INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, status, kind, \
+             created_ms, part_of, part) SELECT CAST($2 AS TEXT) || '-' || CAST(i AS TEXT), '', 'ann', '', 'local', '', \
+             'ready', 'recording', 1, $2, i + 1 FROM n WHERE i > 0",
+        )
+        .bind(further)
+        .bind(first)
+        .execute(&database.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Recordings of each page, with the numbers of their further parts.
+    async fn pages(database: &Database) -> Result<Vec<Vec<(String, usize)>>, DatabaseError> {
+        let (list, mut after, mut pages) = (List::default(), None, Vec::new());
+        loop {
+            let page = database.lists().page(&list, after.as_ref(), 10).await?;
+            let (page, further) = database.parts().of_page(&list, page).await?;
+            let counted = page.rows.iter().map(|row| {
+                let parts = further
+                    .iter()
+                    .filter(|part| part.part_of.as_ref() == Some(&row.id));
+                (row.id.clone(), parts.count())
+            });
+            let counted: Vec<_> = counted.collect();
+            let total: usize = counted.iter().map(|(_, parts)| parts).sum();
+            assert_eq!(total, further.len(), "parts of other recordings");
+            assert!(further.is_sorted_by_key(|part| (&part.part_of, part.part)));
+            pages.push(counted);
+            after = page.next;
+            if after.is_none() {
+                return Ok(pages);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn page_ends_before_the_recording_whose_parts_exceed_the_limit()
+    -> Result<(), DatabaseError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(folder.path()).await?;
+        // Listed from the last id to the first, while parts are read in the order of the ids.
+        for (first, further) in [("a", 5), ("b", 999), ("c", 999), ("d", 0), ("e", 999)] {
+            seed(&database, first, further).await?;
+        }
+        let page = |rows: &[(&str, usize)]| -> Vec<(String, usize)> {
+            rows.iter()
+                .map(|(id, parts)| ((*id).to_owned(), *parts))
+                .collect()
+        };
+        let expected = [
+            page(&[("e", 999), ("d", 0), ("c", 999)]),
+            page(&[("b", 999), ("a", 5)]),
+        ];
+        assert_eq!(pages(&database).await?, expected);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn page_with_exactly_as_many_parts_as_allowed_is_whole() -> Result<(), DatabaseError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(folder.path()).await?;
+        for (first, further) in [("a", 2), ("b", 999), ("c", 999)] {
+            seed(&database, first, further).await?;
+        }
+        let counted = pages(&database).await?;
+        assert_eq!(counted.len(), 1, "{counted:?}");
+        let total: usize = counted[0].iter().map(|(_, parts)| parts).sum();
+        assert_eq!(total, usize::from(PAGE_PARTS_MAX));
+        Ok(())
     }
 }

@@ -1,14 +1,13 @@
 //! Connection pool and migrations.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 
-use super::{Database, DatabaseError};
+use super::DatabaseError;
 use crate::config::DatabaseConfig;
 
 /// All migrations. A released migration is never edited.
@@ -27,43 +26,31 @@ const POSTGRES_CONNECTIONS: u32 = 10;
 #[cfg(feature = "postgres")]
 const POSTGRES_SESSION: &str = "SET idle_in_transaction_session_timeout = '60s'";
 
-impl Database {
-    /// Connects and migrates the schema. If several servers start together, one migrates and the others wait.
-    pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
-        let database = Self::connect(config).await?;
-        database.migrate(&MIGRATIONS).await?;
-        Ok(database)
+/// Connects without migrating. Creates a SQLite file if it does not exist.
+pub(super) async fn connect(config: &DatabaseConfig) -> Result<AnyPool, DatabaseError> {
+    sqlx::any::install_default_drivers();
+    match config {
+        DatabaseConfig::Sqlite { file } => sqlite(file).await,
+        #[cfg(feature = "postgres")]
+        DatabaseConfig::Postgres(config) => postgres(config).await,
     }
+}
 
-    /// Connects without migrating. Creates a SQLite file if it does not exist.
-    pub(crate) async fn connect(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
-        sqlx::any::install_default_drivers();
-        let pool = match config {
-            DatabaseConfig::Sqlite { file } => sqlite(file).await?,
-            #[cfg(feature = "postgres")]
-            DatabaseConfig::Postgres(config) => postgres(config).await?,
-        };
-        Ok(Self {
-            pool,
-            audited: Arc::default(),
-        })
-    }
-
-    pub(super) async fn migrate(&self, migrations: &Migrator) -> Result<(), DatabaseError> {
-        let mut connection = self.pool.acquire().await?;
-        let result = if is_sqlite(&connection) {
-            // sqlx takes an advisory lock on PostgreSQL, but none on SQLite.
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            let result = migrations.run_direct(None, &mut *transaction, false).await;
-            if result.is_ok() {
-                transaction.commit().await?;
-            }
-            result
-        } else {
-            migrations.run_direct(None, &mut *connection, false).await
-        };
-        result.map_err(migration_failed)
-    }
+/// Migrates the schema. If several servers start together, one migrates and the others wait.
+pub(super) async fn migrate(pool: &AnyPool, migrations: &Migrator) -> Result<(), DatabaseError> {
+    let mut connection = pool.acquire().await?;
+    let result = if is_sqlite(&connection) {
+        // sqlx takes an advisory lock on PostgreSQL, but none on SQLite.
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let result = migrations.run_direct(None, &mut *transaction, false).await;
+        if result.is_ok() {
+            transaction.commit().await?;
+        }
+        result
+    } else {
+        migrations.run_direct(None, &mut *connection, false).await
+    };
+    result.map_err(migration_failed)
 }
 
 /// Whether this is SQLite, for the few statements that are not portable.

@@ -75,14 +75,20 @@ pub(crate) struct SessionFilter {
     pub(crate) status: Option<SessionStatus>,
 }
 
-impl Database {
+/// Table `sessions`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sessions<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl Sessions<'_> {
     /// Stores a new session; `false` if its user is deleted.
-    pub(crate) async fn insert_session(
-        &self,
+    pub(crate) async fn insert(
+        self,
         session: &SessionRow,
         actor: &Actor,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         if !lock_user(&mut transaction, &session.user_id).await? {
             transaction.rollback().await?;
             return Ok(false);
@@ -103,21 +109,21 @@ impl Database {
         let event = event.detail(status_to_text(session.status));
         audit::append(&mut transaction, session.created_ms, &event).await?;
         transaction.commit().await?;
-        self.notify_audit();
+        self.database.audit().wake_followers();
         Ok(true)
     }
 
-    pub(crate) async fn session(&self, id: &str) -> Result<Option<SessionRow>, DatabaseError> {
+    pub(crate) async fn get(self, id: &str) -> Result<Option<SessionRow>, DatabaseError> {
         let sql = format!("SELECT {COLUMNS} FROM sessions WHERE id = $1");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(id)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.database.pool)
             .await?)
     }
 
     /// Returns a page, newest first.
-    pub(crate) async fn sessions(
-        &self,
+    pub(crate) async fn page(
+        self,
         filter: &SessionFilter,
         after: Option<&Position>,
         limit: u32,
@@ -145,7 +151,7 @@ impl Database {
             query = query.bind(value.to_owned());
         }
         let query = query.bind(Page::<SessionRow>::query_limit(limit));
-        let rows: Vec<SessionRow> = query.fetch_all(&self.pool).await?;
+        let rows: Vec<SessionRow> = query.fetch_all(&self.database.pool).await?;
         Ok(Page::new(rows, limit, |row| Position {
             value: row.created_ms,
             id: row.id.clone(),
@@ -154,8 +160,8 @@ impl Database {
 
     /// Changes the state of a session that has not ended. Returns `false` if the session has ended, is in that state
     /// already or does not exist. No transition leads back to `creating`.
-    pub(crate) async fn change_session(
-        &self,
+    pub(crate) async fn change(
+        self,
         id: &str,
         status: SessionStatus,
         actor: &Actor,
@@ -171,7 +177,7 @@ impl Database {
         let sql = format!(
             "UPDATE sessions SET status = $1, ended_ms = $2 WHERE id = $3 AND status IN ({from})"
         );
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         let done = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(status_to_text(status))
             .bind(ended_ms)
@@ -185,19 +191,19 @@ impl Database {
         let event = event.detail(status_to_text(status));
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.notify_audit();
+        self.database.audit().wake_followers();
         Ok(true)
     }
 
     /// Stores that a user has stopped a recording by hand, so that auto-record starts no other one in a running
     /// session. Returns `false` if that was stored before.
     pub(crate) async fn decline_auto_record(
-        &self,
+        self,
         id: &str,
         actor: &Actor,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         let done = sqlx::query(
             "UPDATE sessions SET auto_declined = 1 WHERE id = $1 AND auto_declined = 0 AND status = 'running'",
         )
@@ -211,18 +217,18 @@ impl Database {
         let event = event.detail("stopped by hand: no recording starts by itself any more");
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.notify_audit();
+        self.database.audit().wake_followers();
         Ok(true)
     }
 
     /// Deletes a session; its recordings are kept.
-    pub(crate) async fn delete_session(
-        &self,
+    pub(crate) async fn delete(
+        self,
         session: &SessionRow,
         actor: &Actor,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         let done = sqlx::query("DELETE FROM sessions WHERE id = $1")
             .bind(&session.id)
             .execute(&mut *transaction)
@@ -235,21 +241,7 @@ impl Database {
         let event = event.detail(&session.user_id);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
-        self.notify_audit();
+        self.database.audit().wake_followers();
         Ok(true)
-    }
-
-    /// Returns the open recordings of ended sessions with the end of each session; `None` if the session was deleted.
-    /// The rows alone decide, so the cause, server and time of the end do not matter.
-    pub(crate) async fn open_recordings_of_ended_sessions(
-        &self,
-    ) -> Result<Vec<String>, DatabaseError> {
-        Ok(sqlx::query_scalar(
-            "SELECT r.id FROM recordings AS r LEFT JOIN sessions AS s ON s.id = r.session_id \
-             WHERE r.status IN ('recording', 'uploading') AND r.kind = 'recording' AND r.deleting = 0 \
-             AND (s.id IS NULL OR s.status IN ('stopped', 'expired', 'failed')) LIMIT 1000",
-        )
-        .fetch_all(&self.pool)
-        .await?)
     }
 }

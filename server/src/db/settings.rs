@@ -1,16 +1,22 @@
 //! Settings that change while the server runs.
 
-use sortie_api::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
+use sortie_api::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT};
 
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit};
 
 /// Name of the setting with the last trusted wall time, in Unix time in ms.
 const TRUSTED_TIME: &str = "clock_trusted_ms";
 
-impl Database {
+/// Table `settings`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl Settings<'_> {
     /// Sets a setting unless it exists; returns the value in force. Two servers that start together agree on one value.
-    pub(crate) async fn setting_or_insert(
-        &self,
+    pub(crate) async fn get_or_insert(
+        self,
         name: &str,
         value: &str,
     ) -> Result<String, DatabaseError> {
@@ -19,80 +25,80 @@ impl Database {
         )
         .bind(name)
         .bind(value)
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(
             sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
                 .bind(name)
-                .fetch_one(&self.pool)
+                .fetch_one(&self.database.pool)
                 .await?,
         )
     }
 
     /// Whether auto-record is on. Read each time, so that a change applies immediately on every server.
-    pub(crate) async fn auto_record(&self) -> Result<bool, DatabaseError> {
+    pub(crate) async fn auto_record(self) -> Result<bool, DatabaseError> {
         let value: Option<String> =
             sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
                 .bind(RECORDING_AUTO_RECORD)
-                .fetch_optional(&self.pool)
+                .fetch_optional(&self.database.pool)
                 .await?;
         Ok(value.as_deref() == Some("true"))
     }
 
     /// Returns the disk threshold of an appliance in percent, 0 for none; `None` until an administrator sets one.
-    pub(crate) async fn storage_threshold(&self) -> Result<Option<u8>, DatabaseError> {
+    pub(crate) async fn storage_threshold(self) -> Result<Option<u8>, DatabaseError> {
         let value: Option<String> =
             sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
                 .bind(STORAGE_THRESHOLD_PERCENT)
-                .fetch_optional(&self.pool)
+                .fetch_optional(&self.database.pool)
                 .await?;
         Ok(value.and_then(|value| value.parse().ok()))
     }
 
     /// Returns the last wall time that a server on this database trusted.
-    pub(crate) async fn trusted_time(&self) -> Result<Option<i64>, DatabaseError> {
+    pub(crate) async fn trusted_time(self) -> Result<Option<i64>, DatabaseError> {
         let value: Option<String> =
             sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
                 .bind(TRUSTED_TIME)
-                .fetch_optional(&self.pool)
+                .fetch_optional(&self.database.pool)
                 .await?;
         Ok(value.and_then(|value| value.parse().ok()))
     }
 
     /// Returns the last trusted wall time; in a database without that setting, the time of the newest row of the audit
     /// log.
-    pub(crate) async fn last_trusted_time(&self) -> Result<Option<i64>, DatabaseError> {
+    pub(crate) async fn last_trusted_time(self) -> Result<Option<i64>, DatabaseError> {
         if let Some(trusted_ms) = self.trusted_time().await? {
             return Ok(Some(trusted_ms));
         }
         Ok(
             sqlx::query_scalar("SELECT at_ms FROM audit ORDER BY seq DESC LIMIT 1")
-                .fetch_optional(&self.pool)
+                .fetch_optional(&self.database.pool)
                 .await?,
         )
     }
 
     /// Stores a trusted wall time.
-    pub(crate) async fn set_trusted_time(&self, now_ms: i64) -> Result<(), DatabaseError> {
+    pub(crate) async fn set_trusted_time(self, now_ms: i64) -> Result<(), DatabaseError> {
         sqlx::query(
             "INSERT INTO settings (name, value) VALUES ($1, $2) \
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         )
         .bind(TRUSTED_TIME)
         .bind(now_ms.to_string())
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(())
     }
 
     /// Changes settings, all or none, with an audit row for each new value.
-    pub(crate) async fn change_settings(
-        &self,
-        changes: &Settings,
+    pub(crate) async fn change(
+        self,
+        changes: &sortie_api::Settings,
         actor: &Actor,
         at_ms: i64,
     ) -> Result<(), DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         for (name, value) in changes {
             // Locks an existing row: of two concurrent changes, the second sees the value of the first.
             sqlx::query(
@@ -126,7 +132,7 @@ impl Database {
             audit::append(&mut transaction, at_ms, &event).await?;
         }
         transaction.commit().await?;
-        self.notify_audit();
+        self.database.audit().wake_followers();
         Ok(())
     }
 }

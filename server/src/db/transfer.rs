@@ -1,7 +1,7 @@
 //! Copy of a database to another one of any kind.
 
 use sqlx::any::{AnyArguments, AnyRow, AnyTypeInfoKind};
-use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Column, Row};
+use sqlx::{AnyConnection, AnyPool, Arguments, AssertSqlSafe, Column, Row};
 
 use super::pool::is_sqlite;
 use super::{Database, DatabaseError};
@@ -97,7 +97,12 @@ pub async fn copy_database(
     // Both sides have the same schema: the source is migrated first.
     let old = Database::open(from).await.map_err(from_failed)?;
     let new = Database::open(to).await.map_err(to_failed)?;
-    let broken = old.verify_audit().await.map_err(from_failed)?.first_bad_seq;
+    let broken = old
+        .audit()
+        .verify()
+        .await
+        .map_err(from_failed)?
+        .first_bad_seq;
 
     let snapshot = match from {
         DatabaseConfig::Sqlite { .. } => "BEGIN",
@@ -149,12 +154,17 @@ pub async fn copy_database(
     }
     target.commit().await.map_err(|e| to_failed(e.into()))?;
     drop(source);
-    new.analyse().await.map_err(to_failed)?;
-    let after = new.verify_audit().await.map_err(to_failed)?.first_bad_seq;
+    analyse(&new.pool).await.map_err(to_failed)?;
+    let after = new.audit().verify().await.map_err(to_failed)?.first_bad_seq;
     if after != broken {
         return Err(CopyError::AuditLog(after.unwrap_or_default()));
     }
-    let unfinished = new.unfinished_recordings().await.map_err(to_failed)?.len();
+    let unfinished = new
+        .recordings()
+        .unfinished()
+        .await
+        .map_err(to_failed)?
+        .len();
     old.close().await;
     new.close().await;
     Ok(Copied {
@@ -164,15 +174,13 @@ pub async fn copy_database(
     })
 }
 
-impl Database {
-    /// PostgreSQL plans by statistics, which it would otherwise gather only some minutes later.
-    async fn analyse(&self) -> Result<(), DatabaseError> {
-        let mut connection = self.pool.acquire().await?;
-        if !is_sqlite(&connection) {
-            sqlx::query("ANALYZE").execute(&mut *connection).await?;
-        }
-        Ok(())
+/// PostgreSQL plans by statistics, which it would otherwise gather only some minutes later.
+async fn analyse(pool: &AnyPool) -> Result<(), DatabaseError> {
+    let mut connection = pool.acquire().await?;
+    if !is_sqlite(&connection) {
+        sqlx::query("ANALYZE").execute(&mut *connection).await?;
     }
+    Ok(())
 }
 
 /// Value of a column; the tables use two types.

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::AssertSqlSafe;
+use sqlx::{AnyPool, AssertSqlSafe};
 
+use super::DatabaseError;
 use super::leases::POSTGRES_NOW as NOW;
-use super::{Database, DatabaseError};
 use crate::storage::{StaleLease, StorageError, UploadLease, UploadLeases};
 
 /// Shortest interval between two renewals by a holder that writes continuously.
@@ -22,8 +22,14 @@ fn unavailable(error: sqlx::Error) -> StorageError {
     StorageError::Unavailable(DatabaseError::from(error).into())
 }
 
+/// Table `upload_leases`, as the storage uses it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct UploadLeaseTable {
+    pub(super) pool: AnyPool,
+}
+
 #[async_trait]
-impl UploadLeases for Database {
+impl UploadLeases for UploadLeaseTable {
     async fn create(&self, id: &str, manifest: &str) -> Result<(), StorageError> {
         let sql = format!(
             "INSERT INTO upload_leases (upload_id, fence, heard_ms, manifest) VALUES ($1, 1, {NOW}, $2)"

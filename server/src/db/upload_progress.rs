@@ -19,10 +19,16 @@ pub(crate) struct Growth {
     pub(crate) format: &'static str,
 }
 
-impl Database {
+/// Table `recordings`: progress of growing recordings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UploadProgress<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl UploadProgress<'_> {
     /// Stores progress. Recordings that are complete or being deleted are left alone, and progress never decreases:
     /// acknowledged bytes do not disappear.
-    pub(crate) async fn note_growth(&self, grown: &[Growth]) -> Result<(), DatabaseError> {
+    pub(crate) async fn note(self, grown: &[Growth]) -> Result<(), DatabaseError> {
         for some in grown.chunks(AT_ONCE) {
             let rows: Vec<_> = (0..some.len())
                 .map(|row| {
@@ -53,7 +59,7 @@ impl Database {
                     .bind(signed(*duration_ms))
                     .bind(*format);
             }
-            query.execute(&self.pool).await?;
+            query.execute(&self.database.pool).await?;
         }
         Ok(())
     }
@@ -79,27 +85,31 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(folder.path()).await?;
         for id in ["one", "deleted", "other"] {
-            database.insert_recording(&growing(id), at_most(10)).await?;
+            database
+                .recordings()
+                .insert(&growing(id), at_most(10))
+                .await?;
         }
-        database.mark_uploading("other").await?;
-        database.mark_deleting("deleted").await?;
+        database.recordings().mark_uploading("other").await?;
+        database.recordings().mark_deleting("deleted").await?;
         let size = async |id: &str| -> Result<(i64, i64, String), DatabaseError> {
-            let row = database.recording(id).await?.expect("it is there");
+            let row = database.recordings().get(id).await?.expect("it is there");
             Ok((row.size_bytes, row.duration_ms, row.format))
         };
         let webm = "webm".to_owned();
         let all = ["one", "deleted", "nothing", "other"].map(|id| growth(id, 10));
-        database.note_growth(&all).await?;
+        database.upload_progress().note(&all).await?;
         assert_eq!(size("one").await?, (10, 20, webm.clone()));
         assert_eq!(size("other").await?, (10, 20, webm.clone()));
         assert_eq!(size("deleted").await?, (0, 0, String::new()));
         // Outdated progress from another server.
         database
-            .note_growth(&[growth("one", 9), growth("other", 11)])
+            .upload_progress()
+            .note(&[growth("one", 9), growth("other", 11)])
             .await?;
         assert_eq!(size("one").await?, (10, 20, webm.clone()));
         assert_eq!(size("other").await?, (11, 22, webm));
-        database.note_growth(&[]).await
+        database.upload_progress().note(&[]).await
     }
 
     #[tokio::test]
@@ -107,12 +117,17 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(folder.path()).await?;
         database
-            .insert_recording(&growing("last"), at_most(10))
+            .recordings()
+            .insert(&growing("last"), at_most(10))
             .await?;
         let mut grown: Vec<_> = (0..AT_ONCE).map(|n| growth(&n.to_string(), 1)).collect();
         grown.push(growth("last", 7));
-        database.note_growth(&grown).await?;
-        let row = database.recording("last").await?.expect("it is there");
+        database.upload_progress().note(&grown).await?;
+        let row = database
+            .recordings()
+            .get("last")
+            .await?
+            .expect("it is there");
         assert_eq!(row.size_bytes, 7);
         Ok(())
     }

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 
 use super::search::Search;
 use super::{
-    Database, DatabaseError, Page, Position, unknown_text, words_from_text, words_to_text,
+    Database, DatabaseError, Page, Position, sign_ins, unknown_text, words_from_text, words_to_text,
 };
 
 const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms, generation";
@@ -136,9 +136,15 @@ fn key(username: &str) -> String {
     username.to_lowercase()
 }
 
-impl Database {
+/// Table `users`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Users<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl Users<'_> {
     /// Inserts a user; [`DatabaseError::Taken`] if the name exists.
-    pub(crate) async fn insert_user(&self, user: &UserRow) -> Result<(), DatabaseError> {
+    pub(crate) async fn insert(self, user: &UserRow) -> Result<(), DatabaseError> {
         sqlx::query(
             "INSERT INTO users (id, username, username_key, password_hash, email, display_name, roles, \
              disabled, source, external_key, created_ms) \
@@ -155,25 +161,22 @@ impl Database {
         .bind(source_to_text(user.source))
         .bind(&user.external_key)
         .bind(user.created_ms)
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(())
     }
 
-    pub(crate) async fn user(&self, id: &str) -> Result<Option<UserRow>, DatabaseError> {
+    pub(crate) async fn get(self, id: &str) -> Result<Option<UserRow>, DatabaseError> {
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM users WHERE id = $1"
         )))
         .bind(id)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.database.pool)
         .await?)
     }
 
     /// Returns the user with this name, ignoring case.
-    pub(crate) async fn user_by_name(
-        &self,
-        username: &str,
-    ) -> Result<Option<UserRow>, DatabaseError> {
+    pub(crate) async fn by_name(self, username: &str) -> Result<Option<UserRow>, DatabaseError> {
         // No name contains NUL, and PostgreSQL refuses the query: the answer to a sign-in must not reveal that.
         if username.contains('\0') {
             return Ok(None);
@@ -181,14 +184,14 @@ impl Database {
         let sql = format!("SELECT {COLUMNS} FROM users WHERE username_key = $1");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(key(username))
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.database.pool)
             .await?)
     }
 
     /// Returns a page of users by name. With a `search`, those whose user name, display name or email address contains
     /// it, ignoring case.
-    pub(crate) async fn users(
-        &self,
+    pub(crate) async fn page(
+        self,
         after: Option<&Position>,
         search: Option<&str>,
         limit: u32,
@@ -197,11 +200,8 @@ impl Database {
         let search = search.map(Search::new);
         let wanted = limit.saturating_add(1);
         let rows = match search.as_ref().filter(|search| search.is_inexact()) {
-            None => self.found_users(after, search.as_ref(), wanted).await?,
-            Some(inexact) => {
-                self.users_of_inexact_pattern(after, inexact, wanted)
-                    .await?
-            }
+            None => self.found(after, search.as_ref(), wanted).await?,
+            Some(inexact) => self.of_inexact_pattern(after, inexact, wanted).await?,
         };
         Ok(Page::new(rows, limit, |row| Position {
             value: 0,
@@ -210,15 +210,15 @@ impl Database {
     }
 
     /// Returns at most `limit` users of a broad pattern, each compared in full.
-    async fn users_of_inexact_pattern(
-        &self,
+    async fn of_inexact_pattern(
+        self,
         after: &str,
         search: &Search,
         limit: u32,
     ) -> Result<Vec<UserRow>, DatabaseError> {
         let (mut after, mut found) = (after.to_owned(), Vec::new());
         loop {
-            let rows = self.found_users(&after, Some(search), WIDE_PAGE).await?;
+            let rows = self.found(&after, Some(search), WIDE_PAGE).await?;
             let is_last = rows.len() < WIDE_PAGE as usize;
             if let Some(row) = rows.last() {
                 after = row.key();
@@ -239,8 +239,8 @@ impl Database {
     }
 
     /// Returns users whose name, display name or email address the pattern finds.
-    async fn found_users(
-        &self,
+    async fn found(
+        self,
         after: &str,
         search: Option<&Search>,
         limit: u32,
@@ -265,32 +265,32 @@ impl Database {
                 .bind(pattern.clone())
                 .bind(pattern);
         }
-        Ok(query.fetch_all(&self.pool).await?)
+        Ok(query.fetch_all(&self.database.pool).await?)
     }
 
     /// Whether the database has a user.
-    pub(crate) async fn has_users(&self) -> Result<bool, DatabaseError> {
+    pub(crate) async fn exist(self) -> Result<bool, DatabaseError> {
         let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users")
-            .fetch_one(&self.pool)
+            .fetch_one(&self.database.pool)
             .await?;
         Ok(rows > 0)
     }
 
     /// Returns the user with this identity at another source.
-    pub(crate) async fn user_by_external_key(
-        &self,
+    pub(crate) async fn by_external_key(
+        self,
         external_key: &str,
     ) -> Result<Option<UserRow>, DatabaseError> {
         let sql = format!("SELECT {COLUMNS} FROM users WHERE external_key = $1");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(external_key)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.database.pool)
             .await?)
     }
 
     /// Stores the time of the last request, unless that was done after `not_since_ms`.
-    pub(crate) async fn touch_user(
-        &self,
+    pub(crate) async fn touch(
+        self,
         id: &str,
         now_ms: i64,
         not_since_ms: i64,
@@ -302,19 +302,15 @@ impl Database {
         .bind(now_ms)
         .bind(id)
         .bind(not_since_ms)
-        .execute(&self.pool)
+        .execute(&self.database.pool)
         .await?;
         Ok(())
     }
 
     /// Changes a user and, with a new password or when disabled, ends their sign-ins. Returns `false` if the user does
-    /// not exist, or if no enabled local administrator would remain (then nothing is changed; [`Database::user`] tells
+    /// not exist, or if no enabled local administrator would remain (then nothing is changed; [`Users::get`] tells
     /// which). Users of other sources do not count, because their source may be unavailable.
-    pub(crate) async fn update_user(
-        &self,
-        id: &str,
-        change: &UserChange,
-    ) -> Result<bool, DatabaseError> {
+    pub(crate) async fn update(self, id: &str, change: &UserChange) -> Result<bool, DatabaseError> {
         // Updates only changed columns, so that concurrent changes do not undo each other.
         let roles = change.roles.as_deref();
         let roles = roles.map(|roles| words_to_text(roles, role_to_text));
@@ -353,13 +349,13 @@ impl Database {
             transaction.commit().await?;
             done
         } else {
-            update.execute(&self.pool).await?
+            update.execute(&self.database.pool).await?
         };
         Ok(done.rows_affected() == 1)
     }
 
     /// Deletes a user; `false` if the user does not exist or is the last enabled local administrator.
-    pub(crate) async fn delete_user(&self, id: &str) -> Result<bool, DatabaseError> {
+    pub(crate) async fn delete(self, id: &str) -> Result<bool, DatabaseError> {
         let mut transaction = self.one_demotion_at_a_time().await?;
         let done = sqlx::query(
             "DELETE FROM users WHERE id = $1 AND (roles NOT LIKE '%admin%' OR disabled = 1 \
@@ -375,11 +371,11 @@ impl Database {
     }
 
     /// Whether a user can sign in with a password.
-    pub(crate) async fn has_passwords(&self) -> Result<bool, DatabaseError> {
+    pub(crate) async fn has_passwords(self) -> Result<bool, DatabaseError> {
         let one: Option<i64> = sqlx::query_scalar(
             "SELECT 1 FROM users WHERE password_hash <> '' AND disabled = 0 LIMIT 1",
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.database.pool)
         .await?;
         Ok(one.is_some())
     }
@@ -388,12 +384,69 @@ impl Database {
     /// sees the first change: a condition alone would not, as each statement sees the rows from its beginning
     /// (PostgreSQL, read committed).
     async fn one_demotion_at_a_time(
-        &self,
+        self,
     ) -> Result<sqlx::Transaction<'static, sqlx::Any>, DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.pool.begin().await?;
         sqlx::query("UPDATE locks SET taken = taken + 1 WHERE name = 'administrators'")
             .execute(&mut *transaction)
             .await?;
         Ok(transaction)
+    }
+
+    /// Replaces a password if its hash is still `verified`, and ends the user's sign-ins except `keep`; `false` if the
+    /// password has changed meanwhile, or the user is deleted or disabled.
+    pub(crate) async fn replace_password(
+        self,
+        user_id: &str,
+        verified: &str,
+        password_hash: &str,
+        keep: Option<&str>,
+    ) -> Result<bool, DatabaseError> {
+        let mut transaction = self.database.pool.begin().await?;
+        let generation: Option<i64> = sqlx::query_scalar(
+            "UPDATE users SET password_hash = $1, generation = generation + 1 \
+             WHERE id = $2 AND password_hash = $3 AND disabled = 0 RETURNING generation",
+        )
+        .bind(password_hash)
+        .bind(user_id)
+        .bind(verified)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(generation) = generation else {
+            transaction.rollback().await?;
+            return Ok(false);
+        };
+        if let Some(keep) = keep {
+            sign_ins::keep_valid(&mut transaction, user_id, keep, generation).await?;
+        }
+        transaction.commit().await?;
+        self.database.sign_ins().purge_ended(user_id).await?;
+        Ok(true)
+    }
+
+    /// Stores the same password hashed with other parameters, if its hash is still `verified`.
+    pub(crate) async fn renew_password_hash(
+        self,
+        user_id: &str,
+        verified: &str,
+        password_hash: &str,
+    ) -> Result<bool, DatabaseError> {
+        let done =
+            sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
+                .bind(password_hash)
+                .bind(user_id)
+                .bind(verified)
+                .execute(&self.database.pool)
+                .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Returns the enabled administrator with the oldest account.
+    pub(crate) async fn first_administrator(self) -> Result<Option<String>, DatabaseError> {
+        Ok(sqlx::query_scalar(
+            "SELECT id FROM users WHERE disabled = 0 AND roles LIKE '%admin%' ORDER BY created_ms, id LIMIT 1",
+        )
+        .fetch_optional(&self.database.pool)
+        .await?)
     }
 }

@@ -158,7 +158,7 @@ impl Sweep {
             report: SweepReport::default(),
             tell,
         };
-        if !options.force && !self.database.has_recordings().await? {
+        if !options.force && !self.database.recordings().exist().await? {
             run.require_no_objects().await?;
         }
         run.sweep_storage().await?;
@@ -172,7 +172,7 @@ impl Sweep {
     /// Daily automatic sweep: removes only objects that certainly hold no data. Of several servers, the first one does
     /// it.
     pub(crate) async fn daily(&self) {
-        match self.database.take_lease(SWEEP, DAILY_LEASE).await {
+        match self.database.leases().take(SWEEP, DAILY_LEASE).await {
             Ok(Some(_)) => {}
             Ok(None) => return,
             Err(error) => {
@@ -236,7 +236,8 @@ impl Run<'_, '_> {
         let rows = self
             .sweep
             .database
-            .ready_recordings(back_end, "", 1)
+            .recordings()
+            .ready(back_end, "", 1)
             .await?;
         if rows.is_empty() {
             Ok(())
@@ -253,7 +254,7 @@ impl Run<'_, '_> {
                 .iter()
                 .filter_map(|stored| stored.kind.recording())
                 .collect();
-            let rows = self.sweep.database.recordings_with_ids(&ids).await?;
+            let rows = self.sweep.database.recordings().with_ids(&ids).await?;
             let rows: HashMap<_, _> = rows.iter().map(|row| (row.id.as_str(), row)).collect();
             for stored in &batch {
                 let row = stored.kind.recording().and_then(|id| rows.get(id));
@@ -325,7 +326,7 @@ impl Run<'_, '_> {
         }
         let id = stored.kind.recording();
         if let Some(id) = id {
-            let row = self.sweep.database.recording(id).await?;
+            let row = self.sweep.database.recordings().get(id).await?;
             if !matches!(self.judge(stored, row.as_ref()), Verdict::Remove { .. }) {
                 return Ok(SweepOutcome::Spared);
             }
@@ -348,7 +349,8 @@ impl Run<'_, '_> {
             let rows = self
                 .sweep
                 .database
-                .ready_recordings(back_end, &after, limit);
+                .recordings()
+                .ready(back_end, &after, limit);
             let rows = rows.await?;
             let Some(last) = rows.last() else {
                 return Ok(());
@@ -368,7 +370,7 @@ impl Run<'_, '_> {
     /// Marks a recording as failed, if it is still ready and its object still missing.
     async fn fail(&self, row: &RecordingRow) -> Result<SweepOutcome, SweepError> {
         // The recording may have been deleted since its page was read.
-        let now = self.sweep.database.recording(&row.id).await?;
+        let now = self.sweep.database.recordings().get(&row.id).await?;
         let ready = now.is_some_and(|now| {
             now.status == RecordingStatus::Ready
                 && !now.deleting

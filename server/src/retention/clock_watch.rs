@@ -37,7 +37,7 @@ impl ClockWatch {
         clock: Arc<dyn Clock>,
         retention_days: u32,
     ) -> Result<Self, DatabaseError> {
-        let last_ms = database.last_trusted_time().await?;
+        let last_ms = database.settings().last_trusted_time().await?;
         let absence_ms = believed_absence_ms(retention_days);
         let guard = ClockGuard::new(last_ms, absence_ms, clock.monotonic());
         let watch = Self {
@@ -54,7 +54,7 @@ impl ClockWatch {
         match (watch.doubt(), last_ms) {
             (None, _) => watch.write().await?,
             // From here on, the audit log contains rows with times in doubt.
-            (Some(_), Some(last_ms)) => watch.database.set_trusted_time(last_ms).await?,
+            (Some(_), Some(last_ms)) => watch.database.settings().set_trusted_time(last_ms).await?,
             (Some(_), None) => {}
         }
         Ok(watch)
@@ -100,13 +100,19 @@ impl ClockWatch {
                 tracing::error!("{detail}");
                 self.state().told = true;
                 let event = AuditEvent::done(&actor, Action::ClockHold, "clock").detail(&detail);
-                self.database.audit(self.clock.now_ms(), &event).await?;
+                self.database
+                    .audit()
+                    .append(self.clock.now_ms(), &event)
+                    .await?;
             }
             None if was_told => {
                 tracing::warn!("the clock is trusted again; automatic deletion continues");
                 self.state().told = false;
                 let event = AuditEvent::done(&actor, Action::ClockResume, "clock");
-                self.database.audit(self.clock.now_ms(), &event).await?;
+                self.database
+                    .audit()
+                    .append(self.clock.now_ms(), &event)
+                    .await?;
             }
             _ => {}
         }
@@ -120,8 +126,11 @@ impl ClockWatch {
     pub(crate) async fn confirm(&self, actor: &Actor) -> Result<(), DatabaseError> {
         let now = self.reading();
         let event = AuditEvent::done(actor, Action::ClockConfirm, "clock");
-        self.database.set_trusted_time(now.wall_ms).await?;
-        self.database.audit(now.wall_ms, &event).await?;
+        self.database
+            .settings()
+            .set_trusted_time(now.wall_ms)
+            .await?;
+        self.database.audit().append(now.wall_ms, &event).await?;
         let mut state = self.state();
         state.guard.trust(now);
         state.doubt = None;
@@ -141,7 +150,7 @@ impl ClockWatch {
 
     /// Another server on the same database may trust the time that this one doubts, after a confirmation there.
     async fn compare_with_replicas(&self) -> Result<(), DatabaseError> {
-        let trusted_ms = self.database.trusted_time().await?;
+        let trusted_ms = self.database.settings().trusted_time().await?;
         let mut state = self.state();
         if trusted_ms == state.read_ms {
             return Ok(());
@@ -172,7 +181,10 @@ impl ClockWatch {
         if written.is_some_and(|written| now.monotonic.saturating_sub(written) < WRITE_EVERY) {
             return Ok(());
         }
-        self.database.set_trusted_time(now.wall_ms).await?;
+        self.database
+            .settings()
+            .set_trusted_time(now.wall_ms)
+            .await?;
         let mut state = self.state();
         state.written = Some(now.monotonic);
         state.read_ms = Some(now.wall_ms);

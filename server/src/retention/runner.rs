@@ -231,10 +231,8 @@ impl Retention {
             return Ok(false);
         }
         let mut walk = Walk::new(&inner.database, 1, inner.clock.now_ms(), Purpose::Preview);
-        Ok(
-            walk.next(&mut planner).await?.is_none()
-                && inner.database.has_forward_pending().await?,
-        )
+        Ok(walk.next(&mut planner).await?.is_none()
+            && inner.database.imported().has_forward_pending().await?)
     }
 
     /// Returns the clock watch.
@@ -294,14 +292,15 @@ impl Inner {
         }
         let lease = self
             .database
-            .take_lease(RETENTION, LEASE)
+            .leases()
+            .take(RETENTION, LEASE)
             .await?
             .ok_or(RunError::Busy)?;
         let result = self
             .run_under(&lease, &mut planner, limit, actor, &mut run)
             .await;
         // Released explicitly, so that it need not expire.
-        if let Err(error) = self.database.give_lease_back(&lease).await {
+        if let Err(error) = self.database.leases().give_back(&lease).await {
             tracing::warn!("cannot release the lease of retention, which will expire: {error}");
         }
         result?;
@@ -324,7 +323,7 @@ impl Inner {
             Purpose::Deletion,
         );
         loop {
-            if walk.reads_next() && !self.database.extend_lease(lease, LEASE).await? {
+            if walk.reads_next() && !self.database.leases().extend(lease, LEASE).await? {
                 tracing::warn!("another server has taken over retention");
                 return Ok(());
             }
@@ -375,9 +374,13 @@ impl Inner {
             _ => DeletionRule::Age(self.days),
         };
         let detail = rule.to_string();
-        let marked = self
-            .database
-            .mark_due(&row.id, lease, actor, &detail, self.clock.now_ms());
+        let marked = self.database.candidates().mark_due(
+            &row.id,
+            lease,
+            actor,
+            &detail,
+            self.clock.now_ms(),
+        );
         if !marked.await? {
             return Ok(Deletion::NotAnyMore);
         }
@@ -391,7 +394,10 @@ impl Inner {
         let event = AuditEvent::done(actor, Action::Delete, &row.id)
             .detail("the storage did not delete it; this is tried again")
             .result(AuditResult::Failed);
-        self.database.audit(self.clock.now_ms(), &event).await?;
+        self.database
+            .audit()
+            .append(self.clock.now_ms(), &event)
+            .await?;
         Ok(Deletion::Failed(
             "The storage did not delete it. This is tried again by itself.".to_owned(),
         ))
@@ -485,7 +491,8 @@ impl<'a> Walk<'a> {
             let Some(row) = self.batch.pop_front() else {
                 let batch = self
                     .database
-                    .candidates(None, Some((*ms, id)), self.batch_size, self.now_ms)
+                    .candidates()
+                    .batch(None, Some((*ms, id)), self.batch_size, self.now_ms)
                     .await?;
                 self.by_age = batch.last().map(|row| (row.created_ms, row.id.clone()));
                 self.batch = batch.into();
@@ -508,7 +515,7 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         if self.owners.is_none() {
-            let mut owners = Owners::new(self.database.owner_bytes(OWNERS).await?);
+            let mut owners = Owners::new(self.database.statistics().owner_bytes(OWNERS).await?);
             for (owner, bytes) in self.freed.drain() {
                 owners.freed(&owner, bytes);
             }
@@ -528,7 +535,8 @@ impl<'a> Walk<'a> {
                 };
                 let batch = self
                     .database
-                    .candidates(Some(&owner), Some((*ms, id)), self.batch_size, self.now_ms)
+                    .candidates()
+                    .batch(Some(&owner), Some((*ms, id)), self.batch_size, self.now_ms)
                     .await?;
                 *place = batch.last().map(|row| (row.created_ms, row.id.clone()));
                 *rows = batch.into();

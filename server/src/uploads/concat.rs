@@ -220,7 +220,13 @@ impl Concatenator {
                 .saturating_sub(part_lifetime_ms(self.silence)),
             false => i64::MIN,
         };
-        if let Err(error) = self.rows.database.mark_spent_parts(before_ms).await {
+        if let Err(error) = self
+            .rows
+            .database
+            .final_uploads()
+            .mark_spent_parts(before_ms)
+            .await
+        {
             tracing::error!("cannot delete joined partial uploads, will try again: {error}");
         }
         self.deleter.delete_all_marked().await;

@@ -25,7 +25,7 @@ impl Deleter {
 
     /// Marks a recording and its parts, audits the deletion and carries it out.
     pub(super) async fn mark_and_delete(&self, id: &str, actor: &Actor) -> Result<(), UploadError> {
-        let parts = self.rows.database.mark_deleting(id).await?;
+        let parts = self.rows.database.recordings().mark_deleting(id).await?;
         let parts = parts.ok_or(UploadError::Joined)?;
         for part in parts.iter().map(String::as_str).chain([id]) {
             let event = AuditEvent::done(actor, Action::Delete, part);
@@ -36,7 +36,7 @@ impl Deleter {
 
     /// Continues a deletion that is marked and audited.
     pub(super) async fn delete_marked(&self, id: &str) -> Result<(), UploadError> {
-        let parts = self.rows.database.further_parts(&[id]).await?;
+        let parts = self.rows.database.parts().of(&[id]).await?;
         let parts = parts.into_iter().map(|part| part.id).collect();
         self.delete_parts(id, parts).await
     }
@@ -57,10 +57,11 @@ impl Deleter {
         let mut open = entry.upload.lock().await;
         *open = None;
         // Read under the lock: a finish may have renamed the object in the meantime.
-        if let Some(row) = self.rows.database.recording(id).await? {
+        if let Some(row) = self.rows.database.recordings().get(id).await? {
             self.storage.delete(&self.storage.growing_path(id)).await?;
             self.storage.delete(&row.storage_path).await?;
-            if self.rows.database.delete_recording(id).await? && row.kind != UploadKind::Partial {
+            if self.rows.database.recordings().delete(id).await? && row.kind != UploadKind::Partial
+            {
                 let actor = Actor::system();
                 let event = AuditEvent::done(&actor, Action::Gone, id).detail(&row.user_id);
                 self.rows.audit(&event).await;
@@ -72,7 +73,7 @@ impl Deleter {
 
     /// Deletes every recording whose deletion is marked.
     pub(super) async fn delete_all_marked(&self) {
-        let deleting = self.rows.database.deleting_recordings().await;
+        let deleting = self.rows.database.recordings().deleting().await;
         for row in deleting.unwrap_or_default() {
             if let Err(error) = self.delete(&row.id).await {
                 tracing::error!(

@@ -105,7 +105,10 @@ impl Finisher {
         let (writer, ending) = upload.end();
         let mut plan = self.plan(&row, &ending, arrived, interrupted);
         let database = &self.rows.database;
-        let marked = database.mark_processing(&row.id, &plan, fence).await?;
+        let marked = database
+            .recordings()
+            .mark_processing(&row.id, &plan, fence)
+            .await?;
         if !marked && fence.is_some() {
             return self.leave(entry);
         }
@@ -115,7 +118,10 @@ impl Finisher {
             Err(StorageError::Lost(error)) => {
                 tracing::error!(recording = row.id, "a recording has lost parts: {error}");
                 plan = self.plan_of_lost(&row, plan);
-                database.mark_processing(&row.id, &plan, fence).await?;
+                database
+                    .recordings()
+                    .mark_processing(&row.id, &plan, fence)
+                    .await?;
             }
             concluded => concluded?,
         }
@@ -237,6 +243,7 @@ impl Finisher {
             };
             self.rows
                 .database
+                .recordings()
                 .mark_processing(&row.id, &plan, None)
                 .await?;
             failure = Some(OBJECT_GONE);
@@ -254,7 +261,12 @@ impl Finisher {
         interrupted: Interrupted,
     ) -> Result<(), UploadError> {
         let now_ms = self.rows.now_ms();
-        let completed = self.rows.database.mark_complete(&row.id, now_ms).await?;
+        let completed = self
+            .rows
+            .database
+            .recordings()
+            .mark_complete(&row.id, now_ms)
+            .await?;
         if let Some(replicated) = self.storage.replicated()
             && let Err(error) = replicated.release(&row.id).await
         {

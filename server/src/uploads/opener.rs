@@ -54,6 +54,7 @@ impl Opener {
         let reached = self
             .rows
             .database
+            .owners()
             .open_uploads(&row.user_id, &row.session_id)
             .await?
             .reached(limit);
@@ -64,14 +65,19 @@ impl Opener {
         };
         if let Err(error) = refused {
             let key = row.idempotency_key.as_deref();
-            let known = self.rows.database.upload_with(&row.user_id, key).await?;
+            let known = self
+                .rows
+                .database
+                .recordings()
+                .upload_with(&row.user_id, key)
+                .await?;
             return known.ok_or(error);
         }
         let writer = self.storage.create(&row.id).await?;
         let entry = self.registry.entry(&row.id);
         // Locked before the row exists: a request that finds the row must use this writer and not open another.
         let mut open = entry.upload.lock().await;
-        let inserted = self.rows.database.insert_recording(row, limit).await;
+        let inserted = self.rows.database.recordings().insert(row, limit).await;
         if !matches!(inserted, Ok(Insertion::Done)) {
             drop(writer);
             self.discard(&entry, row).await;
@@ -106,7 +112,7 @@ impl Opener {
         let entry = self.registry.entry(&row.id);
         // Locked before the row exists, as in `create`.
         let mut open = entry.upload.lock().await;
-        let inserted = self.rows.database.insert_final(row, parts).await;
+        let inserted = self.rows.database.final_uploads().insert(row, parts).await;
         if !matches!(inserted, Ok(true)) {
             drop(writer);
             self.discard(&entry, row).await;
@@ -177,7 +183,7 @@ impl Opener {
     ) -> Result<&'a mut Upload, UploadError> {
         if open.is_none() {
             if entry.owner.get().is_none() {
-                let row = self.rows.database.recording(&entry.id).await?;
+                let row = self.rows.database.recordings().get(&entry.id).await?;
                 let _ = entry
                     .owner
                     .set(Owner::of(&row.ok_or(UploadError::Unknown)?));

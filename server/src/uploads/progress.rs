@@ -43,7 +43,7 @@ impl ProgressPublisher {
             });
             published.push((entry, progress.size_bytes));
         }
-        if let Err(error) = self.rows.database.note_growth(&grown).await {
+        if let Err(error) = self.rows.database.upload_progress().note(&grown).await {
             tracing::info!("cannot publish the progress of recordings to other servers: {error}");
             return;
         }

@@ -143,7 +143,7 @@ impl Quotas {
     /// Bytes of a user's recordings: closed ones as stored in the database, open ones as far as this or another server
     /// has received them.
     pub(super) async fn bytes_of(&self, user_id: &str) -> Result<u64, UploadError> {
-        let stored = self.rows.database.bytes_of_user(user_id).await?;
+        let stored = self.rows.database.owners().bytes(user_id).await?;
         let open = stored.open.iter().map(|(id, known)| {
             let entry = self.registry.find(id);
             let received = entry.map_or(0, |entry| entry.state().progress.size_bytes);

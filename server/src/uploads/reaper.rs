@@ -157,7 +157,12 @@ impl Reaper {
         match self.rows.row(&entry.id).await {
             // An incomplete partial upload cannot be used.
             Ok(row) if row.kind == UploadKind::Partial && row.status.is_open() && interrupted.0 => {
-                let marked = self.rows.database.mark_deleting(&row.id).await?;
+                let marked = self
+                    .rows
+                    .database
+                    .recordings()
+                    .mark_deleting(&row.id)
+                    .await?;
                 drop(open);
                 marked.ok_or(UploadError::Joined)?;
                 tracing::info!(upload = row.id, "a partial upload has expired");
@@ -175,7 +180,7 @@ impl Reaper {
 
     async fn recordings_of_ended_sessions(&self) -> HashSet<String> {
         let database = &self.rows.database;
-        match database.open_recordings_of_ended_sessions().await {
+        match database.recordings().open_of_ended_sessions().await {
             Ok(ids) => ids.into_iter().collect(),
             Err(error) => {
                 tracing::error!("cannot look for recordings of ended sessions: {error}");

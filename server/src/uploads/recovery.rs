@@ -55,7 +55,7 @@ impl Recovery {
 
     /// Adds the open uploads of an earlier run to the registry.
     pub(super) async fn recover(&self) -> Result<(), DatabaseError> {
-        for row in self.rows.database.unfinished_recordings().await? {
+        for row in self.rows.database.recordings().unfinished().await? {
             // Another server may be writing to a shared upload. If not, its lease becomes stale.
             if !matches!(is_shared(&*self.storage, &row.id).await, Ok(false)) {
                 continue;

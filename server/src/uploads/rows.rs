@@ -26,13 +26,13 @@ impl Rows {
 
     /// Returns the row of an upload that is not being deleted.
     pub(super) async fn row(&self, id: &str) -> Result<RecordingRow, UploadError> {
-        let row = self.database.recording(id).await?;
+        let row = self.database.recordings().get(id).await?;
         row.filter(|row| !row.deleting).ok_or(UploadError::Unknown)
     }
 
     /// Writes an audit line. The audited action is done and cannot be undone, so a failure is only logged.
     pub(super) async fn audit(&self, event: &AuditEvent<'_>) {
-        if let Err(error) = self.database.audit(self.now_ms(), event).await {
+        if let Err(error) = self.database.audit().append(self.now_ms(), event).await {
             tracing::error!(?event, "the audit log cannot be written: {error}");
         }
     }

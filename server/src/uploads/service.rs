@@ -218,7 +218,7 @@ impl Uploads {
         actor: &Actor,
     ) -> Result<RecordingStatus, UploadError> {
         let Service { rows, registry, .. } = &*self.0;
-        if rows.database.mark_uploading(id).await? {
+        if rows.database.recordings().mark_uploading(id).await? {
             rows.audit(&AuditEvent::done(actor, Action::Stop, id)).await;
         }
         if let Some(entry) = registry.find(id) {
@@ -272,7 +272,11 @@ impl Uploads {
     /// Marks a finished recording whose object is missing: `ready` → `failed`. `false` if it was not ready.
     pub(crate) async fn lost(&self, id: &str) -> Result<bool, UploadError> {
         let rows = &self.0.rows;
-        let marked = rows.database.mark_lost(id, OBJECT_GONE).await?;
+        let marked = rows
+            .database
+            .recordings()
+            .mark_lost(id, OBJECT_GONE)
+            .await?;
         if marked {
             let actor = Actor::system();
             let event = AuditEvent::done(&actor, Action::Fail, id).detail(OBJECT_GONE);
@@ -603,7 +607,11 @@ impl Service {
             };
         }
         if let (true, UploadLength::Known(length)) = (admission.declares, admission.length) {
-            self.rows.database.set_upload_length(id, length).await?;
+            self.rows
+                .database
+                .recordings()
+                .set_upload_length(id, length)
+                .await?;
         }
         upload.metadata = Some((admission.length, kind));
 

@@ -11,5 +11,5 @@ pub(super) async fn audit_end(
 ) -> Result<(), DatabaseError> {
     let actor = Actor::system();
     let event = AuditEvent::done(&actor, Action::SignInEnd, user_id).detail(detail);
-    database.audit(now_ms, &event).await
+    database.audit().append(now_ms, &event).await
 }

@@ -68,7 +68,7 @@ impl Confirmations {
         user: UserRow,
     ) -> Result<UserRow, TokenError> {
         let database = &self.database;
-        let row = database.oidc_sign_in(sign_in_id).await?;
+        let row = database.oidc_sign_ins().get(sign_in_id).await?;
         let check = self.check.as_ref();
         let (Some(mut row), Some(check)) = (row, check) else {
             return self
@@ -86,16 +86,24 @@ impl Confirmations {
         }
         let may_continue = is_recent(row.confirmed_ms, check.unconfirmed_ms(), now_ms);
         let lost_ms = now_ms.saturating_sub(CHECK_MS);
-        if !database.begin_oidc_check(&row, now_ms, lost_ms).await? {
+        if !database
+            .oidc_sign_ins()
+            .begin_check(&row, now_ms, lost_ms)
+            .await?
+        {
             // Another request is asking, or has just asked.
-            let row = database.oidc_sign_in(sign_in_id).await?;
+            let row = database.oidc_sign_ins().get(sign_in_id).await?;
             let row = row.ok_or(TokenError::Expired)?;
             let is_confirmed = is_recent(row.confirmed_ms, CONFIRMED_MS, now_ms);
             if !is_confirmed && !may_continue {
                 return Err(TokenError::Unavailable);
             }
             // With the roles of the other request.
-            let user = database.user(&user.id).await?.filter(|user| !user.disabled);
+            let user = database
+                .users()
+                .get(&user.id)
+                .await?
+                .filter(|user| !user.disabled);
             return user.ok_or(TokenError::Expired);
         }
         let (grant, outcome) = check.confirm(&row, now_ms).await;
@@ -107,7 +115,7 @@ impl Confirmations {
         if matches!(outcome, Outcome::Confirmed(_)) {
             row.confirmed_ms = now_ms;
         }
-        database.end_oidc_check(&row).await?;
+        database.oidc_sign_ins().end_check(&row).await?;
         match outcome {
             Outcome::Confirmed(None) => Ok(user),
             Outcome::Confirmed(Some(external)) => self.renewed(sign_in_id, user, &external).await,

@@ -93,7 +93,7 @@ impl Grants {
             confirmed_ms: now_ms,
         };
         self.seal(&mut row, grant)?;
-        self.database.insert_oidc_sign_in(&row).await?;
+        self.database.oidc_sign_ins().insert(&row).await?;
         Ok(())
     }
 

@@ -68,7 +68,8 @@ impl BackChannelLogout {
         };
         let ended = self
             .database
-            .end_oidc_sign_ins(scope, &logout.id, logout.expires_ms, now_ms)
+            .oidc_sign_ins()
+            .end(scope, &logout.id, logout.expires_ms, now_ms)
             .await?;
         let ended = ended.ok_or_else(|| {
             OidcError::Unbelievable("the logout token was used before".to_owned())

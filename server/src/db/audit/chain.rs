@@ -7,8 +7,8 @@
 use sha2::{Digest, Sha256};
 use sortie_api::AuditVerification;
 
-use super::super::{Database, DatabaseError};
-use super::AuditRow;
+use super::super::DatabaseError;
+use super::{AuditLog, AuditRow};
 
 /// Rows of one batch.
 const BATCH: i64 = 1000;
@@ -65,66 +65,64 @@ impl Follower {
     }
 }
 
-impl Database {
-    /// Verifies the whole chain in constant memory. Rows that are appended meanwhile may be skipped.
-    pub(crate) async fn verify_audit(&self) -> Result<AuditVerification, DatabaseError> {
-        // Head first: rows appended between the two reads are behind it.
-        let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(seq) FROM audit")
-            .fetch_one(&self.pool)
+/// Verifies the whole chain in constant memory. Rows that are appended meanwhile may be skipped.
+pub(super) async fn verify(log: AuditLog<'_>) -> Result<AuditVerification, DatabaseError> {
+    // Head first: rows appended between the two reads are behind it.
+    let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(seq) FROM audit")
+        .fetch_one(&log.database.pool)
+        .await?;
+    let head: Option<(i64, String)> =
+        sqlx::query_as("SELECT seq, hash FROM audit_head WHERE id = 1")
+            .fetch_optional(&log.database.pool)
             .await?;
-        let head: Option<(i64, String)> =
-            sqlx::query_as("SELECT seq, hash FROM audit_head WHERE id = 1")
-                .fetch_optional(&self.pool)
-                .await?;
-        let (head_seq, head_hash) = head.unwrap_or_default();
-        let mut follower = Follower::new();
-        let bad = |rows: i64, seq: i64| AuditVerification {
-            ok: false,
-            rows: rows.unsigned_abs(),
-            first_bad_seq: Some(seq.unsigned_abs()),
-        };
-        // Compares counts, not numbers: a row renumbered to 0 is an additional row.
-        let strays: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE seq < 1")
-            .fetch_one(&self.pool)
-            .await?;
-        if strays > 0 {
-            return Ok(bad(strays, 1));
-        }
-        while follower.expected_seq <= head_seq {
-            let rows = self.audit_after(follower.expected_seq - 1, BATCH).await?;
-            if rows.is_empty() {
-                break;
-            }
-            for row in rows.iter().take_while(|row| row.seq <= head_seq) {
-                if let Err(seq) = follower.follow(row) {
-                    return Ok(bad(seq, seq));
-                }
-            }
-            if rows.last().is_some_and(|row| row.seq > head_seq) {
-                break;
-            }
-        }
-        let followed = follower.expected_seq - 1;
-        let whole = followed == head_seq
-            && follower.before == head_hash
-            && newest.unwrap_or_default() <= head_seq;
-        if !whole {
-            // A tail is missing, or rows follow the end in the head row.
-            let first_bad = if followed < head_seq {
-                followed + 1
-            } else if newest.unwrap_or_default() > head_seq {
-                head_seq + 1
-            } else {
-                followed.max(1)
-            };
-            return Ok(bad(followed, first_bad));
-        }
-        Ok(AuditVerification {
-            ok: true,
-            rows: followed.unsigned_abs(),
-            first_bad_seq: None,
-        })
+    let (head_seq, head_hash) = head.unwrap_or_default();
+    let mut follower = Follower::new();
+    let bad = |rows: i64, seq: i64| AuditVerification {
+        ok: false,
+        rows: rows.unsigned_abs(),
+        first_bad_seq: Some(seq.unsigned_abs()),
+    };
+    // Compares counts, not numbers: a row renumbered to 0 is an additional row.
+    let strays: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE seq < 1")
+        .fetch_one(&log.database.pool)
+        .await?;
+    if strays > 0 {
+        return Ok(bad(strays, 1));
     }
+    while follower.expected_seq <= head_seq {
+        let rows = log.after(follower.expected_seq - 1, BATCH).await?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in rows.iter().take_while(|row| row.seq <= head_seq) {
+            if let Err(seq) = follower.follow(row) {
+                return Ok(bad(seq, seq));
+            }
+        }
+        if rows.last().is_some_and(|row| row.seq > head_seq) {
+            break;
+        }
+    }
+    let followed = follower.expected_seq - 1;
+    let whole = followed == head_seq
+        && follower.before == head_hash
+        && newest.unwrap_or_default() <= head_seq;
+    if !whole {
+        // A tail is missing, or rows follow the end in the head row.
+        let first_bad = if followed < head_seq {
+            followed + 1
+        } else if newest.unwrap_or_default() > head_seq {
+            head_seq + 1
+        } else {
+            followed.max(1)
+        };
+        return Ok(bad(followed, first_bad));
+    }
+    Ok(AuditVerification {
+        ok: true,
+        rows: followed.unsigned_abs(),
+        first_bad_seq: None,
+    })
 }
 
 #[cfg(test)]

@@ -104,7 +104,11 @@ fn expected(list: &List, all: &[RecordingRow], protected: &BTreeSet<String>) -> 
 async fn paged(database: &Database, list: &List, limit: u32) -> Vec<String> {
     let (mut ids, mut after) = (Vec::new(), None);
     for _ in 0..1000 {
-        let page = database.list(list, after.as_ref(), limit).await.unwrap();
+        let page = database
+            .lists()
+            .page(list, after.as_ref(), limit)
+            .await
+            .unwrap();
         assert!(page.rows.len() <= limit as usize);
         ids.extend(page.rows.into_iter().map(|row| row.id));
         after = page.next;

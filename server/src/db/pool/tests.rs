@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use sortie_api::RecordingStatus;
 
+use super::super::Database;
 use super::super::testing::empty;
 use super::*;
 
@@ -23,7 +24,7 @@ async fn databases_of_all_released_schemas_are_migrated() {
     for released in MIGRATIONS.iter().map(|migration| migration.version) {
         let folder = tempfile::tempdir().unwrap();
         let config = empty(folder.path());
-        let old = Database::connect(&config).await.unwrap();
+        let old = connect(&config).await.unwrap();
         let upto: Vec<_> = MIGRATIONS
             .iter()
             .filter(|migration| migration.version <= released)
@@ -33,20 +34,27 @@ async fn databases_of_all_released_schemas_are_migrated() {
             migrations: Cow::Owned(upto),
             ..Migrator::DEFAULT
         };
-        old.migrate(&migrations).await.unwrap();
+        migrate(&old, &migrations).await.unwrap();
         let rows = sqlx::AssertSqlSafe(fixture(released));
-        sqlx::raw_sql(rows).execute(&old.pool).await.unwrap();
+        sqlx::raw_sql(rows).execute(&old).await.unwrap();
         old.close().await;
 
         let database = Database::open(&config).await.unwrap();
-        let user = database.user("user-1").await.unwrap();
+        let user = database.users().get("user-1").await.unwrap();
         assert_eq!(user.map(|user| user.username).as_deref(), Some("Ann"));
         let list = crate::db::List::default();
-        let page = database.list(&list, None, 10).await.unwrap();
+        let page = database.lists().page(&list, None, 10).await.unwrap();
         let ids: Vec<_> = page.rows.iter().map(|row| row.id.as_str()).collect();
         assert_eq!(ids, ["recording-2", "recording-1"], "schema {released}");
         assert_eq!(page.rows[1].size_bytes, 123_456_789_012);
-        assert!(database.session("session-1").await.unwrap().is_some());
+        assert!(
+            database
+                .sessions()
+                .get("session-1")
+                .await
+                .unwrap()
+                .is_some()
+        );
         database.close().await;
     }
 }
@@ -76,11 +84,11 @@ fn rows_in(dump: &str) -> BTreeMap<String, i64> {
 async fn migration_of_5ef5e9a_database_keeps_its_rows() {
     let folder = tempfile::tempdir().unwrap();
     let config = empty(folder.path());
-    let old = Database::connect(&config).await.unwrap();
-    let is_sqlite = is_sqlite(&old.pool.acquire().await.unwrap());
+    let old = connect(&config).await.unwrap();
+    let is_sqlite = is_sqlite(&old.acquire().await.unwrap());
     let dump = dump(is_sqlite);
     let restored = sqlx::raw_sql(sqlx::AssertSqlSafe(dump.to_owned()));
-    restored.execute(&old.pool).await.unwrap();
+    restored.execute(&old).await.unwrap();
     old.close().await;
 
     let database = Database::open(&config).await.unwrap();
@@ -100,13 +108,13 @@ async fn migration_of_5ef5e9a_database_keeps_its_rows() {
         };
         assert_eq!(count, expected, "{table}");
     }
-    let ann = database.user_by_name("ANN").await.unwrap().unwrap();
+    let ann = database.users().by_name("ANN").await.unwrap().unwrap();
     assert_eq!(ann.display_name.as_deref(), Some("Ann Ä"));
     let list = crate::db::List {
         user_id: Some(ann.id),
         ..Default::default()
     };
-    let page = database.list(&list, None, 10).await.unwrap();
+    let page = database.lists().page(&list, None, 10).await.unwrap();
     let found: Vec<_> = page
         .rows
         .iter()
@@ -121,7 +129,7 @@ async fn migration_of_5ef5e9a_database_keeps_its_rows() {
     assert_eq!(found, expected);
     assert_eq!(page.rows[2].filename, "Überblick.webm");
     // The hash chain of the audit log is still valid over the old rows.
-    let verified = database.verify_audit().await.unwrap();
+    let verified = database.audit().verify().await.unwrap();
     assert!(verified.ok, "{verified:?}");
     database.close().await;
 }
@@ -139,7 +147,7 @@ async fn servers_that_start_together_migrate_once() {
     for start in starts {
         let database = start.await.unwrap();
         let database = database.unwrap_or_else(|error| panic!("{error:?}"));
-        assert!(!database.has_users().await.unwrap());
+        assert!(!database.users().exist().await.unwrap());
         database.close().await;
     }
 }

@@ -1,6 +1,7 @@
 use super::super::testing::{at_most, database, growing, local_user};
 use super::super::{Action, Actor, AuditEvent, Changed, DatabaseError};
 use super::*;
+use sortie_api::RecordingStatus;
 
 fn plan(row: &RecordingRow) -> Completion {
     Completion {
@@ -27,7 +28,7 @@ async fn finish_keeps_a_concurrent_rename() -> Result<(), DatabaseError> {
     ] {
         let row = growing(id);
         assert_eq!(
-            database.insert_recording(&row, at_most(10)).await?,
+            database.recordings().insert(&row, at_most(10)).await?,
             Insertion::Done
         );
         // A rename between planning and completing a finish.
@@ -35,16 +36,23 @@ async fn finish_keeps_a_concurrent_rename() -> Result<(), DatabaseError> {
         if renamed.is_some() {
             let actor = Actor::system();
             let event = AuditEvent::done(&actor, Action::Change, id);
-            let change = database.change_recording(id, None, renamed, None, &event, 2);
+            let change = database
+                .recordings()
+                .change(id, None, renamed, None, &event, 2);
             assert_eq!(change.await?, Changed::Done);
         }
-        assert!(database.mark_processing(id, &plan, None).await?);
-        assert!(database.mark_complete(id, 3).await?);
         assert!(
-            !database.mark_complete(id, 4).await?,
+            database
+                .recordings()
+                .mark_processing(id, &plan, None)
+                .await?
+        );
+        assert!(database.recordings().mark_complete(id, 3).await?);
+        assert!(
+            !database.recordings().mark_complete(id, 4).await?,
             "only one completes it"
         );
-        let row = database.recording(id).await?.expect("it is there");
+        let row = database.recordings().get(id).await?.expect("it is there");
         assert_eq!(
             (row.filename.as_str(), row.completed_ms),
             (expected, Some(3))
@@ -59,11 +67,16 @@ async fn planning_an_end_requires_the_lease() -> Result<(), DatabaseError> {
     let database = database(folder.path()).await?;
     let row = growing("id");
     assert_eq!(
-        database.insert_recording(&row, at_most(10)).await?,
+        database.recordings().insert(&row, at_most(10)).await?,
         Insertion::Done
     );
-    assert!(!database.mark_processing("id", &plan(&row), Some(1)).await?);
-    let row = database.recording("id").await?.expect("it is there");
+    assert!(
+        !database
+            .recordings()
+            .mark_processing("id", &plan(&row), Some(1))
+            .await?
+    );
+    let row = database.recordings().get("id").await?.expect("it is there");
     assert_eq!(row.status, RecordingStatus::Recording);
     Ok(())
 }
@@ -74,7 +87,7 @@ async fn concurrent_inserts_respect_the_limit_of_open_uploads() -> Result<(), Da
     let database = database(folder.path()).await?;
     for round in 0..20 {
         let user = local_user(&format!("u{round}"));
-        database.insert_user(&user).await?;
+        database.users().insert(&user).await?;
         let inserts = (0..12).map(|number| {
             let (database, user_id) = (database.clone(), user.id.clone());
             tokio::spawn(async move {
@@ -82,7 +95,7 @@ async fn concurrent_inserts_respect_the_limit_of_open_uploads() -> Result<(), Da
                     user_id,
                     ..growing(&format!("{round}-{number}"))
                 };
-                database.insert_recording(&row, at_most(3)).await
+                database.recordings().insert(&row, at_most(3)).await
             })
         });
         let mut inserted = 0;
@@ -90,7 +103,10 @@ async fn concurrent_inserts_respect_the_limit_of_open_uploads() -> Result<(), Da
             inserted += usize::from(done.expect("no panic")? == Insertion::Done);
         }
         assert_eq!(inserted, 3);
-        assert_eq!(database.open_uploads(&user.id, "").await?.of_user, 3);
+        assert_eq!(
+            database.owners().open_uploads(&user.id, "").await?.of_user,
+            3
+        );
     }
     Ok(())
 }
@@ -99,14 +115,14 @@ async fn concurrent_inserts_respect_the_limit_of_open_uploads() -> Result<(), Da
 async fn concurrent_inserts_with_one_key_open_one_upload() -> Result<(), DatabaseError> {
     let folder = tempfile::tempdir().expect("a folder");
     let database = database(folder.path()).await?;
-    database.insert_user(&local_user("bob")).await?;
+    database.users().insert(&local_user("bob")).await?;
     // Owners with and without a row that can be locked.
     for user_id in ["bob", "ann"] {
         let inserts = (0..12).map(|number| {
             let database = database.clone();
             tokio::spawn(async move {
                 let row = keyed(&format!("{user_id}-{number}"), user_id, "key");
-                (database.insert_recording(&row, at_most(3)).await, row.id)
+                (database.recordings().insert(&row, at_most(3)).await, row.id)
             })
         });
         let (mut made, mut told) = (Vec::new(), Vec::new());
@@ -129,42 +145,58 @@ async fn key_is_reusable_after_its_upload_ends() -> Result<(), DatabaseError> {
     let database = database(folder.path()).await?;
     let first = keyed("first", "ann", "key");
     assert_eq!(
-        database.insert_recording(&first, at_most(10)).await?,
+        database.recordings().insert(&first, at_most(10)).await?,
         Insertion::Done
     );
     let known = Insertion::Known("first".to_owned());
     let again = keyed("again", "ann", "key");
-    assert_eq!(database.insert_recording(&again, at_most(10)).await?, known);
+    assert_eq!(
+        database.recordings().insert(&again, at_most(10)).await?,
+        known
+    );
     // Also where the limit would refuse another upload.
-    assert_eq!(database.insert_recording(&again, at_most(1)).await?, known);
-    assert!(database.mark_uploading("first").await?);
-    assert_eq!(database.insert_recording(&again, at_most(10)).await?, known);
+    assert_eq!(
+        database.recordings().insert(&again, at_most(1)).await?,
+        known
+    );
+    assert!(database.recordings().mark_uploading("first").await?);
+    assert_eq!(
+        database.recordings().insert(&again, at_most(10)).await?,
+        known
+    );
     for other in [keyed("other", "ann", "other"), keyed("bobs", "bob", "key")] {
         assert_eq!(
-            database.insert_recording(&other, at_most(10)).await?,
+            database.recordings().insert(&other, at_most(10)).await?,
             Insertion::Done
         );
     }
     // Complete upload.
     assert!(
         database
+            .recordings()
             .mark_processing("first", &plan(&first), None)
             .await?
     );
     assert_eq!(
-        database.insert_recording(&again, at_most(10)).await?,
+        database.recordings().insert(&again, at_most(10)).await?,
         Insertion::Done
     );
-    assert!(database.mark_complete("first", 2).await?);
+    assert!(database.recordings().mark_complete("first", 2).await?);
     // Upload that is being deleted.
-    database.mark_deleting("again").await?;
+    database.recordings().mark_deleting("again").await?;
     let third = keyed("third", "ann", "key");
     assert_eq!(
-        database.insert_recording(&third, at_most(10)).await?,
+        database.recordings().insert(&third, at_most(10)).await?,
         Insertion::Done
     );
-    assert!(database.delete_recording("third").await?);
-    assert_eq!(database.upload_with("ann", Some("key")).await?, None);
+    assert!(database.recordings().delete("third").await?);
+    assert_eq!(
+        database
+            .recordings()
+            .upload_with("ann", Some("key"))
+            .await?,
+        None
+    );
     Ok(())
 }
 

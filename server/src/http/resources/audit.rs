@@ -65,7 +65,7 @@ impl FilterQuery {
         };
         let actor_id = text("actor", &self.actor)?;
         let named = match &actor_id {
-            Some(name) => state.database.user_by_name(name).await?,
+            Some(name) => state.database.users().by_name(name).await?,
             None => None,
         };
         Ok(AuditFilter {
@@ -124,12 +124,12 @@ async fn list(
     let after = after
         .transpose()
         .map_err(|_: ParseIntError| invalid_cursor())?;
-    let page = state.database.audit_page(&filter, after, limit).await?;
+    let page = state.database.audit().page(&filter, after, limit).await?;
     let rows = page.rows.into_iter().map(entry);
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
     Ok(query.page(ORDER, rows, page.next.as_ref()))
 }
 
 async fn verify(State(state): State<HttpState>) -> ApiResult<Json<AuditVerification>> {
-    Ok(Json(state.database.verify_audit().await?))
+    Ok(Json(state.database.audit().verify().await?))
 }

@@ -155,7 +155,11 @@ impl Origin {
             address: Some(self.source.address),
         };
         let event = AuditEvent::done(&actor, action, &user.id).detail(detail);
-        Ok(state.database.audit(state.clock.now_ms(), &event).await?)
+        Ok(state
+            .database
+            .audit()
+            .append(state.clock.now_ms(), &event)
+            .await?)
     }
 
     /// Writes a refused sign-in to the audit log; `user_id` is empty for an unknown user.
@@ -172,7 +176,11 @@ impl Origin {
         let event = AuditEvent::done(&actor, Action::TokenReuse, user_id)
             .detail("a used refresh token was sent again; the sign-in has ended")
             .result(AuditResult::Denied);
-        Ok(state.database.audit(state.clock.now_ms(), &event).await?)
+        Ok(state
+            .database
+            .audit()
+            .append(state.clock.now_ms(), &event)
+            .await?)
     }
 
     /// Returns an actor of whom only the address is known.
@@ -214,7 +222,7 @@ async fn logout(State(state): State<HttpState>, request: Request) -> ApiResult<R
     let origin = Origin::of(&parts);
     if let Some(token) = token
         && let Some(sign_in) = state.accounts.refresh_tokens.sign_out(&token.text).await?
-        && let Some(user) = state.database.user(&sign_in.user_id).await?
+        && let Some(user) = state.database.users().get(&sign_in.user_id).await?
     {
         origin.signed_out(&state, &user, &sign_in.id).await?;
     }
@@ -249,7 +257,7 @@ async fn logout(State(state): State<HttpState>, request: Request) -> ApiResult<R
 
 async fn methods(State(state): State<HttpState>) -> ApiResult<Json<SignInMethods>> {
     Ok(Json(SignInMethods {
-        password: state.database.has_passwords().await?,
+        password: state.database.users().has_passwords().await?,
         #[cfg(feature = "sso")]
         oidc: state.accounts.oidc.method(),
         #[cfg(not(feature = "sso"))]
@@ -269,7 +277,7 @@ async fn me(State(state): State<HttpState>, caller: Caller) -> ApiResult<Respons
 }
 
 async fn own_row(state: &HttpState, caller: &Caller) -> ApiResult<UserRow> {
-    let row = state.database.user(&caller.user_id).await?;
+    let row = state.database.users().get(&caller.user_id).await?;
     row.ok_or_else(|| ApiError::unauthenticated("Your sign-in has expired. Sign in again."))
 }
 
@@ -314,7 +322,13 @@ async fn change_password(
     match &result {
         // The failed attempts that caused the delay are already audited.
         Err(SignInError::Wait(_)) => {}
-        _ => state.database.audit(state.clock.now_ms(), &event).await?,
+        _ => {
+            state
+                .database
+                .audit()
+                .append(state.clock.now_ms(), &event)
+                .await?
+        }
     }
     match result {
         // Not 401: the caller is signed in, and a client would renew its token and retry.

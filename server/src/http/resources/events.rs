@@ -209,7 +209,7 @@ impl EventStream {
     async fn hello(&mut self) -> Result<(), DatabaseError> {
         self.pending
             .push(sse_event(Event::Hello.name(), "{}").retry(RETRY));
-        let recording_auto_record = self.state.database.auto_record().await?;
+        let recording_auto_record = self.state.database.settings().auto_record().await?;
         self.push(&Event::Settings(LiveSettings {
             recording_auto_record,
         }));
@@ -223,8 +223,8 @@ impl EventStream {
     }
 
     async fn session(&mut self, id: &str) -> Result<(), DatabaseError> {
-        if let Some(row) = self.state.database.session(id).await? {
-            let auto_on = self.state.database.auto_record().await?;
+        if let Some(row) = self.state.database.sessions().get(id).await? {
+            let auto_on = self.state.database.settings().auto_record().await?;
             self.push(&Event::Session(Box::new(sessions::view(row, auto_on))));
         }
         Ok(())
@@ -247,7 +247,10 @@ impl Source for HttpState {
     }
 
     async fn session(&self, row: SessionRow) -> Result<Session, DatabaseError> {
-        Ok(sessions::view(row, self.database.auto_record().await?))
+        Ok(sessions::view(
+            row,
+            self.database.settings().auto_record().await?,
+        ))
     }
 
     async fn appliance(&self) -> Option<Appliance> {

@@ -46,7 +46,7 @@ async fn totals(state: &HttpState) -> ApiResult<Arc<[Total]>> {
     {
         return Ok(Arc::clone(totals));
     }
-    let totals: Arc<[Total]> = state.database.status_totals().await?.into();
+    let totals: Arc<[Total]> = state.database.statistics().by_status().await?.into();
     *cached = Some((now_ms, Arc::clone(&totals)));
     Ok(totals)
 }

@@ -32,7 +32,7 @@ async fn preview(State(state): State<HttpState>) -> ApiResult<Json<RetentionPrev
     let mut reasons = Vec::with_capacity(preview.next.len());
     for (id, reason) in preview.next {
         // The recording may have been deleted meanwhile.
-        if let Some(row) = state.database.recording(&id).await? {
+        if let Some(row) = state.database.recordings().get(&id).await? {
             next.push(row);
             reasons.push(PlannedDeletion { id, reason });
         }
@@ -53,10 +53,14 @@ async fn preview(State(state): State<HttpState>) -> ApiResult<Json<RetentionPrev
         more: preview.more,
         next,
         reasons,
-        retrying: state.database.deletions_pending().await?,
+        retrying: state.database.recordings().deletions_pending().await?,
         next_run_at,
         hold,
-        undated: state.database.undated(state.clock.now_ms()).await?,
+        undated: state
+            .database
+            .candidates()
+            .undated(state.clock.now_ms())
+            .await?,
     }))
 }
 
@@ -70,10 +74,10 @@ async fn confirm_clock(
     state.retention.clock_watch().confirm(&actor).await?;
     if body.undated {
         let now_ms = state.clock.now_ms();
-        let count = state.database.confirm_undated(now_ms).await?;
+        let count = state.database.candidates().confirm_undated(now_ms).await?;
         let detail = format!("{count} recordings with a wrong creation time may be deleted");
         let event = AuditEvent::done(&actor, Action::ClockConfirm, "undated").detail(&detail);
-        state.database.audit(now_ms, &event).await?;
+        state.database.audit().append(now_ms, &event).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -96,6 +100,10 @@ async fn run(State(state): State<HttpState>, caller: Caller) -> ApiResult<Json<R
     );
     let actor = caller.actor();
     let event = AuditEvent::done(&actor, Action::CleanUp, "retention").detail(&detail);
-    state.database.audit(state.clock.now_ms(), &event).await?;
+    state
+        .database
+        .audit()
+        .append(state.clock.now_ms(), &event)
+        .await?;
     Ok(Json(run))
 }

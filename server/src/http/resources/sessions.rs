@@ -48,7 +48,10 @@ pub(in crate::http) fn view(row: SessionRow, auto_on: bool) -> Session {
 }
 
 async fn answer(state: &HttpState, row: SessionRow) -> ApiResult<Json<Session>> {
-    Ok(Json(view(row, state.database.auto_record().await?)))
+    Ok(Json(view(
+        row,
+        state.database.settings().auto_record().await?,
+    )))
 }
 
 /// Returns a session that the caller may access.
@@ -58,7 +61,7 @@ pub(in crate::http) async fn allowed(
     id: &str,
 ) -> ApiResult<SessionRow> {
     let found = match query::can_be_id(id) {
-        true => state.database.session(id).await?,
+        true => state.database.sessions().get(id).await?,
         false => None,
     };
     let session = found.ok_or_else(|| ApiError::not_found("This session does not exist."))?;
@@ -95,7 +98,11 @@ pub(in crate::http) async fn open(
 ) -> ApiResult<SessionRow> {
     let session = new_row(state, &caller.user_id, app_id, SessionStatus::Running);
     let database = &state.database;
-    if !database.insert_session(&session, &caller.actor()).await? {
+    if !database
+        .sessions()
+        .insert(&session, &caller.actor())
+        .await?
+    {
         return Err(user_deleted());
     }
     Ok(session)
@@ -148,13 +155,17 @@ async fn create(
                 "Only an administrator can create a session for another user.",
             ));
         }
-        if !query::can_be_id(user_id) || state.database.user(user_id).await?.is_none() {
+        if !query::can_be_id(user_id) || state.database.users().get(user_id).await?.is_none() {
             return Err(no_such_user());
         }
     }
     let session = new_row(&state, user_id, &new.app_id, status);
     let database = &state.database;
-    if !database.insert_session(&session, &caller.actor()).await? {
+    if !database
+        .sessions()
+        .insert(&session, &caller.actor())
+        .await?
+    {
         return Err(if user_id == caller.user_id {
             user_deleted()
         } else {
@@ -188,9 +199,10 @@ async fn list(
     let (limit, after) = (query.limit_or(LIMIT_DEFAULT)?, query.after(ORDER)?);
     let page = state
         .database
-        .sessions(&filter, after.as_ref(), limit)
+        .sessions()
+        .page(&filter, after.as_ref(), limit)
         .await?;
-    let auto_on = state.database.auto_record().await?;
+    let auto_on = state.database.settings().auto_record().await?;
     let rows = page.rows.into_iter().map(|row| view(row, auto_on));
     Ok(query.page(ORDER, rows.collect(), page.next.as_ref()))
 }
@@ -264,7 +276,8 @@ async fn delete(
     enter(&state, &caller, &id, SessionStatus::Stopped).await?;
     state
         .database
-        .delete_session(&row, &caller.actor(), state.clock.now_ms())
+        .sessions()
+        .delete(&row, &caller.actor(), state.clock.now_ms())
         .await?;
     state.accounts.recording_tokens.session_ended(&id);
     Ok(StatusCode::NO_CONTENT)
@@ -309,11 +322,12 @@ async fn enter(
     let (actor, now_ms) = (caller.actor(), state.clock.now_ms());
     let changed = state
         .database
-        .change_session(id, status, &actor, now_ms)
+        .sessions()
+        .change(id, status, &actor, now_ms)
         .await?;
     if changed && status.has_ended() {
         state.accounts.recording_tokens.session_ended(id);
-        for recording in state.database.open_recordings_of_session(id).await? {
+        for recording in state.database.recordings().open_of_session(id).await? {
             // The session has ended in any case; the reaper retries this recording.
             if let Err(error) = state.uploads.stop_with_session(&recording, &actor).await {
                 tracing::warn!(

@@ -21,7 +21,7 @@ pub(in crate::http) fn routes() -> Routes {
 }
 
 async fn show(State(state): State<HttpState>) -> ApiResult<Json<Settings>> {
-    let auto_record = state.database.auto_record().await?;
+    let auto_record = state.database.settings().auto_record().await?;
     let mut settings =
         Settings::from([(RECORDING_AUTO_RECORD.to_owned(), auto_record.to_string())]);
     if state.appliance.is_some() {
@@ -42,7 +42,8 @@ async fn update(
         .collect::<ApiResult<Settings>>()?;
     state
         .database
-        .change_settings(&changes, &caller.actor(), state.clock.now_ms())
+        .settings()
+        .change(&changes, &caller.actor(), state.clock.now_ms())
         .await?;
     state.apply_settings().await?;
     Ok(StatusCode::NO_CONTENT)

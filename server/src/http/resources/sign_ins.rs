@@ -47,7 +47,12 @@ async fn list_of_user(
     Admin(caller): Admin,
     Path(id): Path<String>,
 ) -> ApiResult<Response> {
-    state.database.user(&id).await?.ok_or_else(no_such_user)?;
+    state
+        .database
+        .users()
+        .get(&id)
+        .await?
+        .ok_or_else(no_such_user)?;
     list(&state, &caller, &id).await
 }
 
@@ -72,7 +77,7 @@ async fn end(
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
     let no_such_sign_in = || ApiError::not_found("This sign-in does not exist. It may have ended.");
-    let row = state.database.sign_in(&id).await?;
+    let row = state.database.sign_ins().get(&id).await?;
     let row = row.ok_or_else(no_such_sign_in)?;
     if !caller.may_access(&row.user_id) {
         return Err(ApiError::forbidden("This sign-in belongs to another user."));
@@ -89,7 +94,12 @@ async fn end_of_user(
     Admin(caller): Admin,
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
-    state.database.user(&id).await?.ok_or_else(no_such_user)?;
+    state
+        .database
+        .users()
+        .get(&id)
+        .await?
+        .ok_or_else(no_such_user)?;
     state.accounts.sign_ins.end_all(&id, None).await?;
     audit(&state, &caller, &id, "all sign-ins ended").await?;
     Ok(StatusCode::NO_CONTENT)
@@ -99,5 +109,9 @@ async fn audit(state: &HttpState, caller: &Caller, user_id: &str, detail: &str) 
     tracing::info!(by = caller.user_id, user_id, "{detail}");
     let actor = caller.actor();
     let event = AuditEvent::done(&actor, Action::SignInEnd, user_id).detail(detail);
-    Ok(state.database.audit(state.clock.now_ms(), &event).await?)
+    Ok(state
+        .database
+        .audit()
+        .append(state.clock.now_ms(), &event)
+        .await?)
 }

@@ -39,7 +39,7 @@ async fn report(State(state): State<HttpState>, _: Admin) -> ApiResult<Response>
         _ => {
             // Whole days, including today.
             let from_ms = (now_ms / DAY_MS - DAYS + 1) * DAY_MS;
-            let usage = state.database.usage(OWNERS, from_ms).await?;
+            let usage = state.database.statistics().usage(OWNERS, from_ms).await?;
             *last = Some((now_ms, usage.clone()));
             usage
         }
@@ -115,9 +115,14 @@ async fn usage(State(state): State<HttpState>, caller: Caller) -> ApiResult<Resp
     };
     let usage = QuotaUsage {
         bytes: state.uploads.bytes_of(&caller.user_id).await?,
-        protected_bytes: state.database.protected_bytes_of(&caller.user_id).await?,
+        protected_bytes: state
+            .database
+            .owners()
+            .protected_bytes(&caller.user_id)
+            .await?,
         open_uploads: state
             .database
+            .owners()
             .open_uploads(&caller.user_id, "")
             .await?
             .of_user,

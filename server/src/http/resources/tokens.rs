@@ -43,7 +43,7 @@ fn view(row: ApiTokenRow, username: Option<String>) -> ApiToken {
 }
 
 async fn list(State(state): State<HttpState>, caller: Caller) -> ApiResult<Response> {
-    let rows = state.database.api_tokens_of(&caller.user_id).await?;
+    let rows = state.database.api_tokens().of(&caller.user_id).await?;
     let tokens: Vec<_> = rows.into_iter().map(|row| view(row, None)).collect();
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(tokens)).into_response())
 }
@@ -96,7 +96,11 @@ async fn create(
     let actor = caller.actor();
     let detail = format!("{:?} for {}", row.name, names(&row.scopes));
     let event = AuditEvent::done(&actor, Action::TokenCreate, &row.id).detail(&detail);
-    state.database.audit(state.clock.now_ms(), &event).await?;
+    state
+        .database
+        .audit()
+        .append(state.clock.now_ms(), &event)
+        .await?;
     let info = view(row, None);
     Ok((
         StatusCode::CREATED,
@@ -115,7 +119,8 @@ async fn revoke(
         || ApiError::not_found("This token does not exist. It may have been revoked.");
     let row = state
         .database
-        .api_token(&id)
+        .api_tokens()
+        .get(&id)
         .await?
         .ok_or_else(no_such_token)?;
     if !caller.may_access(&row.user_id) {
@@ -133,7 +138,11 @@ async fn revoke(
     let actor = caller.actor();
     let detail = format!("{:?} of {}", row.name, row.user_id);
     let event = AuditEvent::done(&actor, Action::TokenRevoke, &id).detail(&detail);
-    state.database.audit(state.clock.now_ms(), &event).await?;
+    state
+        .database
+        .audit()
+        .append(state.clock.now_ms(), &event)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -144,7 +153,11 @@ async fn list_all(
     query: ListQuery<NoFilter>,
 ) -> ApiResult<Response> {
     let (limit, after) = (query.limit()?, query.after(ORDER)?);
-    let page = state.database.api_tokens(after.as_ref(), limit).await?;
+    let page = state
+        .database
+        .api_tokens()
+        .page(after.as_ref(), limit)
+        .await?;
     let rows = page.rows.into_iter();
     let tokens = rows.map(|(row, username)| view(row, Some(username)));
     Ok(query.page(ORDER, tokens.collect(), page.next.as_ref()))

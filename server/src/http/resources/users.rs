@@ -47,7 +47,8 @@ async fn list(
     let search = query::text("q", query.filter.q.as_deref())?;
     let users = state
         .database
-        .users(after.as_ref(), search.as_deref(), limit);
+        .users()
+        .page(after.as_ref(), search.as_deref(), limit);
     let page = users.await?;
     let users = page.rows.iter().map(user_view);
     Ok(query.page(ORDER, users.collect(), page.next.as_ref()))
@@ -74,9 +75,14 @@ async fn show(
     _: Admin,
     Path(id): Path<String>,
 ) -> ApiResult<Json<User>> {
-    let row = state.database.user(&id).await?.ok_or_else(no_such_user)?;
+    let row = state
+        .database
+        .users()
+        .get(&id)
+        .await?
+        .ok_or_else(no_such_user)?;
     let user = User {
-        recordings: Some(state.database.count_recordings_of(&id).await?),
+        recordings: Some(state.database.owners().count_recordings(&id).await?),
         ..user_view(&row)
     };
     Ok(Json(user))
@@ -109,7 +115,8 @@ async fn create(
     caller.check_again(&state).await?;
     state
         .database
-        .insert_user(&row)
+        .users()
+        .insert(&row)
         .await
         .map_err(|error| match error {
             DatabaseError::Taken => ApiError::new(
@@ -159,12 +166,12 @@ async fn update(
         change.password_hash = Some(state.accounts.passwords.hash(password).await?);
         caller.check_again(&state).await?;
     }
-    if !state.database.update_user(&id, &change).await? {
+    if !state.database.users().update(&id, &change).await? {
         return Err(refusal(&state, &id).await?);
     }
     state.accounts.auth_cache.forget_user(&id);
     if change.ends_sign_ins() {
-        state.database.purge_ended_sign_ins(&id).await?;
+        state.database.sign_ins().purge_ended(&id).await?;
     }
     let mut detail = described(&change);
     if patch.revoke_tokens == Some(true) {
@@ -174,7 +181,12 @@ async fn update(
         }
         let _ = write!(detail, "API tokens revoked: {revoked}");
     }
-    let row = state.database.user(&id).await?.ok_or_else(no_such_user)?;
+    let row = state
+        .database
+        .users()
+        .get(&id)
+        .await?
+        .ok_or_else(no_such_user)?;
     tracing::info!(
         by = caller.user_id,
         user_id = id,
@@ -200,11 +212,16 @@ async fn delete(
     Path(id): Path<String>,
     Query(query): Query<DeleteQuery>,
 ) -> ApiResult<StatusCode> {
-    let row = state.database.user(&id).await?.ok_or_else(no_such_user)?;
+    let row = state
+        .database
+        .users()
+        .get(&id)
+        .await?
+        .ok_or_else(no_such_user)?;
     let mut detail = row.username;
     match query.recordings.as_deref() {
         None | Some("keep") => {
-            let kept = state.database.count_recordings_of(&id).await?;
+            let kept = state.database.owners().count_recordings(&id).await?;
             if kept > 0 {
                 let _ = write!(detail, "; recordings kept: {kept}");
             }
@@ -234,7 +251,7 @@ async fn delete(
             ));
         }
     }
-    if !state.database.delete_user(&id).await? {
+    if !state.database.users().delete(&id).await? {
         return Err(refusal(&state, &id).await?);
     }
     state.accounts.auth_cache.forget_user(&id);
@@ -249,7 +266,7 @@ async fn disable(state: &HttpState, id: &str) -> ApiResult<()> {
         disabled: Some(true),
         ..UserChange::default()
     };
-    if !state.database.update_user(id, &change).await? {
+    if !state.database.users().update(id, &change).await? {
         return Err(refusal(state, id).await?);
     }
     state.accounts.auth_cache.forget_user(id);
@@ -264,6 +281,7 @@ async fn transfer_recordings(state: &HttpState, caller: &Caller, from: &str) -> 
         let now_ms = state.clock.now_ms();
         match state
             .database
+            .owners()
             .transfer_recordings(from, &actor, now_ms)
             .await?
         {
@@ -278,7 +296,11 @@ async fn delete_recordings(state: &HttpState, caller: &Caller, user_id: &str) ->
     let actor = caller.actor();
     let mut deleted = 0;
     loop {
-        let ids = state.database.recordings_to_delete_of(user_id).await?;
+        let ids = state
+            .database
+            .owners()
+            .recordings_to_delete(user_id)
+            .await?;
         if ids.is_empty() {
             return Ok(deleted);
         }
@@ -298,7 +320,11 @@ async fn audit(
 ) -> ApiResult<()> {
     let actor = caller.actor();
     let event = AuditEvent::done(&actor, action, id).detail(detail);
-    Ok(state.database.audit(state.clock.now_ms(), &event).await?)
+    Ok(state
+        .database
+        .audit()
+        .append(state.clock.now_ms(), &event)
+        .await?)
 }
 
 fn words(roles: &[Role]) -> &'static str {
@@ -336,7 +362,7 @@ pub(in crate::http) fn no_such_user() -> ApiError {
 
 /// Error of a refused change or deletion: unknown user, or last administrator.
 async fn refusal(state: &HttpState, id: &str) -> ApiResult<ApiError> {
-    Ok(match state.database.user(id).await? {
+    Ok(match state.database.users().get(id).await? {
         None => no_such_user(),
         Some(row) => ApiError::new(
             ProblemCode::Conflict,

@@ -106,7 +106,7 @@ impl Denials {
 }
 
 async fn append(database: &Database, now_ms: i64, event: &AuditEvent<'_>) {
-    if let Err(error) = database.audit(now_ms, event).await {
+    if let Err(error) = database.audit().append(now_ms, event).await {
         tracing::error!(?event, "cannot write the audit log: {error}");
     }
 }

@@ -32,7 +32,8 @@ impl Bench {
         };
         let database = Database::open(&database).await.expect("a database");
         database
-            .insert_user(&local_user("ann"))
+            .users()
+            .insert(&local_user("ann"))
             .await
             .expect("a user");
         let session = SessionRow {
@@ -44,7 +45,7 @@ impl Bench {
             created_ms: 1,
             ended_ms: None,
         };
-        let inserted = database.insert_session(&session, &Actor::system()).await;
+        let inserted = database.sessions().insert(&session, &Actor::system()).await;
         inserted.expect("a session");
         let uploads = uploads(&folder, &database, &clock);
         uploads.start_silence();
@@ -84,7 +85,12 @@ impl Bench {
     }
 
     async fn is_open(&self, id: &str) -> bool {
-        let row = self.database.recording(id).await.expect("a database");
+        let row = self
+            .database
+            .recordings()
+            .get(id)
+            .await
+            .expect("a database");
         row.expect("a row").status.is_open()
     }
 
@@ -187,7 +193,11 @@ async fn pending_finish_runs_at_the_start_without_a_tick() {
         bench.send(id, b"seven b").await;
     }
     // Killed between the declaration of the length and the finish.
-    let declared = bench.database.set_upload_length("whole", 7).await;
+    let declared = bench
+        .database
+        .recordings()
+        .set_upload_length("whole", 7)
+        .await;
     declared.expect("a database");
     bench.restart().await;
     bench.uploads.start_silence();

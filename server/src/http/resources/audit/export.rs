@@ -42,7 +42,11 @@ pub(in crate::http) async fn export(
     let actor = caller.actor();
     let detail = query.to_query();
     let event = AuditEvent::done(&actor, Action::AuditExport, name).detail(&detail);
-    state.database.audit(state.clock.now_ms(), &event).await?;
+    state
+        .database
+        .audit()
+        .append(state.clock.now_ms(), &event)
+        .await?;
     let mut response =
         Body::from_stream(lines(state.database.clone(), filter, format)).into_response();
     let headers = response.headers_mut();
@@ -73,7 +77,7 @@ fn lines(
             let Some(Progress { header, cursor }) = progress else {
                 return Ok(None);
             };
-            let rows = database.audit_batch(&filter, cursor, BATCH).await?;
+            let rows = database.audit().batch(&filter, cursor, BATCH).await?;
             let is_full = rows.len() == BATCH as usize;
             let next = rows.last().filter(|_| is_full).map(|last| Progress {
                 header: "",

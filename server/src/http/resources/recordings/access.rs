@@ -53,7 +53,7 @@ pub(in crate::http) async fn owned(
     id: &str,
 ) -> ApiResult<RecordingRow> {
     let found = match query::can_be_id(id) {
-        true => state.database.recording(id).await?,
+        true => state.database.recordings().get(id).await?,
         false => None,
     };
     let row = found.ok_or_else(no_such_recording)?;

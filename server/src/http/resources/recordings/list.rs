@@ -48,9 +48,13 @@ async fn page(
     list: &List,
 ) -> ApiResult<Response> {
     let (limit, after) = (query.limit()?, query.after(order(list))?);
-    let page = state.database.list(list, after.as_ref(), limit).await?;
-    let page = state.database.limit_parts(list, page).await?;
-    let rows = present::with_parts(state, page.rows).await?;
+    let page = state
+        .database
+        .lists()
+        .page(list, after.as_ref(), limit)
+        .await?;
+    let (page, further) = state.database.parts().of_page(list, page).await?;
+    let rows = present::join_parts(state, page.rows, further);
     Ok(query.page(order(list), rows, page.next.as_ref()))
 }
 
@@ -69,10 +73,10 @@ fn order(list: &List) -> &'static str {
 /// Resolves a user's ID or name to the ID. An unknown text is taken as the ID of a deleted user, whose recordings may
 /// still exist.
 async fn owner_id(state: &HttpState, given: String) -> ApiResult<String> {
-    if state.database.user(&given).await?.is_some() {
+    if state.database.users().get(&given).await?.is_some() {
         return Ok(given);
     }
-    let named = state.database.user_by_name(&given).await?;
+    let named = state.database.users().by_name(&given).await?;
     Ok(named.map_or(given, |user| user.id))
 }
 

@@ -114,7 +114,7 @@ async fn update(
         let protected = match &row.part_of {
             Some(first) if update.protected.is_some() => {
                 let event = AuditEvent::done(&actor, Action::Change, first).detail(&detail);
-                let change = state.database.change_recording(
+                let change = state.database.recordings().change(
                     first,
                     update.protected,
                     None,
@@ -130,7 +130,8 @@ async fn update(
         if protected.is_some() || filename.is_some() {
             let change = state
                 .database
-                .change_recording(&row.id, protected, filename, limit, &event, now_ms);
+                .recordings()
+                .change(&row.id, protected, filename, limit, &event, now_ms);
             changed(change.await?)?;
         }
     }

@@ -82,25 +82,34 @@ pub(in crate::http) async fn with_parts(
         .filter(|row| row.part_of.is_none())
         .map(|row| row.id.as_str())
         .collect();
-    let mut further: HashMap<String, Vec<RecordingPart>> = HashMap::new();
-    for row in state.database.further_parts(&first).await? {
+    let further = state.database.parts().of(&first).await?;
+    Ok(join_parts(state, rows, further))
+}
+
+/// Returns the API form of rows whose further parts are known.
+pub(super) fn join_parts(
+    state: &HttpState,
+    rows: Vec<RecordingRow>,
+    further: Vec<RecordingRow>,
+) -> Vec<Recording> {
+    let mut parts: HashMap<String, Vec<RecordingPart>> = HashMap::new();
+    for row in further {
         let Some(first) = row.part_of.clone() else {
             continue;
         };
         let part = part_of(&recording(state, row));
-        further.entry(first).or_default().push(part);
+        parts.entry(first).or_default().push(part);
     }
-    Ok(rows
-        .into_iter()
+    rows.into_iter()
         .map(|row| {
             let mut recording = recording(state, row);
-            if let Some(parts) = further.remove(&recording.id) {
+            if let Some(parts) = parts.remove(&recording.id) {
                 recording.parts.push(part_of(&recording));
                 recording.parts.extend(parts);
             }
             recording
         })
-        .collect())
+        .collect()
 }
 
 /// Returns the API form of one row, with its parts and the report of missing data.

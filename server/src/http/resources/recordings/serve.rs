@@ -35,7 +35,7 @@ pub(super) async fn serve(
         if is_first || (action == Action::Download && *sent == Sent::Whole) {
             let actor = caller.actor();
             let event = AuditEvent::done(&actor, action, &row.id);
-            if let Err(error) = state.database.audit(now_ms, &event).await {
+            if let Err(error) = state.database.audit().append(now_ms, &event).await {
                 state.caches.views.forget(&caller.user_id, action, &row.id);
                 return Err(error.into());
             }

@@ -118,6 +118,7 @@ pub(super) async fn stop(
     // The recording was stopped by the user: auto-record starts no other one in this session.
     state
         .database
+        .sessions()
         .decline_auto_record(&id, &actor, state.clock.now_ms())
         .await?;
     Ok(Json(RecordingStopped { status }))
@@ -227,7 +228,8 @@ async fn receive(
     {
         let named = state
             .database
-            .name_recording(&row.id, &row.filename, &filename);
+            .recordings()
+            .set_filename(&row.id, &row.filename, &filename);
         named.await?;
     }
     state.uploads.stop(&row.id, &actor).await?;

@@ -45,7 +45,7 @@ pub(in crate::http) async fn create(
     urls: &[String],
 ) -> ApiResult<String> {
     let value = text(headers, tus::UPLOAD_CONCAT);
-    if let Some(known) = state.database.final_upload(value).await? {
+    if let Some(known) = state.database.final_uploads().by_concat(value).await? {
         let row = recordings::owned(state, caller, &known.id).await?;
         state.uploads.join(&row.id).await?;
         return Ok(row.id);
@@ -86,7 +86,7 @@ pub(in crate::http) async fn create(
         .await?
     {
         // A concurrent request with the same parts has created the upload.
-        if let Some(known) = state.database.final_upload(value).await? {
+        if let Some(known) = state.database.final_uploads().by_concat(value).await? {
             let row = recordings::owned(state, caller, &known.id).await?;
             state.uploads.join(&row.id).await?;
             return Ok(row.id);

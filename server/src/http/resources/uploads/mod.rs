@@ -226,7 +226,10 @@ enum Created {
 async fn recording(state: &HttpState, caller: &Caller, creation: &Creation) -> ApiResult<Created> {
     let metadata = &creation.metadata;
     let key = idempotency_key(metadata);
-    let known = state.database.upload_with(&caller.user_id, key.as_deref());
+    let known = state
+        .database
+        .recordings()
+        .upload_with(&caller.user_id, key.as_deref());
     if let Some(id) = known.await? {
         // Keys are unique per user, so this may be an upload of another session.
         recordings::owned(state, caller, &id).await?;
@@ -262,7 +265,7 @@ async fn recording(state: &HttpState, caller: &Caller, creation: &Creation) -> A
     // The session was created for this upload, which was not created.
     if continues.is_none() && named_session(caller, metadata) != Some(&session.id) {
         let now_ms = state.clock.now_ms();
-        let deleted = state.database.delete_session(&session, &actor, now_ms);
+        let deleted = state.database.sessions().delete(&session, &actor, now_ms);
         deleted.await?;
     }
     made

@@ -1,10 +1,11 @@
-//! Storage usage, counted from indexes without reading the table.
+//! Totals of recordings, counted from indexes where possible.
 
 use sortie_api::RecordingStatus;
 use sqlx::Row;
 
 use super::recordings::status_from_text;
 use super::{Database, DatabaseError};
+use crate::metrics::Total;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -56,14 +57,24 @@ const BY_DAY: &str = "SELECT created_ms / 86400000 AS day, COUNT(*) AS recording
     AND status IN ('recording', 'uploading', 'processing', 'ready', 'failed') AND created_ms >= $1 \
     GROUP BY created_ms / 86400000 ORDER BY day";
 
-impl Database {
+/// Reads the whole table; callers cache the result.
+const TOTALS: &str = "SELECT status, COUNT(*) AS recordings, \
+    CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS bytes FROM recordings GROUP BY status";
+
+/// Table `recordings`: totals.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Statistics<'d> {
+    pub(super) database: &'d Database,
+}
+
+impl Statistics<'_> {
     /// Returns the owners with the most bytes.
     pub(crate) async fn owner_bytes(
-        &self,
+        self,
         owners: u32,
     ) -> Result<Vec<(String, u64)>, DatabaseError> {
         let rows = sqlx::query(BY_OWNER).bind(i64::from(owners));
-        let rows = rows.fetch_all(&self.pool).await?;
+        let rows = rows.fetch_all(&self.database.pool).await?;
         rows.iter()
             .map(|row| {
                 let bytes = Amount::of(row)?.bytes.unsigned_abs();
@@ -74,14 +85,17 @@ impl Database {
 
     /// Counts all recordings: the `owners` largest owners, and days from `from_ms` on. Reads three indexes completely;
     /// not for every request.
-    pub(crate) async fn usage(&self, owners: u32, from_ms: i64) -> Result<Usage, DatabaseError> {
+    pub(crate) async fn usage(self, owners: u32, from_ms: i64) -> Result<Usage, DatabaseError> {
         let mut usage = Usage::default();
-        for row in sqlx::query(BY_STATUS).fetch_all(&self.pool).await? {
+        for row in sqlx::query(BY_STATUS)
+            .fetch_all(&self.database.pool)
+            .await?
+        {
             let status = status_from_text(row.try_get("status")?)?;
             usage.by_status.push((status, Amount::of(&row)?));
         }
         let rows = sqlx::query(BY_OWNER).bind(i64::from(owners));
-        for row in rows.fetch_all(&self.pool).await? {
+        for row in rows.fetch_all(&self.database.pool).await? {
             usage.by_owner.push(OwnerUsage {
                 user_id: row.try_get("user_id")?,
                 username: row.try_get("username")?,
@@ -90,12 +104,26 @@ impl Database {
         }
         for row in sqlx::query(BY_DAY)
             .bind(from_ms)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.database.pool)
             .await?
         {
             let day: i64 = row.try_get("day")?;
             usage.by_day.push((day * DAY_MS, Amount::of(&row)?));
         }
         Ok(usage)
+    }
+
+    /// Counts recordings by status.
+    pub(crate) async fn by_status(self) -> Result<Vec<Total>, DatabaseError> {
+        let rows = sqlx::query(TOTALS).fetch_all(&self.database.pool).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Total {
+                    status: row.try_get("status")?,
+                    recordings: row.try_get("recordings")?,
+                    bytes: row.try_get("bytes")?,
+                })
+            })
+            .collect()
     }
 }

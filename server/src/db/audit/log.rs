@@ -1,7 +1,9 @@
-//! Queries of the audit log.
+//! Reads and appends of the audit log.
+
+use sortie_api::AuditVerification;
 
 use super::super::{Database, DatabaseError, Page, Position};
-use super::AuditRow;
+use super::{AuditEvent, AuditRow, append, chain};
 
 const SELECT: &str = "SELECT seq, at_ms, actor_id, actor_name, via, address, action, subject, detail, result, hash FROM audit";
 
@@ -27,16 +29,22 @@ enum Direction {
     Forth,
 }
 
-impl Database {
+/// Tables `audit` and `audit_head`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AuditLog<'d> {
+    pub(in crate::db) database: &'d Database,
+}
+
+impl<'d> AuditLog<'d> {
     /// Returns a page, newest first, before `cursor` (time and number of a row).
-    pub(crate) async fn audit_page(
-        &self,
+    pub(crate) async fn page(
+        self,
         filter: &AuditFilter,
         cursor: Option<(i64, i64)>,
         limit: u32,
     ) -> Result<Page<AuditRow>, DatabaseError> {
         let query_limit = Page::<AuditRow>::query_limit(limit);
-        let rows = self.audit_rows(filter, Direction::Back, cursor, query_limit);
+        let rows = self.rows(filter, Direction::Back, cursor, query_limit);
         Ok(Page::new(rows.await?, limit, |row| Position {
             value: row.at_ms,
             id: row.seq.to_string(),
@@ -44,19 +52,19 @@ impl Database {
     }
 
     /// Returns a batch, oldest first, after `cursor`.
-    pub(crate) async fn audit_batch(
-        &self,
+    pub(crate) async fn batch(
+        self,
         filter: &AuditFilter,
         cursor: Option<(i64, i64)>,
         limit: u32,
     ) -> Result<Vec<AuditRow>, DatabaseError> {
-        self.audit_rows(filter, Direction::Forth, cursor, i64::from(limit))
+        self.rows(filter, Direction::Forth, cursor, i64::from(limit))
             .await
     }
 
     /// By time first: every index of the table ends with time and number, so each filter has an index in this order.
-    async fn audit_rows(
-        &self,
+    async fn rows(
+        self,
         filter: &AuditFilter,
         direction: Direction,
         cursor: Option<(i64, i64)>,
@@ -103,30 +111,54 @@ impl Database {
         for value in values {
             query = query.bind(value.to_owned());
         }
-        Ok(query.bind(limit).fetch_all(&self.pool).await?)
+        Ok(query.bind(limit).fetch_all(&self.database.pool).await?)
     }
 
     /// Returns rows after this number, in order. Numbers follow the order of commits, so a reader that continues from
     /// the last number it has seen misses none.
-    pub(crate) async fn audit_after(
-        &self,
-        seq: i64,
-        limit: i64,
-    ) -> Result<Vec<AuditRow>, DatabaseError> {
+    pub(crate) async fn after(self, seq: i64, limit: i64) -> Result<Vec<AuditRow>, DatabaseError> {
         let sql = format!("{SELECT} WHERE seq > $1 ORDER BY seq LIMIT $2");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(seq)
             .bind(limit)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.database.pool)
             .await?)
     }
 
     /// Returns the number of the newest row.
-    pub(crate) async fn audit_head(&self) -> Result<i64, DatabaseError> {
+    pub(crate) async fn head(self) -> Result<i64, DatabaseError> {
         Ok(
             sqlx::query_scalar("SELECT seq FROM audit_head WHERE id = 1")
-                .fetch_one(&self.pool)
+                .fetch_one(&self.database.pool)
                 .await?,
         )
+    }
+
+    /// Appends a row in a transaction of its own.
+    pub(crate) async fn append(
+        self,
+        at_ms: i64,
+        event: &AuditEvent<'_>,
+    ) -> Result<(), DatabaseError> {
+        let mut transaction = self.database.pool.begin().await?;
+        append(&mut transaction, at_ms, event).await?;
+        transaction.commit().await?;
+        self.wake_followers();
+        Ok(())
+    }
+
+    /// Wakes followers of the log. Call it after the transaction of [`append`] is committed.
+    pub(in crate::db) fn wake_followers(self) {
+        self.database.audited.notify_waiters();
+    }
+
+    /// Completes when this process appends the next row after the first poll.
+    pub(crate) fn appended(self) -> tokio::sync::futures::Notified<'d> {
+        self.database.audited.notified()
+    }
+
+    /// Verifies the hash chain of all rows. Rows that are appended meanwhile may be skipped.
+    pub(crate) async fn verify(self) -> Result<AuditVerification, DatabaseError> {
+        chain::verify(self).await
     }
 }
