@@ -143,8 +143,9 @@ impl Sweep {
 
     /// Sweeps, and reports each finding as it is handled.
     ///
-    /// # Errors When database or storage fail as a whole, or one of them is empty. Objects that cannot be removed are
-    /// in the report instead.
+    /// # Errors
+    /// When database or storage fail as a whole, or one of them is empty. Objects that cannot be removed are in the
+    /// report instead.
     pub async fn run(
         &self,
         options: SweepOptions,

@@ -44,8 +44,8 @@ impl Writes {
 
     /// Writes everything to a file of this length. Blocking.
     ///
-    /// # Errors Any I/O error. A partial write, for example on a full disk, is truncated to `length`, which is the
-    /// upload's offset.
+    /// # Errors
+    /// Any I/O error. A partial write, for example on a full disk, is truncated to `length`, which is the upload's offset.
     pub(super) fn write(&self, file: &File, length: u64) -> io::Result<()> {
         let mut rest = self.pieces.as_slice();
         while let Some(&(position, _)) = rest.first() {
