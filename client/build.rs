@@ -12,8 +12,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed={SCRIPT}");
     println!("cargo::rerun-if-env-changed={MINIFIED}");
     let code = match env::var(MINIFIED) {
-        Ok(code) => code,
-        Err(_) => without_comments(&fs::read_to_string(SCRIPT)?),
+        Ok(code) if !code.is_empty() => code,
+        _ => without_comments(&fs::read_to_string(SCRIPT)?),
     };
     fs::write(Path::new(&env::var("OUT_DIR")?).join("worker.js"), code)?;
     Ok(())

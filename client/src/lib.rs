@@ -30,7 +30,8 @@
 //! decision about sending (`sortie_tus::client` does), and draws nothing.
 //!
 //! The modules that make decisions are pure and compile everywhere; those that use the browser exist on `wasm32` only.
-//! With the features `js-recorder`, `js-recovery` and `js-playable` the crate exports bindings for JavaScript.
+//! With the features `js-recorder`, `js-recovery`, `js-session-watcher` and `js-playable` the crate exports bindings for
+//! JavaScript.
 
 // The following modules serve the browser; native builds use them in tests only.
 #[cfg(any(target_arch = "wasm32", test))]

@@ -88,7 +88,7 @@ pub fn unforwarded(recordings: &[Recording]) -> Unforwarded {
     }
 }
 
-/// Announces that `deleted` of `total` recordings were deleted.
+/// Returns the announcement that `deleted` of `total` recordings were deleted.
 pub fn outcome(deleted: usize, total: usize) -> String {
     match (deleted, total) {
         (1, 1) => "Recording deleted".to_owned(),

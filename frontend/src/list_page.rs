@@ -43,7 +43,8 @@ impl Page<Recording> {
         self.rows.iter().any(crate::parts::is_moving)
     }
 
-    /// Announces to screen readers the status changes between this page and `after`. Growing sizes are not announced.
+    /// Returns the announcement for screen readers of the status changes between this page and `after`. Growing sizes are
+    /// not announced.
     pub fn changes(&self, after: &Self) -> String {
         let sentences = after.rows.iter().filter_map(|row| {
             let old = self.row(&row.id)?;

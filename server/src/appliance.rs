@@ -214,7 +214,9 @@ impl Importer {
             created_ms: file.created_ms,
             completed_ms: now_ms,
         };
-        // Before the recording's row: an import that fails in between is repeated.
+        if !self.database.imported().insert(&row).await? {
+            return Ok(false);
+        }
         if self.database.sessions().get(&file.session).await?.is_none() {
             let session = SessionRow {
                 id: file.session.clone(),
@@ -230,9 +232,6 @@ impl Importer {
                     "the administrator was deleted"
                 )));
             }
-        }
-        if !self.database.imported().insert(&row).await? {
-            return Ok(false);
         }
         let (action, detail) = match &file.failure {
             Some(failure) => (Action::Fail, failure.as_str()),

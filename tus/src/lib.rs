@@ -9,8 +9,8 @@
 //! Time and random seeds are arguments, so that a test can simulate a day of network failures in a millisecond, and the
 //! same code runs in a browser and on a server.
 //!
-//! # Limits This crate does no I/O and computes no checksums. It knows nothing of URL schemes, accounts and recordings.
-//! The client does not query a server's extensions (`OPTIONS`); its caller must know them. It neither sends checksums
+//! # Limits
+//! This crate does no I/O and computes no checksums. It knows nothing of URL schemes, accounts and recordings. The client does not query a server's extensions (`OPTIONS`); its caller must know them. It neither sends checksums
 //! nor uploads in parallel, because the bytes of a recording become available one after the other. HTTP dates are not
 //! parsed, because that would require a calendar.
 //!

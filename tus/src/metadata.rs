@@ -147,7 +147,7 @@ impl fmt::Display for Metadata {
     }
 }
 
-/// Whether a character is optional white space in HTTP headers.
+/// Optional white space in HTTP headers.
 const BLANKS: [char; 2] = [' ', '\t'];
 
 #[cfg(test)]

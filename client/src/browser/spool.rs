@@ -35,7 +35,7 @@ pub(super) struct Spool {
     folder: String,
     store: Cell<SpoolStorage>,
     listener: RefCell<Option<Listener>>,
-    /// Records that no more bytes follow.
+    /// Whether no more bytes follow.
     is_over: Cell<bool>,
 }
 

@@ -87,7 +87,7 @@ impl Uploader {
         let end = self.driver.spool.available();
         self.driver.input(|machine, now| {
             machine.handle_available(now, end);
-            // Notifies the machine of a chunk: timers of hidden pages are late, but encoders keep their rate.
+            // Also passes the time: timers of hidden pages are late, but chunks arrive at their usual rate.
             machine.handle_timeout(now);
         });
     }
@@ -100,8 +100,8 @@ impl Uploader {
         });
     }
 
-    /// Notifies the machine that the page is hidden and may be closed (`leaves`), or visible again. Small bodies are
-    /// sent so that they survive the page.
+    /// Records that the page is hidden and may be closed (`leaves`), or visible again. Small bodies are then sent so that
+    /// they survive the page.
     pub(super) fn page_leaves(&self, leaves: bool) {
         self.driver.leaving.set(leaves);
     }

@@ -7,7 +7,8 @@ use wasm_bindgen::JsValue;
 
 use crate::RecorderError;
 #[cfg(feature = "js-requests")]
-use crate::browser::object::{property, set};
+use crate::browser::object::property;
+use crate::browser::object::set;
 
 thread_local! {
     /// Exception that the page's `getToken` threw last; `undefined` after a success.

@@ -75,8 +75,9 @@ impl Lifecycle {
         pop_first(&mut self.actions)
     }
 
-    /// # Errors [`RecorderError::WrongState`] for a call that does not fit the state. Late events are ignored, because
-    /// the caller does not control their order.
+    /// # Errors
+    /// [`RecorderError::WrongState`] for a call that does not fit the state. Late events are ignored, because the caller
+    /// does not control their order.
     pub(super) fn handle(&mut self, input: Input) -> Result<(), RecorderError> {
         match (self.state, input) {
             (State::Idle, Input::Start) => {

@@ -51,7 +51,7 @@ impl RecordedClock {
     }
 
     /// Records that no more bytes arrive. An encoder that is asked for bytes every `timeslice_ms` holds at most that
-    /// much.
+    /// much, so half of it is assumed.
     pub(crate) fn silent(&mut self, timeslice_ms: u32) {
         self.limit_ms = self.last_bytes_ms + f64::from(timeslice_ms) / 2.0;
     }

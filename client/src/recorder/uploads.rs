@@ -318,7 +318,7 @@ impl Uploads {
         Command::RemovePart(number)
     }
 
-    /// Returns the next step. Must be called until it returns none.
+    /// Returns the next step. Must be called until it returns `None`.
     pub(super) fn step(&mut self, context: Context<'_>) -> Option<Step> {
         if !self.is_open || self.is_done {
             return None;

@@ -121,7 +121,7 @@ fn acknowledged_segments_are_deleted_and_journal_stays_small() {
 }
 
 #[test]
-fn first_bytes_of_a_large_segment_are_kept() {
+fn head_file_keeps_the_first_bytes_of_a_large_chunk() {
     let (mut files, mut layout) = (Files::default(), layout());
     files.all(&layout.chunk(HEAD_BYTES + 1, 1, 0));
     assert_eq!(files.0[HEAD_FILE].len() as u64, HEAD_BYTES);

@@ -235,7 +235,7 @@ impl Fragment {
             event(track, Event::Chunk(at, defaults.description.max(1)));
             let run_start = at;
             for (sample, count) in run {
-                // Returns the number of complete samples.
+                // Number of complete samples.
                 let room = limit.checked_sub(at)?;
                 let size = u64::from(sample.size);
                 let fits = room.checked_div(size).unwrap_or(u64::MAX);

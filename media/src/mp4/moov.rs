@@ -38,7 +38,7 @@ pub(super) fn moov_with(contents: Contents, movie: &Movie) -> Vec<u8> {
                         }
                     }
                 }),
-                // Tables of tracks without samples and of tracks that could not be parsed are left out.
+                // With new tables, tracks without samples and tracks that could not be parsed are left out.
                 b"trak" if movie.describes(payload) => {
                     if let Some((track, timing)) = tracks.next()
                         && (!has_tables || track.samples.len() > 0)

@@ -63,9 +63,9 @@ impl GuessKey {
 pub(super) enum Admission {
     /// Allowed. The attempt counts until [`Backoff::end`].
     Go,
-    /// All attempts that may fail are in progress already: try again when one of them has an outcome.
+    /// As many attempts are in progress as may still fail: try again when one of them has an outcome.
     Queue,
-    /// Refused until this time.
+    /// Refused until this time has passed.
     Wait(Duration),
 }
 
@@ -135,7 +135,7 @@ impl Backoff {
         }
     }
 
-    /// Returns every row that an attempt counts in.
+    /// Applies `act` to every row that counts the attempt.
     fn each(&mut self, key: &GuessKey, now_ms: i64, act: impl Fn(&mut Row, i64)) {
         act(self.accounts.row(key.clone(), now_ms), now_ms);
         if let Guesser::Address(address) = key.guesser {

@@ -47,7 +47,7 @@ pub(crate) enum TokenError {
     #[error("the keys for the token's signature are unavailable")]
     #[cfg_attr(
         not(feature = "sso"),
-        expect(dead_code, reason = "only others' keys can be")
+        expect(dead_code, reason = "only keys of other issuers can be unavailable")
     )]
     Unavailable,
     #[error(transparent)]

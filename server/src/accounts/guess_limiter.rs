@@ -12,7 +12,7 @@ use crate::clock::Clock;
 /// Largest number of sign-ins that wait for the outcome of others.
 const WAITING_MAX: usize = 64;
 
-/// Back-off with a queue: while all attempts that may fail are in progress, further ones wait for an outcome.
+/// Back-off with a queue: while as many attempts are in progress as may still fail, further ones wait for an outcome.
 pub(super) struct GuessLimiter {
     backoff: Mutex<Backoff>,
     /// Notified when an attempt has its outcome.

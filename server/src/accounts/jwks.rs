@@ -99,7 +99,7 @@ impl KeySet {
     }
 }
 
-/// Returns the algorithms of a key: its declared one if its type allows it, else those of its type. Never HMAC.
+/// Returns the algorithms of a key: those of its type, or only the declared one if its type allows that. Never HMAC.
 fn algorithms(jwk: &Jwk) -> Vec<Algorithm> {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     if !matches!(

@@ -1,7 +1,7 @@
 //! Recording tokens: short-lived tokens for the page of one session.
 //!
-//! A recording token speaks for the session's owner and is refused as soon as the session has ended or its owner is disabled or
-//! deleted; nothing is stored.
+//! A recording token authenticates the session's owner and is refused as soon as the session has ended or its owner is
+//! disabled or deleted; nothing is stored.
 
 use std::sync::Arc;
 

@@ -10,8 +10,9 @@ use sortie_server::Settings;
 
 use super::wrong_values;
 
+/// Longer than the timeout of the checks of `/readyz`.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// Longer than the timeout of `/readyz`.
+/// Size limit of an answer in bytes; every answer of `/readyz` is smaller.
 const MOST: u64 = 64 * 1024;
 
 pub(super) fn run(file: Option<PathBuf>) -> ExitCode {

@@ -7,12 +7,12 @@ pub(super) fn name(path: &Path) -> String {
     one_line(&path.to_string_lossy())
 }
 
-/// Escapes a text for one line, like [`path`].
+/// Escapes a text for one line, like [`name`].
 pub(super) fn one_line(text: &str) -> String {
     escaped(text, |c| c.is_control() || is_bidi_control(c))
 }
 
-/// Escapes a text of several lines, like [`path`].
+/// Escapes a text of several lines, like [`name`].
 pub(super) fn lines(text: &str) -> String {
     escaped(text, |c| c != '\n' && c.is_control() || is_bidi_control(c))
 }

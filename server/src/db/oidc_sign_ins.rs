@@ -1,5 +1,7 @@
 //! Sign-ins by OpenID Connect.
 
+use std::collections::BTreeSet;
+
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -182,12 +184,16 @@ impl OidcSignIns<'_> {
         .bind(scope.provider_sid.unwrap_or_default())
         .fetch_all(&mut *transaction)
         .await?;
-        let mut ended = Vec::with_capacity(rows.len());
+        let mut ended: Vec<(String, String)> = Vec::with_capacity(rows.len());
         for row in rows {
             ended.push((row.try_get("id")?, row.try_get("user_id")?));
         }
+        // Sorted, so that two transactions that lock the same users cannot deadlock.
+        let users: BTreeSet<&String> = ended.iter().map(|(_, user_id)| user_id).collect();
+        for user_id in users {
+            lock_user(&mut transaction, user_id).await?;
+        }
         for (id, _) in &ended {
-            let id: &String = id;
             sqlx::query("DELETE FROM sign_ins WHERE id = $1")
                 .bind(id)
                 .execute(&mut *transaction)

@@ -210,8 +210,8 @@ impl SignIns<'_> {
 
     /// Ends a sign-in; `false` if it does not exist.
     pub(crate) async fn end(self, id: &str) -> Result<bool, DatabaseError> {
-        // Two statements, not one transaction: a refresh locks the token first and would deadlock. The first statement
-        // decides; a token without a sign-in is invalid.
+        // Two statements, not one transaction, which would deadlock with a refresh: that locks the token before the
+        // sign-in. The first statement decides; a token without a sign-in is invalid.
         let done = sqlx::query("DELETE FROM sign_ins WHERE id = $1")
             .bind(id)
             .execute(&self.database.pool)

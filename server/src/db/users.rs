@@ -106,8 +106,9 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for UserRow {
     }
 }
 
-/// Locks a user's row until the end of the transaction; `false` if the user is deleted. Must be the first statement: without it, PostgreSQL rejects an insert that refers to a user whose deletion commits after the
-/// insert's snapshot, and a deletion deadlocks with a transaction that locks the user after the user's other rows.
+/// Locks a user's row until the end of the transaction; `false` if the user is deleted. Call it before any statement that
+/// locks other rows of the user or inserts a row that refers to the user: otherwise PostgreSQL rejects an insert whose
+/// user is deleted meanwhile, and a deletion, which locks the user first, deadlocks with the transaction.
 pub(super) async fn lock_user(
     connection: &mut sqlx::AnyConnection,
     id: &str,

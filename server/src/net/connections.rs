@@ -55,8 +55,8 @@ const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(50);
 /// Time for a chosen idle connection to close gracefully. One with a partial head does not.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(10);
-/// Length of the listen queue; the kernel limits it further (`net.core.somaxconn`). Beyond it the kernel drops a connection's
-/// first packet, which the client repeats after a second.
+/// Length of the listen queue; the kernel limits it further (`net.core.somaxconn`). Beyond it the kernel drops a
+/// connection's first packet, which the client repeats after a second.
 const BACKLOG: u32 = 4096;
 /// Divisor of the limit: number of connections that are closed together for a new one.
 const BATCH_SHARE: usize = 32;
@@ -114,7 +114,8 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // A restarted server must not wait for the connections of its predecessor. On Windows the option lets programs share a port.
+    // A restarted server must not wait for the connections of its predecessor. On Windows the option lets programs share
+    // a port.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

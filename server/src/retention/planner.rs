@@ -70,7 +70,7 @@ impl Planner {
         self.needed_bytes == 0 && self.keep_from_ms == i64::MIN
     }
 
-    /// Whether a row of this creation time is too young to be deleted for its age.
+    /// Returns the creation time from which on rows are too young to be deleted for their age.
     pub(crate) fn keep_from_ms(&self) -> i64 {
         self.keep_from_ms
     }

@@ -138,16 +138,20 @@ impl Finisher {
         Ok(())
     }
 
-    /// Completes the finish of a closed upload that this server has begun: senders take a closed upload for finished.
+    /// Completes the finish of a closed upload that this server has begun: senders consider a closed upload finished.
     pub(super) async fn complete_begun(
         &self,
         entry: &Arc<UploadEntry>,
         open: tokio::sync::MutexGuard<'_, Option<Upload>>,
         row: &RecordingRow,
     ) -> Result<(), UploadError> {
-        let is_pending = entry.state().pending_finish.is_some();
-        if is_pending && row.status == RecordingStatus::Processing {
-            return self.finish(entry, open, Interrupted(row.interrupted)).await;
+        if row.status == RecordingStatus::Processing {
+            // `finish` takes the upload before it marks the row, so another server has marked the row of one that is open.
+            if open.is_some() {
+                locked(&entry.state).pending_finish = None;
+            } else if entry.state().pending_finish.is_some() {
+                return self.finish(entry, open, Interrupted(row.interrupted)).await;
+            }
         }
         self.registry.remove_unless_pending(entry);
         Ok(())

@@ -205,15 +205,15 @@ fn percentile_ms(times: &[Duration], percent: usize) -> f64 {
 
 /// Creates a user; returns the ID.
 async fn create(admin: &Caller, username: &str) -> Result<String> {
-    let client = json!({ "username": username, "password": PASSWORD, "roles": ["user"] });
+    let user = json!({ "username": username, "password": PASSWORD, "roles": ["user"] });
     let answer = admin
         .request(Method::POST, "/api/admin/users")
-        .json(&client)
+        .json(&user)
         .send()
         .await?
         .error_for_status()?;
-    let client: Value = answer.json().await?;
-    Ok(client["id"].as_str().context("no id")?.to_owned())
+    let user: Value = answer.json().await?;
+    Ok(user["id"].as_str().context("no id")?.to_owned())
 }
 
 /// Repeats a request; every answer of a list must have this number of rows.

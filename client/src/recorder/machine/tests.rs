@@ -58,7 +58,7 @@ impl World {
         }
     }
 
-    /// Creates a recorder with our server.
+    /// Creates a world that records to our server.
     fn recording() -> Self {
         let mut world = Self::new(&Options::new(Target::session("", "s")));
         world.start();

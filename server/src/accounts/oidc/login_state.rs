@@ -62,7 +62,8 @@ impl Redemptions {
         known.is_none()
     }
 
-    /// Counts a redemption of an address as failed until [`Redemptions::succeeded`]. Returns the time to wait after too many failures.
+    /// Counts a redemption of an address as failed until [`Redemptions::succeeded`]. Returns the time to wait after too
+    /// many failures.
     fn begin(&mut self, address: IpAddr, now_ms: i64) -> Option<Duration> {
         let is_over = |since_ms: i64| !(0..PERIOD_MS).contains(&now_ms.saturating_sub(since_ms));
         if self.failures.len() >= CAPACITY {

@@ -94,7 +94,7 @@ fn filter(method: &str) -> MethodFilter {
     }
 }
 
-/// Returns the handler behind the checks of its row.
+/// Handler behind the checks of its row.
 #[derive(Clone)]
 struct Guarded<H> {
     row: &'static Row,

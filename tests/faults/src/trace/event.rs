@@ -100,7 +100,7 @@ pub fn parse(trace: &str) -> Vec<(usize, Event)> {
     events
 }
 
-/// Returns events that count when the call begins, as they must not be too early.
+/// Adds the events that count when the call begins, because they must not be too early.
 fn begun(events: &mut Vec<(usize, Event)>, number: usize, call: &Call) {
     match call.name.as_str() {
         "sendto" | "sendmsg" | "write" | "writev" => {
@@ -120,7 +120,7 @@ fn begun(events: &mut Vec<(usize, Event)>, number: usize, call: &Call) {
     }
 }
 
-/// Returns events that count when the call ends, as they must not be too late.
+/// Adds the events that count when the call ends, because they must not be too late.
 fn ended(events: &mut Vec<(usize, Event)>, number: usize, call: &Call) {
     let Some((arguments, result)) = call.arguments.rsplit_once(" = ") else {
         return;

@@ -66,7 +66,7 @@ impl ApplianceStore {
         });
         Effect::new(move |had_events: Option<bool>| {
             let has_events = has_events.get();
-            // Runs first, and when the stream breaks off, which is the first sign of a lost connection.
+            // Loads on the first run, and when the stream breaks off: the first sign of a lost connection.
             if had_events != Some(false) && !has_events {
                 appliance.load();
             }

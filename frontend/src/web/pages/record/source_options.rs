@@ -8,7 +8,7 @@ use crate::web::recorder_store::{RecorderStore, VideoSource};
 pub(super) fn SourceOptions() -> impl IntoView {
     let recorder = RecorderStore::expect();
     let is_screen = Memo::new(move |_| recorder.video_source.get() == VideoSource::Screen);
-    // Whether the preview still shows the previous source.
+    // Closes the preview, because it shows the previous source.
     let choose = move |picture| {
         recorder.video_source.set(picture);
         recorder.close_preview();
