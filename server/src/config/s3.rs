@@ -133,15 +133,11 @@ fn is_bucket(name: &str) -> bool {
 }
 
 fn is_endpoint(endpoint: &str) -> bool {
-    endpoint.parse::<axum::http::Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.host().is_some_and(|host| !host.is_empty())
-            && matches!(uri.path(), "" | "/")
-            && uri.query().is_none()
-    })
+    let uri = endpoint.parse::<axum::http::Uri>();
+    is_address(endpoint) && uri.is_ok_and(|uri| matches!(uri.path(), "" | "/"))
 }
 
-/// Like [`endpoint`], with an optional path.
+/// Whether a text is the address of a server, with an optional path.
 pub(super) fn is_address(address: &str) -> bool {
     address.parse::<axum::http::Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
