@@ -110,7 +110,10 @@ impl Concatenator {
         }
         let row = match self.rows.row(id).await {
             Ok(row) if row.status.is_open() => row,
-            Ok(row) => return self.finisher.complete_begun(&entry, open, &row).await,
+            Ok(row) => {
+                self.finisher.complete_begun(&entry, open, &row).await;
+                return Ok(());
+            }
             Err(error) => {
                 self.registry.remove_unless_pending(&entry);
                 return Err(error);

@@ -138,23 +138,30 @@ impl Finisher {
         Ok(())
     }
 
-    /// Completes the finish of a closed upload that this server has begun: senders consider a closed upload finished.
+    /// Completes the finish of a closed upload that this server has begun, because senders consider a closed upload
+    /// finished. A failure is not theirs: their bytes are durable, and the reaper tries again.
     pub(super) async fn complete_begun(
         &self,
         entry: &Arc<UploadEntry>,
         open: tokio::sync::MutexGuard<'_, Option<Upload>>,
         row: &RecordingRow,
-    ) -> Result<(), UploadError> {
+    ) {
         if row.status == RecordingStatus::Processing {
             // `finish` takes the upload before it marks the row, so another server has marked the row of one that is open.
             if open.is_some() {
                 locked(&entry.state).pending_finish = None;
             } else if entry.state().pending_finish.is_some() {
-                return self.finish(entry, open, Interrupted(row.interrupted)).await;
+                let finished = self.finish(entry, open, Interrupted(row.interrupted)).await;
+                if let Err(error) = finished {
+                    tracing::warn!(
+                        recording = row.id,
+                        "cannot finish a recording, will try again: {error}"
+                    );
+                }
+                return;
             }
         }
         self.registry.remove_unless_pending(entry);
-        Ok(())
     }
 
     /// Gives up a recording that another server has taken over.

@@ -514,7 +514,7 @@ impl Service {
         // The preempted request may have completed the upload.
         let row = self.rows.row(id).await?;
         if !row.status.is_open() {
-            self.finisher.complete_begun(&entry, open, &row).await?;
+            self.finisher.complete_begun(&entry, open, &row).await;
             return Position::of_closed(&row);
         }
         Upload::close_if_taken_over(&mut open).await?;
@@ -564,7 +564,7 @@ impl Service {
                     (declared_length(&row), row.kind)
                 }
                 Ok(row) => {
-                    self.finisher.complete_begun(&entry, open, &row).await?;
+                    self.finisher.complete_begun(&entry, open, &row).await;
                     return append_to_closed(&row, append, body_length, self.max_size);
                 }
                 Err(error) => {
