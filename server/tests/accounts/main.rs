@@ -18,6 +18,7 @@ mod sign_in;
 mod sign_ins;
 #[path = "../support/mod.rs"]
 mod support;
+mod users;
 
 use std::time::Duration;
 
