@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use super::TokenError;
-use super::tokens::is_issued_in_the_future;
+use super::tokens::{is_issued_in_the_future, validation};
 use crate::db::SessionRow;
 
 /// Lifetime of a recording token.
@@ -36,16 +36,10 @@ pub(super) struct RecordingJwt {
 impl RecordingJwt {
     /// `secret`: at least 32 bytes (RFC 7518, 3.2).
     pub(super) fn new(secret: &[u8]) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_required_spec_claims(&["exp", "iss", "sub"]);
-        // Checked against the server's clock below.
-        validation.validate_exp = false;
-        validation.validate_aud = false;
         Self {
             signing: EncodingKey::from_secret(secret),
             reading: DecodingKey::from_secret(secret),
-            validation,
+            validation: validation(ISSUER),
         }
     }
 

@@ -40,6 +40,17 @@ pub(super) enum AccessTokenError {
     Invalid,
 }
 
+/// Validation of a token that this server has signed. The caller checks the times against the server's clock; the library
+/// would read the machine's.
+pub(super) fn validation(issuer: &str) -> Validation {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_issuer(&[issuer]);
+    validation.set_required_spec_claims(&["exp", "iss", "sub"]);
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    validation
+}
+
 /// Signs and reads access tokens: JWT with HS256 only.
 pub(super) struct AccessTokens {
     header: Header,
@@ -51,17 +62,11 @@ pub(super) struct AccessTokens {
 impl AccessTokens {
     /// `secret`: at least 32 bytes (RFC 7518, 3.2).
     pub(super) fn new(secret: &[u8]) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_required_spec_claims(&["exp", "iss", "sub"]);
-        // Checked below against the server's clock; the library would read the machine's.
-        validation.validate_exp = false;
-        validation.validate_aud = false;
         Self {
             header: Header::new(Algorithm::HS256),
             signing: EncodingKey::from_secret(secret),
             reading: DecodingKey::from_secret(secret),
-            validation,
+            validation: validation(ISSUER),
         }
     }
 

@@ -92,9 +92,5 @@ async fn switch_signal(
 async fn audit(state: &HttpState, caller: &Caller, action: Action) -> ApiResult<()> {
     let actor = caller.actor();
     let event = AuditEvent::done(&actor, action, SUBJECT).detail("by hand");
-    Ok(state
-        .database
-        .audit()
-        .append(state.clock.now_ms(), &event)
-        .await?)
+    Ok(state.audit(&event).await?)
 }

@@ -155,11 +155,7 @@ impl Origin {
             address: Some(self.source.address),
         };
         let event = AuditEvent::done(&actor, action, &user.id).detail(detail);
-        Ok(state
-            .database
-            .audit()
-            .append(state.clock.now_ms(), &event)
-            .await?)
+        Ok(state.audit(&event).await?)
     }
 
     /// Writes a refused sign-in to the audit log; `user_id` is empty for an unknown user.
@@ -176,11 +172,7 @@ impl Origin {
         let event = AuditEvent::done(&actor, Action::TokenReuse, user_id)
             .detail("a used refresh token was sent again; the sign-in has ended")
             .result(AuditResult::Denied);
-        Ok(state
-            .database
-            .audit()
-            .append(state.clock.now_ms(), &event)
-            .await?)
+        Ok(state.audit(&event).await?)
     }
 
     /// Returns an actor of whom only the address is known.
@@ -322,13 +314,7 @@ async fn change_password(
     match &result {
         // The failed attempts that caused the delay are already audited.
         Err(SignInError::Wait(_)) => {}
-        _ => {
-            state
-                .database
-                .audit()
-                .append(state.clock.now_ms(), &event)
-                .await?
-        }
+        _ => state.audit(&event).await?,
     }
     match result {
         // Not 401: the caller is signed in, and a client would renew its token and retry.

@@ -100,10 +100,6 @@ async fn run(State(state): State<HttpState>, caller: Caller) -> ApiResult<Json<R
     );
     let actor = caller.actor();
     let event = AuditEvent::done(&actor, Action::CleanUp, "retention").detail(&detail);
-    state
-        .database
-        .audit()
-        .append(state.clock.now_ms(), &event)
-        .await?;
+    state.audit(&event).await?;
     Ok(Json(run))
 }

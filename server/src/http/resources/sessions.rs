@@ -96,29 +96,29 @@ pub(in crate::http) async fn open(
     caller: &Caller,
     app_id: &str,
 ) -> ApiResult<SessionRow> {
-    let session = new_row(state, &caller.user_id, app_id, SessionStatus::Running);
-    let database = &state.database;
-    if !database
-        .sessions()
-        .insert(&session, &caller.actor())
-        .await?
-    {
-        return Err(user_deleted());
-    }
-    Ok(session)
-}
-
-/// The caller's user was deleted during the request.
-fn user_deleted() -> ApiError {
-    ApiError::unauthenticated("Your user account no longer exists. Sign in with another account.")
+    insert(
+        state,
+        caller,
+        &caller.user_id,
+        app_id,
+        SessionStatus::Running,
+    )
+    .await
 }
 
 fn no_such_user() -> ApiError {
     ApiError::invalid("user_id is not the ID of a user.")
 }
 
-fn new_row(state: &HttpState, user_id: &str, app_id: &str, status: SessionStatus) -> SessionRow {
-    SessionRow {
+/// Stores a new session of this user.
+async fn insert(
+    state: &HttpState,
+    caller: &Caller,
+    user_id: &str,
+    app_id: &str,
+    status: SessionStatus,
+) -> ApiResult<SessionRow> {
+    let session = SessionRow {
         id: uuid::Uuid::now_v7().to_string(),
         user_id: user_id.to_owned(),
         app_id: app_id.to_owned(),
@@ -126,7 +126,19 @@ fn new_row(state: &HttpState, user_id: &str, app_id: &str, status: SessionStatus
         auto_declined: false,
         created_ms: state.clock.now_ms(),
         ended_ms: None,
+    };
+    let sessions = state.database.sessions();
+    if sessions.insert(&session, &caller.actor()).await? {
+        return Ok(session);
     }
+    // The user was deleted during the request.
+    Err(if user_id == caller.user_id {
+        ApiError::unauthenticated(
+            "Your user account no longer exists. Sign in with another account.",
+        )
+    } else {
+        no_such_user()
+    })
 }
 
 async fn create(
@@ -159,19 +171,7 @@ async fn create(
             return Err(no_such_user());
         }
     }
-    let session = new_row(&state, user_id, &new.app_id, status);
-    let database = &state.database;
-    if !database
-        .sessions()
-        .insert(&session, &caller.actor())
-        .await?
-    {
-        return Err(if user_id == caller.user_id {
-            user_deleted()
-        } else {
-            no_such_user()
-        });
-    }
+    let session = insert(&state, &caller, user_id, &new.app_id, status).await?;
     Ok((StatusCode::CREATED, answer(&state, session).await?))
 }
 

@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sortie_api::SignIn;
 
-use super::users::no_such_user;
+use super::users;
 use crate::clock::rfc3339;
 use crate::db::{Action, AuditEvent};
 use crate::http::extract::caller::{Admin, Caller};
@@ -47,12 +47,7 @@ async fn list_of_user(
     Admin(caller): Admin,
     Path(id): Path<String>,
 ) -> ApiResult<Response> {
-    state
-        .database
-        .users()
-        .get(&id)
-        .await?
-        .ok_or_else(no_such_user)?;
+    users::existing(&state, &id).await?;
     list(&state, &caller, &id).await
 }
 
@@ -94,12 +89,7 @@ async fn end_of_user(
     Admin(caller): Admin,
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
-    state
-        .database
-        .users()
-        .get(&id)
-        .await?
-        .ok_or_else(no_such_user)?;
+    users::existing(&state, &id).await?;
     state.accounts.sign_ins.end_all(&id, None).await?;
     audit(&state, &caller, &id, "all sign-ins ended").await?;
     Ok(StatusCode::NO_CONTENT)
@@ -109,9 +99,5 @@ async fn audit(state: &HttpState, caller: &Caller, user_id: &str, detail: &str) 
     tracing::info!(by = caller.user_id, user_id, "{detail}");
     let actor = caller.actor();
     let event = AuditEvent::done(&actor, Action::SignInEnd, user_id).detail(detail);
-    Ok(state
-        .database
-        .audit()
-        .append(state.clock.now_ms(), &event)
-        .await?)
+    Ok(state.audit(&event).await?)
 }

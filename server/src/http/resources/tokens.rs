@@ -96,11 +96,7 @@ async fn create(
     let actor = caller.actor();
     let detail = format!("{:?} for {}", row.name, names(&row.scopes));
     let event = AuditEvent::done(&actor, Action::TokenCreate, &row.id).detail(&detail);
-    state
-        .database
-        .audit()
-        .append(state.clock.now_ms(), &event)
-        .await?;
+    state.audit(&event).await?;
     let info = view(row, None);
     Ok((
         StatusCode::CREATED,
@@ -138,11 +134,7 @@ async fn revoke(
     let actor = caller.actor();
     let detail = format!("{:?} of {}", row.name, row.user_id);
     let event = AuditEvent::done(&actor, Action::TokenRevoke, &id).detail(&detail);
-    state
-        .database
-        .audit()
-        .append(state.clock.now_ms(), &event)
-        .await?;
+    state.audit(&event).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

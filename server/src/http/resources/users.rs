@@ -75,12 +75,7 @@ async fn show(
     _: Admin,
     Path(id): Path<String>,
 ) -> ApiResult<Json<User>> {
-    let row = state
-        .database
-        .users()
-        .get(&id)
-        .await?
-        .ok_or_else(no_such_user)?;
+    let row = existing(&state, &id).await?;
     let user = User {
         recordings: Some(state.database.owners().count_recordings(&id).await?),
         ..user_view(&row)
@@ -181,12 +176,7 @@ async fn update(
         }
         let _ = write!(detail, "API tokens revoked: {revoked}");
     }
-    let row = state
-        .database
-        .users()
-        .get(&id)
-        .await?
-        .ok_or_else(no_such_user)?;
+    let row = existing(&state, &id).await?;
     tracing::info!(
         by = caller.user_id,
         user_id = id,
@@ -212,12 +202,7 @@ async fn delete(
     Path(id): Path<String>,
     Query(query): Query<DeleteQuery>,
 ) -> ApiResult<StatusCode> {
-    let row = state
-        .database
-        .users()
-        .get(&id)
-        .await?
-        .ok_or_else(no_such_user)?;
+    let row = existing(&state, &id).await?;
     let mut detail = row.username;
     match query.recordings.as_deref() {
         None | Some("keep") => {
@@ -320,11 +305,7 @@ async fn audit(
 ) -> ApiResult<()> {
     let actor = caller.actor();
     let event = AuditEvent::done(&actor, action, id).detail(detail);
-    Ok(state
-        .database
-        .audit()
-        .append(state.clock.now_ms(), &event)
-        .await?)
+    Ok(state.audit(&event).await?)
 }
 
 fn words(roles: &[Role]) -> &'static str {
@@ -356,7 +337,13 @@ fn described(change: &UserChange) -> String {
     parts.join(", ")
 }
 
-pub(in crate::http) fn no_such_user() -> ApiError {
+/// Returns the row of a user.
+pub(in crate::http) async fn existing(state: &HttpState, id: &str) -> ApiResult<UserRow> {
+    let row = state.database.users().get(id).await?;
+    row.ok_or_else(no_such_user)
+}
+
+fn no_such_user() -> ApiError {
     ApiError::not_found("This user does not exist.")
 }
 

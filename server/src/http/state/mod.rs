@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::app::AppState;
-use crate::db::{Action, Actor, Usage};
+use crate::db::{Action, Actor, AuditEvent, DatabaseError, Usage};
 use crate::metrics::Total;
 
 /// State of the router. Cheap to clone.
@@ -45,6 +45,14 @@ impl HttpState {
             app,
             caches: Arc::default(),
         }
+    }
+
+    /// Writes an event to the audit log.
+    pub(in crate::http) async fn audit(&self, event: &AuditEvent<'_>) -> Result<(), DatabaseError> {
+        self.database
+            .audit()
+            .append(self.clock.now_ms(), event)
+            .await
     }
 
     /// Writes a denied request to the audit log, within the limits of [`denials::Denials`].

@@ -42,11 +42,7 @@ pub(in crate::http) async fn export(
     let actor = caller.actor();
     let detail = query.to_query();
     let event = AuditEvent::done(&actor, Action::AuditExport, name).detail(&detail);
-    state
-        .database
-        .audit()
-        .append(state.clock.now_ms(), &event)
-        .await?;
+    state.audit(&event).await?;
     let mut response =
         Body::from_stream(lines(state.database.clone(), filter, format)).into_response();
     let headers = response.headers_mut();
