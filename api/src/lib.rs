@@ -17,6 +17,7 @@ mod session;
 mod settings;
 mod storage;
 mod token;
+mod webhook;
 
 pub use account::{
     ChangePassword, Login, NewUser, OidcMethod, PageSignIn, RefreshRequest, Role, SignIn,
@@ -44,3 +45,8 @@ pub use session::{NewSession, RecordingToken, Session, SessionStatus, SessionUpd
 pub use settings::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
 pub use storage::{DayUsage, QuotaUsage, RetentionRule, StatusUsage, StorageReport, UserUsage};
 pub use token::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};
+pub use webhook::{
+    NewWebhook, RecordingWebhook, RecordingWebhookData, SessionWebhook, SessionWebhookData,
+    TestWebhook, TestWebhookData, Webhook, WebhookDelivery, WebhookDeliveryStatus, WebhookEvent,
+    WebhookTestResult, WebhookUpdate, WebhookWithSecret,
+};

@@ -31,6 +31,8 @@ mod telemetry;
 #[path = "../tests/support/postgres.rs"]
 mod test_postgres;
 mod uploads;
+#[cfg(feature = "webhooks")]
+mod webhooks;
 
 pub use accounts::FirstAdmin;
 pub use appliance::{Appliance, CapturedFile, ImportError, Importer, Removal};

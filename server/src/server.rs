@@ -18,11 +18,18 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, HttpState};
 use crate::metrics::Metrics;
-#[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
+#[cfg(any(
+    feature = "otel",
+    feature = "s3",
+    feature = "sso",
+    feature = "webhooks"
+))]
 use crate::net::tls::choose_tls;
 use crate::net::{self, Limits};
 use crate::retention::{ClockWatch, Retention};
 use crate::uploads::Uploads;
+#[cfg(feature = "webhooks")]
+use crate::webhooks;
 
 /// Server that is bound to its address but does not serve yet.
 pub struct Server {
@@ -46,7 +53,12 @@ impl Server {
         appliance: Option<Arc<dyn Appliance>>,
     ) -> Result<Self, OpenError> {
         // Independent of the storage: tests create HTTP clients that need the provider.
-        #[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
+        #[cfg(any(
+            feature = "otel",
+            feature = "s3",
+            feature = "sso",
+            feature = "webhooks"
+        ))]
         choose_tls();
         let database = open_database(&config).await?;
         let storage = open_storage(&config, &clock, &database)?;
@@ -77,6 +89,9 @@ impl Server {
         let failed = |source| OpenError::Listen { address, source };
         let listener = net::listen(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        #[cfg(feature = "webhooks")]
+        let webhooks =
+            webhooks::Sender::new(config.webhook_allow_private).map_err(OpenError::Webhooks)?;
         let metrics = Metrics::new();
         let retention = Retention::new(
             database.clone(),
@@ -96,6 +111,8 @@ impl Server {
             metrics: Arc::new(metrics),
             events: Events::new(),
             retention,
+            #[cfg(feature = "webhooks")]
+            webhooks,
             appliance,
         });
         let applied = state.apply_settings().await;
@@ -154,6 +171,13 @@ impl Server {
             http_state.clone(),
         );
         let tasks = Tasks::start(&state, feed, &stopping);
+        #[cfg(feature = "webhooks")]
+        tasks.add({
+            let (database, clock) = (state.database.clone(), Arc::clone(&state.clock));
+            let sender = state.webhooks.clone();
+            webhooks::Dispatcher::new(database, http_state.clone(), sender, clock)
+                .run(stopping.clone())
+        });
         tokio::spawn({
             let (state, stopping) = (state.clone(), stopping.clone());
             async move {

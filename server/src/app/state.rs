@@ -13,6 +13,8 @@ use crate::metrics::Metrics;
 use crate::retention::Retention;
 use crate::storage::Storage;
 use crate::uploads::Uploads;
+#[cfg(feature = "webhooks")]
+use crate::webhooks;
 
 /// Handle to the [`Services`]. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +30,8 @@ pub(crate) struct Services {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) events: Events,
     pub(crate) retention: Retention,
+    #[cfg(feature = "webhooks")]
+    pub(crate) webhooks: webhooks::Sender,
     /// The recorder of an appliance.
     pub(crate) appliance: Option<Arc<dyn Appliance>>,
 }

@@ -46,6 +46,12 @@ impl Tasks {
         }
     }
 
+    /// Adds a task that ends when the server stops.
+    #[cfg(feature = "webhooks")]
+    pub(crate) fn add(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(task);
+    }
+
     /// Waits for the tasks to end. Their token must be cancelled.
     pub(crate) async fn join(self) {
         self.upload_cut.abort();

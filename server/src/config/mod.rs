@@ -125,6 +125,8 @@ pub struct Config {
     pub frame_ancestors: Vec<String>,
     /// `SORTIE_HSTS_SECONDS`: `max-age` of HSTS; zero: off.
     pub hsts: Duration,
+    /// `SORTIE_WEBHOOK_ALLOW_PRIVATE`: whether webhooks may use plain HTTP and addresses that are not public.
+    pub webhook_allow_private: bool,
     /// `SORTIE_METRICS_PUBLIC`: whether the metrics are public.
     pub metrics_public: bool,
     /// `SORTIE_LOG`: log filter.
@@ -323,6 +325,7 @@ impl Config {
         let cors_origins = origins::read(&mut reader, "SORTIE_CORS_ORIGINS");
         let frame_ancestors = origins::read(&mut reader, "SORTIE_FRAME_ANCESTORS");
         let hsts = reader.number("SORTIE_HSTS_SECONDS", 31_536_000, 0, 63_072_000);
+        let webhook_allow_private = reader.flag("SORTIE_WEBHOOK_ALLOW_PRIVATE", false);
         let metrics_public = reader.flag("SORTIE_METRICS_PUBLIC", false);
         let log = reader.text("SORTIE_LOG").unwrap_or_else(|| LOG.to_owned());
         if let Err(error) = EnvFilter::try_new(&log) {
@@ -364,6 +367,7 @@ impl Config {
             cors_origins,
             frame_ancestors,
             hsts: Duration::from_secs(hsts),
+            webhook_allow_private,
             metrics_public,
             log,
             sign_in,

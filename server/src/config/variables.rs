@@ -140,6 +140,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("SORTIE_CORS_ORIGINS", "", "Origins whose pages may call the API with a token, comma-separated: `https://app.example.com`. If unset, none"),
     plain("SORTIE_FRAME_ANCESTORS", "", "Origins that may show the pages in a frame, comma-separated. If unset, none"),
     plain("SORTIE_HSTS_SECONDS", "31536000", "`max-age` of `Strict-Transport-Security`, which makes browsers use HTTPS only (0 to 63,072,000); 0: not sent"),
+    plain("SORTIE_WEBHOOK_ALLOW_PRIVATE", "false", "Whether webhooks may be sent over plain HTTP and to addresses that are not public (loopback, private, link-local)"),
 
     // Operation.
     plain("SORTIE_METRICS_PUBLIC", "false", "Whether `/metrics` is public instead of for administrators only"),

@@ -100,6 +100,15 @@ pub(crate) enum Action {
     TokenRevoke,
     /// Removal of an orphan from the storage.
     Sweep,
+    WebhookCreate,
+    /// Change of a webhook, or its end by an answer of the receiver.
+    WebhookChange,
+    WebhookDelete,
+    /// Rotation of a webhook's secret.
+    WebhookRotate,
+    WebhookTest,
+    /// Re-sending of an event.
+    WebhookResend,
 }
 
 impl Action {
@@ -138,6 +147,12 @@ impl Action {
             Self::TokenCreate => "token.create",
             Self::TokenRevoke => "token.revoke",
             Self::Sweep => "recording.sweep",
+            Self::WebhookCreate => "webhook.create",
+            Self::WebhookChange => "webhook.change",
+            Self::WebhookDelete => "webhook.delete",
+            Self::WebhookRotate => "webhook.rotate",
+            Self::WebhookTest => "webhook.test",
+            Self::WebhookResend => "webhook.resend",
         }
     }
 }

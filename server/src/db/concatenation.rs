@@ -1,7 +1,7 @@
 //! Final uploads and their partial uploads.
 
 use super::recordings::{SELECT, insert};
-use super::{Database, DatabaseError, RecordingRow};
+use super::{AuditEvent, Database, DatabaseError, RecordingRow, audit};
 
 /// Table `recordings`: final uploads and their partial uploads.
 #[derive(Clone, Copy, Debug)]
@@ -24,11 +24,13 @@ impl FinalUploads<'_> {
             .await?)
     }
 
-    /// Inserts a final upload and claims its parts; `false`, without a change, if a part is missing or claimed already.
+    /// Inserts a final upload, claims its parts and audits `event`; `false`, without a change, if a part is missing or
+    /// claimed already.
     pub(crate) async fn insert(
         self,
         row: &RecordingRow,
         parts: &[String],
+        event: &AuditEvent<'_>,
     ) -> Result<bool, DatabaseError> {
         // Sorted, so that two transactions that claim the same parts cannot deadlock.
         let mut parts: Vec<_> = parts.iter().collect();
@@ -49,7 +51,9 @@ impl FinalUploads<'_> {
                 return Ok(false);
             }
         }
+        audit::append(&mut transaction, row.created_ms, event).await?;
         transaction.commit().await?;
+        self.database.audit().wake_followers();
         Ok(true)
     }
 

@@ -93,7 +93,8 @@ impl Leases<'_> {
         Ok(done.rows_affected() == 1)
     }
 
-    async fn clock(self) -> Result<&'static str, DatabaseError> {
+    /// Returns the SQL expression of the database's current time in ms.
+    pub(super) async fn clock(self) -> Result<&'static str, DatabaseError> {
         let connection = self.database.pool.acquire().await?;
         Ok(if is_sqlite(&connection) {
             SQLITE_NOW
@@ -103,7 +104,7 @@ impl Leases<'_> {
     }
 }
 
-fn milliseconds(duration: Duration) -> i64 {
+pub(super) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -28,6 +28,10 @@ mod transfer;
 mod upload_leases;
 mod upload_progress;
 mod users;
+#[cfg(feature = "webhooks")]
+mod webhook_deliveries;
+#[cfg(feature = "webhooks")]
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -54,6 +58,10 @@ use statistics::Statistics;
 use upload_leases::UploadLeaseTable;
 use upload_progress::UploadProgress;
 use users::Users;
+#[cfg(feature = "webhooks")]
+use webhook_deliveries::WebhookDeliveries;
+#[cfg(feature = "webhooks")]
+use webhooks::Webhooks;
 
 pub(crate) use api_tokens::{ApiTokenRow, TokenInsertion};
 pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow};
@@ -72,6 +80,12 @@ pub(crate) use statistics::{Amount, Usage};
 pub use transfer::{Copied, CopyError, copy_database};
 pub(crate) use upload_progress::Growth;
 pub(crate) use users::{UserChange, UserRow};
+#[cfg(feature = "webhooks")]
+pub(crate) use webhook_deliveries::{
+    AttemptResult, ClaimedDelivery, DeliveryRow, Due, NewDelivery,
+};
+#[cfg(feature = "webhooks")]
+pub(crate) use webhooks::{NewWebhookRow, WebhookChange, WebhookRow};
 
 use crate::config::DatabaseConfig;
 
@@ -257,6 +271,16 @@ impl Database {
 
     pub(crate) fn leases(&self) -> Leases<'_> {
         Leases { database: self }
+    }
+
+    #[cfg(feature = "webhooks")]
+    pub(crate) fn webhooks(&self) -> Webhooks<'_> {
+        Webhooks { database: self }
+    }
+
+    #[cfg(feature = "webhooks")]
+    pub(crate) fn webhook_deliveries(&self) -> WebhookDeliveries<'_> {
+        WebhookDeliveries { database: self }
     }
 
     #[cfg(all(feature = "postgres", feature = "s3"))]

@@ -188,7 +188,7 @@ mod tests {
     async fn seed(database: &Database, first: &str, further: i64) -> Result<(), DatabaseError> {
         let inserted = database
             .recordings()
-            .insert(&growing(first), at_most(9))
+            .insert(&growing(first), at_most(9), None)
             .await?;
         assert_eq!(inserted, Insertion::Done);
         sqlx::query(

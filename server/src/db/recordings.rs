@@ -6,6 +6,7 @@ mod tests;
 
 use super::owners::protected_bytes;
 use super::{AuditEvent, Database, DatabaseError, ProtectedLimit, audit, parts};
+use crate::clock::TOLERANCE_MS;
 use row::{INSERT, bound};
 pub(crate) use row::{RecordingRow, UploadKind};
 pub(super) use row::{SELECT, insert, status_from_text, status_to_text};
@@ -96,14 +97,16 @@ pub(crate) struct Recordings<'d> {
 }
 
 impl Recordings<'_> {
-    /// Inserts a recording, unless its owner has an open upload with the same key or too many open uploads.
+    /// Inserts a recording, unless its owner has an open upload with the same key or too many open uploads. Audits
+    /// `event` in the same transaction.
     pub(crate) async fn insert(
         self,
         row: &RecordingRow,
         limit: OpenLimit,
+        event: Option<&AuditEvent<'_>>,
     ) -> Result<Insertion, DatabaseError> {
         loop {
-            match self.inserted(row, limit).await? {
+            match self.inserted(row, limit, event).await? {
                 Attempt::Conflict => {}
                 Attempt::Ended(outcome) => return Ok(outcome),
             }
@@ -128,6 +131,7 @@ impl Recordings<'_> {
         self,
         row: &RecordingRow,
         limit: OpenLimit,
+        event: Option<&AuditEvent<'_>>,
     ) -> Result<Attempt, DatabaseError> {
         let condition = format!(
             "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 \
@@ -169,7 +173,11 @@ impl Recordings<'_> {
                 }
             }
         }
+        if let Some(event) = event {
+            audit::append(&mut transaction, row.created_ms, event).await?;
+        }
         transaction.commit().await?;
+        self.database.audit().wake_followers();
         Ok(Attempt::Ended(Insertion::Done))
     }
 
@@ -296,17 +304,45 @@ impl Recordings<'_> {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Completes a finish: `processing` → `ready`, or `failed` if the plan has a failure.
-    pub(crate) async fn mark_complete(self, id: &str, now_ms: i64) -> Result<bool, DatabaseError> {
+    /// Completes a finish: `processing` → `ready`, or `failed` if the plan has a failure. Audits `event` in the same
+    /// transaction.
+    ///
+    /// Completion times of audited recordings follow the order of their commits, as long as the servers' clocks differ
+    /// by less than [`TOLERANCE_MS`]: a client that polls by completion time misses none.
+    pub(crate) async fn mark_complete(
+        self,
+        id: &str,
+        now_ms: i64,
+        event: Option<&AuditEvent<'_>>,
+    ) -> Result<bool, DatabaseError> {
+        let mut transaction = self.database.pool.begin().await?;
         let done = sqlx::query(
             "UPDATE recordings SET status = CASE WHEN failure IS NULL THEN 'ready' ELSE 'failed' END, \
              completed_ms = $1 WHERE id = $2 AND status = 'processing'",
         )
         .bind(now_ms)
         .bind(id)
-        .execute(&self.database.pool)
+        .execute(&mut *transaction)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() != 1 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        if let Some(event) = event {
+            // From here to the commit other completions wait.
+            audit::append(&mut transaction, now_ms, event).await?;
+            sqlx::query(
+                "UPDATE recordings SET completed_ms = (SELECT MAX(completed_ms) FROM recordings \
+                 WHERE completed_ms IS NOT NULL AND completed_ms <= $1) WHERE id = $2",
+            )
+            .bind(now_ms.saturating_add(TOLERANCE_MS))
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        self.database.audit().wake_followers();
+        Ok(true)
     }
 
     /// Marks a recording and its further parts as being deleted: they count no bytes and are not served. Returns the
@@ -339,12 +375,28 @@ impl Recordings<'_> {
             .await?)
     }
 
-    pub(crate) async fn delete(self, id: &str) -> Result<bool, DatabaseError> {
+    /// Deletes a row, and audits `event` in the same transaction.
+    pub(crate) async fn delete(
+        self,
+        id: &str,
+        now_ms: i64,
+        event: Option<&AuditEvent<'_>>,
+    ) -> Result<bool, DatabaseError> {
+        let mut transaction = self.database.pool.begin().await?;
         let done = sqlx::query("DELETE FROM recordings WHERE id = $1")
             .bind(id)
-            .execute(&self.database.pool)
+            .execute(&mut *transaction)
             .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() != 1 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        if let Some(event) = event {
+            audit::append(&mut transaction, now_ms, event).await?;
+        }
+        transaction.commit().await?;
+        self.database.audit().wake_followers();
+        Ok(true)
     }
 
     /// Returns the open recordings of sessions that have ended or are deleted, at most 1,000.
@@ -399,17 +451,32 @@ impl Recordings<'_> {
         Ok(any.is_some())
     }
 
-    /// Marks a recording whose object is missing: `ready` → `failed`. `false` in another state.
-    pub(crate) async fn mark_lost(self, id: &str, failure: &str) -> Result<bool, DatabaseError> {
+    /// Marks a recording whose object is missing: `ready` → `failed`. `false` in another state. Audits `event` in the
+    /// same transaction.
+    pub(crate) async fn mark_lost(
+        self,
+        id: &str,
+        failure: &str,
+        now_ms: i64,
+        event: &AuditEvent<'_>,
+    ) -> Result<bool, DatabaseError> {
+        let mut transaction = self.database.pool.begin().await?;
         let done = sqlx::query(
             "UPDATE recordings SET status = 'failed', failure = $1 \
              WHERE id = $2 AND status = 'ready' AND kind <> 'partial' AND deleting = 0",
         )
         .bind(failure)
         .bind(id)
-        .execute(&self.database.pool)
+        .execute(&mut *transaction)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() != 1 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        audit::append(&mut transaction, now_ms, event).await?;
+        transaction.commit().await?;
+        self.database.audit().wake_followers();
+        Ok(true)
     }
 
     /// Counts deletions that the storage has not done yet.

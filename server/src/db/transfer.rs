@@ -8,7 +8,7 @@ use super::{Database, DatabaseError};
 use crate::config::DatabaseConfig;
 
 /// Every table with its key, ordered so that each follows the tables that it refers to.
-const TABLES: [(&str, &str); 12] = [
+const TABLES: [(&str, &str); 14] = [
     ("users", "id"),
     ("locks", "name"),
     ("api_tokens", "id"),
@@ -21,6 +21,8 @@ const TABLES: [(&str, &str); 12] = [
     ("recordings", "id"),
     ("audit", "seq"),
     ("audit_head", "id"),
+    ("webhooks", "id"),
+    ("webhook_deliveries", "id"),
 ];
 /// Tables that only running servers use.
 #[cfg(test)]

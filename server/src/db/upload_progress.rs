@@ -87,7 +87,7 @@ mod tests {
         for id in ["one", "deleted", "other"] {
             database
                 .recordings()
-                .insert(&growing(id), at_most(10))
+                .insert(&growing(id), at_most(10), None)
                 .await?;
         }
         database.recordings().mark_uploading("other").await?;
@@ -118,7 +118,7 @@ mod tests {
         let database = database(folder.path()).await?;
         database
             .recordings()
-            .insert(&growing("last"), at_most(10))
+            .insert(&growing("last"), at_most(10), None)
             .await?;
         let mut grown: Vec<_> = (0..AT_ONCE).map(|n| growth(&n.to_string(), 1)).collect();
         grown.push(growth("last", 7));

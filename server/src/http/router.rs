@@ -37,6 +37,10 @@ fn routes(recording: bool, appliance: bool) -> Routes {
     {
         routes = routes.merge(resources::oidc::routes());
     }
+    #[cfg(feature = "webhooks")]
+    {
+        routes = routes.merge(resources::webhooks::routes());
+    }
     if recording {
         routes = routes
             .merge(resources::recordings::routes())
@@ -126,6 +130,10 @@ mod tests {
         let unregistered: Vec<_> = unregistered
             // Without the feature `sso` these routes are not compiled.
             .filter(|(_, path)| cfg!(feature = "sso") || !path.starts_with("/api/auth/oidc/"))
+            // As for `sso`.
+            .filter(|(_, path)| {
+                cfg!(feature = "webhooks") || !path.starts_with("/api/admin/webhooks")
+            })
             .collect();
         assert!(
             unregistered.is_empty(),

@@ -34,6 +34,7 @@ const RECORDINGS: &str = "Recordings";
 const APPLIANCE: &str = "Appliance";
 const UPLOADS: &str = "Uploads (tus)";
 const ADMINISTRATION: &str = "Administration";
+const WEBHOOKS: &str = "Webhooks";
 
 type Settings = std::collections::BTreeMap<String, String>;
 type Many<T> = Vec<T>;
@@ -84,6 +85,11 @@ const AUDIT_EXPORT: &[Parameter] = &[
     one_of("result", &["ok", "denied", "failed"]),
     time("from"),
     time("to"),
+];
+const DELIVERY_FILTER: &[Parameter] = &[
+    one_of("status", &["pending", "delivered", "failed"]),
+    limit(500),
+    text("cursor"),
 ];
 const FILE: &[(u16, Answer)] = &[(200, Bytes), (206, Bytes), (304, Empty), (307, Empty)];
 const REDIRECT: &[(u16, Answer)] = &[(302, Empty), (303, Empty), (307, Empty)];
@@ -260,6 +266,32 @@ static TABLE: &[Row] = &[
         "Confirm the server's clock, so that automatic deletion continues",
         &[(204, Empty)])
         .body(OptionalJson(of::<api::ConfirmClock>)),
+    route("GET", "/api/admin/webhooks", Admin, Only(&[AdminScope]), WEBHOOKS, "List the webhooks, newest first",
+        &[(200, Data(of::<Many<api::Webhook>>))])
+        .query(PAGE),
+    route("POST", "/api/admin/webhooks", Admin, Only(&[AdminScope]), WEBHOOKS,
+        "Create a webhook; only this answer and that of a rotation have the secret",
+        &[(201, Data(of::<api::WebhookWithSecret>))])
+        .body(Json(of::<api::NewWebhook>)),
+    route("GET", "/api/admin/webhooks/{id}", Admin, Only(&[AdminScope]), WEBHOOKS, "Return a webhook",
+        &[(200, Data(of::<api::Webhook>))]),
+    route("PATCH", "/api/admin/webhooks/{id}", Admin, Only(&[AdminScope]), WEBHOOKS, "Change, enable or disable a webhook",
+        &[(200, Data(of::<api::Webhook>))])
+        .body(Json(of::<api::WebhookUpdate>)),
+    route("DELETE", "/api/admin/webhooks/{id}", Admin, Only(&[AdminScope]), WEBHOOKS, "Delete a webhook with its deliveries",
+        &[(204, Empty)]),
+    route("POST", "/api/admin/webhooks/{id}/rotate-secret", Admin, Only(&[AdminScope]), WEBHOOKS,
+        "Create a new secret; for 24 hours the previous one signs too",
+        &[(200, Data(of::<api::WebhookWithSecret>))]),
+    route("POST", "/api/admin/webhooks/{id}/test", Admin, Only(&[AdminScope]), WEBHOOKS,
+        "Send the event webhook.test and return the result",
+        &[(200, Data(of::<api::WebhookTestResult>))]),
+    route("GET", "/api/admin/webhooks/{id}/deliveries", Admin, Only(&[AdminScope]), WEBHOOKS,
+        "List the deliveries of a webhook, newest event first",
+        &[(200, Data(of::<Many<api::WebhookDelivery>>))])
+        .query(DELIVERY_FILTER),
+    route("POST", "/api/admin/webhooks/{id}/deliveries/{event}/resend", Admin, Only(&[AdminScope]), WEBHOOKS,
+        "Send an event again", &[(202, Empty)]),
     route("GET", "/api/admin/audit", Admin, Only(&[AdminScope]), ADMINISTRATION, "List the audit log, newest first",
         &[(200, Data(of::<Many<api::AuditEntry>>))])
         .query(AUDIT_FILTER),

@@ -2,7 +2,12 @@
 
 mod connections;
 mod registry;
-#[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
+#[cfg(any(
+    feature = "otel",
+    feature = "s3",
+    feature = "sso",
+    feature = "webhooks"
+))]
 pub(crate) mod tls;
 
 pub(crate) use connections::{Limits, listen, serve};

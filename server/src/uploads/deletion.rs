@@ -60,12 +60,11 @@ impl Deleter {
         if let Some(row) = self.rows.database.recordings().get(id).await? {
             self.storage.delete(&self.storage.growing_path(id)).await?;
             self.storage.delete(&row.storage_path).await?;
-            if self.rows.database.recordings().delete(id).await? && row.kind != UploadKind::Partial
-            {
-                let actor = Actor::system();
-                let event = AuditEvent::done(&actor, Action::Gone, id).detail(&row.user_id);
-                self.rows.audit(&event).await;
-            }
+            let actor = Actor::system();
+            let event = AuditEvent::done(&actor, Action::Gone, id).detail(&row.user_id);
+            let event = (row.kind != UploadKind::Partial).then_some(&event);
+            let recordings = self.rows.database.recordings();
+            recordings.delete(id, self.rows.now_ms(), event).await?;
         }
         self.registry.remove(&entry);
         Ok(())

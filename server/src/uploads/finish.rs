@@ -263,7 +263,7 @@ impl Finisher {
         self.complete_row(entry, row, failure, interrupted).await
     }
 
-    /// Marks the row complete, releases the lease and writes the audit line.
+    /// Marks the row complete with its audit line, and releases the lease.
     async fn complete_row(
         &self,
         entry: &Arc<UploadEntry>,
@@ -271,12 +271,19 @@ impl Finisher {
         failure: Option<&str>,
         interrupted: Interrupted,
     ) -> Result<(), UploadError> {
-        let now_ms = self.rows.now_ms();
-        let completed = self
-            .rows
+        let (action, detail) = match failure {
+            None if interrupted.0 => (Action::Ready, "interrupted"),
+            None => (Action::Ready, ""),
+            Some(failure) => (Action::Fail, failure),
+        };
+        let actor = Actor::system();
+        let event = AuditEvent::done(&actor, action, &row.id).detail(detail);
+        let event = (row.kind != UploadKind::Partial).then_some(&event);
+        // `false` if another server completed the row first.
+        self.rows
             .database
             .recordings()
-            .mark_complete(&row.id, now_ms)
+            .mark_complete(&row.id, self.rows.now_ms(), event)
             .await?;
         if let Some(replicated) = self.storage.replicated()
             && let Err(error) = replicated.release(&row.id).await
@@ -287,18 +294,6 @@ impl Finisher {
             );
         }
         self.registry.remove(entry);
-        // `false` if another server completed the row first.
-        if completed && row.kind != UploadKind::Partial {
-            let (action, detail) = match failure {
-                None if interrupted.0 => (Action::Ready, "interrupted"),
-                None => (Action::Ready, ""),
-                Some(failure) => (Action::Fail, failure),
-            };
-            let actor = Actor::system();
-            self.rows
-                .audit(&AuditEvent::done(&actor, action, &row.id).detail(detail))
-                .await;
-        }
         Ok(())
     }
 }

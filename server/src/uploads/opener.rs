@@ -77,7 +77,10 @@ impl Opener {
         let entry = self.registry.entry(&row.id);
         // Locked before the row exists: a request that finds the row must use this writer and not open another.
         let mut open = entry.upload.lock().await;
-        let inserted = self.rows.database.recordings().insert(row, limit).await;
+        let event = AuditEvent::done(actor, Action::Start, &row.id).detail(&row.session_id);
+        let event = (row.kind != UploadKind::Partial).then_some(&event);
+        let recordings = self.rows.database.recordings();
+        let inserted = recordings.insert(row, limit, event).await;
         if !matches!(inserted, Ok(Insertion::Done)) {
             drop(writer);
             self.discard(&entry, row).await;
@@ -89,10 +92,6 @@ impl Opener {
                 Insertion::TooMany { most } => Err(UploadError::TooMany { most }),
                 Insertion::Done => Err(UploadError::Unknown),
             };
-        }
-        if row.kind != UploadKind::Partial {
-            let event = AuditEvent::done(actor, Action::Start, &row.id).detail(&row.session_id);
-            self.rows.audit(&event).await;
         }
         let reservation = self.indexes.reserve(&row.user_id);
         *open = Some(Upload::of_row(writer, row, reservation));
@@ -112,14 +111,14 @@ impl Opener {
         let entry = self.registry.entry(&row.id);
         // Locked before the row exists, as in `create`.
         let mut open = entry.upload.lock().await;
-        let inserted = self.rows.database.final_uploads().insert(row, parts).await;
+        let event = AuditEvent::done(actor, Action::Start, &row.id).detail(&row.session_id);
+        let final_uploads = self.rows.database.final_uploads();
+        let inserted = final_uploads.insert(row, parts, &event).await;
         if !matches!(inserted, Ok(true)) {
             drop(writer);
             self.discard(&entry, row).await;
             return Ok(inserted?);
         }
-        let event = AuditEvent::done(actor, Action::Start, &row.id).detail(&row.session_id);
-        self.rows.audit(&event).await;
         // The bytes of the final upload were uploaded as its parts.
         self.rows
             .audit(&AuditEvent::done(actor, Action::Upload, &row.id))

@@ -272,17 +272,11 @@ impl Uploads {
     /// Marks a finished recording whose object is missing: `ready` → `failed`. `false` if it was not ready.
     pub(crate) async fn lost(&self, id: &str) -> Result<bool, UploadError> {
         let rows = &self.0.rows;
-        let marked = rows
-            .database
-            .recordings()
-            .mark_lost(id, OBJECT_GONE)
-            .await?;
-        if marked {
-            let actor = Actor::system();
-            let event = AuditEvent::done(&actor, Action::Fail, id).detail(OBJECT_GONE);
-            rows.audit(&event).await;
-        }
-        Ok(marked)
+        let actor = Actor::system();
+        let event = AuditEvent::done(&actor, Action::Fail, id).detail(OBJECT_GONE);
+        let recordings = rows.database.recordings();
+        let marked = recordings.mark_lost(id, OBJECT_GONE, rows.now_ms(), &event);
+        Ok(marked.await?)
     }
 
     /// Audits the removal of an object that belonged to no recording.

@@ -28,7 +28,10 @@ async fn finish_keeps_a_concurrent_rename() -> Result<(), DatabaseError> {
     ] {
         let row = growing(id);
         assert_eq!(
-            database.recordings().insert(&row, at_most(10)).await?,
+            database
+                .recordings()
+                .insert(&row, at_most(10), None)
+                .await?,
             Insertion::Done
         );
         // A rename between planning and completing a finish.
@@ -47,9 +50,9 @@ async fn finish_keeps_a_concurrent_rename() -> Result<(), DatabaseError> {
                 .mark_processing(id, &plan, None)
                 .await?
         );
-        assert!(database.recordings().mark_complete(id, 3).await?);
+        assert!(database.recordings().mark_complete(id, 3, None).await?);
         assert!(
-            !database.recordings().mark_complete(id, 4).await?,
+            !database.recordings().mark_complete(id, 4, None).await?,
             "only one completes it"
         );
         let row = database.recordings().get(id).await?.expect("it is there");
@@ -67,7 +70,10 @@ async fn planning_an_end_requires_the_lease() -> Result<(), DatabaseError> {
     let database = database(folder.path()).await?;
     let row = growing("id");
     assert_eq!(
-        database.recordings().insert(&row, at_most(10)).await?,
+        database
+            .recordings()
+            .insert(&row, at_most(10), None)
+            .await?,
         Insertion::Done
     );
     assert!(
@@ -95,7 +101,7 @@ async fn concurrent_inserts_respect_the_limit_of_open_uploads() -> Result<(), Da
                     user_id,
                     ..growing(&format!("{round}-{number}"))
                 };
-                database.recordings().insert(&row, at_most(3)).await
+                database.recordings().insert(&row, at_most(3), None).await
             })
         });
         let mut inserted = 0;
@@ -122,7 +128,10 @@ async fn concurrent_inserts_with_one_key_open_one_upload() -> Result<(), Databas
             let database = database.clone();
             tokio::spawn(async move {
                 let row = keyed(&format!("{user_id}-{number}"), user_id, "key");
-                (database.recordings().insert(&row, at_most(3)).await, row.id)
+                (
+                    database.recordings().insert(&row, at_most(3), None).await,
+                    row.id,
+                )
             })
         });
         let (mut made, mut told) = (Vec::new(), Vec::new());
@@ -145,28 +154,43 @@ async fn key_is_reusable_after_its_upload_ends() -> Result<(), DatabaseError> {
     let database = database(folder.path()).await?;
     let first = keyed("first", "ann", "key");
     assert_eq!(
-        database.recordings().insert(&first, at_most(10)).await?,
+        database
+            .recordings()
+            .insert(&first, at_most(10), None)
+            .await?,
         Insertion::Done
     );
     let known = Insertion::Known("first".to_owned());
     let again = keyed("again", "ann", "key");
     assert_eq!(
-        database.recordings().insert(&again, at_most(10)).await?,
+        database
+            .recordings()
+            .insert(&again, at_most(10), None)
+            .await?,
         known
     );
     // Also where the limit would refuse another upload.
     assert_eq!(
-        database.recordings().insert(&again, at_most(1)).await?,
+        database
+            .recordings()
+            .insert(&again, at_most(1), None)
+            .await?,
         known
     );
     assert!(database.recordings().mark_uploading("first").await?);
     assert_eq!(
-        database.recordings().insert(&again, at_most(10)).await?,
+        database
+            .recordings()
+            .insert(&again, at_most(10), None)
+            .await?,
         known
     );
     for other in [keyed("other", "ann", "other"), keyed("bobs", "bob", "key")] {
         assert_eq!(
-            database.recordings().insert(&other, at_most(10)).await?,
+            database
+                .recordings()
+                .insert(&other, at_most(10), None)
+                .await?,
             Insertion::Done
         );
     }
@@ -178,18 +202,29 @@ async fn key_is_reusable_after_its_upload_ends() -> Result<(), DatabaseError> {
             .await?
     );
     assert_eq!(
-        database.recordings().insert(&again, at_most(10)).await?,
+        database
+            .recordings()
+            .insert(&again, at_most(10), None)
+            .await?,
         Insertion::Done
     );
-    assert!(database.recordings().mark_complete("first", 2).await?);
+    assert!(
+        database
+            .recordings()
+            .mark_complete("first", 2, None)
+            .await?
+    );
     // Upload that is being deleted.
     database.recordings().mark_deleting("again").await?;
     let third = keyed("third", "ann", "key");
     assert_eq!(
-        database.recordings().insert(&third, at_most(10)).await?,
+        database
+            .recordings()
+            .insert(&third, at_most(10), None)
+            .await?,
         Insertion::Done
     );
-    assert!(database.recordings().delete("third").await?);
+    assert!(database.recordings().delete("third", 0, None).await?);
     assert_eq!(
         database
             .recordings()

@@ -17,3 +17,5 @@ pub(super) mod storage;
 pub(super) mod tokens;
 pub(super) mod uploads;
 pub(super) mod users;
+#[cfg(feature = "webhooks")]
+pub(super) mod webhooks;

@@ -27,7 +27,6 @@ pub(in crate::http) type ReadinessCheck = Result<(), (ProblemCode, String)>;
 
 /// Results and histories of handlers. The locks of the asynchronous ones are held while a value is computed, so that
 /// concurrent requests compute it once.
-#[derive(Default)]
 pub(in crate::http) struct Caches {
     /// Recordings by status for `/metrics`, with the time in ms of the query.
     pub(in crate::http) totals: Mutex<Option<(i64, Arc<[Total]>)>>,
@@ -37,6 +36,28 @@ pub(in crate::http) struct Caches {
     denials: denials::Denials,
     pub(in crate::http) views: views::Views,
     pub(in crate::http) digests: digests::Digests,
+    /// Permits of concurrent test requests to webhooks.
+    #[cfg(feature = "webhooks")]
+    pub(in crate::http) webhook_tests: tokio::sync::Semaphore,
+}
+
+/// Concurrent test requests to webhooks.
+#[cfg(feature = "webhooks")]
+const WEBHOOK_TESTS: usize = 4;
+
+impl Default for Caches {
+    fn default() -> Self {
+        Self {
+            totals: Mutex::default(),
+            usage: Mutex::default(),
+            readiness: Mutex::default(),
+            denials: denials::Denials::default(),
+            views: views::Views::default(),
+            digests: digests::Digests::default(),
+            #[cfg(feature = "webhooks")]
+            webhook_tests: tokio::sync::Semaphore::new(WEBHOOK_TESTS),
+        }
+    }
 }
 
 impl HttpState {
