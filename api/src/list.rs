@@ -32,6 +32,11 @@ pub struct RecordingQuery {
     /// Created before this time: RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// Became ready or failed at or after this time (inclusive): RFC 3339. The list has the oldest completion first, and
+    /// further parts as separate entries. To poll, repeat the query with the last `completed_at` of the response and
+    /// ignore recordings that are known. Can be combined with `user_id`, `limit` and `cursor` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_after: Option<String>,
     /// Whether protected: `true` or `false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protected: Option<String>,

@@ -1,7 +1,7 @@
 //! Labels of the actions in the audit log.
 
 /// Actions and their labels.
-pub const ACTIONS: [(&str, &str); 29] = [
+pub const ACTIONS: [(&str, &str); 35] = [
     ("recording.start", "Recording started"),
     ("recording.stop", "Recording stopped"),
     ("recording.upload", "Upload complete"),
@@ -31,6 +31,12 @@ pub const ACTIONS: [(&str, &str); 29] = [
     ("user.delete", "User deleted"),
     ("token.create", "API token created"),
     ("token.revoke", "API token revoked"),
+    ("webhook.create", "Webhook created"),
+    ("webhook.change", "Webhook changed"),
+    ("webhook.delete", "Webhook deleted"),
+    ("webhook.rotate", "Secret of webhook rotated"),
+    ("webhook.test", "Webhook tested"),
+    ("webhook.resend", "Webhook event sent again"),
 ];
 
 /// Returns the label of an action; `None` for an action of a newer server.

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use sortie_api::{Appliance, AuditResult, DeletedRecording, DeletedSession, Event, LiveSettings};
+use sortie_api::{Appliance, Event};
 use tokio::time::MissedTickBehavior;
 
-use super::{Events, Kind, Notice, Source};
-use crate::db::{Action, AuditRow, Database, DatabaseError, RecordingRow, UploadKind};
+use super::changes::{Change, Notices, change_of};
+use super::{Events, Notice, Source};
+use crate::db::{AuditRow, Database, DatabaseError, RecordingRow};
 use crate::uploads::Progress;
 
 /// Poll interval for rows that other servers have added, and for growing recordings.
@@ -20,8 +21,7 @@ pub(crate) async fn follow(events: Events, database: Database, source: impl Sour
     let closing = events.0.closing.clone();
     let follower = Follower {
         events,
-        database,
-        source,
+        notices: Notices { database, source },
         growing: HashMap::new(),
         appliance: None,
     };
@@ -30,8 +30,7 @@ pub(crate) async fn follow(events: Events, database: Database, source: impl Sour
 
 struct Follower<S> {
     events: Events,
-    database: Database,
-    source: S,
+    notices: Notices<S>,
     /// Rows and last progress of the recordings that this server receives.
     growing: HashMap<String, (RecordingRow, Progress)>,
     /// State of the appliance in the last event.
@@ -50,14 +49,16 @@ impl<S: Source> Follower<S> {
                 // Listeners may have missed a change: this event makes them reload.
                 self.events.0.followed.send_replace(false);
                 tokio::time::sleep(POLL_INTERVAL).await;
-                self.send(None, None, &Event::Hello);
+                if let Some(notice) = Notice::event(None, None, &Event::Hello) {
+                    self.events.send(notice);
+                }
             }
         }
     }
 
     /// Follows the log until no listener is left.
     async fn while_wanted(&mut self) -> Result<(), DatabaseError> {
-        let database = self.database.clone();
+        let database = self.notices.database.clone();
         let mut seq = database.audit().head().await?;
         self.events.0.followed.send_replace(true);
         self.growing.clear();
@@ -90,91 +91,33 @@ impl<S: Source> Follower<S> {
 
     /// Sends the current state of the resource that a row is about.
     async fn send_change(&mut self, row: &AuditRow) -> Result<(), DatabaseError> {
-        // The reuse of a refresh token is denied, but has ended the sign-in.
-        if row.result()? != AuditResult::Ok && row.action != Action::TokenReuse.name() {
-            return Ok(());
+        if matches!(
+            change_of(row)?,
+            Some(Change::Recording | Change::RecordingDeleted)
+        ) {
+            self.growing.remove(&row.subject);
         }
-        match row.action.as_str() {
-            action if action == Action::SignInEnd.name() || action == Action::TokenReuse.name() => {
-                self.events.send(Notice {
-                    user_id: Some(row.subject.clone()),
-                    admins_only: false,
-                    session_id: None,
-                    kind: Kind::SignInEnded,
-                });
-            }
-            action if action == Action::TokenRevoke.name() => self.events.send(Notice {
-                user_id: None,
-                admins_only: false,
-                session_id: None,
-                kind: Kind::TokenRevoked {
-                    id: row.subject.clone(),
-                },
-            }),
-            // No change.
-            "recording.view" | "recording.download" => {}
-            "recording.gone" => {
-                self.growing.remove(&row.subject);
-                // The row is deleted; the detail contains the owner.
-                let id = row.subject.clone();
-                let event = Event::RecordingDeleted(DeletedRecording { id });
-                self.send(Some(row.detail.clone()), None, &event);
-            }
-            action if action.starts_with("recording.") => {
-                if let Some(recording) = self.database.recordings().get(&row.subject).await? {
-                    self.growing.remove(&row.subject);
-                    let part_of = recording.part_of.clone();
-                    self.send_recording(recording).await?;
-                    // The first part has the list of parts, which has changed too.
-                    if let Some(first) = part_of
-                        && let Some(first) = self.database.recordings().get(&first).await?
-                    {
-                        self.send_recording(first).await?;
-                    }
-                }
-            }
-            "session.delete" => {
-                let id = row.subject.clone();
-                let event = Event::SessionDeleted(DeletedSession { id: id.clone() });
-                self.send(Some(row.detail.clone()), Some(id), &event);
-            }
-            action if action.starts_with("session.") => {
-                if let Some(session) = self.database.sessions().get(&row.subject).await? {
-                    let session = self.source.session(session).await?;
-                    let (user_id, id) = (session.user_id.clone(), session.id.clone());
-                    self.send(Some(user_id), Some(id), &Event::Session(Box::new(session)));
-                }
-            }
-            "settings.change" => {
-                let recording_auto_record = self.database.settings().auto_record().await?;
-                let event = Event::Settings(LiveSettings {
-                    recording_auto_record,
-                });
-                self.send(None, None, &event);
-            }
-            // The user's roles may have changed, or the user is disabled.
-            action if action.starts_with("user.") => self.events.send(Notice {
-                user_id: Some(row.subject.clone()),
-                admins_only: false,
-                session_id: None,
-                kind: Kind::AccessChanged,
-            }),
-            _ => {}
+        let events = self.events.clone();
+        let wanted = move |user_id: &str| events.has_listener_for(user_id);
+        for notice in self.notices.of_row(row, &wanted).await? {
+            self.events.send(notice);
         }
         Ok(())
     }
 
     /// Sends the state of the appliance's recorder if it has changed.
     async fn send_appliance(&mut self) -> Result<(), DatabaseError> {
-        let now = self.source.appliance().await;
+        let now = self.notices.source.appliance().await;
         if now == self.appliance {
             return Ok(());
         }
         self.appliance.clone_from(&now);
-        if let (Some(now), Some(owner)) = (now, self.database.users().first_administrator().await?)
-        {
+        if let (Some(now), Some(owner)) = (
+            now,
+            self.notices.database.users().first_administrator().await?,
+        ) {
             let event = Event::Appliance(Box::new(now));
-            if let Some(mut notice) = notice(Some(owner), None, &event) {
+            if let Some(mut notice) = Notice::event(Some(owner), None, &event) {
                 notice.admins_only = true;
                 self.events.send(notice);
             }
@@ -183,26 +126,17 @@ impl<S: Source> Follower<S> {
     }
 
     async fn send_recording(&self, row: RecordingRow) -> Result<(), DatabaseError> {
-        if row.kind == UploadKind::Partial || !self.events.has_listener_for(&row.user_id) {
-            return Ok(());
-        }
-        for recording in self.source.recordings(vec![row]).await? {
-            let (user_id, session_id) = (recording.user_id.clone(), recording.session_id.clone());
-            let event = Event::Recording(Box::new(recording));
-            self.send(Some(user_id), Some(session_id), &event);
+        let events = self.events.clone();
+        let wanted = move |user_id: &str| events.has_listener_for(user_id);
+        if let Some(notice) = self.notices.of_recording(row, &wanted).await? {
+            self.events.send(notice);
         }
         Ok(())
     }
 
-    fn send(&self, user_id: Option<String>, session_id: Option<String>, event: &Event) {
-        if let Some(notice) = notice(user_id, session_id, event) {
-            self.events.send(notice);
-        }
-    }
-
     /// Sends the recordings that have grown since the last call.
     async fn send_growing(&mut self) -> Result<(), DatabaseError> {
-        let now = self.source.growing();
+        let now = self.notices.source.growing();
         let mut known = std::mem::take(&mut self.growing);
         for (id, progress) in now {
             let row = match known.remove(&id) {
@@ -212,7 +146,7 @@ impl<S: Source> Follower<S> {
                     }
                     row
                 }
-                None => match self.database.recordings().get(&id).await? {
+                None => match self.notices.database.recordings().get(&id).await? {
                     Some(row) if row.status.is_open() => {
                         self.send_recording(row.clone()).await?;
                         row
@@ -223,23 +157,5 @@ impl<S: Source> Follower<S> {
             self.growing.insert(id, (row, progress));
         }
         Ok(())
-    }
-}
-
-fn notice(user_id: Option<String>, session_id: Option<String>, event: &Event) -> Option<Notice> {
-    match event.data() {
-        Ok(data) => Some(Notice {
-            user_id,
-            admins_only: false,
-            session_id,
-            kind: Kind::Event {
-                name: event.name(),
-                data,
-            },
-        }),
-        Err(error) => {
-            tracing::error!("cannot serialise an event: {error}");
-            None
-        }
     }
 }

@@ -5,22 +5,27 @@
 //! once a second), looks up the current state of the resource, and sends it to the listeners that may see it. The bytes
 //! of growing recordings are not in the log: those that this server receives are polled once a second.
 //!
+//! A client that reconnects names the last row that it knows; [`replay()`] reads the rows since then in the same way.
+//!
 //! The channel is bounded. A listener that reads too slowly misses events and is told to reload; it blocks neither
 //! memory nor other listeners.
 
+mod changes;
 mod follow;
+mod replay;
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sortie_api::{Appliance, Recording, Session};
+use sortie_api::{Appliance, Event, Recording, Session};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::db::{DatabaseError, RecordingRow, SessionRow};
 use crate::uploads::Progress;
 pub(crate) use follow::follow;
+pub(crate) use replay::{Replay, replay};
 
 /// Notices that a listener may lag behind.
 const CAPACITY: usize = 1024;
@@ -55,7 +60,42 @@ pub(crate) struct Notice {
     pub(crate) admins_only: bool,
     /// Session that has changed, or that the resource belongs to.
     pub(crate) session_id: Option<String>,
+    /// Number of the audit row, from which a stream can be resumed. `None` for changes that are not in the log.
+    pub(crate) seq: Option<i64>,
     pub(crate) kind: Kind,
+}
+
+impl Notice {
+    /// Notice of an event of one user's resource, or of all users; `None` for an event that cannot be serialised.
+    fn event(user_id: Option<String>, session_id: Option<String>, event: &Event) -> Option<Self> {
+        match event.data() {
+            Ok(data) => Some(Self {
+                user_id,
+                admins_only: false,
+                session_id,
+                seq: None,
+                kind: Kind::Event {
+                    name: event.name(),
+                    data,
+                },
+            }),
+            Err(error) => {
+                tracing::error!("cannot serialise an event: {error}");
+                None
+            }
+        }
+    }
+
+    /// Notice that streams may have to end.
+    fn control(user_id: Option<String>, kind: Kind) -> Self {
+        Self {
+            user_id,
+            admins_only: false,
+            session_id: None,
+            seq: None,
+            kind,
+        }
+    }
 }
 
 /// Kind of a [`Notice`].
@@ -240,6 +280,7 @@ mod tests {
             user_id: None,
             admins_only: false,
             session_id: None,
+            seq: None,
             kind: Kind::AccessChanged,
         }
     }

@@ -5,6 +5,7 @@
 mod api_tokens;
 mod audit;
 mod candidates;
+mod completed;
 mod concatenation;
 mod imported;
 mod leases;
@@ -41,6 +42,7 @@ use tokio::sync::Notify;
 use api_tokens::ApiTokens;
 use audit::AuditLog;
 use candidates::Candidates;
+use completed::Completed;
 use concatenation::FinalUploads;
 use imported::Imported;
 use leases::Leases;
@@ -247,6 +249,10 @@ impl Database {
 
     pub(crate) fn lists(&self) -> Lists<'_> {
         Lists { database: self }
+    }
+
+    pub(crate) fn completed(&self) -> Completed<'_> {
+        Completed { database: self }
     }
 
     pub(crate) fn imported(&self) -> Imported<'_> {

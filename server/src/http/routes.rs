@@ -19,12 +19,12 @@ pub(crate) use registry::{Routes, routes};
 pub(crate) use row::Row;
 pub(in crate::http) use row::{Answer, Body, Kind, Parameter, Who, names};
 use row::{
-    Answer::{Bytes, Data, Empty, Text},
+    Answer::{Bytes, Data, Empty, Events, Text},
     Body::{Form, Json, OptionalJson, Stream},
     Scopes::{AnyScope, Only, Recorder, SignInOnly},
     Who::{Admin, Owner, Public, Scraper, User},
 };
-use row::{flag, limit, one_of, route, text, time};
+use row::{Type, flag, limit, one_of, route, text, time};
 
 const SERVER: &str = "Server";
 const SIGN_IN: &str = "Signing in";
@@ -63,6 +63,7 @@ const RECORDING_FILTER: &[Parameter] = &[
     text("session_id"),
     time("from"),
     time("to"),
+    time("completed_after"),
     flag("protected"),
     one_of("sort", &["created", "duration", "size"]),
     one_of("order", &["desc", "asc"]),
@@ -90,6 +91,16 @@ const DELIVERY_FILTER: &[Parameter] = &[
     one_of("status", &["pending", "delivered", "failed"]),
     limit(500),
     text("cursor"),
+];
+/// Data of the server-sent events by name.
+const EVENTS: &[(&str, Type)] = &[
+    ("hello", of::<serde_json::Map<String, serde_json::Value>>),
+    ("settings", of::<api::LiveSettings>),
+    ("session", of::<api::Session>),
+    ("session_deleted", of::<api::DeletedSession>),
+    ("recording", of::<api::Recording>),
+    ("recording_deleted", of::<api::DeletedRecording>),
+    ("appliance", of::<api::Appliance>),
 ];
 const FILE: &[(u16, Answer)] = &[(200, Bytes), (206, Bytes), (304, Empty), (307, Empty)];
 const REDIRECT: &[(u16, Answer)] = &[(302, Empty), (303, Empty), (307, Empty)];
@@ -209,9 +220,11 @@ static TABLE: &[Row] = &[
         .body(Json(of::<api::TestSignal>)),
 
     route("GET", "/api/events", User, Only(&[Record, Read]), SERVER,
-        "Stream changes as server-sent events: hello, settings, session, recording, recording_deleted",
-        &[(200, Text(&["text/event-stream"]))])
-        .query(&[text("session"), flag("all")]),
+        "Stream changes as server-sent events; the header Last-Event-ID resumes a stream, which begins with hello if \
+         everything must be loaded again",
+        &[(200, Events(EVENTS))])
+        .query(&[text("session"), flag("all")])
+        .header(&[text("Last-Event-ID")]),
 
     route("OPTIONS", "/api/uploads", Public, AnyScope, UPLOADS, "List the supported tus 1.0 features", &[(204, Empty)]),
     route("POST", "/api/uploads", User, Recorder, UPLOADS, "Create an upload", &[(201, Empty)]).body(Stream).tus(),

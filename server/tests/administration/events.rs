@@ -6,18 +6,30 @@ use crate::support::{Client, PATIENCE, TestServer, chromium_webm, header, json_o
 struct Reader {
     answer: reqwest::Response,
     text: String,
+    /// Last event ID.
+    id: String,
 }
 
 impl Reader {
     async fn open(client: &Client, query: &str) -> Self {
-        let answer = client.get(&format!("/api/events{query}")).send().await;
-        let answer = answer.expect("an answer");
+        Self::of(client.get(&format!("/api/events{query}"))).await
+    }
+
+    /// Reconnects as a browser does.
+    async fn resume(client: &Client, query: &str, last_id: &str) -> Self {
+        let request = client.get(&format!("/api/events{query}"));
+        Self::of(request.header("Last-Event-ID", last_id)).await
+    }
+
+    async fn of(request: reqwest::RequestBuilder) -> Self {
+        let answer = request.send().await.expect("an answer");
         assert_eq!(answer.status(), 200);
         assert_eq!(header(&answer, "content-type"), "text/event-stream");
         assert_eq!(header(&answer, "cache-control"), "no-store");
         Self {
             answer,
             text: String::new(),
+            id: String::new(),
         }
     }
 
@@ -32,7 +44,10 @@ impl Reader {
                         .unwrap_or_default()
                         .to_owned()
                 };
-                let (name, data) = (field("event"), field("data"));
+                let (name, data, id) = (field("event"), field("data"), field("id"));
+                if !id.is_empty() {
+                    self.id = id;
+                }
                 self.text = rest.to_owned();
                 if !name.is_empty() {
                     return Some((name, serde_json::from_str(&data).expect("JSON")));
@@ -348,4 +363,111 @@ async fn appliance_events_reach_administrators_only() {
             }
         }
     }
+}
+
+/// Number of the newest row of the audit log.
+async fn head(admin: &Client) -> i64 {
+    let rows = json_of(admin.get("/api/admin/audit?limit=1"), 200).await;
+    rows[0]["seq"].as_i64().expect("a number")
+}
+
+#[tokio::test]
+async fn resumed_stream_replays_missed_changes_once_and_without_hello() {
+    let server = TestServer::start().await;
+    let (admin, ann, bob) = (
+        server.admin().await,
+        server.user("ann").await,
+        server.user("bob").await,
+    );
+    let mut stream = Reader::open(&ann, "").await;
+    let known = ann.session().await;
+    stream
+        .expect("session", |data| data["id"] == known.as_str())
+        .await;
+    let last_id = stream.id.clone();
+    assert_eq!(last_id, head(&admin).await.to_string());
+    drop(stream);
+
+    // While ann is not connected.
+    let (missed, deleted) = (
+        ann.record(&chromium_webm()).await,
+        ann.record(&chromium_webm()).await,
+    );
+    bob.record(&chromium_webm()).await;
+    let answer = ann.delete(&format!("/api/recordings/{deleted}")).send();
+    assert_eq!(answer.await.expect("an answer").status(), 204);
+    admin.set_auto_record(true).await;
+
+    let mut stream = Reader::resume(&ann, "", &last_id).await;
+    let mut names = Vec::new();
+    loop {
+        let (name, data) = stream.next().await.expect("an event");
+        assert_ne!(name, "hello");
+        assert_ne!(data["user_id"], bob.user_id.as_str(), "{data}");
+        names.push(name.clone());
+        if name == "recording" {
+            assert_eq!(
+                (&data["id"], &data["status"]),
+                (&json!(missed), &json!("ready"))
+            );
+        }
+        if name == "settings" {
+            assert_eq!(data, json!({ "recording_auto_record": true }));
+            break;
+        }
+    }
+    // One event for each resource, with its current state.
+    let count = |wanted: &str| names.iter().filter(|name| *name == wanted).count();
+    assert_eq!(count("recording"), 1, "{names:?}");
+    assert_eq!(count("recording_deleted"), 1, "{names:?}");
+    assert_eq!(count("session"), 2, "{names:?}");
+    assert_eq!(stream.id, head(&admin).await.to_string());
+    // The stream continues with new changes.
+    let live = ann.session().await;
+    let (name, data) = stream.next().await.expect("an event");
+    assert_eq!((name.as_str(), &data["id"]), ("session", &json!(live)));
+
+    // An administrator's stream of all users and a session's stream are resumed with their own rules.
+    let mut all = Reader::resume(&admin, "?all=true", &last_id).await;
+    all.expect("recording", |data| data["user_id"] == bob.user_id.as_str())
+        .await;
+    let mut session = Reader::resume(&ann, &format!("?session={known}"), &last_id).await;
+    let (name, _) = session.next().await.expect("an event");
+    assert_eq!(name, "settings");
+    problem(
+        ann.get("/api/events?all=true").header("Last-Event-ID", "1"),
+        403,
+        "forbidden",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn stream_that_cannot_be_resumed_begins_with_hello() {
+    let server = TestServer::start().await;
+    let (admin, ann) = (server.admin().await, server.user("ann").await);
+    let head = head(&admin).await;
+    for last_id in [
+        // Of a log that was replaced by an older one.
+        (head + 1_000).to_string(),
+        "-1".to_owned(),
+        "x".to_owned(),
+        "99999999999999999999".to_owned(),
+    ] {
+        let mut stream = Reader::resume(&ann, "", &last_id).await;
+        let (name, _) = stream.next().await.expect("an event");
+        assert_eq!(name, "hello", "{last_id}");
+    }
+    // More changes than are replayed.
+    let wrong = json!({ "recording_auto_record": "true" });
+    for _ in 0..=1000 {
+        let request = admin.request(reqwest::Method::PUT, "/api/admin/settings");
+        let answer = request.json(&wrong).send().await.expect("an answer");
+        assert_eq!(answer.status(), 204);
+    }
+    let mut stream = Reader::resume(&ann, "", &head.to_string()).await;
+    let (name, _) = stream.next().await.expect("an event");
+    assert_eq!(name, "hello");
+    let id: i64 = stream.id.parse().expect("a number");
+    assert!(id > head + 1000);
 }

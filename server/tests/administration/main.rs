@@ -13,6 +13,12 @@ mod settings;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweep;
+#[cfg(feature = "webhooks")]
+mod webhook_receiver;
+#[cfg(feature = "webhooks")]
+mod webhooks;
+#[cfg(all(feature = "webhooks", unix))]
+mod webhooks_program;
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::support::appliance::FakeRecorder;
-use crate::support::{Client, START_MS, TestServer, json_of};
+use crate::support::{Client, START_MS, TestServer, json_of, until};
 use jsonwebtoken::{EncodingKey, Header};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
@@ -261,6 +261,20 @@ async fn fill_path(
         let body = json!({ "name": "x", "scopes": ["read"] });
         let id = made(owner, "/api/tokens", body).await;
         (id, None)
+    } else if path.starts_with("/api/admin/webhooks/") {
+        // Their number is limited.
+        let webhooks = json_of(admin.get("/api/admin/webhooks"), 200).await;
+        for webhook in webhooks.as_array().into_iter().flatten() {
+            let path = format!(
+                "/api/admin/webhooks/{}",
+                webhook["id"].as_str().expect("an id")
+            );
+            let deleted = admin.delete(&path).send().await.expect("an answer");
+            assert_eq!(deleted.status(), 204);
+        }
+        // Refuses connections: the tests of webhooks deliver to a receiver.
+        let body = json!({ "url": "http://127.0.0.1:1/" });
+        (made(admin, "/api/admin/webhooks", body).await, None)
     } else if path.starts_with("/api/admin/users/") {
         let name = format!("user {number}");
         let body = json!({ "username": name, "password": "a good password" });
@@ -268,7 +282,25 @@ async fn fill_path(
     } else {
         panic!("add the objects of {path} to this test")
     };
-    (path.replace("{id}", &id), recording)
+    let mut path = path.replace("{id}", &id);
+    if path.contains("{event}") {
+        path = path.replace("{event}", &delivery_of(owner, admin, &id).await);
+    }
+    (path, recording)
+}
+
+/// Returns the ID of an event that is queued for a webhook.
+async fn delivery_of(owner: &Client, admin: &Client, webhook: &str) -> String {
+    owner.session().await;
+    let path = format!("/api/admin/webhooks/{webhook}/deliveries");
+    let mut id = String::new();
+    until("the event is queued", async || {
+        let list = json_of(admin.get(&path), 200).await;
+        id = list[0]["event_id"].as_str().unwrap_or_default().to_owned();
+        !id.is_empty()
+    })
+    .await;
+    id
 }
 
 /// Shapes a request that passes the validation some routes perform before the ownership check.
@@ -283,6 +315,8 @@ fn shape_request(request: RequestBuilder, row: &Row, recording: Option<String>) 
             .body("not a recording"),
         ("POST", "/api/uploads/{id}") => request.header("x-http-method-override", "HEAD"),
         ("PATCH", "/api/sessions/{id}") => request.json(&json!({ "status": "stopped" })),
+        ("POST", "/api/admin/webhooks") => request.json(&json!({ "url": "http://127.0.0.1:1/" })),
+        ("PATCH", "/api/admin/webhooks/{id}") => request.json(&json!({ "description": "x" })),
         ("PATCH", "/api/recordings/{id}") => request.json(&json!({ "protected": false })),
         (_, path) if path.ends_with("/recording/upload") => {
             let file = reqwest::multipart::Part::text("not a recording").file_name("a.webm");
@@ -300,6 +334,7 @@ async fn every_route_admits_exactly_the_callers_of_the_table() {
         ("SORTIE_AUTH_JWT_ROLE_CLAIM", "role"),
         ("SORTIE_AUTH_JWT_TENANT_CLAIM", "tenant"),
         ("SORTIE_AUTH_JWT_TENANT", "ours"),
+        ("SORTIE_WEBHOOK_ALLOW_PRIVATE", "true"),
     ];
     // Without an appliance, its routes would be missing.
     let appliance = Arc::new(FakeRecorder::new());

@@ -376,3 +376,80 @@ async fn page_size_is_limited_by_the_number_of_parts() {
     first.reverse();
     assert_eq!((seen, pages), (first, 2));
 }
+
+/// A client that repeats the query with the last completion that it has seen gets every recording.
+#[tokio::test]
+async fn polling_by_completion_is_inclusive_and_misses_nothing() {
+    let server = TestServer::start().await;
+    let (admin, ann, bob) = (
+        server.admin().await,
+        server.user("ann").await,
+        server.user("bob").await,
+    );
+    let webm = chromium_webm();
+    // Started first, completed last.
+    let (late, _) = ann.start_recording().await;
+    let mut made = Vec::new();
+    for number in 0..5 {
+        // Two are completed in the same millisecond.
+        if number != 2 {
+            server.clock.advance(Duration::from_secs(1));
+        }
+        made.push(ann.record(&webm).await);
+    }
+    made.push(ann.record(b"not a video at all").await);
+    let foreign = bob.record(&webm).await;
+    // The clock is corrected by less than two minutes: the order of the completions holds.
+    server.clock.jump(-90_000);
+    let upload = format!("/api/uploads/{late}");
+    let sent = ann.patch(&upload, 0, webm.clone());
+    let sent = sent.header("Upload-Length", webm.len()).send().await;
+    assert_eq!(sent.expect("an answer").status(), 204);
+    made.push(late);
+
+    let mut seen = Vec::<String>::new();
+    let mut from = "2026-01-01T00:00:00Z".to_owned();
+    loop {
+        let path = format!("/api/recordings?completed_after={from}&limit=3");
+        let page = json_of(ann.get(&path), 200).await;
+        let page = page.as_array().expect("an array");
+        let before = seen.len();
+        for recording in page {
+            let id = recording["id"].as_str().expect("an id").to_owned();
+            if !seen.contains(&id) {
+                seen.push(id);
+            }
+            recording["completed_at"]
+                .as_str()
+                .expect("a time")
+                .clone_into(&mut from);
+        }
+        if seen.len() == before {
+            break;
+        }
+    }
+    let mut sorted = (seen.clone(), made.clone());
+    sorted.0.sort();
+    sorted.1.sort();
+    assert_eq!(sorted.0, sorted.1);
+    let times = async |id: &String| ann.recording(id).await["completed_at"].clone();
+    assert_eq!(times(&made[6]).await, times(&made[5]).await);
+    let all = "?completed_after=2026-01-01T00:00:00Z";
+    let (paged, pages) = all_pages(&ann, &format!("/api/recordings{all}&limit=2")).await;
+    assert_eq!((paged, pages), (seen.clone(), 4));
+    let (of_all, _) = all_pages(&admin, &format!("/api/admin/recordings{all}")).await;
+    assert!(of_all.contains(&foreign) && of_all.len() == made.len() + 1);
+    let of_bob = format!("/api/admin/recordings{all}&user_id=bob");
+    assert_eq!(all_pages(&admin, &of_bob).await.0, [foreign]);
+    for wrong in [
+        "completed_after=yesterday",
+        "completed_after=2026-01-01T00:00:00Z&q=a",
+    ] {
+        problem(
+            ann.get(&format!("/api/recordings?{wrong}")),
+            400,
+            "invalid_field",
+        )
+        .await;
+    }
+}

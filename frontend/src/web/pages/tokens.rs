@@ -5,7 +5,6 @@ use std::sync::Arc;
 use gloo_net::http::Method;
 use leptos::ev;
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use sortie_api::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};
 
 use crate::list_page::Page;
@@ -14,7 +13,7 @@ use crate::web::api::item_path;
 use crate::web::app_context::{AppContext, SignInState};
 use crate::web::components::{
     Cell, CheckField, ConfirmDialog, Confirmation, FormActions, FormDialog, Glyph, Heading, Icon,
-    LocalTime, PagedTable, RequireSignIn, TextField, removing,
+    LocalTime, PagedTable, RequireSignIn, ShownOnce, TextField, removing,
 };
 use crate::web::dom;
 use crate::web::list_query::ListQuery;
@@ -23,8 +22,6 @@ use crate::web::submission::Submission;
 
 const OWN: &str = "/api/tokens";
 const ALL: &str = "/api/admin/tokens";
-/// Button in the dialog that shows a new token.
-const COPY: &str = "token-copy";
 
 #[component]
 pub(in crate::web) fn TokensPage() -> impl IntoView {
@@ -218,8 +215,6 @@ fn TokenForm(is_making: RwSignal<bool>, tokens: ServerData<Page<ApiToken>>) -> i
             },
             move |created| {
                 made.set(Some(created.token));
-                // The focused button was removed.
-                request_animation_frame(|| dom::focus(COPY));
                 tokens.load();
             },
         );
@@ -227,7 +222,16 @@ fn TokenForm(is_making: RwSignal<bool>, tokens: ServerData<Page<ApiToken>>) -> i
     view! {
         <h2 id="token-heading">"Create token"</h2>
         {move || match made.get() {
-            Some(token) => view! { <Made token=token is_making=is_making /> }.into_any(),
+            Some(token) => {
+                view! {
+                    <ShownOnce
+                        instruction="Copy the token now: it is not shown again."
+                        secret=token
+                        on_done=move |()| is_making.set(false)
+                    />
+                }
+                    .into_any()
+            }
             None => view! {
                 <form class="form" novalidate on:submit=submit>
                     <TextField id="token-name" label="Name" hint="What it is for" value=name />
@@ -252,36 +256,5 @@ fn TokenForm(is_making: RwSignal<bool>, tokens: ServerData<Page<ApiToken>>) -> i
                 </form>
             }.into_any(),
         }}
-    }
-}
-
-/// Shows the token once.
-#[component]
-fn Made(token: String, is_making: RwSignal<bool>) -> impl IntoView {
-    let is_copied = RwSignal::new(false);
-    let text = StoredValue::new(token.clone());
-    let copy = move |_| {
-        let copying = window()
-            .navigator()
-            .clipboard()
-            .write_text(&text.get_value());
-        spawn_local(async move {
-            let outcome = wasm_bindgen_futures::JsFuture::from(copying).await;
-            let _ = is_copied.try_set(outcome.is_ok());
-        });
-    };
-    view! {
-        <p role="status">"Copy the token now: it is not shown again."</p>
-        <p>
-            <code class="token">{token}</code>
-        </p>
-        <div class="dialog-actions">
-            <button type="button" id=COPY class="button" on:click=copy>
-                {move || if is_copied.get() { "Copied" } else { "Copy" }}
-            </button>
-            <button type="button" class="button button-primary" on:click=move |_| is_making.set(false)>
-                "Done"
-            </button>
-        </div>
     }
 }

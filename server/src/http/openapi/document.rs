@@ -6,6 +6,7 @@ use schemars::transform::RecursiveTransform;
 use serde_json::{Map, Value, json};
 use sortie_api::Problem;
 
+use super::webhooks;
 use crate::http::routes::{Answer, Body, Kind, Parameter, Row, Who};
 
 const ABOUT: &str = "Screen recordings, stored durably while they are recorded. Errors are RFC 9457 problems with a \
@@ -21,6 +22,12 @@ pub(in crate::http) fn document(rows: &[&'static Row]) -> Value {
         let path = paths.entry(row.path).or_insert_with(|| json!({}));
         path[row.method.to_ascii_lowercase()] = operation(row, &mut generator);
     }
+    let has_webhooks = rows.iter().any(|row| row.path == "/api/admin/webhooks");
+    let webhooks = if has_webhooks {
+        webhooks::section(&mut generator)
+    } else {
+        Map::new()
+    };
     let problem = generator.subschema_for::<Problem>();
     let schemas: Map<String, Value> = generator.take_definitions(true);
     json!({
@@ -33,6 +40,7 @@ pub(in crate::http) fn document(rows: &[&'static Row]) -> Value {
         },
         "servers": [{ "url": "/" }],
         "paths": paths,
+        "webhooks": webhooks,
         "components": {
             "schemas": schemas,
             "responses": { "Problem": {
@@ -94,7 +102,8 @@ fn list_constants(schema: &mut Schema) {
 
 fn operation(row: &Row, generator: &mut SchemaGenerator) -> Value {
     let mut parameters: Vec<Value> = names_in(row.path).map(path_parameter).collect();
-    parameters.extend(row.query.iter().map(query_parameter));
+    parameters.extend(row.query.iter().map(|it| parameter(it, "query")));
+    parameters.extend(row.headers.iter().map(|it| parameter(it, "header")));
     if row.tus {
         parameters.extend(tus_parameters(row));
     }
@@ -147,7 +156,7 @@ fn path_parameter(name: &str) -> Value {
     json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } })
 }
 
-fn query_parameter(parameter: &Parameter) -> Value {
+fn parameter(parameter: &Parameter, place: &str) -> Value {
     let schema = match parameter.kind {
         Kind::Text => json!({ "type": "string" }),
         // An empty field of a form is no filter.
@@ -158,7 +167,7 @@ fn query_parameter(parameter: &Parameter) -> Value {
         Kind::Number(from, to) => json!({ "type": "integer", "minimum": from, "maximum": to }),
         Kind::OneOf(words) => json!({ "type": "string", "enum": words }),
     };
-    json!({ "name": parameter.name, "in": "query", "schema": schema })
+    json!({ "name": parameter.name, "in": place, "schema": schema })
 }
 
 /// Request headers of tus 1.0.
@@ -220,6 +229,18 @@ fn response(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
         Answer::Empty => json!({ "description": "Success" }),
         Answer::Data(schema) => {
             json!({ "description": "Success", "content": json_content(&schema(generator)) })
+        }
+        Answer::Events(events) => {
+            // OpenAPI 3.1 cannot describe the items of a stream.
+            let data: Map<_, _> = events
+                .iter()
+                .map(|(name, schema)| ((*name).to_owned(), json!(schema(generator))))
+                .collect();
+            let stream = json!({ "schema": { "type": "string" }, "x-event-data": data });
+            json!({
+                "description": "Stream of events; `x-event-data` has the schema of `data` for each `event`",
+                "content": { "text/event-stream": stream },
+            })
         }
         Answer::Text(kinds) => {
             let text = json!({ "schema": { "type": "string" } });

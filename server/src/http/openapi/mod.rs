@@ -2,6 +2,7 @@
 
 mod document;
 mod page;
+mod webhooks;
 
 use std::sync::{Arc, OnceLock};
 

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::{Query, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
@@ -13,7 +13,7 @@ use sortie_api::{Appliance, Event, LiveSettings, ProblemCode, Recording, Session
 
 use super::{appliance, recordings, sessions};
 use crate::accounts::Credential;
-use crate::change_feed::{Item, Kind, ListenError, Listener, Notice, Source};
+use crate::change_feed::{Item, Kind, ListenError, Listener, Notice, Source, replay};
 use crate::db::{DatabaseError, RecordingRow, SessionRow};
 use crate::http::extract::caller::Caller;
 use crate::http::extract::query;
@@ -27,6 +27,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// Delay before the client reconnects.
 const RETRY: Duration = Duration::from_millis(2000);
+/// Header with the `id` of the last event that a reconnecting client has received (WHATWG HTML, 9.2).
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 pub(in crate::http) fn routes() -> Routes {
     routes! { GET "/api/events" => events }
@@ -62,6 +64,7 @@ impl Scope {
 async fn events(
     State(state): State<HttpState>,
     caller: Caller,
+    headers: HeaderMap,
     Query(query): Query<EventsQuery>,
 ) -> ApiResult<Response> {
     let all = query::flag("all", query.all.as_deref())?;
@@ -103,7 +106,7 @@ async fn events(
         }
         _ => LIFETIME,
     };
-    let stream = event_stream(state, scope, caller, listener);
+    let stream = event_stream(state, scope, caller, listener, last_event_id(&headers));
     let stream = stream.take_until(tokio::time::sleep(lifetime));
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let mut response = Sse::new(stream).keep_alive(keep_alive).into_response();
@@ -117,12 +120,19 @@ async fn events(
     Ok(response)
 }
 
+/// Returns the number of the audit row in `Last-Event-ID`. Any other value counts as absent.
+fn last_event_id(headers: &HeaderMap) -> Option<i64> {
+    headers.get(LAST_EVENT_ID)?.to_str().ok()?.parse().ok()
+}
+
 /// State of one event stream.
 struct EventStream {
     state: HttpState,
     scope: Scope,
     caller: Caller,
     listener: Listener,
+    /// Number of the last audit row whose event was replayed, and is not sent again.
+    replayed_seq: i64,
     /// Events to send before the next notice is read, in reverse order.
     pending: Vec<sse::Event>,
 }
@@ -132,26 +142,28 @@ fn event_stream(
     scope: Scope,
     caller: Caller,
     listener: Listener,
+    last_seq: Option<i64>,
 ) -> impl Stream<Item = Result<sse::Event, Infallible>> {
     let events = EventStream {
         state,
         scope,
         caller,
         listener,
+        replayed_seq: 0,
         pending: Vec::new(),
     };
-    // A new stream begins like one that has missed events: with the current state.
-    let first = Some(Item::Missed);
-    stream::unfold((events, first), |(mut events, mut first)| async move {
+    stream::unfold((events, true), move |(mut events, mut is_new)| async move {
         loop {
             if let Some(event) = events.pending.pop() {
-                return Some((Ok(event), (events, first)));
+                return Some((Ok(event), (events, is_new)));
             }
-            let item = match first.take() {
-                Some(item) => item,
-                None => events.listener.next().await?,
+            let continues = if std::mem::take(&mut is_new) {
+                events.begin(last_seq).await
+            } else {
+                let item = events.listener.next().await?;
+                events.handle(item).await
             };
-            if !events.handle(item).await {
+            if !continues {
                 return None;
             }
         }
@@ -159,6 +171,45 @@ fn event_stream(
 }
 
 impl EventStream {
+    /// Adds the first events; `false` ends the stream. A new stream begins like one that has missed events: with the
+    /// current state.
+    async fn begin(&mut self, last_seq: Option<i64>) -> bool {
+        let result = match last_seq {
+            Some(last_seq) => self.resume(last_seq).await,
+            None => self.hello().await,
+        };
+        self.end_batch(result)
+    }
+
+    /// Adds the events after an audit row, or `hello` if they are not available.
+    async fn resume(&mut self, last_seq: i64) -> Result<(), DatabaseError> {
+        // The states of an appliance are not in the log.
+        if self.state.appliance.is_some() {
+            return self.hello().await;
+        }
+        let user = match &self.scope {
+            Scope::User(id) => Some(id.clone()),
+            Scope::All | Scope::Session(_) => None,
+        };
+        let wanted = move |user_id: &str| user.as_ref().is_none_or(|id| id == user_id);
+        let database = self.state.database.clone();
+        let Some(replay) = replay(&database, self.state.clone(), last_seq, &wanted).await? else {
+            return self.hello().await;
+        };
+        // No event, but a new `id` and `retry`.
+        let id = last_seq.to_string();
+        self.pending.push(sse::Event::default().id(id).retry(RETRY));
+        for notice in replay.notices {
+            if let Kind::Event { .. } = notice.kind
+                && self.has(&notice)
+            {
+                self.add(&notice).await?;
+            }
+        }
+        self.replayed_seq = replay.seq;
+        Ok(())
+    }
+
     /// Handles an item; `false` ends the stream.
     async fn handle(&mut self, item: Item) -> bool {
         let result = match item {
@@ -177,20 +228,17 @@ impl EventStream {
                         Credential::ApiToken { id: own, .. } if own == id
                     );
                 }
-                Kind::Event { name, data } if self.has(&notice) => {
-                    self.pending.push(sse_event(name, data));
-                    match &self.scope {
-                        // The setting may change whether this session is recorded automatically.
-                        Scope::Session(id) if notice.user_id.is_none() => {
-                            let id = id.clone();
-                            self.session(&id).await
-                        }
-                        _ => Ok(()),
-                    }
+                Kind::Event { .. } if self.has(&notice) && !self.is_replayed(&notice) => {
+                    self.add(&notice).await
                 }
                 Kind::Event { .. } => Ok(()),
             },
         };
+        self.end_batch(result)
+    }
+
+    /// Orders the added events; `false` after an error.
+    fn end_batch(&mut self, result: Result<(), DatabaseError>) -> bool {
         if let Err(error) = &result {
             tracing::warn!("event stream ended by an error: {error}");
         }
@@ -205,10 +253,35 @@ impl EventStream {
         self.scope.has(notice) && (!notice.admins_only || self.caller.is_admin())
     }
 
+    fn is_replayed(&self, notice: &Notice) -> bool {
+        notice.seq.is_some_and(|seq| seq <= self.replayed_seq)
+    }
+
+    /// Adds the event of a notice. The last event that is added has the `id`.
+    async fn add(&mut self, notice: &Notice) -> Result<(), DatabaseError> {
+        let Kind::Event { name, data } = &notice.kind else {
+            return Ok(());
+        };
+        self.pending.push(sse_event(name, data));
+        // The setting may change whether this session is recorded automatically.
+        if let (Scope::Session(id), None) = (&self.scope, &notice.user_id) {
+            let id = id.clone();
+            self.session(&id).await?;
+        }
+        if let Some(seq) = notice.seq
+            && let Some(last) = self.pending.pop()
+        {
+            self.pending.push(last.id(seq.to_string()));
+        }
+        Ok(())
+    }
+
     /// Adds the events that describe the current state.
     async fn hello(&mut self) -> Result<(), DatabaseError> {
-        self.pending
-            .push(sse_event(Event::Hello.name(), "{}").retry(RETRY));
+        // Read before the state: later changes have later numbers.
+        let head = self.state.database.audit().head().await?;
+        let hello = sse_event(Event::Hello.name(), "{}").id(head.to_string());
+        self.pending.push(hello.retry(RETRY));
         let recording_auto_record = self.state.database.settings().auto_record().await?;
         self.push(&Event::Settings(LiveSettings {
             recording_auto_record,

@@ -64,6 +64,8 @@ pub(in crate::http) enum Body {
 pub(in crate::http) enum Answer {
     Empty,
     Data(Type),
+    /// Server-sent events by name, with the type of their data.
+    Events(&'static [(&'static str, Type)]),
     /// Text of one of these media types.
     Text(&'static [&'static str]),
     /// Bytes of a recording.
@@ -83,6 +85,8 @@ pub(crate) struct Row {
     /// By status below 400; errors are problems on every route.
     pub(in crate::http) answers: &'static [(u16, Answer)],
     pub(in crate::http) query: &'static [Parameter],
+    /// Optional headers of the request.
+    pub(in crate::http) headers: &'static [Parameter],
     /// Whether unknown query parameters are ignored instead of rejected.
     pub(in crate::http) open_query: bool,
     pub(in crate::http) body: Option<Body>,
@@ -109,6 +113,7 @@ pub(super) const fn route(
         summary,
         answers,
         query: &[],
+        headers: &[],
         open_query: false,
         body: None,
         tus: false,
@@ -118,6 +123,10 @@ pub(super) const fn route(
 impl Row {
     pub(super) const fn query(self, query: &'static [Parameter]) -> Self {
         Self { query, ..self }
+    }
+
+    pub(super) const fn header(self, headers: &'static [Parameter]) -> Self {
+        Self { headers, ..self }
     }
 
     pub(super) const fn open_query(self) -> Self {

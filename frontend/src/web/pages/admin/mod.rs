@@ -4,6 +4,7 @@ mod audit;
 mod settings;
 pub(super) mod storage;
 mod users;
+mod webhooks;
 
 use leptos::ev;
 use leptos::prelude::*;
@@ -13,6 +14,7 @@ use self::audit::AuditTab;
 use self::settings::SettingsTab;
 use self::storage::StorageTab;
 use self::users::UsersTab;
+use self::webhooks::WebhooksTab;
 use super::NotFoundPage;
 use super::recordings::AllRecordings;
 use super::tokens::TokensTab;
@@ -31,16 +33,18 @@ enum Tab {
     Recordings,
     Users,
     Tokens,
+    Webhooks,
     Storage,
     Audit,
 }
 
 impl Tab {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Settings,
         Self::Recordings,
         Self::Users,
         Self::Tokens,
+        Self::Webhooks,
         Self::Storage,
         Self::Audit,
     ];
@@ -52,6 +56,7 @@ impl Tab {
             Self::Recordings => "recordings",
             Self::Users => "users",
             Self::Tokens => "tokens",
+            Self::Webhooks => "webhooks",
             Self::Storage => "storage",
             Self::Audit => "audit",
         }
@@ -63,6 +68,7 @@ impl Tab {
             Self::Recordings => "Recordings",
             Self::Users => "Users",
             Self::Tokens => "API tokens",
+            Self::Webhooks => "Webhooks",
             Self::Storage => "Storage",
             Self::Audit => "Audit log",
         }
@@ -136,6 +142,7 @@ fn Panel(tab: Signal<Tab>) -> impl IntoView {
                     Tab::Recordings => view! { <AllRecordings /> }.into_any(),
                     Tab::Users => view! { <UsersTab /> }.into_any(),
                     Tab::Tokens => view! { <TokensTab /> }.into_any(),
+                    Tab::Webhooks => view! { <WebhooksTab /> }.into_any(),
                     Tab::Storage => view! { <StorageTab /> }.into_any(),
                     Tab::Audit => view! { <AuditTab /> }.into_any(),
                 }}

@@ -26,6 +26,9 @@ pub(super) async fn list(
         ));
     }
     list.user_id = Some(caller.user_id);
+    if let Some(from_ms) = completed_after(&query.filter)? {
+        return completed(&state, &query, list.user_id.as_deref(), from_ms).await;
+    }
     page(&state, &query, &list).await
 }
 
@@ -38,6 +41,9 @@ pub(super) async fn list_all(
     let mut list = list_of(&query.filter)?;
     if let Some(user) = list.user_id {
         list.user_id = Some(owner_id(&state, user).await?);
+    }
+    if let Some(from_ms) = completed_after(&query.filter)? {
+        return completed(&state, &query, list.user_id.as_deref(), from_ms).await;
     }
     page(&state, &query, &list).await
 }
@@ -56,6 +62,49 @@ async fn page(
     let (page, further) = state.database.parts().of_page(list, page).await?;
     let rows = present::join_parts(state, page.rows, further);
     Ok(query.page(order(list), rows, page.next.as_ref()))
+}
+
+/// Tag of the list by completion in cursors.
+const COMPLETED_ORDER: &str = "f";
+
+/// Returns the time from which completed recordings are listed, if the query asks for them.
+fn completed_after(filter: &RecordingQuery) -> ApiResult<Option<i64>> {
+    let Some(from_ms) = time("completed_after", filter.completed_after.as_deref())? else {
+        return Ok(None);
+    };
+    let others = [
+        &filter.q,
+        &filter.status,
+        &filter.session_id,
+        &filter.from,
+        &filter.to,
+        &filter.protected,
+        &filter.sort,
+        &filter.order,
+    ];
+    let is_set = |value: &&Option<String>| value.as_ref().is_some_and(|value| !value.is_empty());
+    if others.iter().any(is_set) {
+        return Err(ApiError::invalid(
+            "completed_after can be combined with user_id, limit and cursor only.",
+        ));
+    }
+    Ok(Some(from_ms))
+}
+
+/// Lists recordings in the order of their completion.
+async fn completed(
+    state: &HttpState,
+    query: &ListQuery<RecordingQuery>,
+    user_id: Option<&str>,
+    from_ms: i64,
+) -> ApiResult<Response> {
+    let (limit, after) = (query.limit()?, query.after(COMPLETED_ORDER)?);
+    let completed = state.database.completed();
+    let page = completed
+        .page(user_id, from_ms, after.as_ref(), limit)
+        .await?;
+    let rows = present::with_parts(state, page.rows).await?;
+    Ok(query.page(COMPLETED_ORDER, rows, page.next.as_ref()))
 }
 
 /// Tag of the ordering in cursors.
