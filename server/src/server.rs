@@ -16,6 +16,7 @@ use crate::backends::{OpenError, database_failed, open_database, open_storage, s
 use crate::change_feed::{self, Events};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::eraser::Eraser;
 use crate::http::{self, HttpState};
 use crate::metrics::Metrics;
 #[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
@@ -86,6 +87,7 @@ impl Server {
             watch,
             metrics.retention_deletions(),
         );
+        let eraser = Eraser::new(database.clone(), uploads.clone(), Arc::clone(&clock));
         let state = AppState::new(Services {
             config,
             clock,
@@ -96,6 +98,7 @@ impl Server {
             metrics: Arc::new(metrics),
             events: Events::new(),
             retention,
+            eraser,
             appliance,
         });
         let applied = state.apply_settings().await;

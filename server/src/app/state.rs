@@ -9,6 +9,7 @@ use crate::change_feed::Events;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{Database, DatabaseError};
+use crate::eraser::Eraser;
 use crate::metrics::Metrics;
 use crate::retention::Retention;
 use crate::storage::Storage;
@@ -28,6 +29,7 @@ pub(crate) struct Services {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) events: Events,
     pub(crate) retention: Retention,
+    pub(crate) eraser: Eraser,
     /// The recorder of an appliance.
     pub(crate) appliance: Option<Arc<dyn Appliance>>,
 }

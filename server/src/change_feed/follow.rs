@@ -120,6 +120,8 @@ impl<S: Source> Follower<S> {
                 let event = Event::RecordingDeleted(DeletedRecording { id });
                 self.send(Some(row.detail.clone()), None, &event);
             }
+            // About a session.
+            "recording.missing" | "recording.resumed" => self.send_session(&row.subject).await?,
             action if action.starts_with("recording.") => {
                 if let Some(recording) = self.database.recordings().get(&row.subject).await? {
                     self.growing.remove(&row.subject);
@@ -138,13 +140,7 @@ impl<S: Source> Follower<S> {
                 let event = Event::SessionDeleted(DeletedSession { id: id.clone() });
                 self.send(Some(row.detail.clone()), Some(id), &event);
             }
-            action if action.starts_with("session.") => {
-                if let Some(session) = self.database.sessions().get(&row.subject).await? {
-                    let session = self.source.session(session).await?;
-                    let (user_id, id) = (session.user_id.clone(), session.id.clone());
-                    self.send(Some(user_id), Some(id), &Event::Session(Box::new(session)));
-                }
-            }
+            action if action.starts_with("session.") => self.send_session(&row.subject).await?,
             "settings.change" => {
                 let recording_auto_record = self.database.settings().auto_record().await?;
                 let event = Event::Settings(LiveSettings {
@@ -178,6 +174,15 @@ impl<S: Source> Follower<S> {
                 notice.admins_only = true;
                 self.events.send(notice);
             }
+        }
+        Ok(())
+    }
+
+    async fn send_session(&self, id: &str) -> Result<(), DatabaseError> {
+        if let Some(session) = self.database.sessions().get(id).await? {
+            let session = self.source.session(session).await?;
+            let (user_id, id) = (session.user_id.clone(), session.id.clone());
+            self.send(Some(user_id), Some(id), &Event::Session(Box::new(session)));
         }
         Ok(())
     }

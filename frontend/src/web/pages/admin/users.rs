@@ -195,6 +195,8 @@ fn UserForm(
             email: text(email),
             display_name: text(display_name),
             roles: Some(roles.clone()),
+            external_id: None,
+            metadata: None,
         };
         let update = UserUpdate {
             email: Some(text(email)),
@@ -203,6 +205,8 @@ fn UserForm(
             password: Some(password.get_untracked()).filter(|password| !password.is_empty()),
             disabled: Some(is_disabled.get_untracked()),
             revoke_tokens: None,
+            external_id: None,
+            metadata: None,
         };
         let path = path.clone();
         submission.send(
