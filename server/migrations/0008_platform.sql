@@ -53,6 +53,8 @@ ALTER TABLE sessions ADD COLUMN auto_record BIGINT;
 -- Whether the session must be recorded, and since when (Unix time in ms) the recording is missing; NULL: it is not.
 ALTER TABLE sessions ADD COLUMN recording_required BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE sessions ADD COLUMN missing_since_ms BIGINT;
+-- Counts how often the recording came back, so that a server that learns of bytes late does not report it as missing again.
+ALTER TABLE sessions ADD COLUMN recording_resumes BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX sessions_required ON sessions (user_id, id) WHERE recording_required = 1 AND ended_ms IS NULL;
 
 -- Erasures of users. A completed one is kept, so that a repeated request finds it.

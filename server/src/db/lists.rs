@@ -267,7 +267,7 @@ impl List {
         let mut join = "";
         if searched {
             join = " JOIN recordings AS r ON r.id = l.subject_id";
-            same += " AND r.part_of IS NULL";
+            same += " AND r.part_of IS NULL AND COALESCE(r.kind, '') <> 'partial'";
             if let Some(session) = &self.session_id {
                 let value = statement.bind(session.clone());
                 // Expressions, so that no other index than that of the label is used.

@@ -142,6 +142,8 @@ impl SessionChange {
 pub(crate) struct RequiredRow {
     pub(crate) session_id: String,
     pub(crate) is_missing: bool,
+    /// Number of returns of the recording.
+    pub(crate) resumes: i64,
     /// ID and stored bytes, as last written.
     pub(crate) recording: Option<(String, u64)>,
 }
@@ -456,7 +458,7 @@ impl Sessions<'_> {
     /// session.
     pub(crate) async fn required(self) -> Result<Vec<RequiredRow>, DatabaseError> {
         let rows = sqlx::query(
-            "SELECT s.id, s.missing_since_ms, r.id AS recording_id, r.size_bytes FROM sessions AS s \
+            "SELECT s.id, s.missing_since_ms, s.recording_resumes, r.id AS recording_id, r.size_bytes FROM sessions AS s \
              LEFT JOIN recordings AS r ON r.session_id = s.id AND r.kind <> 'partial' AND r.deleting = 0 \
              AND r.status IN ('recording', 'uploading') \
              WHERE s.recording_required = 1 AND s.ended_ms IS NULL AND s.status = 'running' ORDER BY s.id",
@@ -469,28 +471,31 @@ impl Sessions<'_> {
             Ok(RequiredRow {
                 session_id: row.try_get("id")?,
                 is_missing: row.try_get::<Option<i64>, _>("missing_since_ms")?.is_some(),
+                resumes: row.try_get("recording_resumes")?,
                 recording: recording.map(|id| (id, bytes.unwrap_or_default().unsigned_abs())),
             })
         });
         Ok(rows.collect::<Result<_, sqlx::Error>>()?)
     }
 
-    /// Stores that the required recording of a running session is missing; `false` if it was stored before, by this or
-    /// another server.
+    /// Stores that the required recording of a running session is missing; `false` if it was stored before, or
+    /// if the recording came back since `resumes` was read.
     pub(crate) async fn set_missing(
         self,
         id: &str,
         since_ms: i64,
+        resumes: i64,
         actor: &Actor,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
         let mut transaction = self.database.pool.begin().await?;
         let done = sqlx::query(
             "UPDATE sessions SET missing_since_ms = $1 WHERE id = $2 AND missing_since_ms IS NULL \
-             AND recording_required = 1 AND status = 'running'",
+             AND recording_required = 1 AND status = 'running' AND recording_resumes = $3",
         )
         .bind(since_ms)
         .bind(id)
+        .bind(resumes)
         .execute(&mut *transaction)
         .await?;
         if done.rows_affected() != 1 {
@@ -512,7 +517,7 @@ impl Sessions<'_> {
     ) -> Result<bool, DatabaseError> {
         let mut transaction = self.database.pool.begin().await?;
         let done = sqlx::query(
-            "UPDATE sessions SET missing_since_ms = NULL WHERE id = $1 AND missing_since_ms IS NOT NULL",
+            "UPDATE sessions SET missing_since_ms = NULL, recording_resumes = recording_resumes + 1 WHERE id = $1 AND missing_since_ms IS NOT NULL",
         )
         .bind(id)
         .execute(&mut *transaction)

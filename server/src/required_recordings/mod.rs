@@ -53,11 +53,11 @@ impl RequiredRecordings {
         for (session, alarm) in alarms {
             let now_ms = self.clock.now_ms();
             match alarm {
-                Alarm::Missing(quiet) => {
+                Alarm::Missing { quiet, resumes } => {
                     let quiet_ms = i64::try_from(quiet.as_millis()).unwrap_or(i64::MAX);
                     let since_ms = now_ms.saturating_sub(quiet_ms);
                     if sessions
-                        .set_missing(&session, since_ms, &actor, now_ms)
+                        .set_missing(&session, since_ms, resumes, &actor, now_ms)
                         .await?
                     {
                         tracing::warn!(session, "a required recording is missing");
@@ -89,6 +89,7 @@ impl RequiredRecordings {
                 observations.push(Observation {
                     session: row.session_id,
                     is_missing: row.is_missing,
+                    resumes: row.resumes,
                     recordings: Vec::new(),
                 });
             }

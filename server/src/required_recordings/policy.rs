@@ -12,6 +12,8 @@ pub(super) struct Observation {
     pub(super) session: String,
     /// Whether the recording is reported as missing.
     pub(super) is_missing: bool,
+    /// Number of returns reported by any server.
+    pub(super) resumes: i64,
     /// ID and durable bytes of each open recording.
     pub(super) recordings: Vec<(String, u64)>,
 }
@@ -19,8 +21,8 @@ pub(super) struct Observation {
 /// Change to report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alarm {
-    /// No live byte has arrived for this time.
-    Missing(Duration),
+    /// No live byte has arrived for this time, at this number of returns.
+    Missing { quiet: Duration, resumes: i64 },
     /// Live bytes arrive again.
     Resumed,
 }
@@ -30,6 +32,7 @@ pub(super) enum Alarm {
 struct Tracked {
     /// Monotonic reading of the last live byte, or of the moment from which silence counts.
     quiet_since: Duration,
+    resumes: i64,
     recordings: HashMap<String, u64>,
 }
 
@@ -70,6 +73,7 @@ impl MissingPolicy {
         for observation in observations {
             let mut tracked = Tracked {
                 quiet_since: now,
+                resumes: observation.resumes,
                 recordings: observation.recordings.iter().cloned().collect(),
             };
             if let Some(before) = before.remove(&observation.session) {
@@ -79,11 +83,19 @@ impl MissingPolicy {
                 if is_live && observation.is_missing {
                     alarms.push((observation.session.clone(), Alarm::Resumed));
                 }
-                if !is_live && !was_absent {
+                // Another server has seen bytes of which this one does not know yet.
+                let is_live_elsewhere = observation.resumes != before.resumes;
+                if !is_live && !is_live_elsewhere && !was_absent {
                     tracked.quiet_since = before.quiet_since.min(now);
                     let quiet = now - tracked.quiet_since;
                     if quiet >= self.limit && !observation.is_missing {
-                        alarms.push((observation.session.clone(), Alarm::Missing(quiet)));
+                        alarms.push((
+                            observation.session.clone(),
+                            Alarm::Missing {
+                                quiet,
+                                resumes: observation.resumes,
+                            },
+                        ));
                     }
                 }
             }
@@ -103,10 +115,11 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(30);
     const TICK: u64 = 5;
 
-    fn session(is_missing: bool, bytes: Option<u64>) -> Vec<Observation> {
+    fn session(is_missing: bool, resumes: i64, bytes: Option<u64>) -> Vec<Observation> {
         vec![Observation {
             session: "s".to_owned(),
             is_missing,
+            resumes,
             recordings: bytes
                 .map(|bytes| ("r".to_owned(), bytes))
                 .into_iter()
@@ -133,12 +146,12 @@ mod tests {
         /// Advances by a number of seconds, in one step, and observes.
         fn after(&mut self, seconds: u64, bytes: Option<u64>) -> Option<Alarm> {
             self.now += Duration::from_secs(seconds);
-            let observed = session(self.is_missing, bytes);
+            let observed = session(self.is_missing, 0, bytes);
             let mut alarms = self.policy.observe(self.now, self.now, &observed);
             assert!(alarms.len() <= 1, "{alarms:?}");
             let alarm = alarms.pop().map(|(_, alarm)| alarm);
             match alarm {
-                Some(Alarm::Missing(_)) => self.is_missing = true,
+                Some(Alarm::Missing { .. }) => self.is_missing = true,
                 Some(Alarm::Resumed) => self.is_missing = false,
                 None => {}
             }
@@ -153,7 +166,13 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(run.after(TICK, None), None);
         }
-        assert_eq!(run.after(TICK, None), Some(Alarm::Missing(LIMIT)));
+        assert_eq!(
+            run.after(TICK, None),
+            Some(Alarm::Missing {
+                quiet: LIMIT,
+                resumes: 0
+            })
+        );
         assert_eq!(run.after(TICK, None), None);
         assert_eq!(
             run.after(TICK, Some(0)),
@@ -193,7 +212,7 @@ mod tests {
     #[test]
     fn ended_sessions_are_forgotten() {
         let mut policy = MissingPolicy::new(LIMIT);
-        policy.observe(SECOND, SECOND, &session(false, None));
+        policy.observe(SECOND, SECOND, &session(false, 0, None));
         policy.observe(2 * SECOND, 2 * SECOND, &[]);
         assert!(policy.sessions.is_empty());
     }
@@ -213,7 +232,7 @@ mod tests {
                 quiet = if grown > 0 || absent { Duration::ZERO } else { quiet + Duration::from_secs(seconds) };
                 let expected = match (was_missing, grown > 0) {
                     (true, true) => Some(Alarm::Resumed),
-                    (false, false) if quiet >= LIMIT => Some(Alarm::Missing(quiet)),
+                    (false, false) if quiet >= LIMIT => Some(Alarm::Missing { quiet, resumes: 0 }),
                     _ => None,
                 };
                 prop_assert_eq!(alarm, expected);
@@ -228,7 +247,7 @@ mod tests {
         ) {
             let mut servers = [MissingPolicy::new(LIMIT), MissingPolicy::new(LIMIT)];
             let mut now = 1000 * SECOND;
-            let (mut is_missing, mut history) = (false, vec![0_u64]);
+            let (mut is_missing, mut resumes, mut history) = (false, 0, vec![0_u64]);
             let mut last_live = now;
             for (grows, late_first, delay) in steps {
                 now += Duration::from_secs(TICK);
@@ -241,10 +260,10 @@ mod tests {
                 for server in order {
                     let back = if server == 1 { delay } else { 0 };
                     let bytes = history[history.len().saturating_sub(1 + back)];
-                    let observed = session(is_missing, Some(bytes));
+                    let observed = session(is_missing, resumes, Some(bytes));
                     for (_, alarm) in servers[server].observe(now, now, &observed) {
                         match alarm {
-                            Alarm::Missing(_) => {
+                            Alarm::Missing { .. } => {
                                 prop_assert!(!is_missing);
                                 prop_assert!(now - last_live >= LIMIT - Duration::from_secs(2 * TICK));
                                 is_missing = true;
@@ -253,6 +272,7 @@ mod tests {
                                 prop_assert!(is_missing);
                                 prop_assert!(now - last_live <= Duration::from_secs(2 * TICK));
                                 is_missing = false;
+                                resumes += 1;
                             }
                         }
                     }

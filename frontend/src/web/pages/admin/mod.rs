@@ -1,6 +1,7 @@
 //! The Admin Panel with its tabs.
 
 mod audit;
+mod sessions;
 mod settings;
 pub(super) mod storage;
 mod users;
@@ -10,6 +11,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
 use self::audit::AuditTab;
+use self::sessions::SessionsTab;
 use self::settings::SettingsTab;
 use self::storage::StorageTab;
 use self::users::UsersTab;
@@ -29,6 +31,7 @@ pub(in crate::web) const ADMIN: &str = "/admin";
 enum Tab {
     Settings,
     Recordings,
+    Sessions,
     Users,
     Tokens,
     Storage,
@@ -36,9 +39,10 @@ enum Tab {
 }
 
 impl Tab {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Settings,
         Self::Recordings,
+        Self::Sessions,
         Self::Users,
         Self::Tokens,
         Self::Storage,
@@ -50,6 +54,7 @@ impl Tab {
         match self {
             Self::Settings => "settings",
             Self::Recordings => "recordings",
+            Self::Sessions => "sessions",
             Self::Users => "users",
             Self::Tokens => "tokens",
             Self::Storage => "storage",
@@ -61,6 +66,7 @@ impl Tab {
         match self {
             Self::Settings => "Settings",
             Self::Recordings => "Recordings",
+            Self::Sessions => "Sessions",
             Self::Users => "Users",
             Self::Tokens => "API tokens",
             Self::Storage => "Storage",
@@ -134,6 +140,7 @@ fn Panel(tab: Signal<Tab>) -> impl IntoView {
                 {move || match tab.get() {
                     Tab::Settings => view! { <SettingsTab /> }.into_any(),
                     Tab::Recordings => view! { <AllRecordings /> }.into_any(),
+                    Tab::Sessions => view! { <SessionsTab /> }.into_any(),
                     Tab::Users => view! { <UsersTab /> }.into_any(),
                     Tab::Tokens => view! { <TokensTab /> }.into_any(),
                     Tab::Storage => view! { <StorageTab /> }.into_any(),

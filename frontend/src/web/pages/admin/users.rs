@@ -56,7 +56,7 @@ pub(super) fn UsersTab() -> impl IntoView {
             </div>
         </div>
         <Filters query=query is_filtered=Signal::derive(move || query.is_filtered(&["q"]))>
-            <SearchField query=query name="q" label="Search" hint="Name or mail" />
+            <SearchField query=query name="q" label="Search" hint="Name, mail, subject or external ID" />
         </Filters>
         <PagedTable
             query=query
@@ -118,7 +118,11 @@ fn UserRow(
             </td>
             <Cell label="Mail">{user.email.clone().unwrap_or_else(|| "–".to_owned())}</Cell>
             <Cell label="Role">{role}</Cell>
-            <Cell label="Sign-in">{source}</Cell>
+            <Cell label="Sign-in">
+                {source}
+                <span class="quiet">{user.subject.clone()}</span>
+                <span class="quiet">{user.external_id.clone()}</span>
+            </Cell>
             <Cell label="Last seen">
                 {match user.last_seen_at.clone() {
                     Some(at) => view! { <LocalTime at=at /> }.into_any(),
