@@ -237,7 +237,7 @@ pub struct UserUpdate {
 pub struct Erasure {
     /// ID of the user.
     pub user_id: String,
-    /// Progress.
+    /// Whether the erasure is complete.
     pub status: ErasureStatus,
     /// Name that replaces the user's name in the audit log.
     pub pseudonym: String,
@@ -258,7 +258,7 @@ pub struct Erasure {
 pub enum ErasureStatus {
     /// The server is erasing, and retries what fails.
     Pending,
-    /// Nothing of the user is left.
+    /// The server has deleted everything of the user.
     Done,
 }
 

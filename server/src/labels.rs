@@ -77,7 +77,7 @@ impl Labels {
         Self::new(external_id.map(str::to_owned), metadata)
     }
 
-    /// Applies a change.
+    /// Returns the labels after a change, within their limits.
     pub(crate) fn changed(mut self, change: LabelsChange) -> Result<Self, LabelError> {
         if let Some(external_id) = change.external_id {
             self.external_id = external_id.map(checked_external_id).transpose()?;
@@ -162,7 +162,7 @@ fn checked_external_id(id: String) -> Result<String, LabelError> {
     is_valid.then_some(id).ok_or(LabelError::ExternalId)
 }
 
-/// Serialises metadata.
+/// Serialises metadata that is within its limits.
 fn checked_metadata(metadata: &Metadata) -> Result<String, LabelError> {
     if metadata.len() > KEYS_MAX {
         return Err(LabelError::TooManyKeys);

@@ -213,7 +213,7 @@ pub(crate) struct AuditRow {
     pub(crate) hash: String,
     /// Proof of `actor_name` and `address`; see [`chain`].
     actor_proof: String,
-    /// Proof of `detail`.
+    /// Proof of `detail`, in the same form.
     detail_proof: String,
     /// Number of the row that attests the proofs of a row of an earlier version.
     attested_by: Option<i64>,

@@ -25,7 +25,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for ErasureRow {
     }
 }
 
-/// Table `erasures`.
+/// Table `erasures`: requests and their completion.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Erasures<'d> {
     pub(super) database: &'d Database,
