@@ -1,6 +1,9 @@
 //! Sign-in and user accounts.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+
+use crate::Metadata;
+use crate::labels::present;
 
 /// Body of `POST /api/auth/login`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -109,6 +112,16 @@ pub struct User {
     /// Number of recordings; only in the response of `GET /api/admin/users/{id}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recordings: Option<u64>,
+    /// Subject at the authority that authenticates the user, such as the `sub` of a platform's tokens; only in responses
+    /// to administrators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// ID at the embedding platform, if set; only in responses to administrators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Data of the embedding platform; empty if not set. Only in responses to administrators.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
 }
 
 /// Authority that authenticates a user. Clients read unknown values as `other`.
@@ -162,6 +175,12 @@ pub struct NewUser {
     /// Roles; `["user"]` if absent.
     #[serde(default)]
     pub roles: Option<Vec<Role>>,
+    /// ID at the embedding platform: 1–200 characters, unique among users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Data of the embedding platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
 }
 
 /// Body of `PATCH /api/admin/users/{id}`. Absent fields stay unchanged; unknown fields are rejected, so that a
@@ -196,11 +215,51 @@ pub struct UserUpdate {
     /// Whether to revoke all API tokens of the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke_tokens: Option<bool>,
+    /// ID at the embedding platform; `null` removes it.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub external_id: Option<Option<String>>,
+    /// Data of the embedding platform, replaced as a whole; `null` removes it.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub metadata: Option<Option<Metadata>>,
 }
 
-/// Deserializes a present field, so that `null` differs from an absent field.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// Progress of the erasure of a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Erasure {
+    /// ID of the user.
+    pub user_id: String,
+    /// Whether the erasure is complete.
+    pub status: ErasureStatus,
+    /// Name that replaces the user's name in the audit log.
+    pub pseudonym: String,
+    /// Time of the request: RFC 3339, UTC.
+    pub requested_at: String,
+    /// Time of completion: RFC 3339, UTC; absent while pending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<String>,
+    /// Recordings and uploads that are not deleted yet.
+    #[serde(default)]
+    pub recordings_left: u64,
+}
+
+/// Progress of an erasure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ErasureStatus {
+    /// The server is erasing, and retries what fails.
+    Pending,
+    /// The server has deleted everything of the user.
+    Done,
 }
 
 /// Body of `POST /api/auth/password`; the response is 204. Ends the caller's other sign-ins.

@@ -8,6 +8,7 @@ mod account;
 mod appliance;
 mod audit;
 mod event;
+mod labels;
 mod list;
 mod problem;
 mod recording;
@@ -20,8 +21,8 @@ mod token;
 mod webhook;
 
 pub use account::{
-    ChangePassword, Login, NewUser, OidcMethod, PageSignIn, RefreshRequest, Role, SignIn,
-    SignInMethods, Tokens, User, UserSource, UserUpdate,
+    ChangePassword, Erasure, ErasureStatus, Login, NewUser, OidcMethod, PageSignIn, RefreshRequest,
+    Role, SignIn, SignInMethods, Tokens, User, UserSource, UserUpdate,
 };
 pub use appliance::{
     Appliance, Forwarding, GrowingFile, InputSignal, RecorderProblem, RecorderState, SignalState,
@@ -29,6 +30,7 @@ pub use appliance::{
 };
 pub use audit::{AuditEntry, AuditResult, AuditVerification, Via};
 pub use event::{DeletedRecording, DeletedSession, Event, LiveSettings};
+pub use labels::Metadata;
 pub use list::RecordingQuery;
 pub use problem::{Problem, ProblemCode};
 pub use recording::{
@@ -41,7 +43,9 @@ pub use retention::{
     PlannedDeletion, RetentionPreview, RetentionRun,
 };
 pub use server::{Readiness, Ready, ServerInfo};
-pub use session::{NewSession, RecordingToken, Session, SessionStatus, SessionUpdate};
+pub use session::{
+    NewSession, RecordingRequirement, RecordingToken, Session, SessionStatus, SessionUpdate,
+};
 pub use settings::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
 pub use storage::{DayUsage, QuotaUsage, RetentionRule, StatusUsage, StorageReport, UserUsage};
 pub use token::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};

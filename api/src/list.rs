@@ -40,6 +40,13 @@ pub struct RecordingQuery {
     /// Whether protected: `true` or `false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protected: Option<String>,
+    /// ID at the embedding platform, exactly; only with the sort key `created`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Metadata as `key=value`, or as a JSON object of up to 5 keys that must all match; only with the sort key
+    /// `created`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
     /// Sort key: `created` (default), `duration` or `size`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort: Option<String>,

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Problem;
+use crate::labels::present;
+use crate::{Metadata, Problem};
 
 /// State of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -97,6 +98,12 @@ pub struct Recording {
     /// All parts in order, including this one. Only on the first part of a recording with several parts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<RecordingPart>,
+    /// ID at the embedding platform, if set; several recordings may have the same. Only on the first part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Data of the embedding platform; empty if not set. Only on the first part.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
 }
 
 fn first_part() -> u32 {
@@ -159,6 +166,12 @@ pub struct StartRecording {
     /// ID of a recording of this session, or of one of its parts; the new recording becomes its next part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<String>,
+    /// ID of the recording at the embedding platform: 1–200 characters. Ignored for a next part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Data of the embedding platform. Ignored for a next part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
 }
 
 /// Body of `PATCH /api/recordings/{id}`. Absent fields stay unchanged.
@@ -173,6 +186,20 @@ pub struct RecordingUpdate {
     /// white space.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
+    /// ID at the embedding platform; `null` removes it. Of a later part: that of the first part.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub external_id: Option<Option<String>>,
+    /// Data of the embedding platform, replaced as a whole; `null` removes it. Of a later part: that of the first part.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub metadata: Option<Option<Metadata>>,
 }
 
 /// Body of `POST /api/recordings/delete`.

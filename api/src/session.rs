@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Metadata;
+use crate::labels::{present, required};
+
 /// Body of `POST /api/sessions`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -14,6 +17,30 @@ pub struct NewSession {
     /// Initial status, default `running`. A platform that is still starting a container sends `creating`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<SessionStatus>,
+    /// Whether to record the session automatically; default: the setting `recording_auto_record`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_record: Option<bool>,
+    /// Whether the session must be recorded while it is running; default `optional`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<RecordingRequirement>,
+    /// ID of the session at the embedding platform: 1–200 characters, unique among the sessions of its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Data of the embedding platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+}
+
+/// Whether a session must be recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum RecordingRequirement {
+    /// A missing recording is not reported.
+    #[default]
+    Optional,
+    /// A running session without live bytes for `SORTIE_RECORDING_MISSING_SECONDS` is reported.
+    Required,
 }
 
 /// Response to `POST /api/sessions/{id}/token`.
@@ -62,12 +89,28 @@ pub struct Session {
     pub app_id: String,
     /// State of the session.
     pub status: SessionStatus,
-    /// `"auto"` while auto-record is on, else `""`.
+    /// `"auto"` while auto-record is on for this session, else `""`.
     pub recording_policy: String,
     /// Whether the session should be recorded automatically: auto-record is on, the session is running, and its user
     /// has not stopped a recording in it.
     #[serde(default)]
     pub auto_record: bool,
+    /// Whether auto-record is on or off for this session regardless of the setting; absent: the setting decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_record_override: Option<bool>,
+    /// Whether the session must be recorded while it is running.
+    #[serde(default)]
+    pub recording: RecordingRequirement,
+    /// Time since which the required recording of this running session is missing: RFC 3339, UTC; absent while it is
+    /// recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording_missing_since: Option<String>,
+    /// ID at the embedding platform, if set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Data of the embedding platform; empty if not set.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
     /// Creation time: RFC 3339, UTC.
     pub created_at: String,
     /// Time at which it stopped, expired or failed: RFC 3339, UTC.
@@ -75,12 +118,45 @@ pub struct Session {
     pub ended_at: Option<String>,
 }
 
-/// Body of `PATCH /api/sessions/{id}`, sent by the embedding platform.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Body of `PATCH /api/sessions/{id}`, sent by the embedding platform: at least one field. Absent fields stay unchanged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionUpdate {
     /// New status: `running`, `stopped`, `expired` or `failed`. Ending a session stops and finishes its recordings.
     /// Any other status for an ended session is a 409.
-    pub status: SessionStatus,
+    #[serde(
+        default,
+        deserialize_with = "required",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub status: Option<SessionStatus>,
+    /// Whether to record the session automatically; `null` returns to the setting.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub auto_record: Option<Option<bool>>,
+    /// Whether the session must be recorded. Only an administrator may change `required` to `optional`.
+    #[serde(
+        default,
+        deserialize_with = "required",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub recording: Option<RecordingRequirement>,
+    /// ID at the embedding platform; `null` removes it.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub external_id: Option<Option<String>>,
+    /// Data of the embedding platform, replaced as a whole; `null` removes it.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub metadata: Option<Option<Metadata>>,
 }

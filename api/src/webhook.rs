@@ -42,6 +42,10 @@ events! {
     RecordingInterrupted = "recording.interrupted",
     /// A recording and its file are deleted.
     RecordingDeleted = "recording.deleted",
+    /// The required recording of a running session is missing.
+    RecordingMissing = "recording.missing",
+    /// The required recording of a session is back.
+    RecordingResumed = "recording.resumed",
 }
 
 /// Body of a webhook request about a recording.

@@ -149,6 +149,11 @@ mod tests {
             status,
             recording_policy: String::new(),
             auto_record,
+            auto_record_override: None,
+            recording: sortie_api::RecordingRequirement::Optional,
+            recording_missing_since: None,
+            external_id: None,
+            metadata: sortie_api::Metadata::new(),
             created_at: "2026-11-21T09:30:00.000Z".to_owned(),
             ended_at: None,
         }

@@ -1,7 +1,7 @@
 //! Labels of the actions in the audit log.
 
 /// Actions and their labels.
-pub const ACTIONS: [(&str, &str); 35] = [
+pub const ACTIONS: [(&str, &str); 39] = [
     ("recording.start", "Recording started"),
     ("recording.stop", "Recording stopped"),
     ("recording.upload", "Upload complete"),
@@ -14,6 +14,8 @@ pub const ACTIONS: [(&str, &str); 35] = [
     ("recording.gone", "Recording missing from storage"),
     ("recording.access", "Recording of another user requested"),
     ("recording.sweep", "Storage swept"),
+    ("recording.missing", "Required recording missing"),
+    ("recording.resumed", "Required recording resumed"),
     ("session.create", "Session created"),
     ("session.change", "Session changed"),
     ("session.delete", "Session deleted"),
@@ -29,6 +31,8 @@ pub const ACTIONS: [(&str, &str); 35] = [
     ("user.create", "User added"),
     ("user.change", "User changed"),
     ("user.delete", "User deleted"),
+    ("user.erase", "User erased"),
+    ("audit.erase", "Audit log pseudonymised"),
     ("token.create", "API token created"),
     ("token.revoke", "API token revoked"),
     ("webhook.create", "Webhook created"),

@@ -105,6 +105,8 @@ pub(crate) mod tests {
             part_of: None,
             part: 1,
             parts: Vec::new(),
+            external_id: None,
+            metadata: sortie_api::Metadata::new(),
         }
     }
 

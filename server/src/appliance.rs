@@ -226,6 +226,10 @@ impl Importer {
                 auto_declined: false,
                 created_ms: file.created_ms,
                 ended_ms: Some(now_ms),
+                auto_record: None,
+                recording_required: false,
+                missing_since_ms: None,
+                labels: crate::labels::Labels::default(),
             };
             if !self.database.sessions().insert(&session, &system).await? {
                 return Err(ImportError(anyhow::anyhow!(

@@ -13,8 +13,10 @@ mod clock;
 mod config;
 mod db;
 mod descriptors;
+mod eraser;
 mod gc;
 mod http;
+mod labels;
 mod left_out;
 mod metrics;
 mod net;
@@ -22,6 +24,7 @@ mod net;
 #[path = "../tests/support/ports.rs"]
 mod ports;
 mod private_files;
+mod required_recordings;
 mod retention;
 mod server;
 mod storage;

@@ -68,6 +68,9 @@ pub(crate) struct Metrics {
     uploads_open: Gauge,
     free: Gauge,
     index_memory: Gauge,
+    recording_missing: Counter,
+    recording_resumed: Counter,
+    sessions_missing: Gauge,
 }
 
 impl fmt::Debug for Metrics {
@@ -93,6 +96,9 @@ impl Metrics {
             uploads_open: Gauge::default(),
             free: Gauge::default(),
             index_memory: Gauge::default(),
+            recording_missing: Counter::default(),
+            recording_resumed: Counter::default(),
+            sessions_missing: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -144,6 +150,21 @@ impl Metrics {
             "Recordings being received",
             metrics.uploads_open.clone(),
         );
+        registry.register(
+            "recording_missing",
+            "Reports by this server that the required recording of a session is missing",
+            metrics.recording_missing.clone(),
+        );
+        registry.register(
+            "recording_resumed",
+            "Reports by this server that the required recording of a session is back",
+            metrics.recording_resumed.clone(),
+        );
+        registry.register(
+            "sessions_recording_missing",
+            "Running sessions whose required recording is missing",
+            metrics.sessions_missing.clone(),
+        );
         registry.register_with_unit(
             "index_memory",
             "Memory of the indexes of recordings being received",
@@ -177,6 +198,22 @@ impl Metrics {
                 status,
             })
             .inc();
+    }
+
+    /// Counts a report that a required recording is missing.
+    pub(crate) fn recording_missing(&self) {
+        self.recording_missing.inc();
+    }
+
+    /// Counts a report that a required recording is back.
+    pub(crate) fn recording_resumed(&self) {
+        self.recording_resumed.inc();
+    }
+
+    /// Sets the number of running sessions whose required recording is missing.
+    pub(crate) fn sessions_missing(&self, sessions: usize) {
+        self.sessions_missing
+            .set(i64::try_from(sessions).unwrap_or(i64::MAX));
     }
 
     /// Counts an error by its problem code.

@@ -16,6 +16,7 @@ use crate::backends::{OpenError, database_failed, open_database, open_storage, s
 use crate::change_feed::{self, Events};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::eraser::Eraser;
 use crate::http::{self, HttpState};
 use crate::metrics::Metrics;
 #[cfg(any(
@@ -101,6 +102,7 @@ impl Server {
             watch,
             metrics.retention_deletions(),
         );
+        let eraser = Eraser::new(database.clone(), uploads.clone(), Arc::clone(&clock));
         let state = AppState::new(Services {
             config,
             clock,
@@ -113,6 +115,7 @@ impl Server {
             retention,
             #[cfg(feature = "webhooks")]
             webhooks,
+            eraser,
             appliance,
         });
         let applied = state.apply_settings().await;

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
 import { Api } from './support/api.mjs';
 import { assertAccessible, assertFits } from './support/axe.mjs';
 import { launch, withPage } from './support/browser.mjs';
@@ -101,6 +102,31 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
       await page.waitForURL(`${server.origin}/admin/settings`);
       await page.goBack();
       await page.getByRole('heading', { name: 'All Recordings' }).waitFor();
+    });
+  });
+
+  test('Sessions: a required recording that is missing is marked with text and time', async () => {
+    const user = await admin.newUser('examinee');
+    const body = { app_id: 'exam', recording: 'required', external_id: 'exam-7', metadata: { course: 'biology' } };
+    const session = await (await user.post('/api/sessions', body)).json();
+    await user.post('/api/sessions', { app_id: 'lesson' });
+    const isMissing = async () => (await (await user.fetch(`/api/sessions/${session.id}`)).json()).recording_missing_since;
+    for (let tries = 0; tries < 120 && !(await isMissing()); tries += 1) await wait(500);
+    await withPage(context, 'sessions', async (page) => {
+      await page.goto(`${server.origin}/admin/sessions`);
+      const row = page.getByRole('row').filter({ hasText: 'exam-7' });
+      await row.getByText('Recording missing', { exact: true }).waitFor();
+      assert.equal(await page.getByText('Recording missing', { exact: true }).count(), 1);
+      await assertAccessible(page, 'sessions');
+      const missing = await row.getByText('Recording missing', { exact: true }).evaluate((it) => getComputedStyle(it).color);
+      const other = await row.getByText('Running', { exact: true }).evaluate((it) => getComputedStyle(it).color);
+      assert.notEqual(missing, other);
+      // The filters find it, and nothing else.
+      await page.getByLabel('Metadata').fill('course=biology');
+      await page.getByRole('row').filter({ hasText: 'lesson' }).waitFor({ state: 'detached' });
+      await row.waitFor();
+      await page.getByLabel('External ID').fill('exam-8');
+      await page.getByText('No sessions found').waitFor();
     });
   });
 
@@ -375,7 +401,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
         await page.goto(`${server.origin}/admin`);
         await page.getByRole('tab').first().waitFor();
         const tabs = await page.getByRole('tab').evaluateAll((all) => all.map((it) => it.getAttribute('href')));
-        assert.equal(tabs.length, 6);
+        assert.equal(tabs.length, 7);
         for (const path of tabs) {
           await page.goto(server.origin + path);
           await page.getByRole('tabpanel').getByRole('heading').first().waitFor();

@@ -120,4 +120,42 @@ describe('auto-record', { timeout: 120_000 }, () => {
       assert.notEqual(recordings.find((it) => it.id !== id).session_id, session_id);
     });
   });
+
+  test('the value of a session overrides the setting in both directions', async () => {
+    const user = await api.newUser('cleo');
+    const admin = await signedIn(browser, server.origin);
+    const settings = await admin.newPage();
+    await settings.goto(server.origin);
+    const context = await signedIn(browser, server.origin, user);
+    const change = async (session, autoRecord) => {
+      const answer = await user.fetch(`/api/sessions/${session}`, {
+        method: 'PATCH',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ auto_record: autoRecord }),
+      });
+      assert.equal(answer.status, 200);
+    };
+    await withPage(context, 'auto-record-override', async (page) => {
+      assert.equal(await toggle(settings, false), 204);
+      await page.goto(server.origin);
+      await preview(page);
+      let sessions = [];
+      for (let tries = 0; tries < 100 && sessions.length === 0; tries += 1) {
+        await wait(100);
+        sessions = await (await user.fetch('/api/sessions')).json();
+      }
+      const [{ id }] = sessions;
+      // Off in this session, on as the setting: nothing starts.
+      await change(id, false);
+      assert.equal(await toggle(settings, true), 204);
+      await wait(SETTLED_MS);
+      assert.deepEqual(await user.recordings(), []);
+      // On in this session, off as the setting: the recording starts.
+      assert.equal(await toggle(settings, false), 204);
+      await change(id, true);
+      await page.getByRole('button', { name: 'Stop recording' }).waitFor({ timeout: 10_000 });
+      const [recording] = await user.recordings();
+      assert.equal(recording.session_id, id);
+    });
+  });
 });

@@ -60,7 +60,7 @@ describe('console of all pages', { timeout: 180_000 }, () => {
         await page.waitForFunction(() => !document.querySelector('.skeleton'));
       }
       // The same pages, by navigation within the application, without a reload.
-      for (const tab of ['Settings', 'Recordings', 'Users', 'API tokens', 'Storage', 'Audit log']) {
+      for (const tab of ['Settings', 'Recordings', 'Sessions', 'Users', 'API tokens', 'Storage', 'Audit log']) {
         await page.getByRole('tab', { name: tab }).click();
         await page.getByRole('tabpanel').getByRole('heading', { level: 2 }).waitFor();
         await page.waitForFunction(() => !document.querySelector('.skeleton'));

@@ -49,6 +49,7 @@ impl FirstAdmin {
             created_ms: clock.now_ms(),
             last_seen_ms: None,
             generation: 0,
+            labels: crate::labels::Labels::default(),
         };
         match database.users().insert(&row).await {
             Ok(()) => Ok(Some(Self {

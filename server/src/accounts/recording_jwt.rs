@@ -88,6 +88,10 @@ mod tests {
             auto_declined: false,
             created_ms: NOW,
             ended_ms: None,
+            auto_record: None,
+            recording_required: false,
+            missing_since_ms: None,
+            labels: crate::labels::Labels::default(),
         }
     }
 

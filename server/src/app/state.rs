@@ -9,6 +9,7 @@ use crate::change_feed::Events;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{Database, DatabaseError};
+use crate::eraser::Eraser;
 use crate::metrics::Metrics;
 use crate::retention::Retention;
 use crate::storage::Storage;
@@ -32,6 +33,7 @@ pub(crate) struct Services {
     pub(crate) retention: Retention,
     #[cfg(feature = "webhooks")]
     pub(crate) webhooks: webhooks::Sender,
+    pub(crate) eraser: Eraser,
     /// The recorder of an appliance.
     pub(crate) appliance: Option<Arc<dyn Appliance>>,
 }

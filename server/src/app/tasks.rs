@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::AppState;
 use crate::gc::Sweep;
+use crate::required_recordings::RequiredRecordings;
 use crate::uploads::TICK;
 
 /// Time that requests in flight have to complete once the server is told to stop.
@@ -36,6 +37,9 @@ impl Tasks {
         tracker.spawn(feed);
         tracker.spawn(keep_retention(state.clone(), stopping.clone()));
         tracker.spawn(reap_uploads(state.clone(), stopping.clone()));
+        tracker.spawn(watch_required_recordings(state.clone(), stopping.clone()));
+        let erasing = state.eraser.clone().run();
+        tracker.spawn(stopping.clone().run_until_cancelled_owned(erasing));
         let sweeping = collect_garbage(state.clone());
         tracker.spawn(stopping.clone().run_until_cancelled_owned(sweeping));
         let upload_cut = tokio::spawn(cut_uploads(state.clone(), stopping.clone())).abort_handle();
@@ -68,6 +72,20 @@ async fn keep_retention(state: AppState, stopping: CancellationToken) {
         if state.config.recording_enabled {
             state.retention.tick().await;
         }
+    }
+}
+
+/// Reports required recordings that are missing. A task of its own: a slow storage must not delay it.
+async fn watch_required_recordings(state: AppState, stopping: CancellationToken) {
+    let mut required = RequiredRecordings::new(
+        state.database.clone(),
+        state.uploads.clone(),
+        Arc::clone(&state.clock),
+        Arc::clone(&state.metrics),
+        &state.config,
+    );
+    while tick(&stopping).await {
+        required.tick().await;
     }
 }
 

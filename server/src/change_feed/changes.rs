@@ -33,6 +33,8 @@ pub(super) fn change_of(row: &AuditRow) -> Result<Option<Change>, DatabaseError>
         action if action == Action::TokenRevoke.name() => Change::TokenRevoked,
         "recording.view" | "recording.download" => return Ok(None),
         "recording.gone" => Change::RecordingDeleted,
+        // About a session.
+        "recording.missing" | "recording.resumed" => Change::Session,
         action if action.starts_with("recording.") => Change::Recording,
         "session.delete" => Change::SessionDeleted,
         action if action.starts_with("session.") => Change::Session,
@@ -162,19 +164,7 @@ mod tests {
     use super::*;
 
     fn row(seq: i64, action: Action, subject: &str) -> AuditRow {
-        AuditRow {
-            seq,
-            at_ms: 0,
-            actor_id: String::new(),
-            actor_name: String::new(),
-            via: "system".to_owned(),
-            address: String::new(),
-            action: action.name().to_owned(),
-            subject: subject.to_owned(),
-            detail: String::new(),
-            result: "ok".to_owned(),
-            hash: String::new(),
-        }
+        AuditRow::sample(seq, action, subject, "")
     }
 
     #[test]

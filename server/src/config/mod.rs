@@ -76,6 +76,8 @@ pub struct Config {
     pub max_size_bytes: u64,
     /// `SORTIE_RECORDING_SILENCE_SECONDS`: silence of a sender after which its recording is finished.
     pub silence: Duration,
+    /// `SORTIE_RECORDING_MISSING_SECONDS`: time without live bytes after which a required recording is missing.
+    pub recording_missing: Duration,
     /// `SORTIE_UPLOADS_PER_USER`: open uploads of one user, including complete partial uploads that are not joined yet.
     /// At least 1.
     pub uploads_per_user: u32,
@@ -282,6 +284,7 @@ impl Config {
         let port = reader.number("SORTIE_PORT", 8080, 0, u64::from(u16::MAX));
         let max_size_mb = reader.number("SORTIE_RECORDING_MAX_SIZE_MB", 500, 1, 16_777_216);
         let silence = reader.number("SORTIE_RECORDING_SILENCE_SECONDS", 600, 5, 31_536_000);
+        let recording_missing = reader.number("SORTIE_RECORDING_MISSING_SECONDS", 30, 20, 86_400);
         let uploads = reader.number("SORTIE_UPLOADS_PER_USER", 32, 1, 1_000_000);
         let quota_mb = reader.number("SORTIE_QUOTA_MB_PER_USER", 0, 0, QUOTA_MB_MAX);
         let protected_quota_mb = reader
@@ -340,6 +343,7 @@ impl Config {
             storage,
             max_size_bytes: max_size_mb * MIB,
             silence: Duration::from_secs(silence),
+            recording_missing: Duration::from_secs(recording_missing),
             uploads_per_user: u32::try_from(uploads).unwrap_or(32),
             quota_bytes: (quota_mb > 0).then(|| quota_mb.saturating_mul(MIB)),
             protected_quota: match protected_quota_mb {

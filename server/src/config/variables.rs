@@ -44,6 +44,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("SORTIE_VIDEO_RECORDING_ENABLED", "false", "Enables recording. If `false`, its routes answer 404 and the pages show no controls"),
     plain("SORTIE_RECORDING_MAX_SIZE_MB", "500", "Maximum size of a recording, in MiB (1 to 16,777,216). A larger upload gets 413"),
     plain("SORTIE_RECORDING_SILENCE_SECONDS", "600", "A recording whose sender is silent for longer (5 to 31,536,000) is finished from the received bytes"),
+    plain("SORTIE_RECORDING_MISSING_SECONDS", "30", "A running session whose recording is required is reported as missing its recording after this many seconds without live bytes (20 to 86,400)"),
     plain("SORTIE_UPLOADS_PER_USER", "32", "Maximum number of open uploads of one user (1 to 1,000,000), including complete partial uploads that are not joined yet. The next one gets 429. For uploads by an API token or a recording token the limit is per session, and 16 times as high for the owner"),
     plain("SORTIE_QUOTA_MB_PER_USER", "0", "Maximum total size of one user's recordings, in MiB (0 to 1,099,511,627,776), including growing ones. Above it uploads get 413. 0: no quota"),
     plain("SORTIE_QUOTA_PROTECTED_MB_PER_USER", "", "Maximum total size of the recordings that one user can protect from automatic deletion, in MiB (0 to 1,099,511,627,776). Administrators can protect more. 0: no quota. If unset, a quarter of the disk while SORTIE_RECORDING_DISK_HIGH_PERCENT or the appliance's threshold is set"),

@@ -5,6 +5,7 @@
 //! leaves nothing. [`AuditLog::after`] relies on that.
 
 mod chain;
+mod erasure;
 mod log;
 
 use std::net::IpAddr;
@@ -14,7 +15,8 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::{DatabaseError, unknown_text};
-pub(crate) use log::{AuditFilter, AuditLog};
+pub(crate) use erasure::pseudonym;
+pub(crate) use log::{AuditFilter, AuditLog, Personal};
 
 /// Longest detail, in characters.
 const DETAIL_MAX: usize = 1000;
@@ -109,6 +111,14 @@ pub(crate) enum Action {
     WebhookTest,
     /// Re-sending of an event.
     WebhookResend,
+    /// The required recording of a session is missing.
+    Missing,
+    /// The required recording of a session is back.
+    Resumed,
+    /// Request for the erasure of a user, and its completion.
+    UserErase,
+    /// Replacement of personal data in rows of this log.
+    AuditErase,
 }
 
 impl Action {
@@ -153,6 +163,10 @@ impl Action {
             Self::WebhookRotate => "webhook.rotate",
             Self::WebhookTest => "webhook.test",
             Self::WebhookResend => "webhook.resend",
+            Self::Missing => "recording.missing",
+            Self::Resumed => "recording.resumed",
+            Self::UserErase => "user.erase",
+            Self::AuditErase => "audit.erase",
         }
     }
 }
@@ -212,6 +226,12 @@ pub(crate) struct AuditRow {
     pub(crate) result: String,
     /// Hash of the previous row and this one.
     pub(crate) hash: String,
+    /// Proof of `actor_name` and `address`; see [`chain`].
+    actor_proof: String,
+    /// Proof of `detail`, in the same form.
+    detail_proof: String,
+    /// Number of the row that attests the proofs of a row of an earlier version.
+    attested_by: Option<i64>,
 }
 
 impl<'r> sqlx::FromRow<'r, AnyRow> for AuditRow {
@@ -228,11 +248,35 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for AuditRow {
             detail: row.try_get("detail")?,
             result: row.try_get("result")?,
             hash: row.try_get("hash")?,
+            actor_proof: row.try_get("actor_proof")?,
+            detail_proof: row.try_get("detail_proof")?,
+            attested_by: row.try_get("attested_by")?,
         })
     }
 }
 
 impl AuditRow {
+    /// Row of the system for a test.
+    #[cfg(test)]
+    pub(crate) fn sample(seq: i64, action: Action, subject: &str, detail: &str) -> Self {
+        Self {
+            seq,
+            at_ms: 0,
+            actor_id: String::new(),
+            actor_name: String::new(),
+            via: "system".to_owned(),
+            address: String::new(),
+            action: action.name().to_owned(),
+            subject: subject.to_owned(),
+            detail: detail.to_owned(),
+            result: "ok".to_owned(),
+            hash: String::new(),
+            actor_proof: String::new(),
+            detail_proof: String::new(),
+            attested_by: None,
+        }
+    }
+
     /// Name in the log.
     pub(crate) fn via(&self) -> Result<Via, DatabaseError> {
         Ok(match self.via.as_str() {
@@ -289,11 +333,14 @@ pub(super) async fn append(
         detail: clipped(event.detail, DETAIL_MAX),
         result: event.result.name().to_owned(),
         hash: String::new(),
+        actor_proof: chain::new_salt(),
+        detail_proof: chain::new_salt(),
+        attested_by: None,
     };
     row.hash = chain::hash(&before, &row);
     sqlx::query(
-        "INSERT INTO audit (seq, at_ms, actor_id, actor_name, via, address, action, subject, detail, result, hash) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        "INSERT INTO audit (seq, at_ms, actor_id, actor_name, via, address, action, subject, detail, result, hash, \
+         actor_proof, detail_proof) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(row.seq)
     .bind(row.at_ms)
@@ -306,6 +353,8 @@ pub(super) async fn append(
     .bind(row.detail)
     .bind(row.result)
     .bind(&row.hash)
+    .bind(row.actor_proof)
+    .bind(row.detail_proof)
     .execute(&mut *connection)
     .await?;
     sqlx::query("UPDATE audit_head SET hash = $1 WHERE id = 1")

@@ -1,7 +1,8 @@
 //! Final uploads and their partial uploads.
 
 use super::recordings::{SELECT, insert};
-use super::{AuditEvent, Database, DatabaseError, RecordingRow, audit};
+use super::{AuditEvent, Database, DatabaseError, RecordingRow, audit, labels};
+use crate::labels::LabelKind;
 
 /// Table `recordings`: final uploads and their partial uploads.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,7 @@ impl FinalUploads<'_> {
         parts.sort_unstable();
         let mut transaction = self.database.pool.begin().await?;
         insert(row).execute(&mut *transaction).await?;
+        labels::index_labels(&mut transaction, LabelKind::Recording, &row.id, &row.labels).await?;
         for part in parts {
             let taken = sqlx::query(
                 "UPDATE recordings SET final_id = $1 WHERE id = $2 AND kind = 'partial' \

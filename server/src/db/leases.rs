@@ -13,6 +13,8 @@ use super::{Database, DatabaseError};
 pub(crate) const RETENTION: &str = "retention";
 /// Lease for the daily garbage collection.
 pub(crate) const SWEEP: &str = "sweep";
+/// Lease for erasures of users.
+pub(crate) const ERASURE: &str = "erasure";
 
 /// Current time in ms by PostgreSQL's clock.
 pub(super) const POSTGRES_NOW: &str = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT";

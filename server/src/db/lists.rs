@@ -6,12 +6,13 @@
 //! with a position from which the next page continues. Further parts of a recording are listed with the first part.
 
 use sortie_api::RecordingStatus;
-use sqlx::any::AnyArguments;
-use sqlx::{Arguments, AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Row};
 
 use super::recordings::{SELECT, status_to_text};
 use super::search::Search;
-use super::{Database, DatabaseError, Page, Position, RecordingRow};
+use super::statement::Statement;
+use super::{Database, DatabaseError, Page, Position, RecordingRow, labels};
+use crate::labels::LabelKind;
 
 /// Rows read for one page of a search.
 const STRETCH: i64 = if cfg!(test) { 20 } else { 5_000 };
@@ -57,6 +58,8 @@ pub(crate) struct List {
     pub(crate) to_ms: Option<i64>,
     /// Part of an id, a session's id, a file name or the owner's name.
     pub(crate) search: Option<String>,
+    /// Index entries that the recording must have; only with [`Sort::Created`].
+    pub(crate) labels: Vec<String>,
     pub(crate) sort: Sort,
     pub(crate) ascending: bool,
 }
@@ -119,25 +122,6 @@ impl Lists<'_> {
     }
 }
 
-/// Statement with its arguments.
-#[derive(Default)]
-struct Statement {
-    text: String,
-    arguments: AnyArguments,
-}
-
-impl Statement {
-    /// Binds a value; returns its placeholder.
-    fn bind<'t, T>(&mut self, value: T) -> String
-    where
-        T: sqlx::Encode<'t, sqlx::Any> + sqlx::Type<sqlx::Any>,
-    {
-        // Texts and integers always encode.
-        let _ = self.arguments.add(value);
-        format!("${}", self.arguments.len())
-    }
-}
-
 /// Side of a range of positions.
 #[derive(Clone, Copy)]
 struct Bound<'a> {
@@ -161,7 +145,10 @@ impl List {
 
     /// Whether rows that do not match must be excluded without an index.
     fn is_searched(&self) -> bool {
-        self.search.is_some() || self.checks_time() || self.checks_protection()
+        self.search.is_some()
+            || !self.labels.is_empty()
+            || self.checks_time()
+            || self.checks_protection()
     }
 
     /// In a list ordered by time, a time is a position.
@@ -208,6 +195,9 @@ impl List {
         end: Option<&Position>,
         searched: bool,
     ) {
+        if !self.labels.is_empty() {
+            return self.labelled_places(statement, after, end, searched);
+        }
         let column = self.sort.column();
         let mut same = String::new();
         for (name, wanted) in [("user_id", &self.user_id), ("session_id", &self.session_id)] {
@@ -249,6 +239,58 @@ impl List {
             })
             .collect();
         statement.text += &format!("{} {order}", ranges.join(" UNION ALL "));
+    }
+
+    /// Selects position and id of each recording with these labels in order, from the index of the first label; with
+    /// `searched`, only of those that match the other filters.
+    fn labelled_places(
+        &self,
+        statement: &mut Statement,
+        after: Option<&Position>,
+        end: Option<&Position>,
+        searched: bool,
+    ) {
+        let label = statement.bind(self.labels.first().cloned().unwrap_or_default());
+        let mut same = format!(" WHERE l.label = {label}");
+        if let Some(owner) = &self.user_id {
+            let value = statement.bind(owner.clone());
+            same += &format!(" AND l.owner_id = {value}");
+        }
+        for bound in self.bounds(after, end) {
+            let value = statement.bind(bound.value);
+            let id = statement.bind(bound.id.to_owned());
+            same += &format!(
+                " AND (l.position, l.subject_id) {} ({value}, {id})",
+                bound.comparison
+            );
+        }
+        let mut join = "";
+        if searched {
+            join = " JOIN recordings AS r ON r.id = l.subject_id";
+            same += " AND r.part_of IS NULL AND COALESCE(r.kind, '') <> 'partial'";
+            if let Some(session) = &self.session_id {
+                let value = statement.bind(session.clone());
+                // Expressions, so that no other index than that of the label is used.
+                same += &format!(" AND COALESCE(r.session_id, '') = {value}");
+            }
+            if !self.statuses.is_empty() {
+                let statuses = self.statuses.iter().copied().map(status_to_text);
+                let statuses: Vec<_> = statuses.map(|status| format!("'{status}'")).collect();
+                same += &format!(" AND COALESCE(r.status, '') IN ({})", statuses.join(", "));
+            }
+            if let Some(protected) = self.protected {
+                same += &format!(" AND COALESCE(r.protected, 0) = {}", i64::from(protected));
+            }
+            let others = self.labels.iter().skip(1);
+            let others: Vec<_> = others.map(|label| statement.bind(label.clone())).collect();
+            same += &labels::has_labels(LabelKind::Recording, "l.subject_id", &others);
+            self.checks_search(statement, &mut same);
+        }
+        let direction = self.direction();
+        statement.text += &format!(
+            "SELECT l.position AS k, l.subject_id AS id FROM recording_labels AS l{join}{same} \
+             ORDER BY k {direction}, id {direction}"
+        );
     }
 
     /// At most one lower and one upper bound, the narrowest: an index can follow only one of each.
@@ -293,6 +335,10 @@ impl List {
         if let (true, Some(protected)) = (self.checks_protection(), self.protected) {
             *conditions += &format!(" AND r.protected = {}", i64::from(protected));
         }
+        self.checks_search(statement, conditions);
+    }
+
+    fn checks_search(&self, statement: &mut Statement, conditions: &mut String) {
         if let Some(search) = &self.search {
             let pattern = statement.bind(Search::new(search).pattern());
             let has = |column| format!("lower({column}) LIKE {pattern} ESCAPE '!'");

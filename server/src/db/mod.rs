@@ -7,7 +7,9 @@ mod audit;
 mod candidates;
 mod completed;
 mod concatenation;
+mod erasures;
 mod imported;
+mod labels;
 mod leases;
 mod lists;
 #[cfg(feature = "sso")]
@@ -21,6 +23,7 @@ mod search;
 mod sessions;
 mod settings;
 mod sign_ins;
+mod statement;
 mod statistics;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -44,6 +47,7 @@ use audit::AuditLog;
 use candidates::Candidates;
 use completed::Completed;
 use concatenation::FinalUploads;
+use erasures::Erasures;
 use imported::Imported;
 use leases::Leases;
 use lists::Lists;
@@ -66,22 +70,23 @@ use webhook_deliveries::WebhookDeliveries;
 use webhooks::Webhooks;
 
 pub(crate) use api_tokens::{ApiTokenRow, TokenInsertion};
-pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow};
+pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow, Personal, pseudonym};
 pub(crate) use candidates::Candidate;
+pub(crate) use erasures::ErasureRow;
 pub(crate) use imported::ImportedRow;
-pub(crate) use leases::{Lease, RETENTION, SWEEP};
+pub(crate) use leases::{ERASURE, Lease, RETENTION, SWEEP};
 pub(crate) use lists::{List, Sort};
 #[cfg(feature = "sso")]
 pub(crate) use oidc_sign_ins::{LogoutScope, OidcSignInRow};
 pub(crate) use owners::ProtectedLimit;
 pub(crate) use paging::{Page, Position};
 pub(crate) use recordings::{Changed, Completion, Insertion, OpenLimit, RecordingRow, UploadKind};
-pub(crate) use sessions::{SessionFilter, SessionRow};
+pub(crate) use sessions::{SessionChange, SessionFilter, SessionRow};
 pub(crate) use sign_ins::{RefreshTokenRow, Rotation, SignInRow};
 pub(crate) use statistics::{Amount, Usage};
 pub use transfer::{Copied, CopyError, copy_database};
 pub(crate) use upload_progress::Growth;
-pub(crate) use users::{UserChange, UserRow};
+pub(crate) use users::{UserChange, UserFilter, UserRow};
 #[cfg(feature = "webhooks")]
 pub(crate) use webhook_deliveries::{
     AttemptResult, ClaimedDelivery, DeliveryRow, Due, NewDelivery,
@@ -273,6 +278,10 @@ impl Database {
 
     pub(crate) fn statistics(&self) -> Statistics<'_> {
         Statistics { database: self }
+    }
+
+    pub(crate) fn erasures(&self) -> Erasures<'_> {
+        Erasures { database: self }
     }
 
     pub(crate) fn leases(&self) -> Leases<'_> {

@@ -4,7 +4,7 @@ use sqlx::Row as _;
 
 use super::audit::append;
 use super::recordings::{OPEN, OpenLimit, signed};
-use super::{Action, Actor, AuditEvent, Database, DatabaseError};
+use super::{Action, Actor, AuditEvent, Database, DatabaseError, labels};
 
 /// Recordings per transaction.
 const BATCH: i64 = 200;
@@ -61,6 +61,27 @@ impl Owners<'_> {
         Ok(count.unsigned_abs())
     }
 
+    /// Counts a user's rows of any kind: recordings, parts, partial uploads, and those being deleted.
+    pub(crate) async fn count_rows(self, user_id: &str) -> Result<u64, DatabaseError> {
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM recordings WHERE user_id = $1")
+            .bind(user_id)
+            .fetch_one(&self.database.pool)
+            .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Counts a user's protected recordings, except those being deleted.
+    pub(crate) async fn count_protected(self, user_id: &str) -> Result<u64, DatabaseError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM recordings WHERE user_id = $1 AND protected = 1 AND deleting = 0 \
+             AND part_of IS NULL",
+        )
+        .bind(user_id)
+        .fetch_one(&self.database.pool)
+        .await?;
+        Ok(count.unsigned_abs())
+    }
+
     /// Transfers some of a user's recordings and partial uploads to the actor; returns their number, 0 when none
     /// remain.
     pub(crate) async fn transfer_recordings(
@@ -79,6 +100,8 @@ impl Owners<'_> {
         .bind(BATCH)
         .fetch_all(&mut *transaction)
         .await?;
+        let ids: Vec<_> = moved.iter().map(|(id, _)| id.as_str()).collect();
+        labels::change_owner(&mut transaction, &ids, &actor.id).await?;
         let detail = format!("transferred from {from}");
         for (id, _) in moved.iter().filter(|(_, kind)| kind != "partial") {
             let event = AuditEvent::done(actor, Action::Change, id).detail(&detail);

@@ -5,8 +5,9 @@ mod row;
 mod tests;
 
 use super::owners::protected_bytes;
-use super::{AuditEvent, Database, DatabaseError, ProtectedLimit, audit, parts};
+use super::{AuditEvent, Database, DatabaseError, ProtectedLimit, audit, labels, parts};
 use crate::clock::TOLERANCE_MS;
+use crate::labels::{LabelKind, LabelsChange};
 use row::{INSERT, bound};
 pub(crate) use row::{RecordingRow, UploadKind};
 pub(super) use row::{SELECT, insert, status_from_text, status_to_text};
@@ -134,9 +135,9 @@ impl Recordings<'_> {
         event: Option<&AuditEvent<'_>>,
     ) -> Result<Attempt, DatabaseError> {
         let condition = format!(
-            "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 \
-             WHERE (SELECT COUNT(*) FROM recordings WHERE user_id = $3 AND ({OPEN})) < $16 \
-             AND (SELECT COUNT(*) FROM recordings WHERE user_id = $3 AND session_id = $2 AND ({OPEN})) < $17 \
+            "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17 \
+             WHERE (SELECT COUNT(*) FROM recordings WHERE user_id = $3 AND ({OPEN})) < $18 \
+             AND (SELECT COUNT(*) FROM recordings WHERE user_id = $3 AND session_id = $2 AND ({OPEN})) < $19 \
              ON CONFLICT (user_id, idempotency_key) WHERE idempotency_key IS NOT NULL AND {KEYED} DO NOTHING"
         );
         let sql = format!("{INSERT} {condition}");
@@ -163,6 +164,7 @@ impl Recordings<'_> {
         if insert.execute(&mut *transaction).await?.rows_affected() != 1 {
             return Ok(Attempt::Conflict);
         }
+        labels::index_labels(&mut transaction, LabelKind::Recording, &row.id, &row.labels).await?;
         if let Some(first) = &row.part_of {
             let is_protected = parts::inherit(&mut transaction, first, &row.id).await?;
             if let (true, Some(limit)) = (is_protected, limit.protected) {
@@ -545,6 +547,25 @@ impl Recordings<'_> {
         transaction.commit().await?;
         self.database.audit().wake_followers();
         Ok(Changed::Done)
+    }
+
+    /// Changes the labels of a first part; `false` if it does not exist.
+    pub(crate) async fn change_labels(
+        self,
+        id: &str,
+        change: &LabelsChange,
+        event: &AuditEvent<'_>,
+        now_ms: i64,
+    ) -> Result<bool, DatabaseError> {
+        let mut transaction = self.database.pool.begin().await?;
+        let changed = labels::change(&mut transaction, LabelKind::Recording, id, change).await?;
+        if changed.is_none() {
+            return Ok(false);
+        }
+        audit::append(&mut transaction, now_ms, event).await?;
+        transaction.commit().await?;
+        self.database.audit().wake_followers();
+        Ok(true)
     }
 
     /// Sets the file name given by the sender, if the recording still has the name `was_named`.

@@ -1,13 +1,19 @@
 //! Sessions.
 
 use sortie_api::SessionStatus;
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::statement::Statement;
 
 use super::users::lock_user;
 use super::{
-    Action, Actor, AuditEvent, Database, DatabaseError, Page, Position, audit, unknown_text,
+    Action, Actor, AuditEvent, Database, DatabaseError, Page, Position, audit, labels, unknown_text,
 };
+use crate::labels::{LabelKind, Labels, LabelsChange};
+
+/// Index rows read for one page of a filter by labels; the page may be short.
+const STRETCH: i64 = if cfg!(test) { 20 } else { 5_000 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionRow {
@@ -22,6 +28,13 @@ pub(crate) struct SessionRow {
     pub(crate) created_ms: i64,
     /// Unix time in ms.
     pub(crate) ended_ms: Option<i64>,
+    /// Auto-record of this session; `None`: the setting decides.
+    pub(crate) auto_record: Option<bool>,
+    /// Whether the session must be recorded while it is running.
+    pub(crate) recording_required: bool,
+    /// Unix time in ms since which the required recording is missing.
+    pub(crate) missing_since_ms: Option<i64>,
+    pub(crate) labels: Labels,
 }
 
 fn status_to_text(status: SessionStatus) -> &'static str {
@@ -55,24 +68,149 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for SessionRow {
             auto_declined: row.try_get::<i64, _>("auto_declined")? != 0,
             created_ms: row.try_get("created_ms")?,
             ended_ms: row.try_get("ended_ms")?,
+            auto_record: row
+                .try_get::<Option<i64>, _>("auto_record")?
+                .map(|on| on != 0),
+            recording_required: row.try_get::<i64, _>("recording_required")? != 0,
+            missing_since_ms: row.try_get("missing_since_ms")?,
+            labels: Labels {
+                external_id: row.try_get("external_id")?,
+                metadata: row.try_get("metadata")?,
+            },
         })
     }
 }
 
 impl SessionRow {
-    /// Whether auto-record applies to the session.
-    pub(crate) fn auto_record(&self, on: bool) -> bool {
-        on && self.status == SessionStatus::Running && !self.auto_declined
+    /// Whether auto-record is on for the session; `on` is the setting.
+    pub(crate) fn is_auto_recorded(&self, on: bool) -> bool {
+        self.auto_record.unwrap_or(on)
+    }
+
+    /// Whether a recording of the session should start now; `on` is the setting.
+    pub(crate) fn should_start(&self, on: bool) -> bool {
+        self.is_auto_recorded(on) && self.status == SessionStatus::Running && !self.auto_declined
     }
 }
 
-const COLUMNS: &str = "id, user_id, app_id, status, auto_declined, created_ms, ended_ms";
+const COLUMNS: &str = "id, user_id, app_id, status, auto_declined, created_ms, ended_ms, auto_record, \
+    recording_required, missing_since_ms, external_id, metadata";
+
+/// Change of a session; `None` leaves a field unchanged.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SessionChange {
+    /// `Some(None)`: the setting decides.
+    pub(crate) auto_record: Option<Option<bool>>,
+    pub(crate) recording_required: Option<bool>,
+    pub(crate) labels: LabelsChange,
+}
+
+impl SessionChange {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.auto_record.is_none() && self.recording_required.is_none() && self.labels.is_empty()
+    }
+
+    /// Describes the change for the audit log: labels by name, without their values.
+    fn described(&self) -> String {
+        let mut parts = Vec::new();
+        if let Some(auto_record) = self.auto_record {
+            parts.push(match auto_record {
+                Some(true) => "auto-record on",
+                Some(false) => "auto-record off",
+                None => "auto-record as the setting",
+            });
+        }
+        if let Some(required) = self.recording_required {
+            parts.push(if required {
+                "recording required"
+            } else {
+                "recording optional"
+            });
+        }
+        if self.labels.external_id.is_some() {
+            parts.push("external ID");
+        }
+        if self.labels.metadata.is_some() {
+            parts.push("metadata");
+        }
+        parts.join(", ")
+    }
+}
+
+/// A running session whose recording is required, with one of its open recordings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RequiredRow {
+    pub(crate) session_id: String,
+    pub(crate) is_missing: bool,
+    /// Number of returns of the recording.
+    pub(crate) resumes: i64,
+    /// ID and stored bytes, as last written.
+    pub(crate) recording: Option<(String, u64)>,
+}
 
 /// Filter; absent fields match every session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SessionFilter {
     pub(crate) user_id: Option<String>,
     pub(crate) status: Option<SessionStatus>,
+    /// Index entries that the session must have.
+    pub(crate) labels: Vec<String>,
+}
+
+impl SessionFilter {
+    /// Selects position and ID of the last index row of a page, if the list continues after it.
+    fn end_of_stretch(&self, after: (i64, &str)) -> Statement {
+        let mut statement = Statement::default();
+        statement.text += "SELECT l.position, l.subject_id FROM session_labels AS l";
+        self.range(&mut statement, after, None);
+        statement.text += &format!(
+            " ORDER BY l.position DESC, l.subject_id DESC LIMIT 1 OFFSET {}",
+            STRETCH - 1
+        );
+        statement
+    }
+
+    /// Selects the sessions with these labels after `after` up to and including `end`.
+    fn labelled(&self, after: (i64, &str), end: Option<&(i64, String)>, limit: i64) -> Statement {
+        let columns: Vec<_> = COLUMNS
+            .split(", ")
+            .map(|column| format!("s.{column}"))
+            .collect();
+        let mut statement = Statement {
+            text: format!(
+                "SELECT {} FROM session_labels AS l JOIN sessions AS s ON s.id = l.subject_id",
+                columns.join(", ")
+            ),
+            ..Statement::default()
+        };
+        self.range(&mut statement, after, end);
+        let others = self.labels.iter().skip(1);
+        let others: Vec<_> = others.map(|label| statement.bind(label.clone())).collect();
+        statement.text += &labels::has_labels(LabelKind::Session, "l.subject_id", &others);
+        if let Some(status) = self.status {
+            let status = statement.bind(status_to_text(status).to_owned());
+            // An expression, so that no index on the status is used.
+            statement.text += &format!(" AND COALESCE(s.status, '') = {status}");
+        }
+        statement.text += &format!(" ORDER BY l.position DESC, l.subject_id DESC LIMIT {limit}");
+        statement
+    }
+
+    /// Range of the index of the first label.
+    fn range(&self, statement: &mut Statement, after: (i64, &str), end: Option<&(i64, String)>) {
+        let label = statement.bind(self.labels.first().cloned().unwrap_or_default());
+        let (value, id) = (statement.bind(after.0), statement.bind(after.1.to_owned()));
+        statement.text +=
+            &format!(" WHERE l.label = {label} AND (l.position, l.subject_id) < ({value}, {id})");
+        if let Some((value, id)) = end {
+            let (value, id) = (statement.bind(*value), statement.bind(id.clone()));
+            statement.text += &format!(" AND (l.position, l.subject_id) >= ({value}, {id})");
+        }
+        if let Some(user_id) = &self.user_id {
+            let user_id = statement.bind(user_id.clone());
+            statement.text += &format!(" AND l.owner_id = {user_id}");
+        }
+    }
 }
 
 /// Table `sessions`.
@@ -82,7 +220,8 @@ pub(crate) struct Sessions<'d> {
 }
 
 impl Sessions<'_> {
-    /// Stores a new session; `false` if its user is deleted.
+    /// Stores a new session; `false` if its user is deleted. [`DatabaseError::Taken`] if the user has a session with the
+    /// same external ID.
     pub(crate) async fn insert(
         self,
         session: &SessionRow,
@@ -94,8 +233,8 @@ impl Sessions<'_> {
             return Ok(false);
         }
         sqlx::query(
-            "INSERT INTO sessions (id, user_id, app_id, status, created_ms, ended_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO sessions (id, user_id, app_id, status, created_ms, ended_ms, auto_record, \
+             recording_required, external_id, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(&session.id)
         .bind(&session.user_id)
@@ -103,7 +242,18 @@ impl Sessions<'_> {
         .bind(status_to_text(session.status))
         .bind(session.created_ms)
         .bind(session.ended_ms)
+        .bind(session.auto_record.map(i64::from))
+        .bind(i64::from(session.recording_required))
+        .bind(&session.labels.external_id)
+        .bind(&session.labels.metadata)
         .execute(&mut *transaction)
+        .await?;
+        labels::index_labels(
+            &mut transaction,
+            LabelKind::Session,
+            &session.id,
+            &session.labels,
+        )
         .await?;
         let event = AuditEvent::done(actor, Action::SessionCreate, &session.id);
         let event = event.detail(status_to_text(session.status));
@@ -115,7 +265,7 @@ impl Sessions<'_> {
 
     pub(crate) async fn get(self, id: &str) -> Result<Option<SessionRow>, DatabaseError> {
         let sql = format!("SELECT {COLUMNS} FROM sessions WHERE id = $1");
-        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        Ok(sqlx::query_as(AssertSqlSafe(sql))
             .bind(id)
             .fetch_optional(&self.database.pool)
             .await?)
@@ -128,6 +278,9 @@ impl Sessions<'_> {
         after: Option<&Position>,
         limit: u32,
     ) -> Result<Page<SessionRow>, DatabaseError> {
+        if !filter.labels.is_empty() {
+            return self.labelled_page(filter, after, limit).await;
+        }
         let (created_ms, id) = after.map_or((i64::MAX, ""), |after| (after.value, &after.id));
         let mut sql = format!("SELECT {COLUMNS} FROM sessions WHERE (created_ms, id) < ($1, $2)");
         let values: Vec<_> = [
@@ -144,7 +297,7 @@ impl Sessions<'_> {
             " ORDER BY created_ms DESC, id DESC LIMIT ${}",
             values.len() + 3
         );
-        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        let mut query = sqlx::query_as(AssertSqlSafe(sql))
             .bind(created_ms)
             .bind(id.to_owned());
         for (_, value) in values {
@@ -156,6 +309,75 @@ impl Sessions<'_> {
             value: row.created_ms,
             id: row.id.clone(),
         }))
+    }
+
+    /// Returns a page of the sessions with these labels. It reads a bounded range of the index, so it may be short or
+    /// empty and still have a next page.
+    async fn labelled_page(
+        self,
+        filter: &SessionFilter,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Page<SessionRow>, DatabaseError> {
+        let after = after.map_or((i64::MAX, ""), |after| (after.value, after.id.as_str()));
+        let statement = filter.end_of_stretch(after);
+        let end: Option<(i64, String)> =
+            sqlx::query_as_with(AssertSqlSafe(statement.text), statement.arguments)
+                .fetch_optional(&self.database.pool)
+                .await?;
+        let statement =
+            filter.labelled(after, end.as_ref(), Page::<SessionRow>::query_limit(limit));
+        let rows: Vec<SessionRow> =
+            sqlx::query_as_with(AssertSqlSafe(statement.text), statement.arguments)
+                .fetch_all(&self.database.pool)
+                .await?;
+        let mut page = Page::new(rows, limit, |row| Position {
+            value: row.created_ms,
+            id: row.id.clone(),
+        });
+        if page.next.is_none() {
+            page.next = end.map(|(value, id)| Position { value, id });
+        }
+        Ok(page)
+    }
+
+    /// Changes a session; `false` if it does not exist. [`DatabaseError::Taken`] if its owner has a session with the
+    /// same external ID.
+    pub(crate) async fn update(
+        self,
+        id: &str,
+        change: &SessionChange,
+        actor: &Actor,
+        now_ms: i64,
+    ) -> Result<bool, DatabaseError> {
+        let mut transaction = self.database.pool.begin().await?;
+        let changed = labels::change(&mut transaction, LabelKind::Session, id, &change.labels);
+        if changed.await?.is_none() {
+            return Ok(false);
+        }
+        if let Some(auto_record) = change.auto_record {
+            sqlx::query("UPDATE sessions SET auto_record = $1 WHERE id = $2")
+                .bind(auto_record.map(i64::from))
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        if let Some(required) = change.recording_required {
+            sqlx::query(
+                "UPDATE sessions SET recording_required = $1, \
+                 missing_since_ms = CASE WHEN $1 = 1 THEN missing_since_ms END WHERE id = $2",
+            )
+            .bind(i64::from(required))
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        let detail = change.described();
+        let event = AuditEvent::done(actor, Action::SessionChange, id).detail(&detail);
+        audit::append(&mut transaction, now_ms, &event).await?;
+        transaction.commit().await?;
+        self.database.audit().wake_followers();
+        Ok(true)
     }
 
     /// Changes the state of a session that has not ended. Returns `false` if the session has ended, is in that state
@@ -178,7 +400,7 @@ impl Sessions<'_> {
             "UPDATE sessions SET status = $1, ended_ms = $2 WHERE id = $3 AND status IN ({from})"
         );
         let mut transaction = self.database.pool.begin().await?;
-        let done = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let done = sqlx::query(AssertSqlSafe(sql))
             .bind(status_to_text(status))
             .bind(ended_ms)
             .bind(id)
@@ -215,6 +437,95 @@ impl Sessions<'_> {
         }
         let event = AuditEvent::done(actor, Action::SessionChange, id);
         let event = event.detail("stopped by hand: no recording starts by itself any more");
+        audit::append(&mut transaction, now_ms, &event).await?;
+        transaction.commit().await?;
+        self.database.audit().wake_followers();
+        Ok(true)
+    }
+
+    /// Counts the sessions of a user that have not ended and whose recording is required.
+    pub(crate) async fn count_required(self, user_id: &str) -> Result<u64, DatabaseError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM sessions WHERE user_id = $1 AND recording_required = 1 AND ended_ms IS NULL",
+        )
+        .bind(user_id)
+        .fetch_one(&self.database.pool)
+        .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Returns the running sessions whose recording is required, with one row for each open recording, ordered by
+    /// session.
+    pub(crate) async fn required(self) -> Result<Vec<RequiredRow>, DatabaseError> {
+        let rows = sqlx::query(
+            "SELECT s.id, s.missing_since_ms, s.recording_resumes, r.id AS recording_id, r.size_bytes FROM sessions AS s \
+             LEFT JOIN recordings AS r ON r.session_id = s.id AND r.kind <> 'partial' AND r.deleting = 0 \
+             AND r.status IN ('recording', 'uploading') \
+             WHERE s.recording_required = 1 AND s.ended_ms IS NULL AND s.status = 'running' ORDER BY s.id",
+        )
+        .fetch_all(&self.database.pool)
+        .await?;
+        let rows = rows.iter().map(|row| {
+            let recording: Option<String> = row.try_get("recording_id")?;
+            let bytes: Option<i64> = row.try_get("size_bytes")?;
+            Ok(RequiredRow {
+                session_id: row.try_get("id")?,
+                is_missing: row.try_get::<Option<i64>, _>("missing_since_ms")?.is_some(),
+                resumes: row.try_get("recording_resumes")?,
+                recording: recording.map(|id| (id, bytes.unwrap_or_default().unsigned_abs())),
+            })
+        });
+        Ok(rows.collect::<Result<_, sqlx::Error>>()?)
+    }
+
+    /// Stores that the required recording of a running session is missing; `false` if it was stored before, or
+    /// if the recording came back since `resumes` was read.
+    pub(crate) async fn set_missing(
+        self,
+        id: &str,
+        since_ms: i64,
+        resumes: i64,
+        actor: &Actor,
+        now_ms: i64,
+    ) -> Result<bool, DatabaseError> {
+        let mut transaction = self.database.pool.begin().await?;
+        let done = sqlx::query(
+            "UPDATE sessions SET missing_since_ms = $1 WHERE id = $2 AND missing_since_ms IS NULL \
+             AND recording_required = 1 AND status = 'running' AND recording_resumes = $3",
+        )
+        .bind(since_ms)
+        .bind(id)
+        .bind(resumes)
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        let event = AuditEvent::done(actor, Action::Missing, id);
+        audit::append(&mut transaction, now_ms, &event).await?;
+        transaction.commit().await?;
+        self.database.audit().wake_followers();
+        Ok(true)
+    }
+
+    /// Stores that the required recording of a session is back; `false` if it was not missing.
+    pub(crate) async fn set_resumed(
+        self,
+        id: &str,
+        actor: &Actor,
+        now_ms: i64,
+    ) -> Result<bool, DatabaseError> {
+        let mut transaction = self.database.pool.begin().await?;
+        let done = sqlx::query(
+            "UPDATE sessions SET missing_since_ms = NULL, recording_resumes = recording_resumes + 1 WHERE id = $1 AND missing_since_ms IS NOT NULL",
+        )
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        let event = AuditEvent::done(actor, Action::Resumed, id);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
         self.database.audit().wake_followers();

@@ -56,6 +56,7 @@ pub(crate) fn growing(id: &str) -> RecordingRow {
         part_of: None,
         part: 1,
         left_out: None,
+        labels: crate::labels::Labels::default(),
     }
 }
 
@@ -83,5 +84,6 @@ pub(crate) fn local_user(id: &str) -> UserRow {
         created_ms: 1,
         last_seen_ms: None,
         generation: 0,
+        labels: crate::labels::Labels::default(),
     }
 }

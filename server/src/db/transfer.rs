@@ -8,8 +8,9 @@ use super::{Database, DatabaseError};
 use crate::config::DatabaseConfig;
 
 /// Every table with its key, ordered so that each follows the tables that it refers to.
-const TABLES: [(&str, &str); 14] = [
+const TABLES: [(&str, &str); 18] = [
     ("users", "id"),
+    ("user_labels", "id"),
     ("locks", "name"),
     ("api_tokens", "id"),
     ("sign_ins", "id"),
@@ -18,7 +19,10 @@ const TABLES: [(&str, &str); 14] = [
     ("oidc_logout_tokens", "id"),
     ("settings", "name"),
     ("sessions", "id"),
+    ("session_labels", "id"),
     ("recordings", "id"),
+    ("recording_labels", "id"),
+    ("erasures", "user_id"),
     ("audit", "seq"),
     ("audit_head", "id"),
     ("webhooks", "id"),

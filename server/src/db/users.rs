@@ -5,11 +5,14 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::search::Search;
+use super::statement::Statement;
 use super::{
-    Database, DatabaseError, Page, Position, sign_ins, unknown_text, words_from_text, words_to_text,
+    Database, DatabaseError, Page, Position, labels, sign_ins, unknown_text, words_from_text,
+    words_to_text,
 };
+use crate::labels::{LabelKind, Labels, LabelsChange};
 
-const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms, generation";
+const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms, generation, external_id, metadata";
 
 /// Rows compared per query when a pattern matches more than the search term.
 const WIDE_PAGE: u32 = 500;
@@ -37,6 +40,7 @@ pub(crate) struct UserRow {
     pub(crate) last_seen_ms: Option<i64>,
     /// Generation of the user's sign-ins; sign-ins of earlier generations are invalid.
     pub(crate) generation: i64,
+    pub(crate) labels: Labels,
 }
 
 /// Change of a user; `None` leaves a field unchanged.
@@ -50,6 +54,19 @@ pub(crate) struct UserChange {
     pub(crate) disabled: Option<bool>,
     /// Hash of a new password.
     pub(crate) password_hash: Option<String>,
+    pub(crate) labels: LabelsChange,
+}
+
+/// Filter of the list; absent fields match every user.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UserFilter {
+    /// Part of the user name, display name, email address, external ID or subject, ignoring case.
+    pub(crate) search: Option<String>,
+    /// Subject at the source of the identity.
+    pub(crate) subject: Option<String>,
+    pub(crate) external_id: Option<String>,
+    /// Index entries that the user must have.
+    pub(crate) labels: Vec<String>,
 }
 
 impl UserChange {
@@ -102,6 +119,10 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for UserRow {
             created_ms: row.try_get("created_ms")?,
             last_seen_ms: row.try_get("last_seen_ms")?,
             generation: row.try_get("generation")?,
+            labels: Labels {
+                external_id: row.try_get("external_id")?,
+                metadata: row.try_get("metadata")?,
+            },
         })
     }
 }
@@ -130,11 +151,71 @@ impl UserRow {
     pub(crate) fn key(&self) -> String {
         key(&self.username)
     }
+
+    /// Subject at the source of the identity; `None` for local users.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        // Source and issuer contain no space.
+        self.external_key.as_deref()?.splitn(3, ' ').nth(2)
+    }
 }
 
 /// Normal form of a user name for uniqueness.
 fn key(username: &str) -> String {
     username.to_lowercase()
+}
+
+impl UserFilter {
+    /// Selects at most `limit` users after `after`, in the order of the index of the name or of the first label.
+    fn statement(&self, after: &str, limit: u32) -> Statement {
+        let columns: Vec<_> = COLUMNS
+            .split(", ")
+            .map(|column| format!("u.{column}"))
+            .collect();
+        let mut statement = Statement {
+            text: format!("SELECT {} FROM ", columns.join(", ")),
+            ..Statement::default()
+        };
+        let key = match self.labels.split_first() {
+            None => {
+                statement.text += "users AS u WHERE";
+                "u.username_key"
+            }
+            Some((first, others)) => {
+                let label = statement.bind(first.clone());
+                let others: Vec<_> = others.iter().map(|it| statement.bind(it.clone())).collect();
+                let others = labels::has_labels(LabelKind::User, "l.subject_id", &others);
+                statement.text += &format!(
+                    "user_labels AS l JOIN users AS u ON u.id = l.subject_id WHERE l.label = {label}{others} AND"
+                );
+                "l.position"
+            }
+        };
+        let after = statement.bind(after.to_owned());
+        statement.text += &format!(" {key} > {after}");
+        for (column, value) in [
+            ("subject", &self.subject),
+            ("external_id", &self.external_id),
+        ] {
+            if let Some(value) = value {
+                let value = statement.bind(value.clone());
+                statement.text += &format!(" AND u.{column} = {value}");
+            }
+        }
+        if let Some(search) = &self.search {
+            let pattern = statement.bind(Search::new(search).pattern());
+            let has = [
+                "username_key",
+                "display_name",
+                "email",
+                "external_id",
+                "subject",
+            ]
+            .map(|column| format!("lower(u.{column}) LIKE {pattern} ESCAPE '!'"));
+            statement.text += &format!(" AND ({})", has.join(" OR "));
+        }
+        statement.text += &format!(" ORDER BY {key} LIMIT {limit}");
+        statement
+    }
 }
 
 /// Table `users`.
@@ -144,12 +225,13 @@ pub(crate) struct Users<'d> {
 }
 
 impl Users<'_> {
-    /// Inserts a user; [`DatabaseError::Taken`] if the name exists.
+    /// Inserts a user; [`DatabaseError::Taken`] if the name or the external ID exists.
     pub(crate) async fn insert(self, user: &UserRow) -> Result<(), DatabaseError> {
+        let mut transaction = self.database.pool.begin().await?;
         sqlx::query(
             "INSERT INTO users (id, username, username_key, password_hash, email, display_name, roles, \
-             disabled, source, external_key, created_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             disabled, source, external_key, created_ms, subject, external_id, metadata) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .bind(&user.id)
         .bind(&user.username)
@@ -162,8 +244,13 @@ impl Users<'_> {
         .bind(source_to_text(user.source))
         .bind(&user.external_key)
         .bind(user.created_ms)
-        .execute(&self.database.pool)
+        .bind(user.subject())
+        .bind(&user.labels.external_id)
+        .bind(&user.labels.metadata)
+        .execute(&mut *transaction)
         .await?;
+        labels::index_labels(&mut transaction, LabelKind::User, &user.id, &user.labels).await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -189,20 +276,22 @@ impl Users<'_> {
             .await?)
     }
 
-    /// Returns a page of users by name. With a `search`, those whose user name, display name or email address contains
-    /// it, ignoring case.
+    /// Returns a page of users by name.
     pub(crate) async fn page(
         self,
         after: Option<&Position>,
-        search: Option<&str>,
+        filter: &UserFilter,
         limit: u32,
     ) -> Result<Page<UserRow>, DatabaseError> {
         let after = after.map_or("", |after| &after.id);
-        let search = search.map(Search::new);
+        let search = filter.search.as_deref().map(Search::new);
         let wanted = limit.saturating_add(1);
         let rows = match search.as_ref().filter(|search| search.is_inexact()) {
-            None => self.found(after, search.as_ref(), wanted).await?,
-            Some(inexact) => self.of_inexact_pattern(after, inexact, wanted).await?,
+            None => self.found(after, filter, wanted).await?,
+            Some(inexact) => {
+                self.of_inexact_pattern(after, filter, inexact, wanted)
+                    .await?
+            }
         };
         Ok(Page::new(rows, limit, |row| Position {
             value: 0,
@@ -214,21 +303,24 @@ impl Users<'_> {
     async fn of_inexact_pattern(
         self,
         after: &str,
+        filter: &UserFilter,
         search: &Search,
         limit: u32,
     ) -> Result<Vec<UserRow>, DatabaseError> {
         let (mut after, mut found) = (after.to_owned(), Vec::new());
         loop {
-            let rows = self.found(&after, Some(search), WIDE_PAGE).await?;
+            let rows = self.found(&after, filter, WIDE_PAGE).await?;
             let is_last = rows.len() < WIDE_PAGE as usize;
             if let Some(row) = rows.last() {
                 after = row.key();
             }
             found.extend(rows.into_iter().filter(|row| {
                 let texts = [
-                    Some(&row.username),
-                    row.display_name.as_ref(),
-                    row.email.as_ref(),
+                    Some(row.username.as_str()),
+                    row.display_name.as_deref(),
+                    row.email.as_deref(),
+                    row.labels.external_id.as_deref(),
+                    row.subject(),
                 ];
                 texts.into_iter().flatten().any(|text| search.finds(text))
             }));
@@ -239,34 +331,19 @@ impl Users<'_> {
         }
     }
 
-    /// Returns users whose name, display name or email address the pattern finds.
+    /// Returns users that match the filter, whose search is a pattern.
     async fn found(
         self,
         after: &str,
-        search: Option<&Search>,
+        filter: &UserFilter,
         limit: u32,
     ) -> Result<Vec<UserRow>, DatabaseError> {
-        let pattern = search.map(Search::pattern);
-        let found = match pattern {
-            None => "",
-            Some(_) => {
-                "AND (lower(username_key) LIKE $3 ESCAPE '!' OR lower(display_name) LIKE $4 ESCAPE '!' \
-                 OR lower(email) LIKE $5 ESCAPE '!')"
-            }
-        };
-        let sql = format!(
-            "SELECT {COLUMNS} FROM users WHERE username_key > $1 {found} ORDER BY username_key LIMIT $2"
-        );
-        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(after)
-            .bind(i64::from(limit));
-        if let Some(pattern) = pattern {
-            query = query
-                .bind(pattern.clone())
-                .bind(pattern.clone())
-                .bind(pattern);
-        }
-        Ok(query.fetch_all(&self.database.pool).await?)
+        let statement = filter.statement(after, limit);
+        Ok(
+            sqlx::query_as_with(sqlx::AssertSqlSafe(statement.text), statement.arguments)
+                .fetch_all(&self.database.pool)
+                .await?,
+        )
     }
 
     /// Whether the database has a user.
@@ -310,7 +387,8 @@ impl Users<'_> {
 
     /// Changes a user and, with a new password or when disabled, ends their sign-ins. Returns `false` if the user does
     /// not exist, or if no enabled local administrator would remain (then nothing is changed; [`Users::get`] tells
-    /// which). Users of other sources do not count, because their source may be unavailable.
+    /// which). Users of other sources do not count, because their source may be unavailable. [`DatabaseError::Taken`] if
+    /// another user has the external ID.
     pub(crate) async fn update(self, id: &str, change: &UserChange) -> Result<bool, DatabaseError> {
         // Updates only changed columns, so that concurrent changes do not undo each other.
         let roles = change.roles.as_deref();
@@ -344,15 +422,19 @@ impl Users<'_> {
             .roles
             .as_ref()
             .is_some_and(|roles| !roles.contains(&Role::Admin));
-        let done = if demotes || change.disabled == Some(true) {
-            let mut transaction = self.one_demotion_at_a_time().await?;
-            let done = update.execute(&mut *transaction).await?;
-            transaction.commit().await?;
-            done
+        let mut transaction = if demotes || change.disabled == Some(true) {
+            self.one_demotion_at_a_time().await?
         } else {
-            update.execute(&self.database.pool).await?
+            self.database.pool.begin().await?
         };
-        Ok(done.rows_affected() == 1)
+        if update.execute(&mut *transaction).await?.rows_affected() != 1 {
+            return Ok(false);
+        }
+        if !change.labels.is_empty() {
+            labels::change(&mut transaction, LabelKind::User, id, &change.labels).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Deletes a user; `false` if the user does not exist or is the last enabled local administrator.

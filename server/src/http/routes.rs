@@ -44,7 +44,14 @@ fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 }
 
 const PAGE: &[Parameter] = &[limit(500), text("cursor")];
-const USER_FILTER: &[Parameter] = &[limit(500), text("cursor"), text("q")];
+const USER_FILTER: &[Parameter] = &[
+    limit(500),
+    text("cursor"),
+    text("q"),
+    text("subject"),
+    text("external_id"),
+    text("metadata"),
+];
 const SESSION_FILTER: &[Parameter] = &[
     one_of(
         "status",
@@ -53,6 +60,8 @@ const SESSION_FILTER: &[Parameter] = &[
     limit(500),
     text("cursor"),
     flag("all"),
+    text("external_id"),
+    text("metadata"),
 ];
 const RECORDING_FILTER: &[Parameter] = &[
     limit(500),
@@ -65,6 +74,8 @@ const RECORDING_FILTER: &[Parameter] = &[
     time("to"),
     time("completed_after"),
     flag("protected"),
+    text("external_id"),
+    text("metadata"),
     one_of("sort", &["created", "duration", "size"]),
     one_of("order", &["desc", "asc"]),
 ];
@@ -163,7 +174,7 @@ static TABLE: &[Row] = &[
         .body(Json(of::<api::NewSession>)),
     route("GET", "/api/sessions/{id}", Owner, Only(&[Record, Read]), SESSIONS, "Return a session",
         &[(200, Data(of::<api::Session>))]),
-    route("PATCH", "/api/sessions/{id}", Owner, Only(&[Record]), SESSIONS, "Update a session's status",
+    route("PATCH", "/api/sessions/{id}", Owner, Only(&[Record]), SESSIONS, "Update a session's status, auto-record, requirement or labels",
         &[(200, Data(of::<api::Session>))])
         .body(Json(of::<api::SessionUpdate>)),
     route("DELETE", "/api/sessions/{id}", Owner, Only(&[AdminScope]), SESSIONS, "Delete a session; its recordings are kept",
@@ -192,7 +203,7 @@ static TABLE: &[Row] = &[
         .body(Json(of::<api::DeleteRecordings>)),
     route("GET", "/api/recordings/{id}", Owner, Only(&[Record, Read]), RECORDINGS, "Return a recording",
         &[(200, Data(of::<api::Recording>))]),
-    route("PATCH", "/api/recordings/{id}", Owner, Only(&[AdminScope]), RECORDINGS, "Protect or rename a recording",
+    route("PATCH", "/api/recordings/{id}", Owner, Only(&[AdminScope]), RECORDINGS, "Protect, rename or label a recording",
         &[(200, Data(of::<api::Recording>))])
         .body(Json(of::<api::RecordingUpdate>)),
     route("DELETE", "/api/recordings/{id}", Owner, Only(&[AdminScope]), RECORDINGS,
@@ -261,6 +272,12 @@ static TABLE: &[Row] = &[
         "Delete a user; their recordings are kept unless the query says otherwise",
         &[(204, Empty)])
         .query(&[one_of("recordings", &["keep", "transfer", "delete"])]),
+    route("POST", "/api/admin/users/{id}/erase", Admin, Only(&[AdminScope]), ADMINISTRATION,
+        "Erase a user: recordings, tokens, sessions, account, and the name in the audit log; 202 while pending",
+        &[(200, Data(of::<api::Erasure>)), (202, Data(of::<api::Erasure>))])
+        .query(&[flag("include_protected")]),
+    route("GET", "/api/admin/users/{id}/erase", Admin, Only(&[AdminScope]), ADMINISTRATION, "Return the progress of an erasure",
+        &[(200, Data(of::<api::Erasure>))]),
     route("GET", "/api/admin/users/{id}/sign-ins", Admin, Only(&[AdminScope]), ADMINISTRATION,
         "List a user's sign-ins, most recently used first",
         &[(200, Data(of::<Many<api::SignIn>>))]),

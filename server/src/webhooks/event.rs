@@ -31,6 +31,8 @@ const EVENTS: &[(Action, Detail, WebhookEvent)] = &[
     (Action::Ready, Detail::Any, WebhookEvent::RecordingReady),
     (Action::Fail, Detail::Any, WebhookEvent::RecordingFailed),
     (Action::Gone, Detail::Any, WebhookEvent::RecordingDeleted),
+    (Action::Missing, Detail::Any, WebhookEvent::RecordingMissing),
+    (Action::Resumed, Detail::Any, WebhookEvent::RecordingResumed),
 ];
 
 /// Largest number of events of one row; see the column `webhook_deliveries.position`.
@@ -87,7 +89,10 @@ fn id(row: &AuditRow, event: WebhookEvent) -> String {
 pub(super) fn is_of_session(event: WebhookEvent) -> bool {
     matches!(
         event,
-        WebhookEvent::SessionStarted | WebhookEvent::SessionEnded
+        WebhookEvent::SessionStarted
+            | WebhookEvent::SessionEnded
+            | WebhookEvent::RecordingMissing
+            | WebhookEvent::RecordingResumed
     )
 }
 
@@ -96,19 +101,9 @@ mod tests {
     use super::*;
 
     fn row(action: Action, detail: &str) -> AuditRow {
-        AuditRow {
-            seq: 7,
-            at_ms: 0,
-            actor_id: String::new(),
-            actor_name: String::new(),
-            via: "system".to_owned(),
-            address: String::new(),
-            action: action.name().to_owned(),
-            subject: "r".to_owned(),
-            detail: detail.to_owned(),
-            result: "ok".to_owned(),
-            hash: "ab".to_owned(),
-        }
+        let mut row = AuditRow::sample(7, action, "r", detail);
+        "ab".clone_into(&mut row.hash);
+        row
     }
 
     fn names(row: &AuditRow) -> Vec<&'static str> {
@@ -126,16 +121,16 @@ mod tests {
             names(&row(Action::SessionChange, "expired")),
             ["session.ended"]
         );
+        assert_eq!(names(&row(Action::Missing, "")), ["recording.missing"]);
+        assert_eq!(names(&row(Action::Resumed, "")), ["recording.resumed"]);
         assert_eq!(names(&row(Action::Ready, "")), ["recording.ready"]);
         assert_eq!(
             names(&row(Action::Ready, "interrupted")),
             ["recording.interrupted", "recording.ready"]
         );
         assert_eq!(names(&row(Action::View, "")), [""; 0]);
-        let denied = AuditRow {
-            result: "denied".to_owned(),
-            ..row(Action::Start, "")
-        };
+        let mut denied = row(Action::Start, "");
+        "denied".clone_into(&mut denied.result);
         assert_eq!(names(&denied), [""; 0]);
     }
 
@@ -155,10 +150,8 @@ mod tests {
         assert_eq!(events, events_of(&row(Action::Ready, "interrupted")));
         assert_ne!(events[0].id, events[1].id);
         assert_eq!((events[0].position, events[1].position), (56, 57));
-        let other = AuditRow {
-            hash: "cd".to_owned(),
-            ..row(Action::Ready, "interrupted")
-        };
+        let mut other = row(Action::Ready, "interrupted");
+        "cd".clone_into(&mut other.hash);
         assert_ne!(events[0].id, events_of(&other)[0].id);
     }
 }

@@ -3,10 +3,13 @@
 mod appliance;
 mod audit;
 mod clock_guard;
+mod erasure;
 mod events;
 mod faketime;
+mod labels;
 mod operations;
 mod recordings;
+mod required;
 mod retention;
 mod sessions;
 mod settings;

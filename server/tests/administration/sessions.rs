@@ -43,6 +43,49 @@ async fn stop_by_user_disables_auto_record_in_that_session_only() {
 }
 
 #[tokio::test]
+async fn auto_record_of_a_session_overrides_the_setting() {
+    let server = TestServer::start().await;
+    let (admin, ann) = (server.admin().await, server.user("ann").await);
+    let new = async |auto_record: Value| {
+        let body = json!({ "app_id": "desktop", "auto_record": auto_record });
+        let session = json_of(ann.post("/api/sessions").json(&body), 201).await;
+        session["id"].as_str().unwrap_or_default().to_owned()
+    };
+    let (on, off, unset) = (
+        new(json!(true)).await,
+        new(json!(false)).await,
+        new(json!(null)).await,
+    );
+    for setting in [false, true, false] {
+        admin.set_auto_record(setting).await;
+        for (id, expected, given) in [
+            (&on, true, json!(true)),
+            (&off, false, json!(false)),
+            (&unset, setting, Value::Null),
+        ] {
+            let row = ann.session_row(id).await;
+            assert_eq!(row["auto_record"], expected, "{row}");
+            assert_eq!(row["recording_policy"], if expected { "auto" } else { "" });
+            assert_eq!(row["auto_record_override"], given);
+        }
+    }
+    let path = format!("/api/sessions/{off}");
+    let changed = json_of(ann.change(&path, &json!({ "auto_record": true })), 200).await;
+    assert_eq!(changed["auto_record"], true);
+    let changed = json_of(ann.change(&path, &json!({ "auto_record": null })), 200).await;
+    assert_eq!(
+        (&changed["auto_record"], &changed["auto_record_override"]),
+        (&json!(false), &Value::Null)
+    );
+    // A stop by hand counts here, too.
+    let path = format!("/api/sessions/{on}");
+    let started = json_of(ann.post(&format!("{path}/recording/start")), 201).await;
+    let recording = started["recording_id"].as_str().unwrap_or_default();
+    stop_recording(&ann, &on, recording).await;
+    assert_eq!(ann.session_row(&on).await["auto_record"], false);
+}
+
+#[tokio::test]
 async fn platform_moves_a_session_forward_only() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;

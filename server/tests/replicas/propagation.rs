@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::Installation;
-use crate::support::{Client, PATIENCE, chromium_webm, json_of, problem};
+use crate::support::{Client, PATIENCE, chromium_webm, json_of, problem, until};
 
 /// Lifetime of an entry in another server's auth cache.
 const GOOD_FOR: Duration = Duration::from_secs(5);
@@ -143,4 +143,52 @@ async fn retention_runs_at_one_replica_at_a_time() {
         )
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_report_a_missing_recording_once() {
+    let installation = Installation::new(&[("SORTIE_RECORDING_MISSING_SECONDS", "30")]);
+    let servers = [installation.server().await, installation.server().await];
+    let ada = servers[0].user("ada").await;
+    let body = json!({ "app_id": "exam", "recording": "required" });
+    let session = json_of(ada.post("/api/sessions").json(&body), 201).await;
+    let session = session["id"].as_str().unwrap_or_default();
+    let admin = servers[1].admin().await;
+    let reports = async |action: &str| {
+        let log = format!("/api/admin/audit?subject={session}&action=recording.{action}");
+        let log = json_of(admin.get(&log), 200).await;
+        log.as_array().map(Vec::len).unwrap_or_default()
+    };
+    // Both replicas see more than the limit of silence.
+    let silent = async |expected: usize| {
+        until("the silence is reported", async || {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            for server in &servers {
+                server.clock.advance(Duration::from_secs(2));
+            }
+            reports("missing").await == expected
+        })
+        .await;
+        for server in &servers {
+            server.clock.advance(Duration::from_secs(60));
+        }
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        assert_eq!(reports("missing").await, expected);
+    };
+    silent(1).await;
+
+    // The other replica learns of the bytes late.
+    let start = ada.post(&format!("/api/sessions/{session}/recording/start"));
+    let started = json_of(start, 201).await;
+    let path = started["upload_url"].as_str().unwrap_or_default();
+    let sent = ada.patch(path, 0, chromium_webm()[..1000].to_vec()).send();
+    assert_eq!(sent.await.expect("an answer").status(), 204);
+    until("the return is reported", async || {
+        reports("resumed").await == 1
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!((reports("missing").await, reports("resumed").await), (1, 1));
+    silent(2).await;
+    assert_eq!(reports("resumed").await, 1);
 }

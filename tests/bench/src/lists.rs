@@ -53,7 +53,7 @@ struct List {
 
 const BY_TIME: (&str, char) = ("created_ms", 'c');
 
-const LISTS: [List; 5] = [
+const LISTS: [List; 8] = [
     List {
         name: "all",
         query: "",
@@ -84,7 +84,30 @@ const LISTS: [List; 5] = [
         condition: "user_id = $1 AND status = 'failed'",
         order: BY_TIME,
     },
+    List {
+        name: "metadata=course=biology",
+        query: "&metadata=course=biology",
+        condition: "$1 <> '' AND created_ms % 7000 = 0",
+        order: BY_TIME,
+    },
+    List {
+        name: "user_id=…, metadata=course=biology",
+        query: "&user_id={many}&metadata=course=biology",
+        condition: "user_id = $1 AND created_ms % 7000 = 0",
+        order: BY_TIME,
+    },
+    List {
+        name: "metadata=course=biology, status=failed",
+        query: "&metadata=course=biology&status=failed",
+        condition: "$1 <> '' AND created_ms % 7000 = 0 AND status = 'failed'",
+        order: BY_TIME,
+    },
 ];
+
+/// Gives every seventh recording the label `$1`.
+const LABEL: &str = "INSERT INTO recording_labels (id, subject_id, owner_id, label, position) \
+    SELECT id || ' x', id, user_id, $1, created_ms FROM recordings WHERE created_ms % 7000 = 0 \
+    AND id NOT IN (SELECT subject_id FROM recording_labels)";
 
 /// Measures on SQLite and PostgreSQL with this number of recordings, and prints a line for each page.
 pub(crate) async fn measure(
@@ -149,6 +172,7 @@ async fn measure_one(
     let process = setup.start(0).await?;
     let admin = Caller::sign_in(&process.origin()).await?;
     let client = Caller::sign_in_as(&process.origin(), FEW, PASSWORD).await?;
+    label(kind, &admin, &mut connection).await?;
     let mut line = |what: &str, page: &str, times: &[Duration], process: &Process| {
         print(format!(
             "| {kind} | {what} | {page} | {:.1} | {:.1} | {} |",
@@ -188,6 +212,31 @@ async fn measure_one(
     line("the storage report, once", "", &[took], &process)?;
     connection.close().await?;
     process.kill().await
+}
+
+/// Labels a seventh of the recordings: the server computes the label of the first, the others copy it.
+async fn label(kind: &str, admin: &Caller, connection: &mut AnyConnection) -> Result<()> {
+    let first: String =
+        sqlx::query_scalar("SELECT MIN(id) FROM recordings WHERE created_ms % 7000 = 0")
+            .fetch_one(&mut *connection)
+            .await?;
+    let body = json!({ "metadata": { "course": "biology" } });
+    let path = format!("/api/recordings/{first}");
+    let answer = admin.request(Method::PATCH, &path).json(&body).send();
+    answer.await?.error_for_status()?;
+    let label: String = sqlx::query_scalar("SELECT label FROM recording_labels")
+        .fetch_one(&mut *connection)
+        .await?;
+    sqlx::query(LABEL)
+        .bind(label)
+        .execute(&mut *connection)
+        .await?;
+    if kind == "PostgreSQL" {
+        sqlx::query("VACUUM ANALYZE recording_labels")
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Resident memory of the server in MiB.

@@ -3,9 +3,11 @@
 use sortie_api::AuditVerification;
 
 use super::super::{Database, DatabaseError, Page, Position};
-use super::{AuditEvent, AuditRow, append, chain};
+use super::{AuditEvent, AuditRow, append, chain, erasure};
+pub(crate) use erasure::Personal;
 
-const SELECT: &str = "SELECT seq, at_ms, actor_id, actor_name, via, address, action, subject, detail, result, hash FROM audit";
+pub(super) const SELECT: &str = "SELECT seq, at_ms, actor_id, actor_name, via, address, action, subject, detail, result, \
+    hash, actor_proof, detail_proof, attested_by FROM audit";
 
 /// Filter; absent fields match every row.
 #[derive(Clone, Debug, Default)]
@@ -155,6 +157,30 @@ impl<'d> AuditLog<'d> {
     /// Completes when this process appends the next row after the first poll.
     pub(crate) fn appended(self) -> tokio::sync::futures::Notified<'d> {
         self.database.audited.notified()
+    }
+
+    /// Replaces personal data in some rows after `after` (time and number of a row); returns the position of the last
+    /// row that was read, `None` if there was none. The hash chain stays valid.
+    pub(crate) async fn erase(
+        self,
+        personal: Personal<'_>,
+        after: Option<(i64, i64)>,
+        now_ms: i64,
+    ) -> Result<Option<(i64, i64)>, DatabaseError> {
+        let last = erasure::erase_batch(self, personal, after, now_ms).await?;
+        self.wake_followers();
+        Ok(last)
+    }
+
+    /// Whether a user with this ID has existed.
+    pub(crate) async fn knows_user(self, id: &str) -> Result<bool, DatabaseError> {
+        let row: Option<i64> = sqlx::query_scalar(
+            "SELECT seq FROM audit WHERE subject = $1 AND action = 'user.create' LIMIT 1",
+        )
+        .bind(id)
+        .fetch_optional(&self.database.pool)
+        .await?;
+        Ok(row.is_some())
     }
 
     /// Verifies the hash chain of all rows. Rows that are appended meanwhile may be skipped.

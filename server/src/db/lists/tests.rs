@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use super::super::testing::database;
 use super::*;
 use crate::db::pool::is_sqlite;
+use crate::labels::{LabelsChange, filter};
 
 const USERS: i64 = 3;
 
@@ -60,6 +61,7 @@ fn lists() -> Vec<List> {
             from_ms: [None, Some(20_000)][choose(2)],
             to_ms: None,
             search: [None, Some("100% 1".to_owned())][choose(2)].clone(),
+            labels: Vec::new(),
         });
         if let Some(list) = lists.last_mut().filter(|list| list.from_ms.is_some()) {
             list.to_ms = Some(60_000);
@@ -274,5 +276,136 @@ async fn frequent_queries_read_only_their_index_range() {
             })
             .collect();
         assert!(whole.is_empty(), "{text}\n{plan:#?}");
+    }
+}
+
+/// Labels some recordings: every third with `course=biology`, every fifth with an external ID, all with `all=1`.
+async fn label(database: &Database) {
+    let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM recordings ORDER BY created_ms, id")
+        .fetch_all(&database.pool)
+        .await
+        .unwrap();
+    let actor = crate::db::Actor::system();
+    for (number, id) in ids.iter().enumerate() {
+        let mut metadata = sortie_api::Metadata::new();
+        metadata.insert("all".to_owned(), 1.into());
+        if number % 3 == 0 {
+            metadata.insert("course".to_owned(), "biology".into());
+        }
+        let change = LabelsChange {
+            external_id: (number % 5 == 0).then(|| Some("exam 7".to_owned())),
+            metadata: Some(Some(metadata)),
+        };
+        let event = crate::db::AuditEvent::done(&actor, crate::db::Action::Change, id);
+        let recordings = database.recordings();
+        assert!(
+            recordings
+                .change_labels(id, &change, &event, 1)
+                .await
+                .unwrap()
+        );
+    }
+}
+
+/// Lists of time with every other filter, and the labels that they require.
+fn labelled_lists() -> Vec<List> {
+    let labels = [
+        (Some("exam 7"), None),
+        (None, Some("course=biology")),
+        (Some("exam 7"), Some(r#"{"course":"biology","all":1}"#)),
+        (None, Some("course=history")),
+    ];
+    let lists = lists()
+        .into_iter()
+        .filter(|list| list.sort == Sort::Created);
+    lists
+        .flat_map(|list| {
+            labels.map(|(external_id, metadata)| List {
+                labels: filter(LabelKind::Recording, external_id, metadata).unwrap(),
+                ..list.clone()
+            })
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn labelled_lists_match_an_in_memory_filter() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(folder.path()).await.unwrap();
+    seed(&database, 120).await;
+    label(&database).await;
+    let all: Vec<RecordingRow> = sqlx::query_as(AssertSqlSafe(SELECT))
+        .fetch_all(&database.pool)
+        .await
+        .unwrap();
+    let protected: Vec<String> =
+        sqlx::query_scalar("SELECT id FROM recordings WHERE protected = 1")
+            .fetch_all(&database.pool)
+            .await
+            .unwrap();
+    let protected = protected.into_iter().collect();
+    let mut lengths = BTreeSet::new();
+    for list in labelled_lists() {
+        let labelled: Vec<_> = all
+            .iter()
+            .filter(|row| {
+                let index = row.labels.index(LabelKind::Recording);
+                list.labels.iter().all(|label| index.contains(label))
+            })
+            .cloned()
+            .collect();
+        let expected = expected(&list, &labelled, &protected);
+        lengths.insert(expected.len());
+        assert_eq!(paged(&database, &list, 7).await, expected, "{list:?}");
+    }
+    assert!(lengths.len() > 8, "the combinations differ: {lengths:?}");
+}
+
+#[tokio::test]
+async fn labelled_list_reads_the_index_of_its_label() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(folder.path()).await.unwrap();
+    let mut connection = database.pool.acquire().await.unwrap();
+    if !is_sqlite(&connection) {
+        for switch in [
+            "enable_seqscan",
+            "enable_bitmapscan",
+            "enable_sort",
+            "enable_incremental_sort",
+        ] {
+            let set = AssertSqlSafe(format!("SET {switch} = off"));
+            sqlx::query(set).execute(&mut *connection).await.unwrap();
+        }
+    }
+    let place = Position {
+        value: 30_000,
+        id: "id-5".to_owned(),
+    };
+    for list in labelled_lists() {
+        let statements = [
+            list.page(Some(&place), Some(&place), 101),
+            list.end_of_stretch(Some(&place)),
+        ];
+        for statement in statements {
+            let text = statement.text.clone();
+            let plan = plan(&mut connection, statement).await;
+            let scans = plan.iter().any(|line| {
+                line.contains("SCAN r")
+                    || line.contains("SCAN l")
+                    || line.contains("Seq Scan on recording")
+            });
+            let index = match &list.user_id {
+                Some(_) => "recording_labels_owner",
+                None => "recording_labels_label",
+            };
+            let is_read = plan.iter().any(|line| line.contains(index));
+            assert!(is_read && !scans, "{text}\n{plan:#?}");
+            let sorts = plan
+                .iter()
+                .filter(|line| line.contains("TEMP B-TREE") || line.contains("Sort  ("))
+                .count();
+            let page = text.contains(") AS p");
+            assert!(sorts <= usize::from(page), "{text}\n{plan:#?}");
+        }
     }
 }

@@ -5,11 +5,12 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::db::unknown_text;
+use crate::labels::Labels;
 
 pub(in crate::db) const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.username, r.filename, r.size_bytes, \
     r.duration_ms, r.format, r.storage_backend, r.storage_path, r.status, r.failure, r.interrupted, \
     r.upload_length, r.upload_metadata, r.idempotency_key, r.kind, r.upload_concat, r.final_id, r.protected, r.deleting, r.forward_pending, r.created_ms, r.completed_ms, \
-    r.part_of, r.part, r.left_out \
+    r.part_of, r.part, r.left_out, r.external_id, r.metadata \
     FROM recordings AS r LEFT JOIN users AS u ON u.id = r.user_id";
 
 /// Kind of an upload.
@@ -74,6 +75,8 @@ pub(crate) struct RecordingRow {
     pub(crate) part: i64,
     /// Ranges that players do not get; see [`crate::left_out::Accounts`].
     pub(crate) left_out: Option<String>,
+    /// Labels of the first part; further parts have none.
+    pub(crate) labels: Labels,
 }
 
 pub(in crate::db) fn status_to_text(status: RecordingStatus) -> &'static str {
@@ -144,6 +147,10 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
             part_of: row.try_get("part_of")?,
             part: row.try_get("part")?,
             left_out: row.try_get("left_out")?,
+            labels: Labels {
+                external_id: row.try_get("external_id")?,
+                metadata: row.try_get("metadata")?,
+            },
         })
     }
 }
@@ -151,11 +158,11 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
 type Insert<'q> = sqlx::query::Query<'q, sqlx::Any, <sqlx::Any as sqlx::Database>::Arguments>;
 
 pub(super) const INSERT: &str = "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, \
-    status, upload_length, upload_metadata, idempotency_key, kind, upload_concat, created_ms, part_of, part)";
+    status, upload_length, upload_metadata, idempotency_key, kind, upload_concat, created_ms, part_of, part, external_id, metadata)";
 
 pub(in crate::db) fn insert(row: &RecordingRow) -> Insert<'_> {
     let sql = format!(
-        "{INSERT} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+        "{INSERT} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
     );
     bound(sqlx::query(sqlx::AssertSqlSafe(sql)), row, 1)
 }
@@ -177,4 +184,6 @@ pub(super) fn bound<'q>(query: Insert<'q>, row: &'q RecordingRow, part: i64) -> 
         .bind(row.created_ms)
         .bind(&row.part_of)
         .bind(part)
+        .bind(&row.labels.external_id)
+        .bind(&row.labels.metadata)
 }

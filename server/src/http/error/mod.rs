@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use sortie_api::{Problem, ProblemCode};
 
 use crate::db::DatabaseError;
+use crate::labels::LabelError;
 use crate::storage::StorageError;
 use crate::uploads::UploadError;
 
@@ -154,6 +155,12 @@ impl IntoResponse for ApiError {
         // `problem_body` adds the request ID and writes the body.
         response.extensions_mut().insert(problem);
         response
+    }
+}
+
+impl From<LabelError> for ApiError {
+    fn from(error: LabelError) -> Self {
+        Self::invalid(error.to_string())
     }
 }
 

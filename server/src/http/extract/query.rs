@@ -4,6 +4,8 @@ use crate::http::error::{ApiError, ApiResult};
 
 /// Limit of a text, in characters.
 const TEXT_MAX: usize = 200;
+/// Limit of a text that is compared exactly, in bytes.
+const EXACT_MAX: usize = 800;
 
 /// Whether a text can be an ID. IDs have no NUL, and PostgreSQL rejects a text with one.
 pub(in crate::http) fn can_be_id(text: &str) -> bool {
@@ -52,6 +54,19 @@ pub(in crate::http) fn text(name: &str, value: Option<&str>) -> ApiResult<Option
     if value.chars().count() > TEXT_MAX || value.chars().any(char::is_control) {
         return Err(ApiError::invalid(format!(
             "{name} must have at most {TEXT_MAX} characters and no control characters."
+        )));
+    }
+    Ok(Some(value.to_owned()))
+}
+
+/// A query parameter that is compared exactly; `None` if it is absent or empty.
+pub(in crate::http) fn long_text(name: &str, value: Option<&str>) -> ApiResult<Option<String>> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    if value.len() > EXACT_MAX || value.chars().any(char::is_control) {
+        return Err(ApiError::invalid(format!(
+            "{name} must have at most {EXACT_MAX} bytes and no control characters."
         )));
     }
     Ok(Some(value.to_owned()))

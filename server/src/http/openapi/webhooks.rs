@@ -7,7 +7,10 @@ use sortie_api::{RecordingWebhook, SessionWebhook, TestWebhook, WebhookEvent};
 pub(super) fn section(generator: &mut SchemaGenerator) -> Map<String, Value> {
     let events = WebhookEvent::ALL.iter().map(|event| {
         let schema = match event {
-            WebhookEvent::SessionStarted | WebhookEvent::SessionEnded => {
+            WebhookEvent::SessionStarted
+            | WebhookEvent::SessionEnded
+            | WebhookEvent::RecordingMissing
+            | WebhookEvent::RecordingResumed => {
                 generator.subschema_for::<SessionWebhook>()
             }
             WebhookEvent::RecordingStarted

@@ -5,19 +5,26 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use sortie_api::{NewSession, ProblemCode, RecordingToken, Session, SessionStatus, SessionUpdate};
+use sortie_api::{
+    NewSession, ProblemCode, RecordingRequirement, RecordingToken, Session, SessionStatus,
+    SessionUpdate,
+};
 
 use crate::accounts::RECORDING_TOKEN_LIFE;
 use crate::clock::rfc3339;
-use crate::db::{Action, SessionFilter, SessionRow};
+use crate::db::{Action, DatabaseError, SessionChange, SessionFilter, SessionRow};
 use crate::http::extract::caller::Caller;
 use crate::http::extract::json::JsonBody;
 use crate::http::extract::paging::ListQuery;
 use crate::http::extract::query;
 use crate::http::routes::{Routes, routes};
 use crate::http::{ApiError, ApiResult, HttpState};
+use crate::labels::{self, LabelKind, Labels, LabelsChange};
 
 const LIMIT_DEFAULT: u32 = 200;
+/// Sessions of one user that have not ended and whose recording is required; each is checked every few seconds.
+/// Administrators may have more.
+const REQUIRED_MAX: u64 = 1000;
 /// Tag of the list in cursors.
 const ORDER: &str = "session";
 
@@ -35,9 +42,24 @@ pub(in crate::http) fn routes() -> Routes {
 
 /// Returns the API form of a session; `auto_on` is the setting auto-record.
 pub(in crate::http) fn view(row: SessionRow, auto_on: bool) -> Session {
+    let is_running = row.status == SessionStatus::Running;
     Session {
-        auto_record: row.auto_record(auto_on),
-        recording_policy: if auto_on { "auto" } else { "" }.to_owned(),
+        auto_record: row.should_start(auto_on),
+        recording_policy: if row.is_auto_recorded(auto_on) {
+            "auto"
+        } else {
+            ""
+        }
+        .to_owned(),
+        auto_record_override: row.auto_record,
+        recording: if row.recording_required {
+            RecordingRequirement::Required
+        } else {
+            RecordingRequirement::Optional
+        },
+        recording_missing_since: row.missing_since_ms.filter(|_| is_running).map(rfc3339),
+        metadata: row.labels.metadata(),
+        external_id: row.labels.external_id,
         id: row.id,
         user_id: row.user_id,
         app_id: row.app_id,
@@ -96,43 +118,50 @@ pub(in crate::http) async fn open(
     caller: &Caller,
     app_id: &str,
 ) -> ApiResult<SessionRow> {
-    insert(
-        state,
-        caller,
-        &caller.user_id,
-        app_id,
-        SessionStatus::Running,
-    )
-    .await
+    insert(state, caller, new_session(state, &caller.user_id, app_id)).await
+}
+
+/// Returns a new running session.
+fn new_session(state: &HttpState, user_id: &str, app_id: &str) -> SessionRow {
+    SessionRow {
+        id: uuid::Uuid::now_v7().to_string(),
+        user_id: user_id.to_owned(),
+        app_id: app_id.to_owned(),
+        status: SessionStatus::Running,
+        auto_declined: false,
+        created_ms: state.clock.now_ms(),
+        ended_ms: None,
+        auto_record: None,
+        recording_required: false,
+        missing_since_ms: None,
+        labels: Labels::default(),
+    }
 }
 
 fn no_such_user() -> ApiError {
     ApiError::invalid("user_id is not the ID of a user.")
 }
 
-/// Stores a new session of this user.
-async fn insert(
-    state: &HttpState,
-    caller: &Caller,
-    user_id: &str,
-    app_id: &str,
-    status: SessionStatus,
-) -> ApiResult<SessionRow> {
-    let session = SessionRow {
-        id: uuid::Uuid::now_v7().to_string(),
-        user_id: user_id.to_owned(),
-        app_id: app_id.to_owned(),
-        status,
-        auto_declined: false,
-        created_ms: state.clock.now_ms(),
-        ended_ms: None,
-    };
+fn external_id_taken(error: DatabaseError) -> ApiError {
+    match error {
+        DatabaseError::Taken => ApiError::new(
+            ProblemCode::AlreadyExists,
+            "Another session of this user has the same external_id. Find it with ?external_id=, or choose another ID.",
+        ),
+        other => other.into(),
+    }
+}
+
+/// Stores a new session.
+async fn insert(state: &HttpState, caller: &Caller, session: SessionRow) -> ApiResult<SessionRow> {
     let sessions = state.database.sessions();
-    if sessions.insert(&session, &caller.actor()).await? {
+    let inserted = sessions.insert(&session, &caller.actor()).await;
+    if inserted.map_err(external_id_taken)? {
         return Ok(session);
     }
+    let user_id = &session.user_id;
     // The user was deleted during the request.
-    Err(if user_id == caller.user_id {
+    Err(if *user_id == caller.user_id {
         ApiError::unauthenticated(
             "Your user account no longer exists. Sign in with another account.",
         )
@@ -171,14 +200,40 @@ async fn create(
             return Err(no_such_user());
         }
     }
-    let session = insert(&state, &caller, user_id, &new.app_id, status).await?;
+    let session = SessionRow {
+        status,
+        auto_record: new.auto_record,
+        recording_required: new.recording == Some(RecordingRequirement::Required),
+        labels: Labels::new(new.external_id, new.metadata)?,
+        ..new_session(&state, user_id, &new.app_id)
+    };
+    if session.recording_required {
+        check_required(&state, &caller, user_id).await?;
+    }
+    let session = insert(&state, &caller, session).await?;
     Ok((StatusCode::CREATED, answer(&state, session).await?))
+}
+
+/// Checks that a user may have another session whose recording is required.
+async fn check_required(state: &HttpState, caller: &Caller, user_id: &str) -> ApiResult<()> {
+    if caller.is_admin() || state.database.sessions().count_required(user_id).await? < REQUIRED_MAX
+    {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ProblemCode::TooManyRequests,
+        format!(
+            "This user has {REQUIRED_MAX} sessions whose recording is required and that have not ended. End some of them."
+        ),
+    ))
 }
 
 #[derive(Deserialize)]
 struct SessionQuery {
     status: Option<String>,
     all: Option<String>,
+    external_id: Option<String>,
+    metadata: Option<String>,
 }
 
 async fn list(
@@ -195,6 +250,11 @@ async fn list(
     let filter = SessionFilter {
         user_id: (!all).then_some(caller.user_id),
         status: query.filter.status.as_deref().map(status).transpose()?,
+        labels: labels::filter(
+            LabelKind::Session,
+            query.filter.external_id.as_deref(),
+            query.filter.metadata.as_deref(),
+        )?,
     };
     let (limit, after) = (query.limit_or(LIMIT_DEFAULT)?, query.after(ORDER)?);
     let page = state
@@ -231,17 +291,45 @@ async fn show(
     answer(&state, row).await
 }
 
-/// Updates the status, as an embedding platform reports it. Idempotent.
+/// Updates a session, as an embedding platform reports it. Idempotent.
 async fn update(
     State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,
     JsonBody(update): JsonBody<SessionUpdate>,
 ) -> ApiResult<Json<Session>> {
-    allowed(&state, &caller, &id).await?;
-    if !enter(&state, &caller, &id, update.status).await? {
+    let before = allowed(&state, &caller, &id).await?;
+    let change = SessionChange {
+        auto_record: update.auto_record,
+        recording_required: update
+            .recording
+            .map(|recording| recording == RecordingRequirement::Required)
+            .filter(|required| *required != before.recording_required),
+        labels: LabelsChange {
+            external_id: update.external_id,
+            metadata: update.metadata,
+        },
+    };
+    if update.status.is_none() && update.recording.is_none() && change.is_empty() {
+        return Err(ApiError::invalid(
+            "Name at least one of status, auto_record, recording, external_id and metadata.",
+        ));
+    }
+    Labels::default().changed(change.labels.clone())?;
+    match change.recording_required {
+        Some(true) => check_required(&state, &caller, &before.user_id).await?,
+        Some(false) if !caller.is_admin() => {
+            return Err(ApiError::forbidden(
+                "Only an administrator can make a required recording optional.",
+            ));
+        }
+        _ => {}
+    }
+    if let Some(status) = update.status
+        && !enter(&state, &caller, &id, status).await?
+    {
         let now = allowed(&state, &caller, &id).await?;
-        if now.status != update.status {
+        if now.status != status {
             return Err(ApiError::new(
                 ProblemCode::Conflict,
                 if now.status.has_ended() {
@@ -251,6 +339,12 @@ async fn update(
                 },
             ));
         }
+    }
+    if !change.is_empty() {
+        let (actor, now_ms) = (caller.actor(), state.clock.now_ms());
+        let sessions = state.database.sessions();
+        let updated = sessions.update(&id, &change, &actor, now_ms).await;
+        updated.map_err(external_id_taken)?;
     }
     let row = allowed(&state, &caller, &id).await?;
     answer(&state, row).await

@@ -1,27 +1,36 @@
 //! Users, for administrators: `/api/admin/users`.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use sortie_api::{NewUser, ProblemCode, Role, User, UserSource, UserUpdate};
+use sortie_api::{
+    Erasure, ErasureStatus, Metadata, NewUser, ProblemCode, Role, User, UserSource, UserUpdate,
+};
 use uuid::Uuid;
 
 use crate::accounts::is_plausible_email;
 use crate::clock::rfc3339;
-use crate::db::{Action, AuditEvent, DatabaseError, UserChange, UserRow};
+use crate::db::{
+    Action, AuditEvent, DatabaseError, ErasureRow, UserChange, UserFilter, UserRow, pseudonym,
+};
 use crate::http::extract::caller::{Admin, Caller};
 use crate::http::extract::json::JsonBody;
 use crate::http::extract::paging::ListQuery;
 use crate::http::extract::query;
 use crate::http::routes::{Routes, routes};
 use crate::http::{ApiError, ApiResult, HttpState};
+use crate::labels::{self, LabelKind, Labels, LabelsChange};
 
 /// Tag of the list in cursors.
 const ORDER: &str = "user";
+/// Time for which a request waits for its erasure to complete.
+const ERASURE_WAIT: Duration = Duration::from_secs(3);
+const ERASURE_POLL: Duration = Duration::from_millis(100);
 
 pub(in crate::http) fn routes() -> Routes {
     routes! {
@@ -30,12 +39,17 @@ pub(in crate::http) fn routes() -> Routes {
         GET "/api/admin/users/{id}" => show,
         PATCH "/api/admin/users/{id}" => update,
         DELETE "/api/admin/users/{id}" => delete,
+        POST "/api/admin/users/{id}/erase" => erase,
+        GET "/api/admin/users/{id}/erase" => erasure,
     }
 }
 
 #[derive(Deserialize)]
 struct UserQuery {
     q: Option<String>,
+    subject: Option<String>,
+    external_id: Option<String>,
+    metadata: Option<String>,
 }
 
 async fn list(
@@ -44,13 +58,16 @@ async fn list(
     query: ListQuery<UserQuery>,
 ) -> ApiResult<Response> {
     let (limit, after) = (query.limit()?, query.after(ORDER)?);
-    let search = query::text("q", query.filter.q.as_deref())?;
-    let users = state
-        .database
-        .users()
-        .page(after.as_ref(), search.as_deref(), limit);
+    let given = &query.filter;
+    let filter = UserFilter {
+        search: query::text("q", given.q.as_deref())?,
+        subject: query::long_text("subject", given.subject.as_deref())?,
+        external_id: query::long_text("external_id", given.external_id.as_deref())?,
+        labels: labels::filter(LabelKind::User, None, given.metadata.as_deref())?,
+    };
+    let users = state.database.users().page(after.as_ref(), &filter, limit);
     let page = users.await?;
-    let users = page.rows.iter().map(user_view);
+    let users = page.rows.iter().map(admin_view);
     Ok(query.page(ORDER, users.collect(), page.next.as_ref()))
 }
 
@@ -67,6 +84,19 @@ pub(in crate::http) fn user_view(user: &UserRow) -> User {
         created_at: rfc3339(user.created_ms),
         last_seen_at: user.last_seen_ms.map(rfc3339),
         recordings: None,
+        subject: None,
+        external_id: None,
+        metadata: Metadata::new(),
+    }
+}
+
+/// Returns the API form of a user for administrators.
+fn admin_view(user: &UserRow) -> User {
+    User {
+        subject: user.subject().map(str::to_owned),
+        external_id: user.labels.external_id.clone(),
+        metadata: user.labels.metadata(),
+        ..user_view(user)
     }
 }
 
@@ -78,7 +108,7 @@ async fn show(
     let row = existing(&state, &id).await?;
     let user = User {
         recordings: Some(state.database.owners().count_recordings(&id).await?),
-        ..user_view(&row)
+        ..admin_view(&row)
     };
     Ok(Json(user))
 }
@@ -93,6 +123,7 @@ async fn create(
     let email = checked_email(new.email)?;
     let display_name = checked_display_name(new.display_name)?;
     let roles = checked_roles(new.roles.unwrap_or_else(|| vec![Role::User]))?;
+    let labels = Labels::new(new.external_id, new.metadata)?;
     let row = UserRow {
         id: Uuid::now_v7().to_string(),
         username: new.username,
@@ -106,23 +137,14 @@ async fn create(
         created_ms: state.clock.now_ms(),
         last_seen_ms: None,
         generation: 0,
+        labels,
     };
     caller.check_again(&state).await?;
-    state
-        .database
-        .users()
-        .insert(&row)
-        .await
-        .map_err(|error| match error {
-            DatabaseError::Taken => ApiError::new(
-                ProblemCode::AlreadyExists,
-                format!(
-                    "The user name {:?} is taken. User names ignore case.",
-                    row.username
-                ),
-            ),
-            other => other.into(),
-        })?;
+    match state.database.users().insert(&row).await {
+        Ok(()) => {}
+        Err(DatabaseError::Taken) => return Err(taken(&state, &row).await?),
+        Err(error) => return Err(error.into()),
+    }
     tracing::info!(
         by = caller.user_id,
         user_id = row.id,
@@ -136,9 +158,31 @@ async fn create(
     Ok((
         StatusCode::CREATED,
         [(header::LOCATION, location)],
-        Json(user_view(&row)),
+        Json(admin_view(&row)),
     )
         .into_response())
+}
+
+/// Error for a user whose name or external ID exists.
+async fn taken(state: &HttpState, row: &UserRow) -> ApiResult<ApiError> {
+    let has_name = state.database.users().by_name(&row.username).await?;
+    Ok(match has_name {
+        Some(_) => ApiError::new(
+            ProblemCode::AlreadyExists,
+            format!(
+                "The user name {:?} is taken. User names ignore case.",
+                row.username
+            ),
+        ),
+        None => external_id_taken(),
+    })
+}
+
+fn external_id_taken() -> ApiError {
+    ApiError::new(
+        ProblemCode::AlreadyExists,
+        "Another user has the same external_id. Find the user with ?external_id=, or choose another ID.",
+    )
 }
 
 async fn update(
@@ -156,13 +200,21 @@ async fn update(
         roles: patch.roles.map(checked_roles).transpose()?,
         disabled: patch.disabled,
         password_hash: None,
+        labels: LabelsChange {
+            external_id: patch.external_id,
+            metadata: patch.metadata,
+        },
     };
+    Labels::default().changed(change.labels.clone())?;
     if let Some(password) = patch.password {
         change.password_hash = Some(state.accounts.passwords.hash(password).await?);
         caller.check_again(&state).await?;
     }
-    if !state.database.users().update(&id, &change).await? {
-        return Err(refusal(&state, &id).await?);
+    match state.database.users().update(&id, &change).await {
+        Ok(true) => {}
+        Ok(false) => return Err(refusal(&state, &id).await?),
+        Err(DatabaseError::Taken) => return Err(external_id_taken()),
+        Err(error) => return Err(error.into()),
     }
     state.accounts.auth_cache.forget_user(&id);
     if change.ends_sign_ins() {
@@ -186,7 +238,7 @@ async fn update(
         "user changed"
     );
     audit(&state, &caller, Action::UserChange, &id, &detail).await?;
-    Ok(Json(user_view(&row)))
+    Ok(Json(admin_view(&row)))
 }
 
 #[derive(Deserialize)]
@@ -243,6 +295,116 @@ async fn delete(
     tracing::info!(by = caller.user_id, user_id = id, "user deleted");
     audit(&state, &caller, Action::UserDelete, &id, &detail).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct EraseQuery {
+    include_protected: Option<String>,
+}
+
+/// Erases a user: 200 if nothing is left, 202 while the server is erasing. A repeated request returns the progress.
+async fn erase(
+    State(state): State<HttpState>,
+    Admin(caller): Admin,
+    Path(id): Path<String>,
+    Query(query): Query<EraseQuery>,
+) -> ApiResult<Response> {
+    let flag = query.include_protected.as_deref();
+    let include_protected = query::flag("include_protected", flag)?;
+    if state.database.erasures().get(&id).await?.is_none() {
+        check_erasure(&state, &caller, &id, include_protected).await?;
+        // Disabled first: no recording is added, and later steps can be repeated.
+        if state.database.users().get(&id).await?.is_some() {
+            disable(&state, &id).await?;
+            state.database.sign_ins().purge_ended(&id).await?;
+        }
+        let (actor, now_ms) = (caller.actor(), state.clock.now_ms());
+        let requested = state.database.erasures().request(&id, &actor, now_ms);
+        requested.await?;
+        tracing::info!(by = caller.user_id, user_id = id, "erasure requested");
+    }
+    state.eraser.wake();
+    let waited = async {
+        loop {
+            let row = requested_erasure(&state, &id).await?;
+            if row.completed_ms.is_some() {
+                return ApiResult::Ok(());
+            }
+            tokio::time::sleep(ERASURE_POLL).await;
+        }
+    };
+    if let Ok(result) = tokio::time::timeout(ERASURE_WAIT, waited).await {
+        result?;
+    }
+    let erasure = erasure_view(&state, &id).await?;
+    let status = match erasure.status {
+        ErasureStatus::Done => StatusCode::OK,
+        ErasureStatus::Pending => StatusCode::ACCEPTED,
+    };
+    Ok((status, Json(erasure)).into_response())
+}
+
+/// Returns the progress of an erasure.
+async fn erasure(
+    State(state): State<HttpState>,
+    _: Admin,
+    Path(id): Path<String>,
+) -> ApiResult<Json<Erasure>> {
+    Ok(Json(erasure_view(&state, &id).await?))
+}
+
+/// Checks that a user may be erased. A deleted user may have recordings and rows of the audit log, too.
+async fn check_erasure(
+    state: &HttpState,
+    caller: &Caller,
+    id: &str,
+    include_protected: bool,
+) -> ApiResult<()> {
+    if id == caller.user_id {
+        return Err(ApiError::new(
+            ProblemCode::Conflict,
+            "You cannot erase your own account. Ask another administrator.",
+        ));
+    }
+    let (database, is_id) = (&state.database, query::can_be_id(id));
+    let is_known = is_id
+        && (database.users().get(id).await?.is_some()
+            || database.owners().count_rows(id).await? > 0
+            || database.audit().knows_user(id).await?);
+    if !is_known {
+        return Err(no_such_user());
+    }
+    let protected = database.owners().count_protected(id).await?;
+    if protected > 0 && !include_protected {
+        return Err(ApiError::new(
+            ProblemCode::Conflict,
+            format!(
+                "Protected recordings of this user: {protected}. Nothing was erased. To delete them, too, repeat the request \
+                 with include_protected=true."
+            ),
+        ));
+    }
+    Ok(())
+}
+
+async fn requested_erasure(state: &HttpState, id: &str) -> ApiResult<ErasureRow> {
+    let row = state.database.erasures().get(id).await?;
+    row.ok_or_else(|| ApiError::not_found("The erasure of this user was not requested."))
+}
+
+async fn erasure_view(state: &HttpState, id: &str) -> ApiResult<Erasure> {
+    let row = requested_erasure(state, id).await?;
+    Ok(Erasure {
+        recordings_left: state.database.owners().count_rows(id).await?,
+        status: match row.completed_ms {
+            Some(_) => ErasureStatus::Done,
+            None => ErasureStatus::Pending,
+        },
+        pseudonym: pseudonym(&row.user_id),
+        user_id: row.user_id,
+        requested_at: rfc3339(row.requested_ms),
+        completed_at: row.completed_ms.map(rfc3339),
+    })
 }
 
 /// Disables a user before the deletion, so that no recording is added meanwhile. Later steps can be retried.
@@ -329,6 +491,8 @@ fn described(change: &UserChange) -> String {
         (change.password_hash.is_some(), "password"),
         (change.email.is_some(), "email"),
         (change.display_name.is_some(), "display name"),
+        (change.labels.external_id.is_some(), "external ID"),
+        (change.labels.metadata.is_some(), "metadata"),
     ] {
         if changed {
             parts.push(name.to_owned());

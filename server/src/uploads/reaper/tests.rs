@@ -44,6 +44,10 @@ impl Bench {
             auto_declined: false,
             created_ms: 1,
             ended_ms: None,
+            auto_record: None,
+            recording_required: false,
+            missing_since_ms: None,
+            labels: crate::labels::Labels::default(),
         };
         let inserted = database.sessions().insert(&session, &Actor::system()).await;
         inserted.expect("a session");

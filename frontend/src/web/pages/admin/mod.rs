@@ -1,6 +1,7 @@
 //! The Admin Panel with its tabs.
 
 mod audit;
+mod sessions;
 mod settings;
 pub(super) mod storage;
 mod users;
@@ -11,6 +12,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
 use self::audit::AuditTab;
+use self::sessions::SessionsTab;
 use self::settings::SettingsTab;
 use self::storage::StorageTab;
 use self::users::UsersTab;
@@ -31,6 +33,7 @@ pub(in crate::web) const ADMIN: &str = "/admin";
 enum Tab {
     Settings,
     Recordings,
+    Sessions,
     Users,
     Tokens,
     Webhooks,
@@ -42,6 +45,7 @@ impl Tab {
     const ALL: [Self; 7] = [
         Self::Settings,
         Self::Recordings,
+        Self::Sessions,
         Self::Users,
         Self::Tokens,
         Self::Webhooks,
@@ -54,6 +58,7 @@ impl Tab {
         match self {
             Self::Settings => "settings",
             Self::Recordings => "recordings",
+            Self::Sessions => "sessions",
             Self::Users => "users",
             Self::Tokens => "tokens",
             Self::Webhooks => "webhooks",
@@ -66,6 +71,7 @@ impl Tab {
         match self {
             Self::Settings => "Settings",
             Self::Recordings => "Recordings",
+            Self::Sessions => "Sessions",
             Self::Users => "Users",
             Self::Tokens => "API tokens",
             Self::Webhooks => "Webhooks",
@@ -140,6 +146,7 @@ fn Panel(tab: Signal<Tab>) -> impl IntoView {
                 {move || match tab.get() {
                     Tab::Settings => view! { <SettingsTab /> }.into_any(),
                     Tab::Recordings => view! { <AllRecordings /> }.into_any(),
+                    Tab::Sessions => view! { <SessionsTab /> }.into_any(),
                     Tab::Users => view! { <UsersTab /> }.into_any(),
                     Tab::Tokens => view! { <TokensTab /> }.into_any(),
                     Tab::Webhooks => view! { <WebhooksTab /> }.into_any(),

@@ -56,7 +56,7 @@ pub(super) fn UsersTab() -> impl IntoView {
             </div>
         </div>
         <Filters query=query is_filtered=Signal::derive(move || query.is_filtered(&["q"]))>
-            <SearchField query=query name="q" label="Search" hint="Name or mail" />
+            <SearchField query=query name="q" label="Search" hint="Name, mail, subject or external ID" />
         </Filters>
         <PagedTable
             query=query
@@ -118,7 +118,11 @@ fn UserRow(
             </td>
             <Cell label="Mail">{user.email.clone().unwrap_or_else(|| "–".to_owned())}</Cell>
             <Cell label="Role">{role}</Cell>
-            <Cell label="Sign-in">{source}</Cell>
+            <Cell label="Sign-in">
+                {source}
+                <span class="quiet">{user.subject.clone()}</span>
+                <span class="quiet">{user.external_id.clone()}</span>
+            </Cell>
             <Cell label="Last seen">
                 {match user.last_seen_at.clone() {
                     Some(at) => view! { <LocalTime at=at /> }.into_any(),
@@ -195,6 +199,8 @@ fn UserForm(
             email: text(email),
             display_name: text(display_name),
             roles: Some(roles.clone()),
+            external_id: None,
+            metadata: None,
         };
         let update = UserUpdate {
             email: Some(text(email)),
@@ -203,6 +209,8 @@ fn UserForm(
             password: Some(password.get_untracked()).filter(|password| !password.is_empty()),
             disabled: Some(is_disabled.get_untracked()),
             revoke_tokens: None,
+            external_id: None,
+            metadata: None,
         };
         let path = path.clone();
         submission.send(

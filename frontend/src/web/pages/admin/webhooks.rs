@@ -279,7 +279,7 @@ fn WebhookRow(
 }
 
 /// Check box for each event.
-const EVENTS: [(&str, WebhookEvent); 7] = [
+const EVENTS: [(&str, WebhookEvent); 9] = [
     ("webhook-session-started", WebhookEvent::SessionStarted),
     ("webhook-session-ended", WebhookEvent::SessionEnded),
     ("webhook-recording-started", WebhookEvent::RecordingStarted),
@@ -290,6 +290,8 @@ const EVENTS: [(&str, WebhookEvent); 7] = [
         WebhookEvent::RecordingInterrupted,
     ),
     ("webhook-recording-deleted", WebhookEvent::RecordingDeleted),
+    ("webhook-recording-missing", WebhookEvent::RecordingMissing),
+    ("webhook-recording-resumed", WebhookEvent::RecordingResumed),
 ];
 
 #[component]

@@ -10,6 +10,7 @@ use crate::http::extract::caller::{Admin, Caller};
 use crate::http::extract::paging::ListQuery;
 use crate::http::extract::query;
 use crate::http::{ApiError, ApiResult, HttpState};
+use crate::labels::{self, LabelKind};
 
 /// Lists the caller's recordings.
 pub(super) async fn list(
@@ -130,7 +131,19 @@ async fn owner_id(state: &HttpState, given: String) -> ApiResult<String> {
 }
 
 fn list_of(filter: &RecordingQuery) -> ApiResult<List> {
+    let labels = labels::filter(
+        LabelKind::Recording,
+        filter.external_id.as_deref(),
+        filter.metadata.as_deref(),
+    )?;
+    let is_by_time = matches!(filter.sort.as_deref(), None | Some("" | "created"));
+    if !labels.is_empty() && !is_by_time {
+        return Err(ApiError::invalid(
+            "A list that is filtered by external_id or metadata can only be sorted by created.",
+        ));
+    }
     Ok(List {
+        labels,
         user_id: query::text("user_id", filter.user_id.as_deref())?,
         session_id: query::text("session_id", filter.session_id.as_deref())?,
         statuses: statuses(filter.status.as_deref().unwrap_or_default())?,

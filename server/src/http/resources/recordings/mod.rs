@@ -29,6 +29,7 @@ use crate::http::extract::json::JsonBody;
 use crate::http::file::{Disposition, has_visible, is_deceptive};
 use crate::http::routes::{Routes, routes};
 use crate::http::{ApiError, ApiResult, HttpState};
+use crate::labels::{Labels, LabelsChange};
 use crate::uploads::with_extension;
 use access::no_such_recording;
 pub(in crate::http) use access::{allowed, continued, owned};
@@ -83,6 +84,11 @@ async fn update(
     JsonBody(update): JsonBody<RecordingUpdate>,
 ) -> ApiResult<Json<Recording>> {
     let row = allowed(&state, &caller, &id).await?;
+    let labels = LabelsChange {
+        external_id: update.external_id,
+        metadata: update.metadata,
+    };
+    Labels::default().changed(labels.clone())?;
     let filename = update.filename.as_deref();
     let filename = filename.map(|name| renamed(&row, name)).transpose()?;
     let filename = filename.as_deref();
@@ -135,8 +141,37 @@ async fn update(
             changed(change.await?)?;
         }
     }
+    if !labels.is_empty() {
+        change_labels(&state, &caller, &row, &labels).await?;
+    }
     let row = allowed(&state, &caller, &id).await?;
     Ok(Json(present::in_full(&state, row).await?))
+}
+
+/// Changes the labels of a recording, which are those of its first part.
+async fn change_labels(
+    state: &HttpState,
+    caller: &Caller,
+    row: &RecordingRow,
+    change: &LabelsChange,
+) -> ApiResult<()> {
+    let first = row.part_of.as_deref().unwrap_or(&row.id);
+    // Names only: values may be personal data.
+    let detail = match (&change.external_id, &change.metadata) {
+        (Some(_), Some(_)) => "external ID, metadata",
+        (Some(_), None) => "external ID",
+        _ => "metadata",
+    };
+    let actor = caller.actor();
+    let event = AuditEvent::done(&actor, Action::Change, first).detail(detail);
+    let (recordings, now_ms) = (state.database.recordings(), state.clock.now_ms());
+    if recordings
+        .change_labels(first, change, &event, now_ms)
+        .await?
+    {
+        return Ok(());
+    }
+    Err(no_such_recording())
 }
 
 /// Checks a new file name and sets the extension of the format, once that is known.

@@ -44,6 +44,7 @@ pub(in crate::http) fn new_row(
         part_of: None,
         part: 1,
         left_out: None,
+        labels: crate::labels::Labels::default(),
         id,
     }
 }

@@ -59,6 +59,8 @@ fn recording(state: &HttpState, row: RecordingRow) -> Recording {
         part_of: row.part_of,
         part: u32::try_from(row.part).unwrap_or(1),
         parts: Vec::new(),
+        metadata: row.labels.metadata(),
+        external_id: row.labels.external_id,
     }
 }
 

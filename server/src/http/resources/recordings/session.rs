@@ -28,6 +28,7 @@ use crate::http::extract::multipart::{Event, Multipart, MultipartError};
 use crate::http::file::plain_filename;
 use crate::http::resources::{sessions, storage};
 use crate::http::{ApiError, ApiResult, HttpState};
+use crate::labels::Labels;
 use crate::metrics::BodyMetrics;
 use crate::storage::StorageError;
 use crate::uploads::{Framing, UploadError};
@@ -46,6 +47,7 @@ pub(super) async fn start(
     OptionalJsonBody(body): OptionalJsonBody<StartRecording>,
 ) -> ApiResult<(StatusCode, Json<RecordingStarted>)> {
     let session = sessions::running(&state, &caller, &id).await?;
+    let labels = Labels::new(body.external_id, body.metadata)?;
     let mut row = new_row(
         &state,
         &session.id,
@@ -57,6 +59,8 @@ pub(super) async fn start(
     if let Some(continues) = body.continues.filter(|id| !id.is_empty()) {
         let first = continued(&state, &caller, &session, &continues).await?;
         row.part_of = Some(first);
+    } else {
+        row.labels = labels;
     }
     let protected = storage::protected_limit_of_part(&state, &caller, &row).await;
     state

@@ -6,7 +6,7 @@ use sortie_tus::header::{self as tus};
 use sortie_tus::metadata::Metadata;
 use sortie_tus::server::{Creation, Part, UploadLength, join, part_id};
 
-use super::target::{filename, session};
+use super::target::{filename, labels, session};
 use crate::db::{RecordingRow, UploadKind};
 use crate::http::extract::caller::{Caller, is_origin_of};
 use crate::http::resources::recordings;
@@ -68,6 +68,7 @@ pub(in crate::http) async fn create(
         ids.push(id.to_owned());
     }
     let length = join(parts, state.config.max_size_bytes)?;
+    let labels = labels(metadata)?;
     let session = session(state, caller, metadata).await?;
     let mut row = recordings::new_row(
         state,
@@ -78,6 +79,7 @@ pub(in crate::http) async fn create(
         metadata.to_string(),
     );
     row.kind = UploadKind::Final;
+    row.labels = labels;
     row.status = RecordingStatus::Uploading;
     value.clone_into(&mut row.upload_concat);
     if !state

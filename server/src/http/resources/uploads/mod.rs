@@ -34,7 +34,7 @@ use crate::http::routes::{Routes, routes, row_of};
 use crate::http::{ApiError, ApiResult, HttpState};
 use crate::metrics::BodyMetrics;
 use crate::uploads::{Framing, Position, drain};
-use target::{continues, filename, named_session, session};
+use target::{continues, filename, labels, named_session, session};
 
 /// Header with the seconds of silence after which the server finishes an upload.
 const SILENCE_SECONDS: &str = "sortie-silence-seconds";
@@ -235,6 +235,8 @@ async fn recording(state: &HttpState, caller: &Caller, creation: &Creation) -> A
         recordings::owned(state, caller, &id).await?;
         return Ok(Created::Known(id));
     }
+    // Checked first: the session may be created for this upload.
+    let labels = labels(metadata)?;
     let session = session(state, caller, metadata).await?;
     let continues = continues(metadata);
     let part_of = match continues {
@@ -251,6 +253,7 @@ async fn recording(state: &HttpState, caller: &Caller, creation: &Creation) -> A
     );
     row.idempotency_key = key;
     row.part_of = part_of;
+    row.labels = labels;
     let actor = caller.actor();
     let protected = storage::protected_limit_of_part(state, caller, &row).await;
     let made = match state

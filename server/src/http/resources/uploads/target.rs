@@ -7,6 +7,7 @@ use crate::http::extract::caller::Caller;
 use crate::http::file::plain_filename;
 use crate::http::resources::{recordings, sessions};
 use crate::http::{ApiResult, HttpState};
+use crate::labels::Labels;
 
 pub(super) fn filename(metadata: &Metadata) -> Option<String> {
     let name = metadata
@@ -19,6 +20,16 @@ pub(super) fn filename(metadata: &Metadata) -> Option<String> {
 pub(super) fn named_session<'a>(caller: &'a Caller, metadata: &'a Metadata) -> Option<&'a str> {
     let named = metadata.text("session_id").filter(|id| !id.is_empty());
     named.or(caller.session.as_deref())
+}
+
+/// External ID and metadata of the recording. A next part has none: they belong to the first part.
+pub(super) fn labels(metadata: &Metadata) -> ApiResult<Labels> {
+    if continues(metadata).is_some() {
+        return Ok(Labels::default());
+    }
+    let external_id = metadata.text("external_id").filter(|id| !id.is_empty());
+    let data = metadata.text("metadata").filter(|text| !text.is_empty());
+    Ok(Labels::parse(external_id, data)?)
 }
 
 /// ID of the recording that an upload continues.

@@ -1,0 +1,23 @@
+//! Statement that is built piece by piece.
+
+use sqlx::Arguments as _;
+use sqlx::any::AnyArguments;
+
+/// Statement with its arguments.
+#[derive(Default)]
+pub(super) struct Statement {
+    pub(super) text: String,
+    pub(super) arguments: AnyArguments,
+}
+
+impl Statement {
+    /// Binds a value; returns its placeholder.
+    pub(super) fn bind<'t, T>(&mut self, value: T) -> String
+    where
+        T: sqlx::Encode<'t, sqlx::Any> + sqlx::Type<sqlx::Any>,
+    {
+        // Texts and integers always encode.
+        let _ = self.arguments.add(value);
+        format!("${}", self.arguments.len())
+    }
+}

@@ -1,0 +1,142 @@
+//! Erasure of users: deletes everything of a user, and replaces personal data in the audit log.
+//!
+//! A request is a row of the database. One of the servers carries it out under a lease and continues it after a crash; every
+//! step can be repeated. Deletions that the storage refuses are retried by the reaper, and the erasure waits for them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::db::{Actor, Database, DatabaseError, ERASURE, Lease, Personal};
+use crate::uploads::Uploads;
+
+/// Interval at which pending erasures are looked for.
+const POLL: Duration = Duration::from_secs(5);
+/// Duration of the lease; extended after each step.
+const LEASE: Duration = Duration::from_secs(120);
+
+/// Carries out erasures. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Eraser {
+    database: Database,
+    uploads: Uploads,
+    clock: Arc<dyn Clock>,
+    requested: Arc<Notify>,
+}
+
+/// Reason why an erasure stops before its end.
+enum Stop {
+    /// Recordings are left whose bytes the storage has not deleted yet.
+    Waiting,
+    /// Another server holds the lease.
+    LeaseLost,
+    Failed(DatabaseError),
+}
+
+impl From<DatabaseError> for Stop {
+    fn from(error: DatabaseError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Eraser {
+    pub(crate) fn new(database: Database, uploads: Uploads, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            database,
+            uploads,
+            clock,
+            requested: Arc::default(),
+        }
+    }
+
+    /// Starts pending erasures now.
+    pub(crate) fn wake(&self) {
+        self.requested.notify_one();
+    }
+
+    /// Carries out erasures until the future is dropped.
+    pub(crate) async fn run(self) {
+        loop {
+            if let Err(error) = self.run_pending().await {
+                tracing::warn!("cannot erase users, will try again: {error}");
+            }
+            let _ = tokio::time::timeout(POLL, self.requested.notified()).await;
+        }
+    }
+
+    async fn run_pending(&self) -> Result<(), DatabaseError> {
+        let pending = self.database.erasures().pending().await?;
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let Some(lease) = self.database.leases().take(ERASURE, LEASE).await? else {
+            return Ok(());
+        };
+        for user_id in pending {
+            match self.erase(&user_id, &lease).await {
+                Ok(()) => tracing::info!(user_id, "user erased"),
+                Err(Stop::Waiting) => {}
+                Err(Stop::LeaseLost) => return Ok(()),
+                Err(Stop::Failed(error)) => {
+                    tracing::warn!(user_id, "cannot erase a user, will try again: {error}");
+                }
+            }
+        }
+        self.database.leases().give_back(&lease).await
+    }
+
+    async fn erase(&self, user_id: &str, lease: &Lease) -> Result<(), Stop> {
+        self.delete_recordings(user_id, lease).await?;
+        if self.database.owners().count_rows(user_id).await? > 0 {
+            return Err(Stop::Waiting);
+        }
+        // Tokens, sign-ins, sessions and labels go with the row.
+        self.database.users().delete(user_id).await?;
+        for personal in [Personal::Actor(user_id), Personal::Subject(user_id)] {
+            self.erase_from_log(personal, lease).await?;
+        }
+        let now_ms = self.clock.now_ms();
+        self.database.erasures().complete(user_id, now_ms).await?;
+        Ok(())
+    }
+
+    /// Deletes the user's recordings and uploads.
+    async fn delete_recordings(&self, user_id: &str, lease: &Lease) -> Result<(), Stop> {
+        let actor = Actor::system();
+        loop {
+            let ids = self.database.owners().recordings_to_delete(user_id).await?;
+            if ids.is_empty() {
+                return Ok(());
+            }
+            let mut deleted = 0;
+            for id in ids {
+                // Names of files are personal data, and the rows cannot be found without the recording.
+                self.erase_from_log(Personal::Subject(&id), lease).await?;
+                match self.uploads.delete(&id, &actor).await {
+                    Ok(()) => deleted += 1,
+                    // A partial upload is deleted with its final upload; the reaper retries a failed deletion.
+                    Err(error) => tracing::warn!(recording = id, "cannot delete yet: {error}"),
+                }
+            }
+            if deleted == 0 {
+                return Err(Stop::Waiting);
+            }
+        }
+    }
+
+    async fn erase_from_log(&self, personal: Personal<'_>, lease: &Lease) -> Result<(), Stop> {
+        let mut after = None;
+        loop {
+            if !self.database.leases().extend(lease, LEASE).await? {
+                return Err(Stop::LeaseLost);
+            }
+            let now_ms = self.clock.now_ms();
+            match self.database.audit().erase(personal, after, now_ms).await? {
+                None => return Ok(()),
+                last => after = last,
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Erasure of users.
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, TestServer, chromium_webm, json_of, problem};
+use crate::until;
+
+async fn erase(admin: &Client, user_id: &str, query: &str, status: u16) -> Value {
+    json_of(
+        admin.post(&format!("/api/admin/users/{user_id}/erase{query}")),
+        status,
+    )
+    .await
+}
+
+async fn verified(admin: &Client) -> bool {
+    let found = json_of(admin.get("/api/admin/audit/verify"), 200).await;
+    found["ok"] == true
+}
+
+/// Every text of every table that an erasure must change.
+async fn database_text(server: &TestServer) -> String {
+    let database = server.database().await;
+    let mut text = String::new();
+    for (table, columns) in [
+        (
+            "users",
+            "id, username, username_key, email, display_name, subject, external_key, metadata",
+        ),
+        ("sessions", "id, user_id, app_id, external_id, metadata"),
+        (
+            "recordings",
+            "id, user_id, filename, upload_metadata, metadata",
+        ),
+        ("api_tokens", "id, user_id, name"),
+        ("sign_ins", "id, user_id, address, user_agent"),
+        ("session_labels", "subject_id, owner_id, label"),
+        ("audit", "actor_name, address, detail"),
+    ] {
+        for column in columns.split(", ") {
+            let sql = format!("SELECT {column} FROM {table} WHERE {column} IS NOT NULL");
+            let values: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+                .fetch_all(&database)
+                .await
+                .expect("rows");
+            text += &values.join("\n");
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[tokio::test]
+async fn erasure_removes_every_trace_of_a_user_but_pseudonyms() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let ann = server.user("annabel").await;
+    let path = format!("/api/admin/users/{}", ann.user_id);
+    let profile = json!({ "email": "annabel@example.org", "display_name": "Annabel Lee", "metadata": { "n": "annabel" } });
+    json_of(admin.change(&path, &profile), 200).await;
+    let webm = chromium_webm();
+    let id = ann.record(&webm).await;
+    let recording = format!("/api/recordings/{id}");
+    json_of(
+        admin.change(&recording, &json!({ "filename": "annabel.webm" })),
+        200,
+    )
+    .await;
+    let growing = ann.start_recording().await.0;
+    let body = json!({ "app_id": "x", "metadata": { "who": "annabel" } });
+    json_of(ann.post("/api/sessions").json(&body), 201).await;
+    let token = json!({ "name": "annabel's token", "scopes": ["record"] });
+    json_of(ann.post("/api/tokens").json(&token), 201).await;
+    let bob = server.user("bob").await;
+    let kept = bob.record(&webm).await;
+    assert!(database_text(&server).await.contains("annabel"));
+    assert!(verified(&admin).await);
+
+    let done = erase(&admin, &ann.user_id, "", 200).await;
+    assert_eq!(
+        (&done["status"], &done["recordings_left"]),
+        (&json!("done"), &json!(0))
+    );
+    let left = database_text(&server).await;
+    assert!(!left.to_lowercase().contains("annabel"), "{left}");
+    assert!(verified(&admin).await);
+    for id in [&id, &growing] {
+        problem(
+            admin.get(&format!("/api/recordings/{id}")),
+            404,
+            "not_found",
+        )
+        .await;
+        let files = std::fs::read_dir(server.recordings()).expect("the folder");
+        let names: Vec<_> = files.flatten().map(|file| file.file_name()).collect();
+        assert!(
+            !names
+                .iter()
+                .any(|name| name.to_string_lossy().contains(id.as_str())),
+            "{names:?}"
+        );
+    }
+    problem(ann.get("/api/auth/me"), 401, "unauthenticated").await;
+    problem(admin.get(&path), 404, "not_found").await;
+    assert_eq!(bob.recording(&kept).await["status"], "ready");
+    // The rows of the log stay, under the pseudonym.
+    let rows = admin
+        .audit(&format!("actor={}&action=recording.start", ann.user_id))
+        .await;
+    assert_eq!(rows.len(), 2);
+    assert!(
+        rows.iter()
+            .all(|row| row["actor_name"] == done["pseudonym"]),
+        "{rows:?}"
+    );
+    let requests = admin
+        .audit(&format!("subject={}&action=user.erase", ann.user_id))
+        .await;
+    let details: Vec<_> = requests.iter().map(|row| &row["detail"]).collect();
+    assert_eq!(details, ["completed", "requested"]);
+    assert_eq!(requests[1]["actor_name"], "admin");
+
+    // Idempotent.
+    assert_eq!(erase(&admin, &ann.user_id, "", 200).await, done);
+    assert_eq!(
+        json_of(admin.get(&format!("{path}/erase")), 200).await,
+        done
+    );
+    let requests = admin
+        .audit(&format!("subject={}&action=user.erase", ann.user_id))
+        .await;
+    assert_eq!(requests.len(), 2);
+    // The name is free again.
+    server.user("annabel").await;
+}
+
+#[tokio::test]
+async fn erasure_needs_a_word_for_protected_recordings_and_another_administrator() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let ann = server.user("ann").await;
+    let id = ann.record(&chromium_webm()).await;
+    let protected = json!({ "protected": true });
+    json_of(
+        ann.change(&format!("/api/recordings/{id}"), &protected),
+        200,
+    )
+    .await;
+    let path = format!("/api/admin/users/{}/erase", ann.user_id);
+    let detail = problem(admin.post(&path), 409, "conflict").await;
+    assert!(detail.contains("include_protected=true"), "{detail}");
+    // Nothing has changed.
+    assert_eq!(ann.recording(&id).await["status"], "ready");
+    problem(admin.get(&path), 404, "not_found").await;
+    erase(&admin, &ann.user_id, "?include_protected=true", 200).await;
+
+    problem(
+        admin.post(&format!("{path}?include_protected=maybe")),
+        400,
+        "invalid_field",
+    )
+    .await;
+    problem(
+        admin.post(&format!("/api/admin/users/{}/erase", admin.user_id)),
+        409,
+        "conflict",
+    )
+    .await;
+    for unknown in ["unknown", "%00"] {
+        problem(
+            admin.post(&format!("/api/admin/users/{unknown}/erase")),
+            404,
+            "not_found",
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn erasure_waits_for_a_failing_storage_and_survives_a_restart() {
+    let mut server = TestServer::start().await;
+    let admin = server.admin().await;
+    let ann = server.user("ann").await;
+    let id = ann.record(&chromium_webm()).await;
+    let name = ann.recording(&id).await["storage_path"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let file = server.file(&name);
+    // A folder in the place of the file cannot be deleted.
+    std::fs::remove_file(&file).expect("the file");
+    std::fs::create_dir(&file).expect("a folder");
+    let pending = erase(&admin, &ann.user_id, "", 202).await;
+    assert_eq!(
+        (&pending["status"], &pending["recordings_left"]),
+        (&json!("pending"), &json!(1))
+    );
+    problem(ann.get("/api/auth/me"), 401, "unauthenticated").await;
+
+    server.restart().await;
+    let admin = server.admin().await;
+    let path = format!("/api/admin/users/{}/erase", ann.user_id);
+    assert_eq!(json_of(admin.get(&path), 200).await["status"], "pending");
+    std::fs::remove_dir(&file).expect("the folder");
+    until("the erasure completes", async || {
+        json_of(admin.get(&path), 200).await["status"] == "done"
+    })
+    .await;
+    assert!(verified(&admin).await);
+    assert!(!database_text(&server).await.contains("ann"));
+}
+
+#[tokio::test]
+async fn recordings_of_a_deleted_user_can_be_erased() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let ann = server.user("annabel").await;
+    let id = ann.record(&chromium_webm()).await;
+    let deleted = admin
+        .delete(&format!("/api/admin/users/{}", ann.user_id))
+        .send()
+        .await;
+    assert_eq!(deleted.expect("an answer").status(), 204);
+    assert_eq!(admin.recording(&id).await["status"], "ready");
+    erase(&admin, &ann.user_id, "", 200).await;
+    problem(
+        admin.get(&format!("/api/recordings/{id}")),
+        404,
+        "not_found",
+    )
+    .await;
+    assert!(!database_text(&server).await.contains("annabel"));
+    assert!(verified(&admin).await);
+}
