@@ -7,7 +7,7 @@ use super::begun_upload::BegunUpload;
 use super::command::{BeginRequest, Command, RestRequest, Sending};
 use super::part_progress::PartProgress;
 use super::tus::last_segment;
-use crate::{RecorderError, Target, Waiting};
+use crate::{RecorderError, Refusal, Target, Waiting};
 
 /// Consecutive uploads that the server ends without accepting a byte before the recording fails.
 const FRUITLESS_UPLOADS: u32 = 3;
@@ -232,23 +232,23 @@ impl Uploads {
             (RecorderError::SignedOut, _) => Waiting::SignIn,
             (
                 RecorderError::Unreachable
-                | RecorderError::Refused {
+                | RecorderError::Refused(Refusal {
                     status: ..400 | 408 | 425 | 500..,
                     ..
-                },
+                }),
                 _,
             ) => Waiting::Retry {
                 in_ms: self.backoff_ms.into(),
             },
-            (RecorderError::Refused { status, .. }, Attempt::Continuing) => {
-                if *status == 404 {
+            (RecorderError::Refused(refusal), Attempt::Continuing) => {
+                if refusal.status == 404 {
                     // The recording was deleted, with its parts.
                     self.ids.clear();
                 }
                 self.request = Request::Due(Attempt::Separate);
                 return Begun::Again(None);
             }
-            (RecorderError::Refused { .. }, Attempt::Separate) => {
+            (RecorderError::Refused(_), Attempt::Separate) => {
                 self.request = Request::Due(Attempt::OwnSession);
                 return Begun::SessionOver;
             }
