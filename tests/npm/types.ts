@@ -9,8 +9,8 @@ import 'sortie-recorder/element';
 const canvas = await whenPresent('canvas');
 const options: RecorderOptions = { server: '', source: canvas, getToken: async () => 'token' };
 const recorder: Face = new Recorder(options);
-const off: () => void = recorder.on('progress', ({ recorded, waiting }) => {
-  const ms: number = recorded;
+const off: () => void = recorder.on('progress', ({ recordedMs, waiting }) => {
+  const ms: number = recordedMs;
   if (waiting?.reason === 'retry') console.log(ms, waiting.inMs.toFixed());
 });
 off();
@@ -48,7 +48,7 @@ autoRecord({ server: '', source: 'screen' });
 
 export function Component() {
   const { state, progress, error, start, stop } = useRecorder(options);
-  return { state, recorded: progress?.recorded.toFixed(), code: error?.name, start, stop };
+  return { state, recorded: progress?.recordedMs.toFixed(), code: error?.name, start, stop };
 }
 
 const faults = injectFaults({ drop: 0.5 }, { matches: ({ url }) => url.includes('/api/') });
