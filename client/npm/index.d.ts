@@ -276,8 +276,13 @@ export function autoRecord(options: AutoRecordOptions): Promise<void>;
 /**
  * Waits for the element that `selector` names, for example the canvas that a remote desktop creates once it is
  * connected.
- *
- * `root` is searched, the document by default. Aborting `signal` rejects with its reason.
  */
-export function whenPresent<Found extends Element = HTMLCanvasElement>(
-  selector: string, options?: { root?: Document | Element | ShadowRoot; signal?: AbortSignal }): Promise<Found>;
+export function whenPresent(selector: string, options?: PresentOptions): Promise<HTMLCanvasElement>;
+export function whenPresent<Found extends Element>(selector: string, options?: PresentOptions): Promise<Found>;
+
+export interface PresentOptions {
+  /** Node whose descendants are searched; the document by default. */
+  root?: Document | Element | ShadowRoot | undefined;
+  /** Aborting it rejects the promise with its reason. */
+  signal?: AbortSignal | undefined;
+}

@@ -189,7 +189,7 @@ named! {
         NoMicrophone = "no_microphone",
         /// No audio was shared.
         NoSharedAudio = "no_shared_audio",
-        /// The audio ended.
+        /// The microphone or the shared audio ended.
         AudioEnded = "audio_ended",
         /// Many bytes wait to be sent.
         Backlog = "backlog",
@@ -217,7 +217,7 @@ named! {
         LeftOut = "left_out",
         /// A script stopped the video track.
         VideoEnded = "video_ended",
-        /// The device slept.
+        /// The device slept; that time is missing.
         Slept = "slept",
         /// The encoder reported a fault.
         Encoder = "encoder",

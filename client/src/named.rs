@@ -13,7 +13,7 @@ macro_rules! named {
         }
 
         impl $Type {
-            /// All values.
+            /// All values, in the order of their declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// Returns the name in JavaScript and in the documentation; it is stable.

@@ -37,7 +37,7 @@ const PROBLEMS: &[(&str, ErrorCode)] = &[
 /// Refusal of a server, with the information of its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Identifier for programs.
+    /// Stable identifier of the cause.
     pub code: ErrorCode,
     /// HTTP status of the answer.
     pub status: u16,

@@ -10,7 +10,7 @@ named! {
     /// may follow all states but the final ones.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub enum State {
-        /// Not started yet.
+        /// The recorder was not started yet.
         #[default]
         Idle = "idle",
         /// The recording begins on the server and the encoder starts.
@@ -36,6 +36,15 @@ impl State {
     /// Whether no other state can follow.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Done | Self::Failed | Self::Aborted)
+    }
+
+    /// Whether entering the state changes the progress of the recording.
+    #[cfg(any(target_arch = "wasm32", test))]
+    pub(crate) fn reports_progress(self) -> bool {
+        !matches!(
+            self,
+            Self::Idle | Self::Starting | Self::Failed | Self::Aborted
+        )
     }
 
     /// Whether the source is being recorded, or can be after a pause.

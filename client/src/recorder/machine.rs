@@ -506,10 +506,7 @@ impl RecorderMachine {
             }
             Action::Entered(state) => {
                 self.events.push(Event::State(state));
-                if !matches!(
-                    state,
-                    State::Idle | State::Starting | State::Failed | State::Aborted
-                ) {
+                if state.reports_progress() {
                     self.report();
                 }
             }
