@@ -83,7 +83,7 @@ pub enum RecorderError {
     Unreachable,
     /// The server refused to begin the recording or the upload.
     #[error("{}", .0.detail)]
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// The recording is larger than the server accepts; the bytes that the server holds stay there.
     #[error(
         "The recording is larger than the server accepts. The remaining bytes are kept on this device."
@@ -106,6 +106,12 @@ pub enum RecorderError {
     /// The bytes on the server are not those of this upload; the payload is an explanation.
     #[error("{0}")]
     Upload(String),
+}
+
+impl From<Refusal> for RecorderError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
 }
 
 impl RecorderError {

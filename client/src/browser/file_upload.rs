@@ -105,7 +105,7 @@ impl FileUpload {
             "The server does not record into this session. Check that it exists and has not ended.";
         let mut refusal = Refusal::of_status(refused_status(reason)?, detail.to_owned());
         refusal.code = code;
-        Some(RecorderError::Refused(refusal))
+        Some(refusal.into())
     }
 
     /// Sends all bytes of `spool` and returns the upload's URL. Dropping the future ends the sending and leaves the

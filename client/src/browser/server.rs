@@ -115,7 +115,7 @@ impl Server {
             (401, _) => Err(RecorderError::SignedOut),
             (200..300, Some(answer)) => Ok(answer),
             // The answer is the page of a proxy or a login portal, sent with status 200.
-            (_, None) => Err(RecorderError::Refused(unexpected(status))),
+            (_, None) => Err(unexpected(status).into()),
             (_, Some(problem)) => {
                 let mut refusal = unexpected(status);
                 refusal.retry_after_s = retry_after_ms.map(|it| it.div_ceil(1_000));
@@ -125,7 +125,7 @@ impl Server {
                 if let Some(code) = problem.text("code") {
                     refusal = refusal.with_problem(&code, text);
                 }
-                Err(RecorderError::Refused(refusal))
+                Err(refusal.into())
             }
         }
     }
@@ -180,7 +180,7 @@ fn signed_out(failed: RenewalFailed) -> RecorderError {
 
 /// Error for a successful answer without the expected fields.
 fn unknown_answer() -> RecorderError {
-    RecorderError::Refused(unexpected(200))
+    unexpected(200).into()
 }
 
 /// Refusal by an answer without an explanation.

@@ -200,7 +200,7 @@ impl Watch {
                         if status == 404 {
                             refusal.code = ErrorCode::NotFound;
                         }
-                        (self.on_trouble)(RecorderError::Refused(refusal));
+                        (self.on_trouble)(refusal.into());
                     }
                     self.order(AutoRecordTrigger::end);
                     return Err(Lost);

@@ -77,7 +77,7 @@ pub(crate) fn failure(reason: FailureReason, target: &Target) -> RecorderError {
                 sentence = sentence + " A tus server is expected at " + endpoint;
             }
             match refused_status(reason) {
-                Some(status) => RecorderError::Refused(Refusal::of_status(status, sentence)),
+                Some(status) => Refusal::of_status(status, sentence).into(),
                 None => RecorderError::Upload(sentence),
             }
         }

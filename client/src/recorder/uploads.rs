@@ -7,7 +7,7 @@ use super::begun_upload::BegunUpload;
 use super::command::{BeginRequest, Command, RestRequest, Sending};
 use super::part_progress::PartProgress;
 use super::tus::last_segment;
-use crate::{RecorderError, Refusal, Target, Waiting};
+use crate::{RecorderError, Target, Waiting};
 
 /// Consecutive uploads that the server ends without accepting a byte before the recording fails.
 const FRUITLESS_UPLOADS: u32 = 3;
@@ -230,16 +230,10 @@ impl Uploads {
         };
         let waiting = match (&error, attempt) {
             (RecorderError::SignedOut, _) => Waiting::SignIn,
-            (
-                RecorderError::Unreachable
-                | RecorderError::Refused(Refusal {
-                    status: ..400 | 408 | 425 | 500..,
-                    ..
-                }),
-                _,
-            ) => Waiting::Retry {
-                in_ms: self.backoff_ms.into(),
-            },
+            (RecorderError::Unreachable, _) => self.retry(),
+            (RecorderError::Refused(refusal), _) if matches!(refusal.status, ..400 | 408 | 425 | 500..) => {
+                self.retry()
+            }
             (RecorderError::Refused(refusal), Attempt::Continuing) => {
                 if refusal.status == 404 {
                     // The recording was deleted, with its parts.
@@ -261,6 +255,12 @@ impl Uploads {
         self.request = Request::RetryAt(now_ms + wait_ms);
         self.backoff_ms = (self.backoff_ms * 2).min(BACKOFF_CAP_MS);
         Begun::Again(Some(waiting))
+    }
+
+    fn retry(&self) -> Waiting {
+        Waiting::Retry {
+            in_ms: self.backoff_ms.into(),
+        }
     }
 
     /// Records that the server holds `offset` bytes of a part's upload; returns the offset in the part.

@@ -33,7 +33,7 @@ fn begun(number: u32) -> BegunUpload {
 
 fn refused(status: u16) -> Result<BegunUpload, RecorderError> {
     let detail = String::new();
-    Err(RecorderError::Refused(Refusal::of_status(status, detail)))
+    Err(Refusal::of_status(status, detail).into())
 }
 
 const GONE: Notice = Notice::Failed {
