@@ -9,12 +9,14 @@ types=$(mktemp -d)
 trap 'rm -rf "$types"' EXIT
 cp client/npm/*.d.ts client/npm/README.md "$types/"
 tools=$(npm_dir tests/npm)/node_modules
-# The hook's types use React's.
+# The bindings' types use those of the frameworks.
 ln -s "$tools" "$types/node_modules"
 cat >"$types/tsconfig.json" <<'JSON'
 { "compilerOptions": { "strict": true, "module": "esnext", "moduleResolution": "bundler", "lib": ["es2022", "dom"], "types": [] } }
 JSON
+entries=()
+for name in index react vue svelte element preact solid faults; do entries+=(--entryPoints "$types/$name.d.ts"); done
 "$tools/.bin/typedoc" --logLevel Warn --name sortie-recorder --readme "$types/README.md" --tsconfig "$types/tsconfig.json" \
-    --basePath "$types" --disableSources --entryPoints "$types/index.d.ts" --entryPoints "$types/react.d.ts" --entryPoints "$types/element.d.ts" --entryPoints "$types/faults.d.ts" \
+    --basePath "$types" --disableSources "${entries[@]}" \
     --treatWarningsAsErrors --treatValidationWarningsAsErrors --validation.invalidLink true \
     --out "${1:-target/npm-reference}"

@@ -26,10 +26,12 @@ done
 cp "$out/js/worker.js" "$package/"
 rm -r "$out/js"
 
-# The shared code becomes a chunk: react.js and element.js use the same recorder as index.js.
-"$tools/esbuild" client/npm/{index,react,element,faults}.js --bundle --splitting --chunk-names=[name]-[hash] --minify --sourcemap \
-    --format=esm --external:react --external:./{core,later,session_watcher,playable}.js --outdir="$package" --log-level=warning
+# The shared code becomes a chunk: the bindings and the element use the same recorder as index.js.
+"$tools/esbuild" client/npm/{index,react,vue,svelte,element,faults}.js --bundle --splitting --chunk-names=[name]-[hash] --minify --sourcemap \
+    --format=esm --external:{react,vue,svelte,svelte/reactivity} --external:./{core,later,session_watcher,playable}.js \
+    --outdir="$package" --log-level=warning
 cp client/npm/*.{d.ts,json,md} LICENSE-* "$package/"
+node scripts/third-party.mjs js-recorder,js-recovery,js-session-watcher,js-playable >"$package/THIRD_PARTY_LICENSES.txt"
 # The workspace's version.
 version=$(awk -F'"' '/^version = / { print $2; exit }' Cargo.toml)
 (cd "$package" && npm pkg set "version=$version")

@@ -36,6 +36,9 @@ macro_rules! codes {
         }
 
         impl ProblemCode {
+            /// All codes but [`Unknown`](Self::Unknown).
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
             /// Returns a short text for the user.
             pub fn title(self) -> &'static str {
                 match self {

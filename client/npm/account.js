@@ -31,10 +31,9 @@ export async function userOf(server, token) {
   const answer = await get(server, '/api/auth/me', token);
   const { id } = answer.ok ? await answer.json().catch(() => ({})) : {};
   if (typeof id === 'string' && id !== '') return id;
-  if (answer.status === 401 || answer.status === 403) {
-    throw new RecorderError('signed_out', 'The sign-in has expired or was refused. Sign in again.');
-  }
-  throw unreachable(new TypeError(`the answer was ${answer.status}`));
+  const { status } = answer;
+  if (status === 401 || status === 403) throw signedOut({ status });
+  throw unreachable(new TypeError(`the answer was ${status}`), { status });
 }
 
 /** Sends a request to our server. Without a token it uses the page's cookies and renews them if needed. */
@@ -59,7 +58,9 @@ export async function get(server, path, token, signal) {
 
 export const aborted = () => new RecorderError('aborted', 'The upload was cancelled.');
 
-function unreachable(cause) {
+export const signedOut = (details) => new RecorderError('signed_out', 'The sign-in has expired or was refused. Sign in again.', details);
+
+function unreachable(cause, details) {
   const message = 'The server cannot be reached, or is another one. Check its address and your network connection, and try again.';
-  return Object.assign(new RecorderError('unreachable', message), { cause });
+  return new RecorderError('unreachable', message, { cause, retryable: true, ...details });
 }

@@ -5,7 +5,7 @@ import { check } from './options.js';
 import { Recorder } from './recorder.js';
 
 /** States of a recorder that no longer records. */
-const STOPPED = new Set(['stopping', 'uploading', 'done', 'failed']);
+const STOPPED = new Set(['stopping', 'uploading', 'done', 'failed', 'aborted']);
 
 export async function autoRecord({ source, onRecorder, onError = reportError, signal, ...options }) {
   check({ source, onRecorder, onError, signal, ...options }, { needsSource: true });
@@ -51,7 +51,7 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
         const failed = (error) => {
           onError(typed(error));
           // The session is unknown or belongs to another user: the watch ends, and the recording with it.
-          if (error.code === 'refused') refused = error;
+          if (error.code === 'forbidden' || error.code === 'not_found') refused = error;
         };
         watcher = new SessionWatcher(options, ordered, failed);
       });
@@ -60,7 +60,7 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
       over.abort();
     }
     // The user may still be choosing what to share.
-    if (recorder?.state === 'idle') await recorder.abort();
+    if (recorder?.state === 'idle' || recorder?.state === 'loading') await recorder.abort();
     else if (recorder) {
       // Later failures are events of the recorder, which `onError` receives.
       if (!STOPPED.has(recorder.state)) recorder.stop({ sessionEnded: true });

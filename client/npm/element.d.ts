@@ -17,6 +17,31 @@
 
 import type { Recorder, RecorderDone, RecorderEventMap, RecorderOptions } from './index.js';
 
+/** Attributes of `<sortie-recorder>`, with the meaning of the options of the same name. */
+export interface SortieRecorderAttributes {
+  server?: string | undefined;
+  session?: string | undefined;
+  endpoint?: string | undefined;
+  filename?: string | undefined;
+  /** `screen` (by default), `camera`, or the selector of a canvas. */
+  source?: string | undefined;
+  /** Present: records a microphone as well. */
+  microphone?: boolean | '' | undefined;
+  /** Present: offers the sound of the shared tab or system. */
+  audio?: boolean | '' | undefined;
+  /** Present: offers this tab first. */
+  'prefer-current-tab'?: boolean | '' | undefined;
+  fps?: number | string | undefined;
+  'max-duration'?: number | string | undefined;
+  'max-size'?: number | string | undefined;
+  'text-start'?: string | undefined;
+  'text-stop'?: string | undefined;
+  'text-recording'?: string | undefined;
+  'text-saving'?: string | undefined;
+  'text-offline'?: string | undefined;
+  'text-saved'?: string | undefined;
+}
+
 /**
  * Button that records. It dispatches the events of its recorder; all but `error` bubble. Removed from the page it
  * continues to record until it is stopped.

@@ -30,17 +30,61 @@ const OPTIONS = {
 };
 const EVENTS = ['statechange', 'progress', 'warning', 'stopped', 'done', 'error'];
 
-export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) {
+/** Base class; on a server there is none. */
+const HTMLElement = globalThis.HTMLElement ?? class {};
+
+/**
+ * Button that records, with the running time and a spoken status.
+ *
+ * @element sortie-recorder
+ * @attr {string} server - Sortie Recording server; empty for the page's own origin.
+ * @attr {string} session - Session to record into. Only with `server`.
+ * @attr {string} endpoint - URL at which another tus server creates uploads, instead of `server`.
+ * @attr {string} filename - File name without extension, for another tus server.
+ * @attr {string} source - `screen` (by default), `camera`, or the selector of a canvas.
+ * @attr {boolean} microphone - Records a microphone as well.
+ * @attr {boolean} audio - Offers the sound of the shared tab or system.
+ * @attr {boolean} prefer-current-tab - Offers this tab first.
+ * @attr {number} fps - Maximum frame rate of a canvas.
+ * @attr {number} max-duration - Recording stops at this length, in milliseconds.
+ * @attr {number} max-size - Recording stops before this size, in bytes.
+ * @attr {string} text-start - Label of the button while nothing is recorded.
+ * @attr {string} text-stop - Label of the button while it records.
+ * @attr {string} text-recording - Status while it records.
+ * @attr {string} text-saving - Status while the remaining bytes are uploaded.
+ * @attr {string} text-offline - Status while there is no network.
+ * @attr {string} text-saved - Status when the server holds all of the recording.
+ *
+ * @fires {CustomEvent<RecorderState>} statechange - The recorder has entered this state.
+ * @fires {CustomEvent<RecorderProgress>} progress - Progress of recording and upload.
+ * @fires {CustomEvent<RecorderWarning>} warning - A problem that does not end the recording.
+ * @fires {CustomEvent<StopReason>} stopped - Recording has ended; the remaining bytes are being uploaded.
+ * @fires {CustomEvent<RecorderDone>} done - The server holds all bytes.
+ * @fires {CustomEvent<RecorderError>} error - The recording could not begin, or not all bytes have arrived. Does not bubble.
+ *
+ * @csspart button - The button.
+ * @csspart icon - Icon in the button.
+ * @csspart label - Text in the button.
+ * @csspart time - Running time.
+ * @csspart status - Status, a live region.
+ */
+export class SortieRecorderElement extends HTMLElement {
   #parts;
   #recorder;
-  /** Whether the user may be choosing what to share. */
-  #opening = false;
   #options = {};
 
-  /** Options that attributes cannot express; they override attributes. */
+  /**
+   * Options that attributes cannot express; they override attributes.
+   * @type {Partial<RecorderOptions>}
+   */
   get options() { return this.#options; }
   set options(options) { this.#options = options ?? {}; }
 
+  /**
+   * Recorder of the latest recording.
+   * @type {Recorder | undefined}
+   * @readonly
+   */
   get recorder() { return this.#recorder; }
 
   constructor() {
@@ -74,9 +118,12 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
     this.#show();
   }
 
+  /**
+   * Starts a recording, like a click while none runs.
+   * @returns {Promise<void>}
+   */
   async start() {
-    if (this.#opening || this.#isRunning()) return;
-    this.#opening = true;
+    if (this.#recorder?.state === 'loading' || this.#isRunning()) return;
     try {
       const recorder = new Recorder({ ...this.#fromAttributes(), ...this.#options });
       this.#recorder = recorder;
@@ -89,14 +136,12 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
       }
       await recorder.start();
     } catch (error) {
-      // A recording that fails after its start reports that itself.
-      if (this.#recorder?.state !== 'failed') {
+      // The recorder reports only failures after the start.
+      if (error.code !== 'aborted') {
         this.#say(error.message);
         this.#send('error', error);
       }
       throw error;
-    } finally {
-      this.#opening = false;
     }
   }
 
@@ -106,6 +151,10 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: rises, composed: rises }));
   }
 
+  /**
+   * Stops the recording, like a click while one runs.
+   * @returns {Promise<RecorderDone | undefined>}
+   */
   async stop() {
     return this.#isRunning() ? this.#recorder.stop() : undefined;
   }
@@ -141,7 +190,7 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
     button.classList.toggle('running', running);
     button.disabled = stopping;
     label.textContent = this.#text(running ? 'stop' : 'start');
-    time.textContent = state === 'idle' ? '' : clock(recorder.progress.recorded);
+    time.textContent = state === 'idle' || state === 'loading' ? '' : clock(recorder.progress.recordedMs);
     if (stopping) this.#say(this.#text('saving'));
     else if (state === 'done') this.#say(this.#text('saved'));
     else if (state === 'recording') this.#say(this.#text(recorder.progress.waiting?.reason === 'offline' ? 'offline' : 'recording'));

@@ -4,7 +4,7 @@
  * ```js
  * import { injectFaults } from 'sortie-recorder/faults';
  * const faults = injectFaults({ drop: 0.2, lose: 0.1, delay: 300 });
- * // … record, and check `progress.safeUntil`
+ * // … record, and check `progress.safeMs`
  * faults.set({ storage: 'full' });
  * faults.restore();
  * ```

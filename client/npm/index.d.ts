@@ -9,8 +9,9 @@
  */
 
 import type {
-  OnServer, RecorderDone, RecorderErrorCode, RecorderEvents, RecorderOptions, RecorderProgress,
-  RecorderSource, RecorderState, SpoolOptions, StartOptions, TargetOptions, UploadFileOptions, UploadOptions,
+  CaptureOptions, OnServer, ProblemDetails, RecorderDone, RecorderErrorCode, RecorderEvents, RecorderOptions,
+  RecorderProgress, RecorderSource, RecorderState, ServerTarget, SpoolOptions, StartOptions, TargetOptions,
+  UploadFileOptions, UploadOptions, WaitOptions,
 } from './types.js';
 
 export type * from './types.js';
@@ -38,12 +39,31 @@ export interface LoadOptions {
  */
 export function load(options?: LoadOptions): Promise<void>;
 
+/** Additional information of a {@link RecorderError}. */
+export interface RecorderErrorDetails {
+  cause?: unknown;
+  status?: number | undefined;
+  problem?: ProblemDetails | undefined;
+  retryAfter?: number | undefined;
+  retryable?: boolean;
+}
+
 /** Error of a recorder. `message` is a sentence for the user that says what to do. */
 export class RecorderError extends Error {
-  constructor(code: RecorderErrorCode, message: string);
+  constructor(code: RecorderErrorCode, message: string, details?: RecorderErrorDetails);
   readonly name: 'RecorderError';
   /** Stable identifier for programs. */
   readonly code: RecorderErrorCode;
+  /** Exception behind it, if there is one: that of `getToken`, or of a request. */
+  readonly cause?: unknown;
+  /** HTTP status, if the server refused. */
+  readonly status: number | undefined;
+  /** The server's explanation, if it is a Sortie Recording server that refused. */
+  readonly problem: ProblemDetails | undefined;
+  /** Seconds after which the server accepts another attempt, if it named a time. */
+  readonly retryAfter: number | undefined;
+  /** Whether the cause is temporary: the same call may succeed later, without a change by the page or its user. */
+  readonly retryable: boolean;
 }
 
 /** Events of a {@link Recorder} for `addEventListener`: the value is their `detail`. */
@@ -52,12 +72,13 @@ export type RecorderEventMap = { [Name in keyof RecorderEvents]: CustomEvent<Rec
 /**
  * Records one source once and uploads while recording.
  *
- * `idle → starting → recording ⇄ paused → stopping → uploading → done`, and `failed` from anywhere. A recorder that
- * has been started continues until it is stopped, aborted or done, even without references to it.
+ * `idle → loading → starting → recording ⇄ paused → stopping → uploading → done`. A start that fails returns to `idle`;
+ * later `failed` may follow, and `aborted` at any time. A recorder that has been started continues until it is stopped,
+ * aborted or done, even without references to it.
  *
  * ```js
  * const recorder = new Recorder({ server: '', source: 'screen' });
- * recorder.on('progress', ({ recorded, safeUntil }) => console.log(recorded, safeUntil));
+ * recorder.on('progress', ({ recordedMs, safeMs }) => console.log(recordedMs, safeMs));
  * button.onclick = () => recorder.start();
  * // …
  * const { recordingId } = await recorder.stop();
@@ -86,8 +107,10 @@ export class Recorder extends EventTarget {
 
   /**
    * Asks for permission where needed, and starts. Resolves when it records. For `'screen'` call it in the handler of a
-   * click. When the source could not be opened, it may be called again. A `source` that is a function is called first;
-   * its exceptions are passed on.
+   * click. A `source` that is a function is called first; its exceptions are passed on.
+   *
+   * When it rejects, nothing was recorded and the recorder is `idle` again: for example after `signed_out`, sign the user
+   * in and call it again. Only an aborted recorder stays `aborted`.
    *
    * @throws {@link RecorderError}, and `TypeError` when that function returns no source.
    */
@@ -113,8 +136,29 @@ export class Recorder extends EventTarget {
    */
   readonly finished: Promise<RecorderDone | null>;
 
-  /** Calls `listener` for every event. The returned function removes it. */
+  /** Calls `listener` for every event. The returned function removes it, and so does {@link off}. */
   on<Name extends keyof RecorderEvents>(name: Name, listener: (value: RecorderEvents[Name]) => void): () => void;
+  /** Removes a listener of {@link on} or {@link once}. */
+  off<Name extends keyof RecorderEvents>(name: Name, listener: (value: RecorderEvents[Name]) => void): void;
+  /** Calls `listener` for the next event. The returned function removes it. */
+  once<Name extends keyof RecorderEvents>(name: Name, listener: (value: RecorderEvents[Name]) => void): () => void;
+  /**
+   * Returns the value of the next event.
+   *
+   * @throws The reason of `signal`; the error that ended the recording, or `wrong_state` when it ended without this event.
+   */
+  once<Name extends keyof RecorderEvents>(name: Name, options?: WaitOptions): Promise<RecorderEvents[Name]>;
+  /**
+   * Waits until the recorder enters the state, or one of the states, and returns it; immediately if it is in one. A start
+   * that fails does not end the wait, because it can be repeated.
+   *
+   * ```js
+   * await recorder.waitForState('recording', { signal: AbortSignal.timeout(30_000) });
+   * ```
+   *
+   * @throws The reason of `signal`; the error that ended the recording, or `wrong_state` when it ended otherwise.
+   */
+  waitForState<State extends RecorderState>(state: State | readonly State[], options?: WaitOptions): Promise<State>;
   addEventListener<Name extends keyof RecorderEventMap>(
     name: Name, listener: (event: RecorderEventMap[Name]) => void, options?: boolean | AddEventListenerOptions): void;
   addEventListener(
@@ -155,7 +199,7 @@ export class RecoverableRecording {
   /** Unix time of the start in milliseconds. */
   get startedAt(): number;
   /** Length in milliseconds. */
-  get recorded(): number;
+  get recordedMs(): number;
   /** Size in bytes. */
   get sizeBytes(): number;
   /** Bytes that are on this device. */
@@ -185,36 +229,34 @@ export class RecoverableRecording {
   free(): void;
 }
 
-/** @deprecated Renamed: use {@link RecoverableRecording}. The next release removes this name. */
-export { RecoverableRecording as Leftover };
-
 /**
  * Uploads a file under its own name or `filename`. Resolves when the server holds all of it; our server has then
  * finished it, too, if the caller has access to recordings. After its first answer the server is waited for, and so is
  * the network while the browser reports that there is none.
  *
- * @throws {@link RecorderError} `unreachable`: the server has not answered for some seconds. `refused`: the session is
- * unknown or has ended, or our server found no recording in the file. `TypeError` for a wrong option.
+ * @throws {@link RecorderError} `unreachable`: the server has not answered for some seconds. `not_found`,
+ * `session_not_running`: the session is unknown, or has ended. `no_recording`: our server found no recording in the file.
+ * `TypeError` for a wrong option.
  */
 export function uploadFile(file: Blob, options: UploadFileOptions): Promise<RecorderDone>;
 
-export interface AutoRecordOptions extends Omit<RecorderOptions, 'source' | 'endpoint'> {
-  server: string;
+export interface AutoRecordOptions extends ServerTarget, CaptureOptions, SpoolOptions {
+  /** Session to watch and to record into. */
   session: string;
   /**
    * Source, or a function that returns it when it is needed; its `signal` is aborted when the session ends meanwhile.
    */
   source: RecorderSource | ((wanted: { signal: AbortSignal }) => RecorderSource | Promise<RecorderSource>);
   /** Called with every recorder before it starts, to add listeners. */
-  onRecorder?: (recorder: Recorder) => void;
+  onRecorder?: ((recorder: Recorder) => void) | undefined;
   /**
    * Called with every failure: a recording could not begin or failed, the sign-in was refused (`signed_out`), the
-   * server does not answer (`unreachable`), the session is unknown or another user's (`refused`). The watch continues
-   * after all but the last. By default the page's `error` event reports it.
+   * server does not answer (`unreachable`), the session is unknown (`not_found`) or another user's (`forbidden`). The
+   * watch continues after all but the last two. By default the page's `error` event reports it.
    */
-  onError?: (error: unknown) => void;
+  onError?: ((error: unknown) => void) | undefined;
   /** Aborting it ends the watch. A running recording continues until it is stopped. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -222,7 +264,7 @@ export interface AutoRecordOptions extends Omit<RecorderOptions, 'source' | 'end
  * stopped a recording. When the session ends, its recording is stopped and uploaded.
  *
  * Resolves when the session has ended and the server holds its recording; rejects with the reason of `signal`, when the
- * recorder cannot be loaded, with `refused` when the session is unknown or another user's, and with a `TypeError` for a
+ * recorder cannot be loaded, with `not_found` or `forbidden` when the session is unknown or another user's, and with a `TypeError` for a
  * wrong option. After a server failure and a refused token it retries.
  *
  * ```js
@@ -234,8 +276,13 @@ export function autoRecord(options: AutoRecordOptions): Promise<void>;
 /**
  * Waits for the element that `selector` names, for example the canvas that a remote desktop creates once it is
  * connected.
- *
- * `root` is searched, the document by default. Aborting `signal` rejects with its reason.
  */
-export function whenPresent<Found extends Element = HTMLCanvasElement>(
-  selector: string, options?: { root?: Document | Element | ShadowRoot; signal?: AbortSignal }): Promise<Found>;
+export function whenPresent(selector: string, options?: PresentOptions): Promise<HTMLCanvasElement>;
+export function whenPresent<Found extends Element>(selector: string, options?: PresentOptions): Promise<Found>;
+
+export interface PresentOptions {
+  /** Node whose descendants are searched; the document by default. */
+  root?: Document | Element | ShadowRoot | undefined;
+  /** Aborting it rejects the promise with its reason. */
+  signal?: AbortSignal | undefined;
+}

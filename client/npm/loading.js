@@ -3,10 +3,9 @@
 // Importing this does nothing: no request, no global, so a server that renders pages may import it, too.
 
 export class RecorderError extends Error {
-  constructor(code, message) {
-    super(message);
-    this.name = 'RecorderError';
-    this.code = code;
+  constructor(code, message, { cause, status, problem, retryAfter, retryable = false } = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    Object.assign(this, { name: 'RecorderError', code, status, problem, retryAfter, retryable });
   }
 }
 
@@ -96,7 +95,7 @@ export async function lazily(importJs) {
   }
 }
 
-const failure = (code, message, cause) => Object.assign(new RecorderError(code, message), { cause });
+const failure = (code, message, cause) => new RecorderError(code, message, { cause, retryable: code === 'unreachable' });
 
 /** URL of a .wasm file: in the page's folder, or beside this module. */
 function place(beside) {

@@ -1,42 +1,36 @@
 /**
- * A hook for React 18 and newer.
+ * A hook for React 18 and newer, and the JSX type of `<sortie-recorder>`.
  *
  * @module
  */
 
-import type {
-  Recorder, RecorderDone, RecorderError, RecorderOptions, RecorderProgress, RecorderState, RecorderWarning,
-  StartOptions, StopReason,
-} from './index.js';
+import type { DetailedHTMLProps, HTMLAttributes } from 'react';
+import type { SortieRecorderAttributes, SortieRecorderElement } from './element.js';
+import type { RecorderOptions } from './index.js';
+import type { RecorderControls, RecorderSnapshot } from './store.js';
 
-/** State of the recording and functions that control it. The functions are stable. */
-export interface UseRecorder {
-  state: RecorderState;
-  /** Progress; `undefined` before it records. */
-  progress: RecorderProgress | undefined;
-  /** Why the recording stopped, once it has. */
-  stopped: StopReason | undefined;
-  /** The recording, once the server holds all of it. */
-  done: RecorderDone | undefined;
-  /** Why the recording could not begin, or failed. */
-  error: RecorderError | TypeError | undefined;
-  /** Warnings, oldest first. */
-  warnings: readonly RecorderWarning[];
-  /** The recorder, for its `stream` and other members. */
-  recorder: Recorder | undefined;
-  /** Starts a recording with the options of the latest render. Rejects like {@link Recorder.start}. */
-  start(options?: StartOptions): Promise<void>;
-  pause(): Promise<void>;
-  resume(): Promise<void>;
-  /** Stops the recording. Resolves when the server holds all of it; immediately with `undefined` when none runs. */
-  stop(): Promise<RecorderDone | undefined>;
-  abort(): Promise<void>;
-}
+export type { RecorderControls, RecorderSnapshot } from './store.js';
+
+/** State of the recording and functions that control it. */
+export interface UseRecorder extends RecorderSnapshot, RecorderControls {}
 
 /**
- * Records one recording after the other.
+ * Records one recording after the other, each with the options of the latest render.
  *
  * Works on a server, under StrictMode and with hot reloading. When the component is unmounted permanently, its
  * recording is stopped and uploaded to the end.
+ *
+ * ```tsx
+ * const { state, start, stop } = useRecorder({ server, getToken, source: 'screen' });
+ * return <button onClick={state === 'recording' ? stop : start}>{state}</button>;
+ * ```
  */
 export function useRecorder(options: RecorderOptions): UseRecorder;
+
+declare module 'react' {
+  namespace JSX {
+    interface IntrinsicElements {
+      'sortie-recorder': DetailedHTMLProps<HTMLAttributes<SortieRecorderElement>, SortieRecorderElement> & SortieRecorderAttributes;
+    }
+  }
+}

@@ -1,24 +1,36 @@
 // Recorder as an EventTarget. WebAssembly takes the decisions.
 
 import { hashOf, subjectOf, userOf } from './account.js';
-import { inCore, lazily, load, typed } from './loading.js';
+import { RecorderError, inCore, lazily, load, typed } from './loading.js';
 import { check, wrongState } from './options.js';
 
 /** `aborted` settles `finished`; the page receives no event for it. */
 const EVENTS = ['statechange', 'progress', 'warning', 'stopped', 'done', 'error', 'aborted'];
 const NOTHING_YET = Object.freeze({
-  recorded: 0, safeUntil: 0, sizeBytes: 0, safeBytes: 0, pendingBytes: 0, bitrate: 0, spool: 'memory', waiting: null,
+  recordedMs: 0, safeMs: 0, sizeBytes: 0, safeBytes: 0, pendingBytes: 0, bitrate: 0, spool: 'memory', waiting: null,
 });
+
+/** Listeners of `on` and `once`, as listeners of `addEventListener`. */
+const adapters = new WeakMap();
+
+function adapter(listener) {
+  if (!adapters.has(listener)) adapters.set(listener, ({ detail }) => listener(detail));
+  return adapters.get(listener);
+}
 
 export class Recorder extends EventTarget {
   #options;
-  /** Recorder of the WebAssembly module, once it is loaded. */
+  /** Recorder of the WebAssembly module, once it is loaded. A start that fails removes it. */
   #inner;
   #settle;
   #finished;
   /** Source; a function in the options is called for it by `start`. */
   #source;
-  #asking = false;
+  /** Whether the module is being loaded or the source opened. */
+  #isLoading = false;
+  /** Whether it was aborted before the module was loaded. */
+  #isAborted = false;
+  #hasBegun = false;
   /** Owner of the copy on this device, once it is known. */
   #owner;
   #token;
@@ -31,42 +43,67 @@ export class Recorder extends EventTarget {
     this.#finished.catch(() => {});
     this.#options = { ...options };
     this.#owner = options.owner || undefined;
-    if (typeof options.source !== 'function') this.#source = options.source;
     // A click should find the module loaded. The first call reports a failure.
     if (typeof document !== 'undefined') load().catch(() => {});
   }
 
   static async recover(options) { return (await lazily(() => import('./recovery.js'))).recover(options); }
 
-  #call(method, ...values) {
-    return inCore(({ Recorder: Core }) => {
-      // Only `start` calls a source function, and only `abort` ends a recorder without a source.
-      if (!this.#inner && this.#source === undefined && method !== 'abort') throw wrongState('idle');
-      this.#inner ??= this.#make(Core);
-      return this.#inner[method](...values);
-    });
+  /** Calls the recorder of the module. Only `start` creates it. */
+  async #call(method, ...values) {
+    if (!this.#inner) throw wrongState(this.state);
+    return inCore(() => this.#inner[method](...values));
   }
 
-  async #startWith(values) {
-    if (this.#source === undefined && !this.#inner) {
-      if (this.#asking) throw wrongState('starting');
-      this.#asking = true;
-      try {
-        // Awaited only if needed: a screen can only be requested while a click is being handled.
-        const source = this.#options.source();
-        this.#source = typeof source?.then === 'function' ? await source : source;
-        check({ ...this.#options, source: this.#source }, { needsSource: true });
-        if (typeof this.#source === 'function') throw new TypeError('source must not return another function');
-      } catch (error) {
-        // The next start calls the source function again.
-        this.#source = undefined;
-        throw error;
-      } finally {
-        this.#asking = false;
-      }
+  async start(options) {
+    if (this.state !== 'idle') throw wrongState(this.state);
+    this.#isLoading = true;
+    this.#announce('loading');
+    try {
+      // Awaited only if needed: a screen can only be requested while a click is being handled.
+      const asked = this.#askForSource();
+      if (asked) await asked;
+      await inCore(({ Recorder: Core }) => {
+        if (this.#isAborted) throw aborted();
+        this.#inner = this.#make(Core);
+        return this.#inner.start(options);
+      });
+    } catch (error) {
+      this.#startFailed();
+      throw error;
     }
-    await this.#call('start', ...values);
     this.#askOwner();
+  }
+
+  /** Determines the source. Returns a promise if the page's function does. */
+  #askForSource() {
+    const { source } = this.#options;
+    if (typeof source !== 'function') {
+      this.#source = source;
+      return undefined;
+    }
+    const take = (found) => {
+      check({ ...this.#options, source: found }, { needsSource: true });
+      if (typeof found === 'function') throw new TypeError('source must not return another function');
+      this.#source = found;
+    };
+    const found = source();
+    if (typeof found?.then !== 'function') return take(found);
+    // The function may never return: aborting does not wait for it.
+    return Promise.race([found.then(take), this.#finished.then(() => { throw aborted(); })]);
+  }
+
+  /** A start that failed can be repeated, because nothing was recorded. */
+  #startFailed() {
+    if (this.state === 'aborted') return;
+    this.#inner = undefined;
+    this.#isLoading = false;
+    this.#announce('idle');
+  }
+
+  /** Like all events, delivered after the call that causes it. */
+  #announce(state) {
+    queueMicrotask(() => this.dispatchEvent(new CustomEvent('statechange', { detail: state })));
   }
 
   /** Asks the server for the owner, for tokens that name none and for cookies. */
@@ -98,47 +135,86 @@ export class Recorder extends EventTarget {
     const { getToken } = this.#options;
     const made = new Core({
       ...this.#options,
-      // `abort` may be called before the source is known.
-      source: this.#source ?? 'screen',
+      source: this.#source,
       owner: this.#owner,
       getToken: getToken && (() => this.#getToken()),
     });
     for (const name of EVENTS) {
       made.on(name, (detail) => {
-        this.#receive(name, typed(detail));
+        if (made === this.#inner) this.#receive(name, typed(detail));
       });
     }
     return made;
   }
 
   #receive(name, detail) {
+    if (name === 'statechange' && detail === 'recording') this.#hasBegun = true;
+    // The rejection of `start` reports a start that failed.
+    if (!this.#hasBegun && (name === 'error' || detail === 'failed')) return;
     if (name === 'aborted') return this.#settle.resolve(null);
     if (name === 'done') this.#settle.resolve(detail);
     if (name === 'error') this.#settle.reject(detail);
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
-  start(options) { return this.#startWith([options]); }
   pause() { return this.#call('pause'); }
   resume() { return this.#call('resume'); }
   stop({ sessionEnded = false } = {}) {
     // Before the source function has returned, stopping cancels the start.
-    if (this.#asking) this.abort().catch(() => {});
-    const stopped = this.#call('stop', sessionEnded);
+    if (!this.#inner && this.#isLoading) this.abort();
+    const stopped = this.#isAborted ? Promise.reject(aborted()) : this.#call('stop', sessionEnded);
     // A page that is being closed does not wait for the promise. `finished` and the events report the same.
     stopped.catch(() => {});
     return stopped;
   }
-  abort() { return this.#call('abort'); }
+  async abort() {
+    if (this.#inner) return this.#call('abort');
+    if (this.#isAborted) return;
+    this.#isAborted = true;
+    this.#announce('aborted');
+    this.#settle.resolve(null);
+  }
 
   on(name, listener) {
-    const heard = (event) => listener(event.detail);
-    this.addEventListener(name, heard);
-    return () => this.removeEventListener(name, heard);
+    this.addEventListener(name, adapter(listener));
+    return () => this.off(name, listener);
+  }
+  off(name, listener) {
+    this.removeEventListener(name, adapter(listener));
+  }
+  once(name, listener) {
+    if (typeof listener === 'function') {
+      this.addEventListener(name, adapter(listener), { once: true });
+      return () => this.off(name, listener);
+    }
+    return this.#until(name, () => true, listener);
+  }
+  async waitForState(wanted, options) {
+    const states = [wanted].flat();
+    return states.includes(this.state) ? this.state : this.#until('statechange', (it) => states.includes(it), options);
+  }
+
+  /** Returns the value of the next event that matches; rejects when the recording ends without it. */
+  #until(name, matches, { signal } = {}) {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      const over = new AbortController();
+      const end = (settle) => (value) => {
+        over.abort();
+        settle(value);
+      };
+      signal?.addEventListener('abort', () => end(reject)(signal.reason), { signal: over.signal });
+      this.addEventListener(name, ({ detail }) => matches(detail) && end(resolve)(detail), { signal: over.signal });
+      this.#finished.then(() => end(reject)(wrongState(this.state)), end(reject));
+    });
   }
 
   get finished() { return this.#finished; }
-  get state() { return this.#inner?.state ?? 'idle'; }
+  get state() {
+    if (this.#isAborted) return 'aborted';
+    const state = this.#inner?.state ?? 'idle';
+    return state === 'idle' && this.#isLoading ? 'loading' : state;
+  }
   get progress() { return this.#inner?.progress ?? NOTHING_YET; }
   get mimeType() { return this.#inner?.mimeType; }
   get recordingId() { return this.#inner?.recordingId; }
@@ -146,3 +222,5 @@ export class Recorder extends EventTarget {
   get hasUnsent() { return this.#inner?.hasUnsent ?? false; }
   get unsent() { return this.#inner?.unsent; }
 }
+
+const aborted = () => new RecorderError('aborted', 'The recording was discarded.');

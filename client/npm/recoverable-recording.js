@@ -14,7 +14,7 @@ export class RecoverableRecording {
   get uploadUrl() { return this.#inner.uploadUrl; }
   get mimeType() { return this.#inner.mimeType; }
   get startedAt() { return this.#inner.startedAt; }
-  get recorded() { return this.#inner.recorded; }
+  get recordedMs() { return this.#inner.recordedMs; }
   get sizeBytes() { return this.#inner.sizeBytes; }
   get keptBytes() { return this.#inner.keptBytes; }
   get missingBytes() { return this.#inner.missingBytes; }

@@ -1,6 +1,6 @@
 // Finds and uploads recoverable recordings, and uploads files. Imported when it is first needed.
 
-import { aborted, get, hashOf, subjectOf, userOf } from './account.js';
+import { aborted, get, hashOf, signedOut, subjectOf, userOf } from './account.js';
 import { RecorderError, inLater } from './loading.js';
 import { check } from './options.js';
 import { RecoverableRecording } from './recoverable-recording.js';
@@ -56,7 +56,7 @@ async function untilFinished(id, { server, getToken, signal }) {
     if (answer?.ok) {
       const { status, failure } = await answer.json().catch(() => ({}));
       if (status === 'ready') return;
-      if (status === 'failed') throw new RecorderError('refused', failure ?? 'The server found no recording in this file.');
+      if (status === 'failed') throw new RecorderError('no_recording', failure ?? 'The server found no recording in this file.');
     } else if (answer?.status === 401 && getToken && !wasRefused) {
       wasRefused = true;
       token = await ask().catch(() => token);
@@ -64,7 +64,7 @@ async function untilFinished(id, { server, getToken, signal }) {
     } else if (answer && answer.status >= 400 && answer.status < 500 && answer.status !== 429) {
       // A sender without access to its recordings does not learn their outcome.
       if (answer.status === 401 || answer.status === 403) return;
-      throw new RecorderError('gone', 'The recording was deleted on the server.');
+      throw new RecorderError('gone', 'The recording was deleted on the server.', { status: answer.status });
     }
     await new Promise((resolve) => {
       setTimeout(resolve, ms);
@@ -100,5 +100,5 @@ async function tokenOf(getToken) {
   } catch (thrown) {
     cause = thrown;
   }
-  throw Object.assign(new RecorderError('signed_out', 'The sign-in has expired or was refused. Sign in again.'), { cause });
+  throw signedOut({ cause });
 }

@@ -1,98 +1,272 @@
-/** State of a recorder. */
+import type { RecorderError } from './index.js';
+
+/** State of a recorder. `done`, `failed` and `aborted` are final. */
 export type RecorderState =
-  | 'idle' | 'starting' | 'recording' | 'paused' | 'stopping' | 'uploading' | 'done' | 'failed';
+  /** Not started yet, or the start failed and can be repeated. */
+  | 'idle'
+  /** The recorder is being fetched and the source opened; the user may be choosing what to share. */
+  | 'loading'
+  /** The server begins the recording and the encoder starts. */
+  | 'starting'
+  /** The source is being recorded. */
+  | 'recording'
+  /** Paused; paused time does not count. */
+  | 'paused'
+  /** The encoder is emitting its last bytes. */
+  | 'stopping'
+  /** The remaining bytes are being uploaded. */
+  | 'uploading'
+  /** The server holds all bytes. */
+  | 'done'
+  /** Not all bytes have arrived. `unsent` has the others. */
+  | 'failed'
+  /** The recording was discarded by `abort()`, by its signal, or by `stop()` before it had begun. */
+  | 'aborted';
 
 /** Reason why a recording stopped. */
 export type StopReason =
-  | 'user' | 'sharing_ended' | 'track_ended' | 'session_ended' | 'limit_reached' | 'device_lost'
-  | 'encoder_failed' | 'upload_failed' | 'storage_full';
+  /** `stop()` was called. */
+  | 'user'
+  /** The user ended screen sharing in the browser's own controls, or closed the shared window. */
+  | 'sharing_ended'
+  /** The tracks of the stream or canvas ended. */
+  | 'track_ended'
+  /** The session has ended, or another client stopped the recording. */
+  | 'session_ended'
+  /** `maxDuration`, `maxSize` or the server's size limit was reached. */
+  | 'limit_reached'
+  /** Camera or microphone were disconnected, or permission was withdrawn. */
+  | 'device_lost'
+  /** The browser's encoder failed; the bytes that it emitted are kept. */
+  | 'encoder_failed'
+  /** The upload failed; the event `error` has the reason. */
+  | 'upload_failed'
+  /** The device's storage is full and the network did not catch up; all recorded bytes are kept. */
+  | 'storage_full';
 
-/** Identifier of an error; its `message` is a sentence that says what to do. */
+/**
+ * Identifier of an error; its `message` is a sentence that says what to do. New codes may be added: treat an unknown code
+ * like an error that is not `retryable`.
+ */
 export type RecorderErrorCode =
-  | 'permission_denied' | 'no_device' | 'device_busy' | 'insecure_context' | 'unsupported'
-  | 'tainted_canvas' | 'no_tracks' | 'encoder' | 'empty' | 'wrong_state' | 'aborted' | 'signed_out'
-  | 'unreachable' | 'refused' | 'too_large' | 'gone' | 'upload' | 'in_use' | 'storage' | 'not_playable';
+  /** The user, the browser or `Permissions-Policy` refused permission; for a screen also: nothing was chosen. */
+  | 'permission_denied'
+  /** There is no such camera or microphone. */
+  | 'no_device'
+  /** The device cannot be read; usually another program uses it. */
+  | 'device_busy'
+  /** The page has no secure connection (HTTPS or `localhost`), so there is no screen or camera. */
+  | 'insecure_context'
+  /** The browser lacks a feature, or the page's `Content-Security-Policy` forbids WebAssembly. */
+  | 'unsupported'
+  /** The canvas shows images of another origin. Load them with `crossorigin`. */
+  | 'tainted_canvas'
+  /** The stream has no live track. */
+  | 'no_tracks'
+  /** The browser's encoder failed. */
+  | 'encoder'
+  /** The encoder emitted no byte, or the file is empty. */
+  | 'empty'
+  /** The call is not possible in the recorder's state. */
+  | 'wrong_state'
+  /** `abort()`, the signal, or a `stop()` before the recording had begun. */
+  | 'aborted'
+  /** The sign-in has expired, the token was refused, or `getToken` rejected (`cause`). Sign in and call again. */
+  | 'signed_out'
+  /** The server does not answer, or does not allow the page's origin (CORS); or the recorder could not be fetched. */
+  | 'unreachable'
+  /** The server does not accept the request, for example an id of a wrong form. */
+  | 'bad_request'
+  /** The caller may not do this: the session belongs to another user, or the token lacks the scope. */
+  | 'forbidden'
+  /** The session or the recording does not exist. */
+  | 'not_found'
+  /** The session has ended or is not running yet. */
+  | 'session_not_running'
+  /** The state of the session or recording does not allow this. */
+  | 'conflict'
+  /** The recording is larger than the server accepts. Received bytes are kept there. */
+  | 'too_large'
+  /** A quota of the user is exhausted; `message` names it. Delete recordings, or ask the administrator. */
+  | 'quota_exceeded'
+  /** Too many requests or open uploads; `retryAfter` says when to call again. */
+  | 'rate_limited'
+  /** The server's storage is full. */
+  | 'insufficient_storage'
+  /** The server, its database or its storage is temporarily unavailable. */
+  | 'unavailable'
+  /** The server failed. `problem.request_id` identifies the request in its log. */
+  | 'server_error'
+  /** The address is not that of a Sortie Recording server or a tus server, or its version is too old. */
+  | 'unsupported_server'
+  /** The server found no recording in the file. */
+  | 'no_recording'
+  /** The recording was deleted or closed on the server. */
+  | 'gone'
+  /** The upload on the server has other bytes than this recording, or the server lost bytes. */
+  | 'upload'
+  /** Another tab uses this recoverable recording. */
+  | 'in_use'
+  /** The copy on this device cannot be read. */
+  | 'storage'
+  /** The copy on this device contains no whole picture. */
+  | 'not_playable';
 
-/** Identifier of a problem that does not end the recording. */
+/** Identifier of a problem that does not end the recording. New codes may be added. */
 export type RecorderWarningCode =
-  | 'no_microphone' | 'no_shared_audio' | 'audio_ended' | 'backlog' | 'stop_not_announced' | 'encoder'
-  | 'not_durable' | 'storage_low' | 'storage_full' | 'no_data' | 'encoder_slow' | 'restarted' | 'slept'
-  | 'tainted_canvas' | 'unreachable' | 'continued' | 'left_out' | 'video_ended';
+  /** The microphone could not be opened; recording continues without it. */
+  | 'no_microphone'
+  /** `audio` was requested and the user shared none. */
+  | 'no_shared_audio'
+  /** Microphone or shared audio ended; recording continues without it. */
+  | 'audio_ended'
+  /** Many bytes wait: the network is slower than the recording. They are kept and sent later. */
+  | 'backlog'
+  /** The server could not be told that recording has stopped; it learns that from the upload. */
+  | 'stop_not_announced'
+  /** The encoder reported a fault; the bytes that it emitted are kept. */
+  | 'encoder'
+  /** Nothing can be stored on this device: unsent bytes do not survive a crash. */
+  | 'not_durable'
+  /** Little storage is left on this device. */
+  | 'storage_low'
+  /** The storage of this device is full: new bytes stay in memory until the server holds them. */
+  | 'storage_full'
+  /** The encoder emits no bytes. */
+  | 'no_data'
+  /** The encoder is slower than the source and drops pictures. */
+  | 'encoder_slow'
+  /** A silent encoder was replaced; recording continues in a further part. */
+  | 'restarted'
+  /** The device slept; that time is not in the recording. */
+  | 'slept'
+  /** The canvas now shows images of another origin and is not recorded any more. */
+  | 'tainted_canvas'
+  /** The server has not answered since recording began. It is retried; `message` says what to check. */
+  | 'unreachable'
+  /** The server has ended the upload; recording continues in a further part. */
+  | 'continued'
+  /** The last picture of a part was left out, because it cannot be decoded alone. */
+  | 'left_out'
+  /** A script stopped the video track. */
+  | 'video_ended';
 
-/** Destination and credentials of the bytes. Exactly one of `server` and `endpoint` is needed. */
-export interface TargetOptions {
-  /** Sortie Recording server: scheme, host and path prefix if any, or `''` for the page's own origin. */
-  server?: string;
-  /** Session to record into. Without it the recorder creates a session. Only with `server`. */
-  session?: string;
-  /** URL at which another tus 1.0 server creates uploads. */
-  endpoint?: string;
-  /**
-   * Returns a bearer token; called again when the token has expired. Without it cookies are sent. If it rejects, or the
-   * token is refused, `start()` rejects with `signed_out` and the original error as `cause`; a running recording waits
-   * (`waiting.reason` is `'sign_in'`) and calls it again with backoff.
-   */
-  getToken?: () => string | Promise<string>;
+/** Problem details of a Sortie Recording server (RFC 9457). */
+export interface ProblemDetails {
+  /** Stable code of the problem. */
+  code: string;
+  /** `urn:sortie:problem:` and the code. */
+  type: string;
+  title: string;
+  /** HTTP status. */
+  status: number;
+  /** Sentence for the user. */
+  detail: string;
+  /** Identifies the request in the server's log. */
+  request_id?: string;
 }
 
+/** Credentials of the requests. */
+export interface AuthorizationOptions {
+  /**
+   * Returns a bearer token; called again when the token has expired. Without it cookies are sent. If it rejects, or the
+   * token is refused, `start()` rejects with `signed_out` and the original error as `cause`, and can be called again; a
+   * running recording waits (`waiting.reason` is `'sign_in'`) and calls it again with backoff.
+   */
+  getToken?: (() => string | Promise<string>) | undefined;
+}
+
+/** A Sortie Recording server as the destination. */
+export interface ServerTarget extends AuthorizationOptions {
+  /** Scheme, host and path prefix if any, or `''` for the page's own origin. */
+  server: string;
+  /** Session to record into. Without it the recorder creates a session. */
+  session?: string | undefined;
+  endpoint?: undefined;
+}
+
+/** Another tus 1.0 server as the destination. */
+export interface EndpointTarget extends AuthorizationOptions {
+  /** URL at which the server creates uploads. */
+  endpoint: string;
+  server?: undefined;
+  session?: undefined;
+}
+
+/** Destination and credentials of the bytes: either `server`, with or without `session`, or `endpoint`. */
+export type TargetOptions = ServerTarget | EndpointTarget;
+
+/** Options of the copy on this device. */
 export interface SpoolOptions {
   /**
    * Keeps unacknowledged bytes on this device, so that `Recorder.recover()` finds them after a crash; `true` by default.
    * If `false`, and in browsers without storage, they are kept in memory.
    */
-  durable?: boolean;
+  durable?: boolean | undefined;
   /**
    * URL of this package's `worker.js`. Only for pages whose `Content-Security-Policy` does not have
    * `worker-src blob:`.
    */
-  workerUrl?: string;
+  workerUrl?: string | undefined;
   /**
    * Owner of the recording, as an identifier that the page chooses: only `recover()` with the same `owner` finds it. By
    * default the subject of the token, or the user that our server names. Set it with `endpoint` where several people
    * share a browser.
    */
-  owner?: string;
+  owner?: string | undefined;
 }
 
+/** Source of a recording. */
 export type RecorderSource = HTMLCanvasElement | MediaStream | 'screen' | 'camera';
 
-export interface RecorderOptions extends TargetOptions, SpoolOptions {
-  /** Source, or (in the package) a function that returns it when recording starts. */
-  source: RecorderSource | (() => RecorderSource | Promise<RecorderSource>);
+/** Options of the encoder and of limits. */
+export interface CaptureOptions {
   /** Records a microphone as well. */
-  microphone?: boolean;
+  microphone?: boolean | undefined;
   /** Offers the sound of the shared tab or system. Only with `'screen'`. */
-  audio?: boolean;
+  audio?: boolean | undefined;
   /** Offers this tab first. Only with `'screen'`. */
-  preferCurrentTab?: boolean;
+  preferCurrentTab?: boolean | undefined;
   /** Maximum frame rate. Only with a canvas; 30 by default. */
-  fps?: number;
+  fps?: number | undefined;
   /** Interval at which the encoder is asked for bytes, in milliseconds; 1000 by default. */
-  timeslice?: number;
-  videoBitsPerSecond?: number;
-  audioBitsPerSecond?: number;
+  timeslice?: number | undefined;
+  videoBitsPerSecond?: number | undefined;
+  audioBitsPerSecond?: number | undefined;
   /** Longest time between keyframes, in milliseconds; 2000 by default. */
-  keyFrameInterval?: number;
+  keyFrameInterval?: number | undefined;
   /** Recording stops automatically at this length, in milliseconds. */
-  maxDuration?: number;
+  maxDuration?: number | undefined;
   /** Recording stops automatically before this size, in bytes. */
-  maxSize?: number;
+  maxSize?: number | undefined;
   /** File name without extension, for a tus server; `'recording'` by default. */
-  filename?: string;
+  filename?: string | undefined;
   /** Keeps the screen on while recording; `true` by default. */
-  keepAwake?: boolean;
+  keepAwake?: boolean | undefined;
 }
 
+/** Source of a recording. */
+export interface SourceOptions {
+  /** Source, or a function that returns it when recording starts. */
+  source: RecorderSource | (() => RecorderSource | Promise<RecorderSource>);
+}
+
+/** Options of a recorder. */
+export type RecorderOptions = TargetOptions & SourceOptions & CaptureOptions & SpoolOptions;
+
+/** Progress of recording and upload. */
 export interface RecorderProgress {
   /**
    * Length in milliseconds, without pauses. If the encoder is silent (warnings `no_data` and `tainted_canvas`) or slower
    * than the source (`encoder_slow`), the length falls back to that of the recorded data.
    */
-  recorded: number;
+  recordedMs: number;
   /** Recorded time that the server holds durably, in milliseconds. */
-  safeUntil: number;
+  safeMs: number;
   sizeBytes: number;
+  /** Bytes that the server holds durably. Never falls. */
   safeBytes: number;
+  /** Bytes that the server has not acknowledged. */
   pendingBytes: number;
   /** Average bit rate, in bits per second. */
   bitrate: number;
@@ -101,21 +275,25 @@ export interface RecorderProgress {
   /** Reason why no bytes are being sent; none are lost meanwhile. */
   waiting:
     | null
+    /** The browser reports that there is no network. */
     | { reason: 'offline' }
+    /** The last attempt failed, or the server asked for a later one; milliseconds until the next attempt. */
     | { reason: 'retry'; inMs: number }
-    /** `cause` is the last exception of `getToken`, if any. */
+    /** The sign-in is being renewed. `cause` is the last exception of `getToken`, if any. */
     | { reason: 'sign_in'; cause?: unknown };
 }
 
+/** A recording or file that the server holds completely. */
 export interface RecorderDone {
+  /** Recording id on a Sortie Recording server. */
   recordingId: string | undefined;
   uploadUrl: string;
   /** Length in milliseconds, without pauses; 0 for a file of unknown length. */
-  recorded: number;
+  recordedMs: number;
   sizeBytes: number;
   mimeType: string;
   /**
-   * The parts in order, if there are several: their ids, or upload URLs with another server. `recorded` and `sizeBytes`
+   * The parts in order, if there are several: their ids, or upload URLs with another server. `recordedMs` and `sizeBytes`
    * are of all of them, `recordingId` is that of the first part, `uploadUrl` that of the last one. A recording continues
    * in a further part when the server has ended the upload or takes no more bytes in one (warning `continued`), and when
    * a silent encoder was replaced (warning `restarted`).
@@ -123,40 +301,45 @@ export interface RecorderDone {
   parts?: string[];
 }
 
+/** A problem that does not end the recording. */
 export interface RecorderWarning {
   code: RecorderWarningCode;
+  /** Sentence for the user. */
   message: string;
 }
 
-/** Error of a recorder; its `name` is `RecorderError`. */
-export interface RecorderError extends Error {
-  code: RecorderErrorCode;
+/** Events of a recorder and their values. */
+export interface RecorderEvents {
+  /** The recorder has entered this state. */
+  statechange: RecorderState;
+  /** After every chunk and acknowledgement, and at least twice a second while recording. */
+  progress: RecorderProgress;
+  /** A problem that does not end the recording. */
+  warning: RecorderWarning;
+  /** Recording has ended; the remaining bytes are being uploaded. */
+  stopped: StopReason;
+  /** The server holds all bytes. The last event. */
+  done: RecorderDone;
+  /** Not all bytes have arrived. The last event. The rejection of `start()` reports a start that failed. */
+  error: RecorderError;
 }
 
-export interface RecorderEvents {
-  statechange: RecorderState;
-  progress: RecorderProgress;
-  warning: RecorderWarning;
-  stopped: StopReason;
-  done: RecorderDone;
-  error: RecorderError;
+/** Options of a wait. */
+export interface WaitOptions {
+  /** Aborting it rejects the promise with its reason. */
+  signal?: AbortSignal | undefined;
 }
 
 export interface StartOptions {
   /** Aborting it aborts the recording, like `abort()`. */
-  signal?: AbortSignal;
-}
-
-export interface Recorder {
-  on<Name extends keyof RecorderEvents>(
-    name: Name, listener: (event: RecorderEvents[Name]) => void): void;
+  signal?: AbortSignal | undefined;
 }
 
 export interface UploadOptions {
   /** Called when the server has acknowledged bytes, and when sending pauses or resumes. */
-  onProgress?: (progress: UploadProgress) => void;
+  onProgress?: ((progress: UploadProgress) => void) | undefined;
   /** Aborting it stops sending; acknowledged bytes stay on the server. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 export interface UploadProgress {
@@ -165,10 +348,10 @@ export interface UploadProgress {
   waiting: RecorderProgress['waiting'];
 }
 
-export interface UploadFileOptions extends TargetOptions, UploadOptions {
+export type UploadFileOptions = TargetOptions & UploadOptions & {
   /** The file's own name by default. */
-  filename?: string;
-}
+  filename?: string | undefined;
+};
 
 /** State of a recoverable recording on the server. */
 export type OnServer =

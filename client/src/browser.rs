@@ -10,7 +10,7 @@ mod event_dispatcher;
 mod fetch;
 mod file_upload;
 mod js_error;
-mod json;
+pub(crate) mod json;
 pub(crate) mod object;
 #[cfg(feature = "finish")]
 mod playable;

@@ -1,5 +1,7 @@
 //! Errors of sources, recorders and uploads.
 
+use crate::{ErrorCode, Refusal};
+
 /// Device that the browser was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Device {
@@ -79,14 +81,9 @@ pub enum RecorderError {
         "The server cannot be reached, or is another one. Check its address and your network connection. From another site's pages: does the server let them in (CORS; ours: SORTIE_CORS_ORIGINS)?"
     )]
     Unreachable,
-    /// The server refused to begin the recording.
-    #[error("{detail}")]
-    Refused {
-        /// HTTP status of the answer.
-        status: u16,
-        /// The server's explanation.
-        detail: String,
-    },
+    /// The server refused to begin the recording or the upload.
+    #[error("{}", .0.detail)]
+    Refused(Box<Refusal>),
     /// The recording is larger than the server accepts; the bytes that the server holds stay there.
     #[error(
         "The recording is larger than the server accepts. The remaining bytes are kept on this device."
@@ -106,35 +103,41 @@ pub enum RecorderError {
     /// The copy on the device contains no whole picture.
     #[error("The copy on this device is too short to be played.")]
     NotPlayable,
-    /// The upload failed; the payload is an explanation.
+    /// The bytes on the server are not those of this upload; the payload is an explanation.
     #[error("{0}")]
     Upload(String),
 }
 
+impl From<Refusal> for RecorderError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
+
 impl RecorderError {
-    /// Returns a stable identifier for programs, in `snake_case`.
-    pub fn code(&self) -> &'static str {
+    /// Returns a stable identifier for programs.
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::PermissionDenied(_) => "permission_denied",
-            Self::NoDevice(_) => "no_device",
-            Self::DeviceBusy(_) => "device_busy",
-            Self::InsecureContext => "insecure_context",
-            Self::Unsupported(_) => "unsupported",
-            Self::TaintedCanvas => "tainted_canvas",
-            Self::NoTracks => "no_tracks",
-            Self::Encoder(_) => "encoder",
-            Self::Empty => "empty",
-            Self::WrongState(_) => "wrong_state",
-            Self::Aborted => "aborted",
-            Self::SignedOut => "signed_out",
-            Self::Unreachable => "unreachable",
-            Self::Refused { .. } => "refused",
-            Self::TooLarge => "too_large",
-            Self::Gone => "gone",
-            Self::InUse => "in_use",
-            Self::Storage => "storage",
-            Self::NotPlayable => "not_playable",
-            Self::Upload(_) => "upload",
+            Self::PermissionDenied(_) => ErrorCode::PermissionDenied,
+            Self::NoDevice(_) => ErrorCode::NoDevice,
+            Self::DeviceBusy(_) => ErrorCode::DeviceBusy,
+            Self::InsecureContext => ErrorCode::InsecureContext,
+            Self::Unsupported(_) => ErrorCode::Unsupported,
+            Self::TaintedCanvas => ErrorCode::TaintedCanvas,
+            Self::NoTracks => ErrorCode::NoTracks,
+            Self::Encoder(_) => ErrorCode::Encoder,
+            Self::Empty => ErrorCode::Empty,
+            Self::WrongState(_) => ErrorCode::WrongState,
+            Self::Aborted => ErrorCode::Aborted,
+            Self::SignedOut => ErrorCode::SignedOut,
+            Self::Unreachable => ErrorCode::Unreachable,
+            Self::Refused(refusal) => refusal.code,
+            Self::TooLarge => ErrorCode::TooLarge,
+            Self::Gone => ErrorCode::Gone,
+            Self::InUse => ErrorCode::InUse,
+            Self::Storage => ErrorCode::Storage,
+            Self::NotPlayable => ErrorCode::NotPlayable,
+            Self::Upload(_) => ErrorCode::Upload,
         }
     }
 

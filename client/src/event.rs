@@ -1,5 +1,6 @@
 //! Events of a recorder.
 
+use crate::named::named;
 use crate::{RecorderError, SpoolStorage, State, StopReason};
 
 /// Event of a recorder. Delivered in order from a microtask, so never from within a call to the recorder.
@@ -16,7 +17,8 @@ pub enum Event {
     Stopped(StopReason),
     /// The server holds every byte. The last event.
     Done(Done),
-    /// The recording could not begin, or not all of it arrived. The last event.
+    /// The recording could not begin, not all of it arrived, or it was discarded ([`RecorderError::Aborted`]). The last
+    /// event.
     Failed(RecorderError),
 }
 
@@ -153,28 +155,72 @@ pub enum Warning {
 }
 
 impl Warning {
-    /// Returns a stable identifier for programs, in `snake_case`.
-    pub fn code(&self) -> &'static str {
+    /// Returns a stable identifier for programs.
+    pub fn code(&self) -> WarningCode {
         match self {
-            Self::NoMicrophone(_) => "no_microphone",
-            Self::NoSharedAudio => "no_shared_audio",
-            Self::AudioEnded => "audio_ended",
-            Self::Backlog { .. } => "backlog",
-            Self::StopNotAnnounced => "stop_not_announced",
-            Self::NotDurable => "not_durable",
-            Self::StorageLow { .. } => "storage_low",
-            Self::StorageFull => "storage_full",
-            Self::Unreachable => "unreachable",
-            Self::NoData { .. } => "no_data",
-            Self::EncoderSlow { .. } => "encoder_slow",
-            Self::TaintedCanvas => "tainted_canvas",
-            Self::Restarted => "restarted",
-            Self::Continued => "continued",
-            Self::LeftOut { .. } => "left_out",
-            Self::VideoEnded => "video_ended",
-            Self::Slept { .. } => "slept",
-            Self::Encoder(_) => "encoder",
+            Self::NoMicrophone(_) => WarningCode::NoMicrophone,
+            Self::NoSharedAudio => WarningCode::NoSharedAudio,
+            Self::AudioEnded => WarningCode::AudioEnded,
+            Self::Backlog { .. } => WarningCode::Backlog,
+            Self::StopNotAnnounced => WarningCode::StopNotAnnounced,
+            Self::NotDurable => WarningCode::NotDurable,
+            Self::StorageLow { .. } => WarningCode::StorageLow,
+            Self::StorageFull => WarningCode::StorageFull,
+            Self::Unreachable => WarningCode::Unreachable,
+            Self::NoData { .. } => WarningCode::NoData,
+            Self::EncoderSlow { .. } => WarningCode::EncoderSlow,
+            Self::TaintedCanvas => WarningCode::TaintedCanvas,
+            Self::Restarted => WarningCode::Restarted,
+            Self::Continued => WarningCode::Continued,
+            Self::LeftOut { .. } => WarningCode::LeftOut,
+            Self::VideoEnded => WarningCode::VideoEnded,
+            Self::Slept { .. } => WarningCode::Slept,
+            Self::Encoder(_) => WarningCode::Encoder,
         }
+    }
+}
+
+named! {
+    fn name;
+    /// Stable identifier of a [`Warning`], for programs.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum WarningCode {
+        /// The microphone could not be opened.
+        NoMicrophone = "no_microphone",
+        /// No audio was shared.
+        NoSharedAudio = "no_shared_audio",
+        /// The microphone or the shared audio ended.
+        AudioEnded = "audio_ended",
+        /// Many bytes wait to be sent.
+        Backlog = "backlog",
+        /// The server could not be told that recording has stopped.
+        StopNotAnnounced = "stop_not_announced",
+        /// The device has no usable storage.
+        NotDurable = "not_durable",
+        /// Little storage is left.
+        StorageLow = "storage_low",
+        /// The storage is full.
+        StorageFull = "storage_full",
+        /// The server has not answered since recording began.
+        Unreachable = "unreachable",
+        /// The encoder emits no bytes.
+        NoData = "no_data",
+        /// The encoder is slower than the source.
+        EncoderSlow = "encoder_slow",
+        /// The canvas now shows pictures from another origin.
+        TaintedCanvas = "tainted_canvas",
+        /// A silent encoder was replaced.
+        Restarted = "restarted",
+        /// The recording continues in a further part.
+        Continued = "continued",
+        /// The last picture of a part was left out.
+        LeftOut = "left_out",
+        /// A script stopped the video track.
+        VideoEnded = "video_ended",
+        /// The device slept; that time is missing.
+        Slept = "slept",
+        /// The encoder reported a fault.
+        Encoder = "encoder",
     }
 }
 

@@ -38,11 +38,13 @@
 mod auto_record;
 mod container;
 mod error;
+mod error_code;
 mod event;
 #[cfg(any(target_arch = "wasm32", test))]
 mod filler;
 #[cfg(all(feature = "finish", any(target_arch = "wasm32", test)))]
 mod finish;
+mod named;
 #[cfg(any(target_arch = "wasm32", test))]
 mod numbers;
 mod options;
@@ -50,6 +52,7 @@ mod options;
 mod queue;
 #[cfg(any(target_arch = "wasm32", test))]
 mod recorder;
+mod refusal;
 #[cfg(any(target_arch = "wasm32", test))]
 mod spool;
 mod spool_storage;
@@ -61,8 +64,10 @@ mod wire;
 
 pub use container::{AUDIO_VIDEO_TYPES, VIDEO_TYPES, choose_type, file_extension};
 pub use error::{Device, RecorderError};
-pub use event::{Done, Event, Progress, Waiting, Warning};
+pub use error_code::ErrorCode;
+pub use event::{Done, Event, Progress, Waiting, Warning, WarningCode};
 pub use options::{Authorization, Options, Renewal, RenewalFailed, Target};
+pub use refusal::Refusal;
 pub use spool_storage::SpoolStorage;
 pub use state::{State, StopReason};
 

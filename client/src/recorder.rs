@@ -26,5 +26,5 @@ pub(crate) use {
     encoders::EncoderId,
     machine::RecorderMachine,
     media_time::MediaTime,
-    tus::{creation, failure, last_segment, upload_config, waiting_for},
+    tus::{creation, failure, last_segment, refused_status, upload_config, waiting_for},
 };

@@ -109,7 +109,12 @@ async fn failures_are_error_objects() {
     let error = settled(started(&recorder)).await.expect_err("refused");
     let error: js_sys::Error = error.dyn_into().expect("a real Error");
     assert_eq!(error.message(), "This is not your session.");
-    assert_eq!(field(&error, "code"), "refused");
+    assert_eq!(field(&error, "code"), "forbidden");
+    assert_eq!(field(&error, "status"), 403);
+    assert_eq!(field(&error, "retryable"), false);
+    assert_eq!(field(&error, "retryAfter"), JsValue::UNDEFINED);
+    let problem = field(&error, "problem");
+    assert_eq!(field(&problem, "type"), "urn:sortie:problem:forbidden");
     canvas.close();
 }
 
@@ -204,7 +209,7 @@ async fn stop_while_starting_cancels() {
         let error = promise.expect_err("it was cancelled");
         assert_eq!(field(&error, "code"), "aborted");
     }
-    assert_eq!((recorder.state(), seen.length()), ("failed".to_owned(), 0));
+    assert_eq!((recorder.state(), seen.length()), ("aborted".to_owned(), 0));
     assert!(server.requests().is_empty(), "{:?}", server.requests());
     canvas.close();
 }

@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use gloo_timers::future::TimeoutFuture;
 use sortie_client::{
-    Authorization, Done, Event, Options, Recorder, RecorderError, RenewalFailed, Source, State,
-    StopReason, Target, Waiting, Warning,
+    Authorization, Done, ErrorCode, Event, Options, Recorder, RecorderError, RenewalFailed, Source,
+    State, StopReason, Target, Waiting, Warning,
 };
 use support::{CLUSTER, EBML_MAGIC, Heard, Server, TestCanvas, go_offline};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
@@ -419,7 +419,7 @@ async fn server_message_is_in_the_error() {
     let error = heard.first(failure).await;
     assert_eq!(
         (error.code(), error.to_string().as_str()),
-        ("refused", "The session is not running.")
+        (ErrorCode::SessionNotRunning, "The session is not running.")
     );
     assert_eq!(heard.states(), [State::Starting, State::Failed]);
     canvas.close();

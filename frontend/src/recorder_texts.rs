@@ -14,7 +14,7 @@ const LAG_MAX_MS: u64 = 5_000;
 /// Announcement of the recorder's state for screen readers; empty if there is nothing to announce.
 pub fn announcement(state: State) -> &'static str {
     match state {
-        State::Idle | State::Failed => "",
+        State::Idle | State::Failed | State::Aborted => "",
         State::Starting => "Starting",
         State::Recording => "Recording",
         State::Paused => "Paused",

@@ -99,8 +99,8 @@ describe('recording a canvas', { timeout: 180_000 }, () => {
 
     const recording = await api.recording(result.id);
     assert.equal(recording.interrupted, false);
-    const off = recording.duration_seconds - result.recorded / 1_000;
-    assert.ok(Math.abs(off) <= PROMISE_S, `${result.recorded} ms were promised, ${recording.duration_seconds} s are there`);
+    const off = recording.duration_seconds - result.recordedMs / 1_000;
+    assert.ok(Math.abs(off) <= PROMISE_S, `${result.recordedMs} ms were promised, ${recording.duration_seconds} s are there`);
     const played = await assertPlays(context, server.origin, result.id, { title, seconds: result.seconds });
     const file = await assertWholeFile(api, result.id, { title, seconds: result.seconds });
     const gap = longestGap(await packetTimes(file.path));

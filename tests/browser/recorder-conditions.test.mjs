@@ -40,7 +40,7 @@ describe('recorder under rare conditions', { timeout: 600_000 }, () => {
     await recorder.offline(true);
     const from = await recorder.progress();
     assert.equal(from.spool, 'indexeddb');
-    const last = await recorder.until('ahead', (it) => it.recorded - from.recorded > 3_000 && it.pendingBytes > 0);
+    const last = await recorder.until('ahead', (it) => it.recordedMs - from.recordedMs > 3_000 && it.pendingBytes > 0);
     await recorder.crash();
 
     await withRecorder('indexeddb', async (next) => {
@@ -49,10 +49,10 @@ describe('recorder under rare conditions', { timeout: 600_000 }, () => {
       assert.deepEqual(others, []);
       assert.equal(leftover.recordingId, id);
       assert.ok(leftover.sizeBytes > last.safeBytes, 'nothing was kept that the server does not have');
-      assert.ok(last.recorded - leftover.recorded < 2_500, `${last.recorded} ms were recorded, ${leftover.recorded} kept`);
+      assert.ok(last.recordedMs - leftover.recordedMs < 2_500, `${last.recordedMs} ms were recorded, ${leftover.recordedMs} kept`);
       await next.upload(0);
-      const seconds = await assertKept(fixture, id, 'indexeddb', leftover.recorded);
-      t.diagnostic(`crashed at ${last.recorded} ms, ${leftover.recorded} ms recovered from IndexedDB; file ${seconds} s`);
+      const seconds = await assertKept(fixture, id, 'indexeddb', leftover.recordedMs);
+      t.diagnostic(`crashed at ${last.recordedMs} ms, ${leftover.recordedMs} ms recovered from IndexedDB; file ${seconds} s`);
     });
   });
 
@@ -129,7 +129,7 @@ describe('recorder under rare conditions', { timeout: 600_000 }, () => {
       const [{ message }] = (await recorder.heard('warning')).filter(({ code }) => code === 'slept');
       assert.match(message, /slept for 360\d s/);
       const done = await recorder.stop();
-      await assertKept(fixture, id, 'slept', done.recorded);
+      await assertKept(fixture, id, 'slept', done.recordedMs);
       assert.deepEqual((await recorder.heard('warning')).map(({ code }) => code), ['slept']);
     });
   });
@@ -137,7 +137,7 @@ describe('recorder under rare conditions', { timeout: 600_000 }, () => {
   test('a revoked camera ends the recording as lost and keeps it', async (t) => {
     await withRecorder('camera', async (recorder) => {
       const { id } = await recorder.record({ source: 'camera' });
-      await recorder.until('safe', (it) => it.safeBytes > 0 && it.recorded > 2_000);
+      await recorder.until('safe', (it) => it.safeBytes > 0 && it.recordedMs > 2_000);
       // Revoking the permission ends the camera's track, as unplugging does.
       const cdp = await fixture.browser.newBrowserCDPSession();
       const { targetInfo: { browserContextId } } = await (await recorder.cdp()).send('Target.getTargetInfo');
@@ -146,7 +146,7 @@ describe('recorder under rare conditions', { timeout: 600_000 }, () => {
       }
       const done = await until('done', () => recorder.heard('done'), (it) => it.length === 1);
       assert.deepEqual(await recorder.heard('stopped'), ['device_lost']);
-      const seconds = await assertKept(fixture, id, 'camera', done[0].recorded, { clock: false });
+      const seconds = await assertKept(fixture, id, 'camera', done[0].recordedMs, { clock: false });
       t.diagnostic(`file ${seconds} s`);
     });
   });
@@ -183,9 +183,9 @@ describe('recorder under rare conditions', { timeout: 600_000 }, () => {
     const tokens = [api.tokenFor(3), api.expiredToken(), api.tokenFor(-60), api.tokens.access_token];
     await withRecorder('tokens', async (recorder) => {
       const { id } = await recorder.record();
-      await recorder.until('long enough', (it) => it.recorded > 5_000 && it.safeUntil > 4_000, 40_000);
+      await recorder.until('long enough', (it) => it.recordedMs > 5_000 && it.safeMs > 4_000, 40_000);
       const done = await recorder.stop();
-      await assertKept(fixture, id, 'tokens', done.recorded);
+      await assertKept(fixture, id, 'tokens', done.recordedMs);
     }, { tokens });
   });
 });

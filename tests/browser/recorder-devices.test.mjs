@@ -28,7 +28,7 @@ describe('an unplugged microphone', { timeout: 180_000 }, () => {
         navigator.mediaDevices.addEventListener('devicechange', () => { window.changes += 1; });
       });
       const { id } = await recorder.record({ microphone: true });
-      const { recorded } = await recorder.until('safe', (it) => it.safeBytes > 0 && it.recorded > 3_000);
+      const { recordedMs: recorded } = await recorder.until('safe', (it) => it.safeBytes > 0 && it.recordedMs > 3_000);
       assert.deepEqual(await recorder.warnings(), []);
       assert.ok((await microphones()) > 0, 'the browser has not found it');
       await sound.unplug();
@@ -37,11 +37,11 @@ describe('an unplugged microphone', { timeout: 180_000 }, () => {
       await until('missed', recorder.warnings, (it) => it.length > 0);
       assert.deepEqual(await recorder.warnings(), ['audio_ended']);
       await until('told', () => page.evaluate(() => window.changes), (it) => it > 0);
-      await recorder.until('further', (it) => it.safeUntil > recorded + 3_000);
+      await recorder.until('further', (it) => it.safeMs > recorded + 3_000);
       const done = await recorder.stop();
       assert.deepEqual(await recorder.heard('stopped'), ['user']);
-      const seconds = await assertKept(fixture, id, 'unplugged', done.recorded);
-      t.diagnostic(`unplugged after ${recorded} ms of ${done.recorded}; file ${seconds} s`);
+      const seconds = await assertKept(fixture, id, 'unplugged', done.recordedMs);
+      t.diagnostic(`unplugged after ${recorded} ms of ${done.recordedMs}; file ${seconds} s`);
     });
   });
 });

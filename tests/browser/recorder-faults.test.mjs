@@ -32,7 +32,7 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
     await recorder.until('safe', (it) => it.safeBytes > 0);
     await recorder.offline(true);
     const before = await recorder.progress();
-    await recorder.until('ahead', (it) => it.recorded - before.recorded > CHUNKS_S * 1_000 && it.pendingBytes > 0);
+    await recorder.until('ahead', (it) => it.recordedMs - before.recordedMs > CHUNKS_S * 1_000 && it.pendingBytes > 0);
     const last = await recorder.progress();
     assert.equal(last.spool, 'opfs');
     await recorder.crash();
@@ -48,12 +48,12 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
       assert.equal(leftover.onServer, 'resumable');
       assert.ok(leftover.sizeBytes > last.safeBytes, 'nothing was kept that the server does not have');
       // The chunk in progress was lost with the page.
-      assert.ok(last.recorded - leftover.recorded < 2_500, `${last.recorded} ms were recorded, ${leftover.recorded} kept`);
+      assert.ok(last.recordedMs - leftover.recordedMs < 2_500, `${last.recordedMs} ms were recorded, ${leftover.recordedMs} kept`);
       const done = await recorder.upload(0);
       assert.equal(done.sizeBytes, leftover.sizeBytes);
       assert.deepEqual(await recorder.recover(), []);
-      const seconds = await assertKept(fixture, id, 'recovered', leftover.recorded);
-      t.diagnostic(`crashed at ${last.recorded} ms, ${last.safeUntil} ms safe; ${leftover.recorded} ms recovered; file ${seconds} s`);
+      const seconds = await assertKept(fixture, id, 'recovered', leftover.recordedMs);
+      t.diagnostic(`crashed at ${last.recordedMs} ms, ${last.safeMs} ms safe; ${leftover.recordedMs} ms recovered; file ${seconds} s`);
     });
   });
 
@@ -65,15 +65,15 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
       const { type, bytes } = await recorder.page.evaluate(() => window.e2e.save(0));
       assert.equal(type, 'video/webm');
       const file = await inspect(Buffer.from(bytes), 'saved');
-      const off = file.durationSeconds - leftover.recorded / 1_000;
-      assert.ok(Math.abs(off) <= PROMISE_S, `${leftover.recorded} ms were promised, ${file.durationSeconds} s are there`);
+      const off = file.durationSeconds - leftover.recordedMs / 1_000;
+      assert.ok(Math.abs(off) <= PROMISE_S, `${leftover.recordedMs} ms were promised, ${file.durationSeconds} s are there`);
       assert.match(file.mkvinfo, /Cues/);
       await recorder.page.evaluate(() => window.e2e.show());
       await assertVideo(recorder.page, { seconds: file.durationSeconds, toleranceMs: PROMISE_S * 1_000 });
       await recorder.discard(0);
       assert.deepEqual(await recorder.recover(), []);
       assert.equal(await fixture.api.recording(id), undefined, 'what is discarded goes from the server, too');
-      t.diagnostic(`${last.recorded} ms recorded, ${file.durationSeconds} s saved`);
+      t.diagnostic(`${last.recordedMs} ms recorded, ${file.durationSeconds} s saved`);
     });
   });
 
@@ -91,8 +91,8 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
         await has.upload(0);
         const done = await hasNot.stop();
         assert.deepEqual(await hasNot.recover(), []);
-        await assertKept(fixture, id, 'left to two', leftover.recorded);
-        await assertKept(fixture, live.id, 'live beside another', done.recorded);
+        await assertKept(fixture, id, 'left to two', leftover.recordedMs);
+        await assertKept(fixture, live.id, 'live beside another', done.recordedMs);
       }),
     );
   });
@@ -110,7 +110,7 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
       await recorder.until('sent', (it) => it.safeBytes > held.sizeBytes);
       t.diagnostic(`${held.pendingBytes} bytes were on their way ${Math.round(performance.now() - asked)} ms after the network`);
       const done = await recorder.stop();
-      await assertKept(fixture, id, 'offline', done.recorded);
+      await assertKept(fixture, id, 'offline', done.recordedMs);
     });
   });
 
@@ -118,9 +118,9 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
     const tokens = [fixture.api.tokenFor(4), fixture.api.tokens.access_token];
     await withRecorder('token', async (recorder) => {
       const { id } = await recorder.record();
-      await recorder.until('long enough', (it) => it.recorded > 6_000);
+      await recorder.until('long enough', (it) => it.recordedMs > 6_000);
       const done = await recorder.stop();
-      await assertKept(fixture, id, 'token', done.recorded);
+      await assertKept(fixture, id, 'token', done.recordedMs);
     }, { context: fixture.visitor, tokens });
   });
 
@@ -141,7 +141,7 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
         await recorder.offline(false);
         await recorder.until('sent and kept again', (it) => it.safeBytes > held.sizeBytes && it.spool === 'opfs');
         const done = await recorder.stop();
-        const seconds = await assertKept(fixture, id, 'quota', done.recorded);
+        const seconds = await assertKept(fixture, id, 'quota', done.recordedMs);
         t.diagnostic(`${held.pendingBytes} bytes were held in memory; file ${seconds} s`);
       }, { context: device });
     } finally {
@@ -156,7 +156,7 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
       const { id } = await recorder.record({ timeslice: 250 });
       await inject({ drop: 0.2, lose: 0.2, fail: 0.2, delay: 50 });
       const safe = (await recorder.progress()).safeBytes;
-      await recorder.until('safe', (it) => it.recorded > 6_000 && it.safeBytes > safe, 60_000);
+      await recorder.until('safe', (it) => it.recordedMs > 6_000 && it.safeBytes > safe, 60_000);
       await inject({ lose: 0.2, storage: 'full' });
       await recorder.until('in memory', (it) => it.spool === 'memory');
       await inject({});
@@ -165,7 +165,7 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
       await recorder.until('in memory for good', (it) => it.spool === 'memory', 40_000);
       const counts = await inject({});
       const done = await recorder.stop();
-      await assertKept(fixture, id, 'kit', done.recorded);
+      await assertKept(fixture, id, 'kit', done.recordedMs);
       const warnings = await recorder.warnings();
       assert.deepEqual(warnings.filter((it) => !['no_data'].includes(it)), ['storage_full', 'not_durable']);
       assert.ok(counts.dropped + counts.lost + counts.failed > 0, JSON.stringify(counts));

@@ -53,7 +53,7 @@ describe('unusable sources and servers', { timeout: 300_000 }, () => {
   });
 
   test('a server that is no Sortie server', async () => {
-    const expected = { code: 'refused', sentence: /status 404.*Check the server's address/ };
+    const expected = { code: 'unsupported_server', sentence: /status 404.*Check the server's address/ };
     await refused({ title: 'refused stranger', ...expected }, startingWith({ server: stranger.origin }));
   });
 
@@ -77,10 +77,10 @@ describe('unusable sources and servers', { timeout: 300_000 }, () => {
     stranger.status = status;
     await recordTo(endpoint, `refused endpoint ${status}`, async (recorder, page) => {
       const [error] = await until('failed', () => recorder.heard('error'), (it) => it.length > 0);
-      assert.equal(error.code, 'upload');
+      assert.equal(error.code, 'unsupported_server');
       assert.match(error.message, sentence);
       const refused = await sendingTo(page, endpoint);
-      assert.equal(refused.code, 'upload');
+      assert.equal(refused.code, 'unsupported_server');
       assert.match(refused.message, sentence);
     });
   });
@@ -104,8 +104,8 @@ describe('unusable sources and servers', { timeout: 300_000 }, () => {
       const warnings = () => recorder.heard('warning');
       assertSaid((await until('warned', warnings, (it) => it.length > 0))[0]);
       assertSaid(await sending);
-      const { recorded } = await recorder.progress();
-      const after = await recorder.until('goes on', (it) => it.recorded > recorded && it.sizeBytes > 0 && it.waiting);
+      const { recordedMs: recorded } = await recorder.progress();
+      const after = await recorder.until('goes on', (it) => it.recordedMs > recorded && it.sizeBytes > 0 && it.waiting);
       assert.equal(after.state, 'recording');
       assert.equal(after.pendingBytes, after.sizeBytes);
       assert.equal((await warnings()).length, 1);
@@ -167,12 +167,12 @@ describe('unusable sources and servers', { timeout: 300_000 }, () => {
       const recorder = await RecorderPage.open(page, fixture.api, { origin });
       assert.equal(await page.evaluate(() => window.isSecureContext), false);
       const { id } = await recorder.record();
-      await recorder.until('long enough', (it) => it.recorded > 4_000 && it.safeBytes > 0);
+      await recorder.until('long enough', (it) => it.recordedMs > 4_000 && it.safeBytes > 0);
       // Insecure contexts have no private file system.
       assert.equal((await recorder.progress()).spool, 'indexeddb');
       assert.deepEqual(await recorder.warnings(), []);
       const done = await recorder.stop();
-      await assertKept(fixture, id, 'insecure canvas', done.recorded);
+      await assertKept(fixture, id, 'insecure canvas', done.recordedMs);
     });
   });
 

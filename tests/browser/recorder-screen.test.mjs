@@ -16,13 +16,13 @@ describe('a shared tab', { timeout: 180_000 }, () => {
     await withPage(fixture.visitor, 'sharing ended', async (page) => {
       const recorder = await RecorderPage.open(page, fixture.api);
       const { id } = await recorder.record({ source: 'screen' });
-      await recorder.until('long enough', (it) => it.recorded > 5_000 && it.safeBytes > 0);
+      await recorder.until('long enough', (it) => it.recordedMs > 5_000 && it.safeBytes > 0);
       await tab.close();
       const [done] = await until('done', () => recorder.heard('done'), (it) => it.length > 0);
       assert.deepEqual(await recorder.heard('stopped'), ['sharing_ended']);
       assert.deepEqual(await recorder.heard('error'), []);
-      const seconds = await assertKept(fixture, id, 'sharing ended', done.recorded);
-      t.diagnostic(`${done.recorded} ms recorded, file ${seconds} s`);
+      const seconds = await assertKept(fixture, id, 'sharing ended', done.recordedMs);
+      t.diagnostic(`${done.recordedMs} ms recorded, file ${seconds} s`);
     });
   });
 });

@@ -48,11 +48,13 @@ describe('the package in fresh projects', { timeout: 600_000 }, () => {
     await records(site.add('plain', folder, policy(server.origin)), 'npm plain');
   });
 
-  test('Vite and React, built', async () => {
-    const folder = await project({ example: 'vite-react' });
-    await run(program('vite'), ['build', '--logLevel', 'warn'], { cwd: folder });
-    await records(site.add('vite', join(folder, 'dist')), 'npm vite build');
-  });
+  for (const framework of ['react', 'vue', 'svelte']) {
+    test(`Vite and ${framework}, built`, async () => {
+      const folder = await project({ example: `vite-${framework}` });
+      await run(program('vite'), ['build', '--logLevel', 'warn'], { cwd: folder });
+      await records(site.add(`vite-${framework}`, join(folder, 'dist')), `npm ${framework}`);
+    });
+  }
 
   test('Vite and React, on the development server', async () => {
     const folder = await project({ example: 'vite-react' });

@@ -67,8 +67,8 @@ describe('silence limit of the server', { timeout: 300_000 }, () => {
     assert.ok(await page.evaluate(() => window.recorder.progress.waiting && window.recorder.progress.pendingBytes > 0));
     await page.evaluate(() => { window.away = false; });
     await page.waitForFunction(() => window.warnings.includes('continued'), null, { timeout: 60_000 });
-    const at = await page.evaluate(() => window.recorder.progress.recorded);
-    await page.waitForFunction((at) => window.recorder.progress.safeUntil > at + 3_000, at, { timeout: 60_000 });
+    const at = await page.evaluate(() => window.recorder.progress.recordedMs);
+    await page.waitForFunction((at) => window.recorder.progress.safeMs > at + 3_000, at, { timeout: 60_000 });
     const done = await page.evaluate(() => window.recorder.stop());
     assert.equal(done.recordingId, id);
     assert.equal(done.parts.length, 3, done.parts.join());

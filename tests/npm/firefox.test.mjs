@@ -56,7 +56,7 @@ describe('Firefox', { timeout: 600_000 }, () => {
             },
             async recover() {
               const all = await Recorder.recover(target);
-              return all.map((it) => { window.left = it; return { id: it.recordingId, recorded: it.recorded, keptBytes: it.keptBytes }; });
+              return all.map((it) => { window.left = it; return { id: it.recordingId, recorded: it.recordedMs, keptBytes: it.keptBytes }; });
             },
             upload: () => window.left.upload(),
           };
@@ -76,7 +76,7 @@ describe('Firefox', { timeout: 600_000 }, () => {
     await server.kill();
     const killed = await page.evaluate(() => window.recorder.progress);
     assert.equal(killed.spool, 'opfs');
-    await page.waitForFunction((from) => window.recorder.progress.recorded > from + 4_000, PATIENCE, killed.recorded);
+    await page.waitForFunction((from) => window.recorder.progress.recordedMs > from + 4_000, PATIENCE, killed.recordedMs);
     const last = await page.evaluate(() => window.recorder.progress);
     await page.close();
     await server.restart();
@@ -84,10 +84,10 @@ describe('Firefox', { timeout: 600_000 }, () => {
     const found = await next.evaluate(() => window.page.recover());
     assert.equal(found.length, 1);
     assert.ok(found[0].keptBytes > 0, 'there is nothing that the server does not have');
-    assert.ok(last.recorded - found[0].recorded < 3_500, `${last.recorded} ms were recorded, ${found[0].recorded} ms kept`);
+    assert.ok(last.recordedMs - found[0].recordedMs < 3_500, `${last.recordedMs} ms were recorded, ${found[0].recordedMs} ms kept`);
     const done = await next.evaluate(() => window.page.upload());
-    const file = await finishedRecording({ api, title: 'npm firefox left', id: done.recordingId, seconds: found[0].recorded / 1_000 });
+    const file = await finishedRecording({ api, title: 'npm firefox left', id: done.recordingId, seconds: found[0].recordedMs / 1_000 });
     await next.close();
-    t.diagnostic(`closed at ${last.recorded} ms, ${found[0].recorded} ms found; file ${file.durationSeconds} s`);
+    t.diagnostic(`closed at ${last.recordedMs} ms, ${found[0].recordedMs} ms found; file ${file.durationSeconds} s`);
   });
 });

@@ -76,21 +76,21 @@ describe('still pictures', { timeout: 600_000 }, () => {
     await behind.waitForFunction(() => document.visibilityState === 'hidden', { ...PATIENCE, polling: 250 });
     const tabs = { behind: [behind, 'hidden'], front: [front, 'visible'] };
     const look = (page) => page.evaluate(() => {
-      const { recorded, safeUntil } = window.recorder.progress;
-      return { recorded, safeUntil, visibility: document.visibilityState };
+      const { recordedMs, safeMs } = window.recorder.progress;
+      return { recordedMs, safeMs, visibility: document.visibilityState };
     });
     const from = {};
-    for (const [name, [page]] of Object.entries(tabs)) from[name] = (await look(page)).recorded;
+    for (const [name, [page]] of Object.entries(tabs)) from[name] = (await look(page)).recordedMs;
     await wait(RECORD_MS);
     for (const [name, [page, visibility]] of Object.entries(tabs)) {
       const seen = await look(page);
       assert.equal(seen.visibility, visibility);
-      const safe = seen.safeUntil - from[name];
+      const safe = seen.safeMs - from[name];
       assert.ok(safe > RECORD_MS - LATE_MS, `of ${RECORD_MS} ms ${name} ${safe} ms are safe`);
       const done = await page.evaluate(() => window.recorder.stop());
-      const seconds = await assertKept({ api: stage.api, context }, done.recordingId, `npm still ${name}`, done.recorded, { clock: false });
+      const seconds = await assertKept({ api: stage.api, context }, done.recordingId, `npm still ${name}`, done.recordedMs, { clock: false });
       assert.deepEqual(await page.evaluate(() => window.warnings), []);
-      t.diagnostic(`${name}: ${safe} ms of ${RECORD_MS} were safe; ${done.recorded} ms recorded, file ${seconds} s; ${await stage.browser.version()}`);
+      t.diagnostic(`${name}: ${safe} ms of ${RECORD_MS} were safe; ${done.recordedMs} ms recorded, file ${seconds} s; ${await stage.browser.version()}`);
     }
   });
 });

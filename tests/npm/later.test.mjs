@@ -49,7 +49,7 @@ describe('module that is fetched later', { timeout: 300_000 }, () => {
       await page.goto(site.add('later', folder));
       await page.waitForFunction(() => window.upload, null, PATIENCE);
       await page.evaluate(() => window.recorder.start());
-      await page.waitForFunction(() => window.recorder.progress.safeUntil > 0, null, PATIENCE);
+      await page.waitForFunction(() => window.recorder.progress.safeMs > 0, null, PATIENCE);
       const goesOn = async () => {
         const safe = await page.evaluate(() => window.recorder.progress.safeBytes);
         await page.waitForFunction((it) => window.recorder.progress.safeBytes > it, safe, PATIENCE);
@@ -70,7 +70,7 @@ describe('module that is fetched later', { timeout: 300_000 }, () => {
       await page.evaluate(() => window.recorder.pause());
       await page.evaluate(() => window.recorder.resume());
       const done = await page.evaluate(() => window.recorder.stop());
-      await finishedRecording({ api, title: 'npm later', id: done.recordingId, seconds: done.recorded / 1_000 });
+      await finishedRecording({ api, title: 'npm later', id: done.recordingId, seconds: done.recordedMs / 1_000 });
       assert.equal(wanted, 0);
 
       assert.equal(await page.evaluate(() => window.recover()), 'unreachable');
@@ -79,7 +79,7 @@ describe('module that is fetched later', { timeout: 300_000 }, () => {
       await page.unroute('**/later_bg.wasm', refuse);
       assert.equal(await page.evaluate(() => window.recover()), 0);
       // The server holds the file, and finds no recording in it.
-      assert.equal(await page.evaluate(() => window.upload()), 'refused');
+      assert.equal(await page.evaluate(() => window.upload()), 'no_recording');
     });
   });
 });

@@ -61,7 +61,7 @@ describe('owner of a recoverable recording', { timeout: 300_000 }, () => {
     await withPage(own, title, async (page) => {
       await open(page);
       id = await page.evaluate(([it, options]) => window.page.record(it, options), [token, more]);
-      await page.waitForFunction(() => window.recorder.progress.safeUntil > 0, null, PATIENCE);
+      await page.waitForFunction(() => window.recorder.progress.safeMs > 0, null, PATIENCE);
     });
     return id;
   };
@@ -118,7 +118,7 @@ describe('owner of a recoverable recording', { timeout: 300_000 }, () => {
     await withPage(own, 'npm owners cookies', async (page) => {
       await signIn(page, ADMIN);
       id = await page.evaluate(() => window.page.record(null, { server: '' }));
-      await page.waitForFunction(() => window.recorder.progress.safeUntil > 0, null, PATIENCE);
+      await page.waitForFunction(() => window.recorder.progress.safeMs > 0, null, PATIENCE);
     });
     await withPage(own, 'npm owners cookies next', async (page) => {
       await signIn(page, other);

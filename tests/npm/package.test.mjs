@@ -1,10 +1,12 @@
-// Contents of the tarball: it can be imported without a browser, and its types match the code.
+// Contents of the tarball: it can be imported without a browser, its types match the code, and it follows the conventions
+// of packages.
 
 import assert from 'node:assert/strict';
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { program, project, removeProjects, run } from './support/project.mjs';
+import { program, project, removeProjects, run, tarball } from './support/project.mjs';
 
 const compilerOptions = {
   strict: true, noEmit: true, skipLibCheck: false, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true,
@@ -16,9 +18,17 @@ describe('the packed package', { timeout: 600_000 }, () => {
 
   before(async () => {
     folder = await project({
-      others: ['react', 'react-dom', '@types/react'],
+      others: ['react', 'react-dom', '@types/react', 'vue', 'svelte', 'preact', 'solid-js'],
       files: {
         'types.ts': await readFile(new URL('types.ts', import.meta.url), 'utf8'),
+        'frameworks.ts': await readFile(new URL('frameworks.ts', import.meta.url), 'utf8'),
+        'react.tsx': await readFile(new URL('react.tsx', import.meta.url), 'utf8'),
+        'oldest.json': JSON.stringify({ compilerOptions: { ...compilerOptions, module: 'esnext', moduleResolution: 'bundler' }, files: ['types.ts'] }),
+        // The frameworks' own types do not pass skipLibCheck: false.
+        'frameworks.json': JSON.stringify({
+          compilerOptions: { ...compilerOptions, skipLibCheck: true, module: 'esnext', moduleResolution: 'bundler', jsx: 'react-jsx' },
+          files: ['frameworks.ts', 'react.tsx'],
+        }),
         'bundler.json': JSON.stringify({ compilerOptions: { ...compilerOptions, module: 'esnext', moduleResolution: 'bundler' }, files: ['types.ts'] }),
         'node.json': JSON.stringify({ compilerOptions: { ...compilerOptions, module: 'nodenext' }, files: ['types.ts'] }),
       },
@@ -39,22 +49,25 @@ describe('the packed package', { timeout: 600_000 }, () => {
     assert.match(version, /^\d+\.\d+\.\d+/);
     assert.equal(dependencies, undefined);
     const files = new Set(await readdir(installed));
-    for (const path of Object.values(exports).flatMap((it) => (it.types ? [it.types, it.default] : [it]))) {
+    for (const path of new Set(Object.values(exports).flatMap((it) => (it.types ? Object.values(it) : [it])))) {
       assert.ok(files.delete(path.slice(2)), `${path} is exported and not there`);
     }
     // Chunks shared by the entry points have a hash in their names.
     const others = [...files].map((name) => name.replace(/-[A-Z0-9]{8}\.js/, '.js')).filter((name) => !/^chunk\.js(\.map)?$/.test(name));
     assert.deepEqual(others.sort(), [
-      'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'auto-record.js', 'auto-record.js.map', 'core.js', 'element.js.map', 'faults.js.map',
-      'index.js.map', 'later.js', 'playable.js', 'react.js.map', 'recovery.js', 'recovery.js.map', 'session_watcher.js', 'types.d.ts',
+      'CHANGELOG.md', 'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'THIRD_PARTY_LICENSES.txt', 'auto-record.js', 'auto-record.js.map',
+      'core.js', 'element.js.map', 'faults.js.map', 'index.js.map', 'later.js', 'playable.js', 'react.js.map', 'recovery.js',
+      'recovery.js.map', 'session_watcher.js', 'store.d.ts', 'svelte.js.map', 'types.d.ts', 'vue.js.map',
     ]);
   });
 
   test('import on a server has no effect', async () => {
     const said = await node(`
+      // Globals of the frameworks do not count.
+      await Promise.all(['react', 'vue', 'svelte'].map((it) => import(it)));
       const before = Object.getOwnPropertyNames(globalThis).join();
       globalThis.fetch = () => { throw new Error('it asked for something'); };
-      const all = await Promise.all(['', '/react', '/element', '/faults'].map((it) => import('sortie-recorder' + it)));
+      const all = await Promise.all(['', '/react', '/vue', '/svelte', '/element', '/faults'].map((it) => import('sortie-recorder' + it)));
       const recorder = new all[0].Recorder({ server: '', source: 'screen' });
       const error = await recorder.start().catch((it) => it);
       console.log(JSON.stringify({
@@ -63,7 +76,7 @@ describe('the packed package', { timeout: 600_000 }, () => {
       }));
     `);
     assert.deepEqual(JSON.parse(said), {
-      names: [['Leftover', 'Recorder', 'RecorderError', 'RecoverableRecording', 'autoRecord', 'load', 'uploadFile', 'whenPresent'], ['useRecorder'], ['SortieRecorderElement'], ['injectFaults']],
+      names: [['Recorder', 'RecorderError', 'RecoverableRecording', 'autoRecord', 'load', 'uploadFile', 'whenPresent'], ['useRecorder'], ['useRecorder'], ['createRecorder'], ['SortieRecorderElement'], ['injectFaults']],
       state: 'idle', code: 'unsupported', is: true, same: true,
     });
   });
@@ -115,13 +128,70 @@ describe('the packed package', { timeout: 600_000 }, () => {
     assert.equal(html, '<button>idle</button>');
   });
 
-  for (const resolution of ['bundler', 'node']) {
-    test(`its types hold under --strict, resolved as ${resolution} does`, async () => {
-      await run(program('tsc'), ['--project', `${resolution}.json`], { cwd: folder }).catch((failed) => {
-        assert.fail(failed.stdout || failed.message);
-      });
+  for (const name of ['bundler', 'node', 'frameworks']) {
+    test(`types hold under --strict: ${name}.json`, () => compiles(program('tsc'), name));
+  }
+
+  test('types hold with the oldest supported TypeScript', async () => {
+    const oldest = new URL('node_modules/typescript50/bin/tsc', import.meta.url).pathname;
+    const { stdout } = await run(process.execPath, [oldest, '--version']);
+    assert.match(stdout, /^Version 5\.0\./);
+    await compiles(process.execPath, 'oldest', [oldest]);
+  });
+
+  /** Compiles a project of `folder`. */
+  async function compiles(command, name, before = []) {
+    await run(command, [...before, '--project', `${name}.json`], { cwd: folder }).catch((failed) => {
+      assert.fail(failed.stdout || failed.message);
     });
   }
+
+  test('publint and Are The Types Wrong find nothing', async () => {
+    const failed = ({ stdout, stderr, message }) => assert.fail(stdout || stderr || message);
+    await run(program('publint'), [join(dirname(tarball), 'sortie-recorder'), '--strict'], { cwd: folder }).catch(failed);
+    // The package has no CommonJS modules, and these exports are no modules.
+    const others = ['worker.js', 'core_bg.wasm', 'later_bg.wasm', 'session_watcher_bg.wasm', 'playable_bg.wasm', 'custom-elements.json'];
+    await run(program('attw'), [tarball, '--profile', 'esm-only', '--no-emoji', '--exclude-entrypoints', ...others], { cwd: folder }).catch(failed);
+  });
+
+  test('source maps contain the sources', async () => {
+    const installed = join(folder, 'node_modules/sortie-recorder');
+    const maps = (await readdir(installed)).filter((it) => it.endsWith('.js.map'));
+    const sources = new Set();
+    for (const name of maps) {
+      const map = JSON.parse(await readFile(join(installed, name), 'utf8'));
+      map.sources.forEach((source, at) => {
+        assert.ok(map.sourcesContent[at].length > 0, `${name}: ${source}`);
+        sources.add(source.split('/').at(-1));
+      });
+    }
+    for (const name of ['recorder.js', 'element.js', 'vue.js', 'svelte.js', 'store.js']) assert.ok(sources.has(name), name);
+  });
+
+  test('licences of all compiled libraries are contained', async () => {
+    const text = await readFile(join(folder, 'node_modules/sortie-recorder/THIRD_PARTY_LICENSES.txt'), 'utf8');
+    for (const name of ['wasm-bindgen', 'web-sys', 'talc', 'Rust standard library']) assert.match(text, new RegExp(`^${name} [\\d.]+ \\(`, 'm'));
+    assert.doesNotMatch(text, /GPL/);
+  });
+
+  test('custom elements manifest matches the element', async () => {
+    const sources = new URL('../../client/npm/', import.meta.url);
+    const scratch = await mkdtemp(join(tmpdir(), 'sortie-manifest-'));
+    try {
+      await copyFile(new URL('element.js', sources), join(scratch, 'element.js'));
+      await writeFile(join(scratch, 'package.json'), '{}');
+      await run(program('custom-elements-manifest'), ['analyze', '--globs', 'element.js', '--outdir', '.', '--quiet'], { cwd: scratch });
+      const manifest = publicMembers(JSON.parse(await readFile(join(scratch, 'custom-elements.json'), 'utf8')));
+      const file = new URL('custom-elements.json', sources);
+      if (process.env.UPDATE_DOCS) await writeFile(file, `${JSON.stringify(manifest, null, 2)}\n`);
+      assert.deepEqual(manifest, JSON.parse(await readFile(file, 'utf8')), 'run this test with UPDATE_DOCS=1');
+      const [{ attributes }] = manifest.modules[0].declarations;
+      const types = await readFile(new URL('element.d.ts', sources), 'utf8');
+      for (const { name } of attributes) assert.match(types, new RegExp(`^  '?${name}'?\\?:`, 'm'));
+    } finally {
+      await rm(scratch, { recursive: true });
+    }
+  });
 
   test('types declare exactly the public members', async () => {
     for (const name of ['Recorder', 'RecoverableRecording']) {
@@ -136,6 +206,18 @@ describe('the packed package', { timeout: 600_000 }, () => {
     }
   });
 });
+
+/** Removes private members, and events that the analyzer guesses. */
+function publicMembers(manifest) {
+  for (const module of manifest.modules) {
+    module.declarations = module.declarations.filter((it) => it.tagName);
+    for (const it of module.declarations) {
+      it.members = it.members.filter(({ privacy, description }) => privacy !== 'private' && description);
+      it.events = it.events.filter(({ description }) => description);
+    }
+  }
+  return manifest;
+}
 
 /** Returns the public members of a class in index.d.ts, as the compiler reads it. */
 async function declaredMembers(installed, name) {

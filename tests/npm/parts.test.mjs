@@ -73,7 +73,7 @@ describe('button, hook and recovery', { timeout: 600_000 }, () => {
       await page.getByRole('button', { name: 'Start recording' }).waitFor(PATIENCE);
       const { done, heard } = await page.evaluate(() => ({ done: window.done, heard: window.heard }));
       assert.deepEqual([...heard.slice(0, 2), heard.at(-1)], ['starting', 'recording', 'done']);
-      await finishedRecording({ api, title: 'npm element', id: done.recordingId, seconds: done.recorded / 1_000 });
+      await finishedRecording({ api, title: 'npm element', id: done.recordingId, seconds: done.recordedMs / 1_000 });
     });
   });
 
@@ -106,7 +106,7 @@ describe('button, hook and recovery', { timeout: 600_000 }, () => {
               window.recorder = new Recorder({ ...target, source: canvas });
               await window.recorder.start();
             },
-            recover: async () => { [window.left] = await Recorder.recover(target); return window.left.recorded; },
+            recover: async () => { [window.left] = await Recorder.recover(target); return window.left.recordedMs; },
             download: async () => Array.from(new Uint8Array(await (await window.left.download()).arrayBuffer())),
             upload: () => window.left.upload(),
           };
@@ -175,7 +175,7 @@ describe('button, hook and recovery', { timeout: 600_000 }, () => {
       await page.goto(site.add(`silent-${kind}`, folder));
       await page.waitForFunction(() => window.warnings?.includes('restarted'), null, { timeout: 60_000 });
       const before = await page.evaluate(() => window.recorder.progress);
-      assert.ok(before.recorded > 2_000 && before.recorded < 12_000, `${before.recorded} ms are told`);
+      assert.ok(before.recordedMs > 2_000 && before.recordedMs < 12_000, `${before.recordedMs} ms are told`);
       await wait(RECORD_MS);
       const done = await page.evaluate(() => window.recorder.stop());
       assert.deepEqual(await page.evaluate(() => window.done), done);
@@ -195,8 +195,8 @@ describe('button, hook and recovery', { timeout: 600_000 }, () => {
         seconds += file.durationSeconds;
         bytes += recording.size_bytes;
       }
-      assert.ok(Math.abs(seconds - done.recorded / 1_000) < 2, `${done.recorded} ms were promised, ${seconds} s are there`);
-      t.diagnostic(`${done.parts.length} parts, ${seconds.toFixed(1)} s of ${done.recorded} ms, ${bytes} bytes`);
+      assert.ok(Math.abs(seconds - done.recordedMs / 1_000) < 2, `${done.recordedMs} ms were promised, ${seconds} s are there`);
+      t.diagnostic(`${done.parts.length} parts, ${seconds.toFixed(1)} s of ${done.recordedMs} ms, ${bytes} bytes`);
     });
   });
 
@@ -230,9 +230,9 @@ describe('button, hook and recovery', { timeout: 600_000 }, () => {
           await wait(stopAfterMs);
         } else {
           await when(() => window.warnings?.length);
-          const { recorded } = await page.evaluate(() => window.recorder.progress);
+          const { recordedMs } = await page.evaluate(() => window.recorder.progress);
           await wait(RECORD_MS);
-          assert.equal((await page.evaluate(() => window.recorder.progress)).recorded, recorded);
+          assert.equal((await page.evaluate(() => window.recorder.progress)).recordedMs, recordedMs);
         }
         const done = await page.evaluate(() => window.recorder.stop());
         const [warning, ...others] = await page.evaluate(() => window.warnings);
@@ -241,9 +241,9 @@ describe('button, hook and recovery', { timeout: 600_000 }, () => {
         assert.deepEqual(others, []);
         await untilReady(api, done.recordingId, READY_WITHIN_MS);
         const { durationSeconds } = await inspect(await api.download(done.recordingId), `npm tainted ${kind}`);
-        t.diagnostic(`${durationSeconds} s of ${done.recorded} ms`);
+        t.diagnostic(`${durationSeconds} s of ${done.recordedMs} ms`);
         assert.ok(durationSeconds > 2, `${durationSeconds} s were kept`);
-        assert.ok(Math.abs(durationSeconds - done.recorded / 1_000) <= 1, `${done.recorded} ms were promised, ${durationSeconds} s are there`);
+        assert.ok(Math.abs(durationSeconds - done.recordedMs / 1_000) <= 1, `${done.recordedMs} ms were promised, ${durationSeconds} s are there`);
       });
     } finally {
       await stranger.close();
@@ -313,7 +313,7 @@ describe('button, hook and recovery', { timeout: 600_000 }, () => {
       await wait(RECORD_MS);
       await page.getByRole('button', { name: 'Leave' }).click();
       await page.waitForFunction(() => window.recorder.state === 'done', null, PATIENCE);
-      const { id, recorded } = await page.evaluate(() => ({ id: window.recorder.recordingId, recorded: window.recorder.progress.recorded }));
+      const { id, recorded } = await page.evaluate(() => ({ id: window.recorder.recordingId, recorded: window.recorder.progress.recordedMs }));
       await finishedRecording({ api, title: 'npm react', id, seconds: recorded / 1_000 });
     });
   });

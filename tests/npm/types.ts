@@ -1,16 +1,17 @@
 // Never run: the test is whether it compiles. A line below `@ts-expect-error` must be wrong.
 
 import { RecoverableRecording, Recorder, RecorderError, autoRecord, load, uploadFile, whenPresent } from 'sortie-recorder';
-import type { Recorder as Face, RecorderOptions, RecorderState, StopReason } from 'sortie-recorder';
-import { useRecorder } from 'sortie-recorder/react';
+import type {
+  ProblemDetails, Recorder as Face, RecorderDone, RecorderErrorCode, RecorderOptions, RecorderState, RecorderWarning, StopReason,
+} from 'sortie-recorder';
 import { injectFaults } from 'sortie-recorder/faults';
 import 'sortie-recorder/element';
 
 const canvas = await whenPresent('canvas');
 const options: RecorderOptions = { server: '', source: canvas, getToken: async () => 'token' };
 const recorder: Face = new Recorder(options);
-const off: () => void = recorder.on('progress', ({ recorded, waiting }) => {
-  const ms: number = recorded;
+const off: () => void = recorder.on('progress', ({ recordedMs, waiting }) => {
+  const ms: number = recordedMs;
   if (waiting?.reason === 'retry') console.log(ms, waiting.inMs.toFixed());
 });
 off();
@@ -46,10 +47,36 @@ await autoRecord({
 // @ts-expect-error it needs a session
 autoRecord({ server: '', source: 'screen' });
 
-export function Component() {
-  const { state, progress, error, start, stop } = useRecorder(options);
-  return { state, recorded: progress?.recorded.toFixed(), code: error?.name, start, stop };
-}
+const listener = ({ message }: RecorderWarning) => console.warn(message);
+recorder.on('warning', listener);
+recorder.off('warning', listener);
+const done: RecorderDone = await recorder.once('done', { signal: AbortSignal.timeout(1_000) });
+const remove: () => void = recorder.once('done', ({ recordedMs }) => recordedMs.toFixed());
+remove();
+const state: 'recording' | 'paused' = await recorder.waitForState(['recording', 'paused'], { signal: AbortSignal.timeout(1_000) });
+console.log(done, state);
+// @ts-expect-error an unknown state
+await recorder.waitForState('running');
+
+const error = new RecorderError('unreachable', 'The server cannot be reached.', { cause: new Error('refused'), retryable: true });
+const problem: ProblemDetails | undefined = error.problem;
+console.log(problem?.request_id, error.status?.toFixed(), error.retryAfter?.toFixed(), error.retryable satisfies boolean);
+const advice: Partial<Record<RecorderErrorCode, string>> = { quota_exceeded: 'Delete recordings.' };
+console.log(advice[error.code]);
+// @ts-expect-error an unknown code
+new RecorderError('refused', 'It was refused.');
+
+// @ts-expect-error server and endpoint exclude each other
+new Recorder({ server: '', endpoint: 'https://files.example.com/', source: canvas });
+// @ts-expect-error neither server nor endpoint
+new Recorder({ source: canvas });
+// @ts-expect-error another tus server has no sessions
+new Recorder({ endpoint: 'https://files.example.com/', session: 's', source: canvas });
+// @ts-expect-error the same for files
+uploadFile(new Blob(), { endpoint: 'https://files.example.com/', session: 's' });
+// @ts-expect-error the same for recoverable recordings
+Recorder.recover({ server: '', endpoint: 'https://files.example.com/' });
+new Recorder({ endpoint: 'https://files.example.com/', server: undefined, source: canvas, fps: undefined });
 
 const faults = injectFaults({ drop: 0.5 }, { matches: ({ url }) => url.includes('/api/') });
 faults.set({ storage: 'full' });
@@ -61,6 +88,6 @@ element.addEventListener('done', ({ detail }) => detail.uploadUrl.length);
 // @ts-expect-error an unknown source
 options.source = 'window';
 // @ts-expect-error an unknown event
-recorder.on('finished', () => {});
+recorder.on('aborted', () => {});
 // @ts-expect-error read-only
 recorder.state = 'done';

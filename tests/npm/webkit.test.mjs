@@ -67,7 +67,7 @@ describe('WebKitGTK', { timeout: 600_000, skip: !isThere && `there is no ${MINI_
     await webkit.open(url);
     t.diagnostic(await webkit.evaluate(() => navigator.userAgent));
     const id = await webkit.evaluate(() => window.page.record());
-    await until('a while', () => webkit.evaluate(() => window.recorder.progress.recorded), (it) => it > 3_000);
+    await until('a while', () => webkit.evaluate(() => window.recorder.progress.recordedMs), (it) => it > 3_000);
     const { done, error } = await webkit.evaluate(() => window.recorder.stop().then(
       (it) => ({ done: it }),
       ({ name, code, message }) => ({ error: { name, code, message } }),
@@ -76,7 +76,7 @@ describe('WebKitGTK', { timeout: 600_000, skip: !isThere && `there is no ${MINI_
       // A newer GStreamer has a working encoder: then the recording must be complete.
       await untilReady(api, id, READY_WITHIN_MS);
       const { duration_seconds: seconds } = await api.recording(id);
-      assert.ok(Math.abs(seconds - done.recorded / 1_000) <= PROMISE_S, `${done.recorded} ms were promised, ${seconds} s are there`);
+      assert.ok(Math.abs(seconds - done.recordedMs / 1_000) <= PROMISE_S, `${done.recordedMs} ms were promised, ${seconds} s are there`);
     } else {
       assert.deepEqual([error.name, error.code], ['RecorderError', 'empty'], JSON.stringify(error));
       assert.match(error.message, /not one byte.*use a current Chrome/);

@@ -23,15 +23,15 @@ $('#record').onclick = async () => {
   const button = $('#record');
   try {
     if (recorder) {
-      const { recordingId, recorded } = await recorder.stop();
-      $('output').textContent = `Saved ${seconds(recorded)} as ${recordingId}`;
+      const { recordingId, recordedMs } = await recorder.stop();
+      $('output').textContent = `Saved ${seconds(recordedMs)} as ${recordingId}`;
       recorder = undefined;
       button.textContent = 'Record';
     } else {
       recorder = new Recorder({ server: elements.server.value, getToken: () => elements.token.value, source: $('canvas') });
-      recorder.on('progress', ({ recorded, safeUntil, spool, waiting }) => {
-        $('#recorded').textContent = seconds(recorded);
-        $('#safe').textContent = seconds(safeUntil);
+      recorder.on('progress', ({ recordedMs, safeMs, spool, waiting }) => {
+        $('#recorded').textContent = seconds(recordedMs);
+        $('#safe').textContent = seconds(safeMs);
         $('#spool').textContent = spool;
         $('#waiting').textContent = waiting?.reason ?? '';
       });

@@ -19,8 +19,8 @@ form.onsubmit = (event) => {
     // noVNC creates its canvas when it connects.
     source: ({ signal }) => whenPresent('#screen canvas', { signal }),
     onRecorder: (recorder) => {
-      recorder.on('progress', ({ recorded }) => say(`Recording, ${(recorded / 1000).toFixed(1)} s`));
-      recorder.on('done', ({ recorded, recordingId }) => say(`Saved ${(recorded / 1000).toFixed(1)} s as ${recordingId}`));
+      recorder.on('progress', ({ recordedMs }) => say(`Recording, ${(recordedMs / 1000).toFixed(1)} s`));
+      recorder.on('done', ({ recordedMs, recordingId }) => say(`Saved ${(recordedMs / 1000).toFixed(1)} s as ${recordingId}`));
     },
     onError: (error) => say(error.message),
   }).catch((error) => say(error.message));

@@ -10,14 +10,14 @@ let recorder;
 button.onclick = async () => {
   try {
     if (recorder) {
-      const { recordingId, recorded } = await recorder.stop();
-      output.textContent = `Saved ${(recorded / 1000).toFixed(1)} s as ${recordingId}`;
+      const { recordingId, recordedMs } = await recorder.stop();
+      output.textContent = `Saved ${(recordedMs / 1000).toFixed(1)} s as ${recordingId}`;
       recorder = undefined;
       button.textContent = 'Record';
     } else {
       recorder = new Recorder({ server: elements.server.value, getToken: () => elements.token.value, source: canvas });
-      recorder.on('progress', ({ recorded, safeUntil }) => {
-        output.textContent = `${(recorded / 1000).toFixed(1)} s, of which ${(safeUntil / 1000).toFixed(1)} s are safe`;
+      recorder.on('progress', ({ recordedMs, safeMs }) => {
+        output.textContent = `${(recordedMs / 1000).toFixed(1)} s, of which ${(safeMs / 1000).toFixed(1)} s are safe`;
       });
       await recorder.start();
       button.textContent = 'Stop';

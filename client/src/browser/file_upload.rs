@@ -14,8 +14,8 @@ use super::server::Server;
 use super::spool::Spool;
 use super::uploader::Uploader;
 use crate::numbers::whole;
-use crate::recorder::{BegunUpload, creation, failure, last_segment, waiting_for};
-use crate::{Authorization, Done, RecorderError, Target, Waiting};
+use crate::recorder::{BegunUpload, creation, failure, last_segment, refused_status, waiting_for};
+use crate::{Authorization, Done, ErrorCode, RecorderError, Refusal, Target, Waiting};
 
 /// Progress of an upload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,11 +57,11 @@ impl FileUpload {
         let server = Server::new(base.clone(), Rc::clone(&self.access));
         let mut begun = server.begin(session.clone(), continues).await;
         // The recording that it continues was deleted.
-        if matches!(begun, Err(RecorderError::Refused { .. })) && continues.is_some() {
+        if matches!(begun, Err(RecorderError::Refused(_))) && continues.is_some() {
             begun = server.begin(session.clone(), None).await;
         }
         // The session has ended, but its recording is still accepted in another session.
-        if matches!(begun, Err(RecorderError::Refused { .. })) && session.is_some() {
+        if matches!(begun, Err(RecorderError::Refused(_))) && session.is_some() {
             begun = server.begin(None, None).await;
         }
         let begun = begun?;
@@ -87,23 +87,25 @@ impl FileUpload {
         start
     }
 
-    /// Returns our server's refusal to create an upload; `None` for other failures.
+    /// Returns our server's refusal to record into the session; `None` for other failures.
     fn refused(&self, reason: FailureReason) -> Option<RecorderError> {
-        let Target::Server { session, .. } = &self.target else {
+        let Target::Server {
+            session: Some(_), ..
+        } = &self.target
+        else {
             return None;
         };
-        let status = match reason {
-            FailureReason::Forbidden => 403,
-            FailureReason::Gone { status } | FailureReason::Rejected { status } => status,
+        let code = match refused_status(reason)? {
+            403 => ErrorCode::Forbidden,
+            404 => ErrorCode::NotFound,
+            409 => ErrorCode::SessionNotRunning,
             _ => return None,
         };
-        let detail = if session.is_some() {
-            "The server does not record into this session. Check that it exists and has not ended."
-                .to_owned()
-        } else {
-            reason.to_string()
-        };
-        Some(RecorderError::Refused { status, detail })
+        let detail =
+            "The server does not record into this session. Check that it exists and has not ended.";
+        let mut refusal = Refusal::of_status(refused_status(reason)?, detail.to_owned());
+        refusal.code = code;
+        Some(refusal.into())
     }
 
     /// Sends all bytes of `spool` and returns the upload's URL. Dropping the future ends the sending and leaves the

@@ -8,7 +8,7 @@ use crate::numbers::whole;
 use crate::wire::Fields;
 
 /// Parses an object; `None` for other values.
-pub(super) fn object(text: &str) -> Option<JsValue> {
+pub(crate) fn object(text: &str) -> Option<JsValue> {
     JSON::parse(text).ok().filter(JsValue::is_object)
 }
 

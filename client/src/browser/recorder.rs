@@ -75,7 +75,7 @@ impl Recorder {
     }
 
     /// Ends the recording and discards it, on the server too; [`Event::Failed`] with [`RecorderError::Aborted`]
-    /// follows. Does nothing once it is `done` or `failed`.
+    /// follows. Does nothing in a final state.
     pub fn abort(&self) {
         let _over = self.core.call(Call::Abort);
     }

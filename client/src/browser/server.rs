@@ -10,7 +10,7 @@ use super::json;
 use super::time::{sleep, within};
 use crate::recorder::BegunUpload;
 use crate::wire::{Fields, NEW_SESSION, Started, resolve, start_recording, stop_recording};
-use crate::{Authorization, RecorderError, RenewalFailed, Target};
+use crate::{Authorization, RecorderError, Refusal, RenewalFailed, Target};
 
 /// Longest time to an answer.
 const TIMEOUT_MS: u32 = 20_000;
@@ -74,7 +74,7 @@ impl Server {
         let path = format!("/api/sessions/{id}/recording/start");
         let body = start_recording(continues.map(json::string).as_deref());
         let started = self.post(&path, &body).await?;
-        let started = Started::read(&started).ok_or_else(unexpected)?;
+        let started = Started::read(&started).ok_or_else(unknown_answer)?;
         Ok(BegunUpload {
             session,
             recording: started.recording_id,
@@ -94,13 +94,13 @@ impl Server {
 
     async fn create_session(&self) -> Result<String, RecorderError> {
         let session = self.post("/api/sessions", NEW_SESSION).await?;
-        session.text("id").ok_or_else(unexpected)
+        session.text("id").ok_or_else(unknown_answer)
     }
 
     /// Sends a request and returns the object in the answer.
     async fn post(&self, path: &str, body: &str) -> Result<JsValue, RecorderError> {
         let mut renewed = false;
-        let (status, text) = loop {
+        let (status, text, retry_after_ms) = loop {
             let (status, text, retry_after_ms) = self.attempt(path, body).await?;
             match (status, retry_after_ms) {
                 (401, _) if !renewed => {
@@ -108,16 +108,25 @@ impl Server {
                     renewed = true;
                 }
                 (429, _) | (503, Some(_)) => self.wait(retry_after_ms.unwrap_or(BUSY_MS)).await?,
-                _ => break (status, text),
+                _ => break (status, text, retry_after_ms),
             }
         };
-        let answer = json::object(&text);
-        match (status, answer) {
+        match (status, json::object(&text)) {
             (401, _) => Err(RecorderError::SignedOut),
             (200..300, Some(answer)) => Ok(answer),
             // The answer is the page of a proxy or a login portal, sent with status 200.
-            (200..300, None) => Err(refused(status, None)),
-            (_, answer) => Err(refused(status, answer.and_then(|it| it.text("detail")))),
+            (_, None) => Err(unexpected(status).into()),
+            (_, Some(problem)) => {
+                let mut refusal = unexpected(status);
+                refusal.retry_after_s = retry_after_ms.map(|it| it.div_ceil(1_000));
+                if let Some(detail) = problem.text("detail").filter(|it| !it.is_empty()) {
+                    refusal.detail = detail;
+                }
+                if let Some(code) = problem.text("code") {
+                    refusal = refusal.with_problem(&code, text);
+                }
+                Err(refusal.into())
+            }
         }
     }
 
@@ -170,19 +179,16 @@ fn signed_out(failed: RenewalFailed) -> RecorderError {
 }
 
 /// Error for a successful answer without the expected fields.
-fn unexpected() -> RecorderError {
-    refused(200, None)
+fn unknown_answer() -> RecorderError {
+    unexpected(200).into()
 }
 
-fn refused(status: u16, detail: Option<String>) -> RecorderError {
-    let detail = detail
-        .filter(|detail| !detail.is_empty())
-        .unwrap_or_else(|| {
-            "The server gave an unexpected answer (status ".to_owned()
-                + &status.to_string()
-                + "). Check the server's address, or try again in a moment."
-        });
-    RecorderError::Refused { status, detail }
+/// Refusal by an answer without an explanation.
+fn unexpected(status: u16) -> Refusal {
+    let detail = "The server gave an unexpected answer (status ".to_owned()
+        + &status.to_string()
+        + "). Check the server's address, or try again in a moment.";
+    Refusal::of_status(status, detail)
 }
 
 /// Encodes a session id, which comes from an embedding page and must not name another route.

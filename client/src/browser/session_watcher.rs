@@ -13,7 +13,7 @@ use super::time::{sleep, within};
 use crate::auto_record::{AutoRecordTrigger, SESSION_DELETED_EVENT, SESSION_EVENT, SessionOrder};
 use crate::sse::EventReader;
 use crate::wire::{Fields, SessionNow};
-use crate::{Authorization, RecorderError, RenewalFailed, Target};
+use crate::{Authorization, ErrorCode, RecorderError, Refusal, RenewalFailed, Target};
 
 /// Shortest interval of attempts, and of polls without a stream.
 const RETRY_MS: u32 = 2_000;
@@ -196,7 +196,11 @@ impl Watch {
                             "The session {} does not exist or belongs to another user.",
                             self.session
                         );
-                        (self.on_trouble)(RecorderError::Refused { status, detail });
+                        let mut refusal = Refusal::of_status(status, detail);
+                        if status == 404 {
+                            refusal.code = ErrorCode::NotFound;
+                        }
+                        (self.on_trouble)(refusal.into());
                     }
                     self.order(AutoRecordTrigger::end);
                     return Err(Lost);

@@ -7,6 +7,8 @@ use wasm_bindgen::JsValue;
 
 use crate::RecorderError;
 #[cfg(feature = "js-requests")]
+use crate::browser::json;
+#[cfg(feature = "js-requests")]
 use crate::browser::object::property;
 use crate::browser::object::set;
 
@@ -30,12 +32,27 @@ pub(super) fn sign_in_cause() -> JsValue {
 pub(super) fn error(error: &RecorderError) -> JsValue {
     let value = Error::new(&error.to_string());
     value.set_name("RecorderError");
-    set(&value, "code", &error.code().into());
-    if *error == RecorderError::SignedOut {
-        let cause = sign_in_cause();
-        if !cause.is_undefined() {
-            set(&value, "cause", &cause);
+    let code = error.code();
+    set(&value, "code", &code.name().into());
+    set(&value, "retryable", &code.is_retryable().into());
+    match error {
+        RecorderError::SignedOut => {
+            let cause = sign_in_cause();
+            if !cause.is_undefined() {
+                set(&value, "cause", &cause);
+            }
         }
+        #[cfg(feature = "js-requests")]
+        RecorderError::Refused(refusal) => {
+            set(&value, "status", &refusal.status.into());
+            if let Some(seconds) = refusal.retry_after_s {
+                set(&value, "retryAfter", &seconds.into());
+            }
+            if let Some(problem) = refusal.problem.as_deref().and_then(json::object) {
+                set(&value, "problem", &problem);
+            }
+        }
+        _ => {}
     }
     value.into()
 }

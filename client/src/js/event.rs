@@ -16,7 +16,10 @@ pub(super) fn name_and_value(event: &Event) -> (&'static str, JsValue) {
             let message = warning.to_string();
             (
                 "warning",
-                object(&[("code", warning.code().into()), ("message", message.into())]),
+                object(&[
+                    ("code", warning.code().name().into()),
+                    ("message", message.into()),
+                ]),
             )
         }
         Event::Stopped(reason) => ("stopped", reason.code().into()),
@@ -33,8 +36,8 @@ pub(super) fn progress(progress: &Progress) -> JsValue {
         recorded_ms => progress.size_bytes.saturating_mul(8_000) / recorded_ms,
     };
     object(&[
-        ("recorded", number(progress.recorded_ms)),
-        ("safeUntil", number(progress.safe_ms)),
+        ("recordedMs", number(progress.recorded_ms)),
+        ("safeMs", number(progress.safe_ms)),
         ("sizeBytes", number(progress.size_bytes)),
         ("safeBytes", number(progress.safe_bytes)),
         ("pendingBytes", number(progress.pending_bytes)),

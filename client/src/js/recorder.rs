@@ -150,7 +150,7 @@ impl Recorder {
         self.shared.listeners.borrow_mut().retain(|it| !same(it));
     }
 
-    /// State: `idle`, `starting`, `recording`, `paused`, `stopping`, `uploading`, `done` or `failed`.
+    /// State: `idle`, `starting`, `recording`, `paused`, `stopping`, `uploading`, `done`, `failed` or `aborted`.
     #[wasm_bindgen(getter)]
     pub fn state(&self) -> String {
         self.shared.recorder.state().name().to_owned()

@@ -126,8 +126,8 @@ impl RecoverableRecording {
     }
 
     /// Length of the recording in milliseconds.
-    #[wasm_bindgen(getter)]
-    pub fn recorded(&self) -> JsValue {
+    #[wasm_bindgen(getter, js_name = recordedMs)]
+    pub fn recorded_ms(&self) -> JsValue {
         number(self.0.recorded_ms())
     }
 

@@ -24,7 +24,7 @@ pub(super) fn done(done: &Done) -> JsValue {
     let value = object(&[
         ("recordingId", done.recording_id.as_deref().into()),
         ("uploadUrl", done.upload_url.as_str().into()),
-        ("recorded", number(done.recorded_ms)),
+        ("recordedMs", number(done.recorded_ms)),
         ("sizeBytes", number(done.size_bytes)),
         ("mimeType", done.mime_type.as_str().into()),
     ]);

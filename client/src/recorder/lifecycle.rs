@@ -1,4 +1,4 @@
-//! Lifecycle of a recorder, from start to done or failed.
+//! Lifecycle of a recorder, from start to done, failed or aborted.
 
 use crate::queue::pop_first;
 use crate::{RecorderError, State, StopReason};
@@ -186,7 +186,10 @@ impl Lifecycle {
     }
 
     fn fail(&mut self, error: RecorderError) {
-        self.enter(State::Failed);
+        self.enter(match error {
+            RecorderError::Aborted => State::Aborted,
+            _ => State::Failed,
+        });
         self.push(Action::Failed(error));
     }
 

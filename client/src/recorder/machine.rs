@@ -428,7 +428,7 @@ impl RecorderMachine {
     /// Whether closing the page would lose bytes.
     pub(crate) fn has_unsent(&self) -> bool {
         match self.state() {
-            State::Idle | State::Starting | State::Done => false,
+            State::Idle | State::Starting | State::Done | State::Aborted => false,
             State::Recording | State::Paused | State::Stopping | State::Uploading => true,
             State::Failed => self.progress.pending_bytes() > 0,
         }
@@ -506,7 +506,7 @@ impl RecorderMachine {
             }
             Action::Entered(state) => {
                 self.events.push(Event::State(state));
-                if !matches!(state, State::Idle | State::Starting | State::Failed) {
+                if state.reports_progress() {
                     self.report();
                 }
             }

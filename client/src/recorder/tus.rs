@@ -5,7 +5,7 @@ use sortie_tus::metadata::Metadata;
 
 use super::begun_upload::BegunUpload;
 use crate::container::without_parameters;
-use crate::{RecorderError, Target, Waiting};
+use crate::{RecorderError, Refusal, Target, Waiting};
 
 /// Upper limit of the keep-alive interval with our own server. The answer tells a paused recorder that the recording
 /// was stopped on the server, or that the server is unreachable.
@@ -76,8 +76,28 @@ pub(crate) fn failure(reason: FailureReason, target: &Target) -> RecorderError {
             if let Target::Tus { endpoint } = target {
                 sentence = sentence + " A tus server is expected at " + endpoint;
             }
-            RecorderError::Upload(sentence)
+            match refused_status(reason) {
+                Some(status) => Refusal::of_status(status, sentence).into(),
+                None => RecorderError::Upload(sentence),
+            }
         }
+    }
+}
+
+/// Returns the HTTP status of a refusal; `None` if the server did not refuse.
+pub(crate) fn refused_status(reason: FailureReason) -> Option<u16> {
+    match reason {
+        FailureReason::Unauthorized => Some(401),
+        FailureReason::Forbidden => Some(403),
+        FailureReason::Gone { status } | FailureReason::Rejected { status } => Some(status),
+        FailureReason::Version => Some(412),
+        FailureReason::TooLarge => Some(413),
+        // The answer of a tus server to a creation has an address.
+        FailureReason::NoLocation => Some(201),
+        FailureReason::LengthMismatch { .. }
+        | FailureReason::ServerAhead { .. }
+        | FailureReason::ServerLostBytes { .. }
+        | FailureReason::GaveUp { .. } => None,
     }
 }
 
@@ -90,6 +110,7 @@ pub(crate) fn last_segment(url: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorCode;
 
     fn begun(silence_ms: Option<u64>) -> BegunUpload {
         BegunUpload {
@@ -141,6 +162,56 @@ mod tests {
         let sign_in = waiting_for(1_000, Some(1_500), WaitReason::Token);
         assert_eq!(sign_in, Waiting::SignIn);
         assert_eq!(waiting_for(1_000, None, network), Waiting::Offline);
+    }
+
+    #[test]
+    fn failure_of_an_upload_has_a_code_and_the_status() {
+        let endpoint = Target::Tus {
+            endpoint: "/files".to_owned(),
+        };
+        #[track_caller]
+        fn check(error: RecorderError, code: ErrorCode, status: Option<u16>) {
+            assert_eq!(error.code(), code);
+            let refusal = match &error {
+                RecorderError::Refused(refusal) => Some(refusal.status),
+                _ => None,
+            };
+            assert_eq!(refusal, status);
+        }
+        let rejected = failure(FailureReason::Rejected { status: 405 }, &endpoint);
+        assert!(
+            rejected
+                .to_string()
+                .ends_with("A tus server is expected at /files")
+        );
+        check(rejected, ErrorCode::UnsupportedServer, Some(405));
+        let of = |reason| failure(reason, &endpoint);
+        check(
+            of(FailureReason::Forbidden),
+            ErrorCode::Forbidden,
+            Some(403),
+        );
+        check(
+            of(FailureReason::NoLocation),
+            ErrorCode::UnsupportedServer,
+            Some(201),
+        );
+        check(
+            of(FailureReason::Version),
+            ErrorCode::UnsupportedServer,
+            Some(412),
+        );
+        check(of(FailureReason::TooLarge), ErrorCode::TooLarge, None);
+        check(
+            of(FailureReason::Gone { status: 410 }),
+            ErrorCode::Gone,
+            None,
+        );
+        let lost = FailureReason::ServerLostBytes {
+            offset: 1,
+            released: 2,
+        };
+        check(of(lost), ErrorCode::Upload, None);
     }
 
     #[test]

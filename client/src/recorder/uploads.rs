@@ -230,25 +230,19 @@ impl Uploads {
         };
         let waiting = match (&error, attempt) {
             (RecorderError::SignedOut, _) => Waiting::SignIn,
-            (
-                RecorderError::Unreachable
-                | RecorderError::Refused {
-                    status: ..400 | 408 | 425 | 500..,
-                    ..
-                },
-                _,
-            ) => Waiting::Retry {
-                in_ms: self.backoff_ms.into(),
-            },
-            (RecorderError::Refused { status, .. }, Attempt::Continuing) => {
-                if *status == 404 {
+            (RecorderError::Unreachable, _) => self.retry(),
+            (RecorderError::Refused(refusal), _) if matches!(refusal.status, ..400 | 408 | 425 | 500..) => {
+                self.retry()
+            }
+            (RecorderError::Refused(refusal), Attempt::Continuing) => {
+                if refusal.status == 404 {
                     // The recording was deleted, with its parts.
                     self.ids.clear();
                 }
                 self.request = Request::Due(Attempt::Separate);
                 return Begun::Again(None);
             }
-            (RecorderError::Refused { .. }, Attempt::Separate) => {
+            (RecorderError::Refused(_), Attempt::Separate) => {
                 self.request = Request::Due(Attempt::OwnSession);
                 return Begun::SessionOver;
             }
@@ -261,6 +255,12 @@ impl Uploads {
         self.request = Request::RetryAt(now_ms + wait_ms);
         self.backoff_ms = (self.backoff_ms * 2).min(BACKOFF_CAP_MS);
         Begun::Again(Some(waiting))
+    }
+
+    fn retry(&self) -> Waiting {
+        Waiting::Retry {
+            in_ms: self.backoff_ms.into(),
+        }
     }
 
     /// Records that the server holds `offset` bytes of a part's upload; returns the offset in the part.

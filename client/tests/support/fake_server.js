@@ -184,7 +184,8 @@ export class FakeServer {
   /** Finishes the recording without the sender's remaining bytes; a new recording can begin. */
   closeUpload() { this.closed = true; }
   refuseStart(status, detail) {
-    this.startProblem = { status, detail, code: 'conflict', type: 'urn:sortie:problem:conflict', title: 'Conflict' };
+    const code = status === 403 ? 'forbidden' : 'session_not_running';
+    this.startProblem = { status, detail, code, type: `urn:sortie:problem:${code}`, title: 'Refused' };
   }
 }
 

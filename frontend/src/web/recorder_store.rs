@@ -8,7 +8,7 @@ use sortie_api::SessionStatus;
 use sortie_client::{
     Authorization, Done, Event, EventListener, OpenSource, Options, Progress, Recorder,
     RecorderError, RenewalFailed, ScreenOptions, SessionOrder, SessionWatcher, Source, State,
-    StopReason, Target, create_session, screen_capture_supported,
+    StopReason, Target, Warning, create_session, screen_capture_supported,
 };
 use web_sys::{Blob, MediaStream};
 
@@ -25,9 +25,6 @@ const SIGN_IN_CHECK_MS: u32 = 500;
 const SESSION_KEY: &str = "sortie-session";
 /// Key of the reason for the end of the last recording: recording ID, line feed, message.
 const END_KEY: &str = "sortie-end";
-
-/// Code of the warning that another part of the recording begins.
-const CONTINUED: &str = "continued";
 
 /// Source of the video track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,14 +134,11 @@ impl RecorderStore {
 
     /// Whether a recording is running or being uploaded; tracked.
     pub(super) fn has_unsent(self) -> bool {
-        !matches!(self.state.get(), State::Idle | State::Done | State::Failed)
+        is_unfinished(self.state.get())
     }
 
     fn has_unsent_untracked(self) -> bool {
-        !matches!(
-            self.state.get_untracked(),
-            State::Idle | State::Done | State::Failed
-        )
+        is_unfinished(self.state.get_untracked())
     }
 
     /// Whether the recorder captures frames now; tracked.
@@ -394,7 +388,7 @@ impl RecorderStore {
                 self.progress.set(progress);
             }
             Event::Warning(warning) => {
-                if warning.code() == CONTINUED {
+                if warning == Warning::Continued {
                     let size_bytes = self.progress.with_untracked(|progress| progress.size_bytes);
                     self.earlier_bytes.set(size_bytes);
                 }
@@ -439,4 +433,9 @@ impl RecorderStore {
         }
         Ok(())
     }
+}
+
+/// Whether a recording of this state is running or being uploaded.
+fn is_unfinished(state: State) -> bool {
+    state != State::Idle && !state.is_final()
 }

@@ -44,8 +44,8 @@ window.e2e = {
   /** Stops; resolves when the server has everything. */
   async stop() {
     const at = pictureMs();
-    const { recorded } = await recorder.stop();
-    return { pictureMs: at, tookMs: pictureMs() - at, state: recorder.state, recorded };
+    const { recordedMs } = await recorder.stop();
+    return { pictureMs: at, tookMs: pictureMs() - at, state: recorder.state, recordedMs };
   },
   events: () => events,
   state: () => recorder.state,

@@ -19,8 +19,8 @@ const events = [];
 const tokens = [];
 const token = () => (tokens.length > 1 ? tokens.shift() : tokens[0]);
 const server = { server: '', getToken: async () => token() };
-const plain = ({ id, recordingId, mimeType, recorded, sizeBytes, keptBytes, onServer }) =>
-  ({ id, recordingId, mimeType, recorded, sizeBytes, keptBytes, onServer });
+const plain = ({ id, recordingId, mimeType, recordedMs, sizeBytes, keptBytes, onServer }) =>
+  ({ id, recordingId, mimeType, recordedMs, sizeBytes, keptBytes, onServer });
 
 window.e2e = {
   /** Hands out these tokens in order, the last one repeatedly. */

@@ -15,13 +15,12 @@ export function App() {
       <p><label>Server <input value={server} onChange={(event) => setServer(event.target.value)} /></label></p>
       <p><label>Token <input type="password" autoComplete="off" value={token} onChange={(event) => setToken(event.target.value)} /></label></p>
       <canvas ref={setCanvas} width="640" height="480" style={{ width: '100%' }} />
-      {/* `error` has the reason of a rejection. */}
-      <button onClick={() => (recording ? stop() : start()).catch(() => {})}>{recording ? 'Stop' : 'Record'}</button>
+      <button onClick={recording ? stop : start}>{recording ? 'Stop' : 'Record'}</button>
       {' '}
       <output>
         {error ? error.message
-          : done ? `Saved ${(done.recorded / 1000).toFixed(1)} s as ${done.recordingId}`
-            : progress && `${(progress.recorded / 1000).toFixed(1)} s`}
+          : done ? `Saved ${(done.recordedMs / 1000).toFixed(1)} s as ${done.recordingId}`
+            : progress && `${(progress.recordedMs / 1000).toFixed(1)} s`}
       </output>
     </main>
   );

@@ -180,12 +180,16 @@ fn failure_while_uploading_is_final() {
 fn stop_while_starting_discards() {
     #[track_caller]
     fn discarded(input: Input, error: RecorderError) {
+        let state = match error {
+            RecorderError::Aborted => State::Aborted,
+            _ => State::Failed,
+        };
         for before in 1..3 {
             let mut lifecycle = after(TO_RECORDING.into_iter().take(before));
             let expected = [
                 Action::ReleaseSource,
                 Action::Discard,
-                Action::Entered(State::Failed),
+                Action::Entered(state),
                 Action::Failed(error.clone()),
             ];
             check(&mut lifecycle, input.clone(), &expected);

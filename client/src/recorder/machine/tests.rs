@@ -2,6 +2,7 @@ use sortie_tus::client::{FailureReason, Notice};
 
 use super::super::command::{Sending, TICK_MS};
 use super::*;
+use crate::Refusal;
 use crate::spool::StoreFailure;
 
 /// Adapter without a browser: answers commands, and keeps the machine's outputs.
@@ -32,7 +33,7 @@ fn begun(number: u32) -> BegunUpload {
 
 fn refused(status: u16) -> Result<BegunUpload, RecorderError> {
     let detail = String::new();
-    Err(RecorderError::Refused { status, detail })
+    Err(Refusal::of_status(status, detail).into())
 }
 
 const GONE: Notice = Notice::Failed {
@@ -161,7 +162,7 @@ impl World {
 
     fn warnings(&self) -> Vec<&'static str> {
         let warning = |it: &Event| match it {
-            Event::Warning(warning) => Some(warning.code()),
+            Event::Warning(warning) => Some(warning.code().name()),
             _ => None,
         };
         self.events.iter().filter_map(warning).collect()
