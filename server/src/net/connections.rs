@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -25,11 +25,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
-use tower_http::timeout::TimeoutBody;
 
 use crate::config::{Config, SignInConfig};
 use crate::descriptors;
@@ -249,7 +249,10 @@ async fn answer(
         let is_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
         let mut request = request.map(|body| {
             Body::new(TrackedBody {
-                body: Box::pin(TimeoutBody::new(limits.body, body)),
+                body,
+                silence_limit: limits.body,
+                last_frame: Instant::now(),
+                silence: None,
                 is_read: Arc::clone(&is_read),
             })
         });
@@ -296,25 +299,43 @@ async fn answer(
     }
 }
 
-/// Request body that records whether it was read to its end.
+/// Request body that ends with an error after a silence, and records whether it was read to its end.
 struct TrackedBody {
-    body: Pin<Box<TimeoutBody<Incoming>>>,
+    body: Incoming,
+    silence_limit: Duration,
+    last_frame: Instant,
+    /// Set when the body was first waited for. It is moved only when it elapses, because a long body has many frames.
+    silence: Option<Pin<Box<Sleep>>>,
     is_read: Arc<AtomicBool>,
 }
 
 impl HttpBody for TrackedBody {
     type Data = Bytes;
-    type Error = <TimeoutBody<Incoming> as HttpBody>::Error;
+    type Error = axum::BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let frame = ready!(self.body.as_mut().poll_frame(cx));
-        if frame.is_none() || self.body.is_end_stream() {
-            self.is_read.store(true, Ordering::Relaxed);
+        let this = &mut *self;
+        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            this.last_frame = Instant::now();
+            if frame.is_none() || this.body.is_end_stream() {
+                this.is_read.store(true, Ordering::Relaxed);
+            }
+            return Poll::Ready(frame.map(|frame| Ok(frame?)));
         }
-        Poll::Ready(frame)
+        let limit = this.last_frame + this.silence_limit;
+        let silence = this
+            .silence
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(limit)));
+        while silence.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= limit {
+                return Poll::Ready(Some(Err("the body was silent for too long".into())));
+            }
+            silence.as_mut().reset(limit);
+        }
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {

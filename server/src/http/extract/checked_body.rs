@@ -2,12 +2,14 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt as _};
 use sortie_api::ProblemCode;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::caller::Caller;
 use crate::http::{ApiError, HttpState};
@@ -49,59 +51,116 @@ pub(in crate::http) fn check_while_received(
     body: impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
 ) -> (Refusal, CheckedBody) {
     let refusal = Refusal::default();
-    let receiving = Receiving {
+    let begun = Instant::now();
+    let check = Check {
         state: state.clone(),
         caller: caller.clone(),
         live: live.map(str::to_owned),
-        body: Some(body.boxed()),
-        next_check: Instant::now() + CHECK_INTERVAL,
         stopped_at: None,
+    };
+    let receiving = Receiving {
+        body: Some(body.fuse().boxed()),
+        check: Phase::Due(check, begun + CHECK_INTERVAL),
+        timer: None,
         refusal: refusal.clone(),
     };
-    let checked = futures_util::stream::unfold(receiving, |mut receiving| async move {
-        let item = receiving.next().await?;
-        Some((item, receiving))
-    });
-    // A body may be drained after its end.
-    (refusal, checked.fuse().boxed())
+    (refusal, Box::pin(receiving))
 }
 
+/// Stream of a body, interrupted by checks.
 struct Receiving {
-    state: HttpState,
-    caller: Caller,
-    live: Option<String>,
     /// `None` after a refusal.
     body: Option<CheckedBody>,
-    next_check: Instant,
-    /// Time at which a check first saw the recording stopped.
-    stopped_at: Option<Instant>,
+    check: Phase,
+    /// Set when the body was first waited for: most bodies arrive before their first check.
+    timer: Option<Pin<Box<Sleep>>>,
     refusal: Refusal,
 }
 
-impl Receiving {
-    async fn next(&mut self) -> Option<Result<Bytes, axum::Error>> {
+enum Phase {
+    /// The next check is due at this time.
+    Due(Check, Instant),
+    Running(BoxFuture<'static, (Check, Result<(), ApiError>)>),
+    /// The caller was refused.
+    Refused,
+}
+
+impl Stream for Receiving {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
         loop {
-            if Instant::now() >= self.next_check {
-                if let Err(error) = self.check().await {
-                    let refused = self.body.take().map(|body| (error, body));
-                    *self
-                        .refusal
-                        .0
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner) = refused;
-                    let error = std::io::Error::other("the body was refused while it arrived");
-                    return Some(Err(axum::Error::new(error)));
+            match &mut this.check {
+                Phase::Due(_, at) => {
+                    let at = *at;
+                    if Instant::now() >= at {
+                        this.begin_check();
+                        continue;
+                    }
+                    let Some(body) = &mut this.body else {
+                        return Poll::Ready(None);
+                    };
+                    if let Poll::Ready(item) = body.as_mut().poll_next(cx) {
+                        return Poll::Ready(item);
+                    }
+                    let timer = this
+                        .timer
+                        .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+                    if timer.deadline() != at {
+                        timer.as_mut().reset(at);
+                    }
+                    ready!(timer.as_mut().poll(cx));
                 }
-                self.next_check = Instant::now() + CHECK_INTERVAL;
-            }
-            let body = self.body.as_mut()?;
-            if let Ok(item) = tokio::time::timeout_at(self.next_check, body.next()).await {
-                return item;
+                Phase::Running(check) => {
+                    let (check, result) = ready!(check.as_mut().poll(cx));
+                    if let Err(error) = result {
+                        this.refuse(error);
+                        let error = std::io::Error::other("the body was refused while it arrived");
+                        return Poll::Ready(Some(Err(axum::Error::new(error))));
+                    }
+                    this.check = Phase::Due(check, Instant::now() + CHECK_INTERVAL);
+                }
+                Phase::Refused => return Poll::Ready(None),
             }
         }
     }
+}
 
-    async fn check(&mut self) -> Result<(), ApiError> {
+impl Receiving {
+    fn begin_check(&mut self) {
+        self.check = match std::mem::replace(&mut self.check, Phase::Refused) {
+            Phase::Due(mut check, _) => Phase::Running(Box::pin(async move {
+                let result = check.run().await;
+                (check, result)
+            })),
+            other => other,
+        };
+    }
+
+    fn refuse(&mut self, error: ApiError) {
+        self.check = Phase::Refused;
+        let refused = self.body.take().map(|body| (error, body));
+        let mut refusal = self
+            .refusal
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *refusal = refused;
+    }
+}
+
+/// Check of a body's caller.
+struct Check {
+    state: HttpState,
+    caller: Caller,
+    live: Option<String>,
+    /// Time at which a check first saw the recording stopped.
+    stopped_at: Option<Instant>,
+}
+
+impl Check {
+    async fn run(&mut self) -> Result<(), ApiError> {
         match self.caller.check_again(&self.state).await {
             Ok(()) => {}
             Err(error) if error.code() == ProblemCode::Unauthenticated => return Err(error),

@@ -24,17 +24,93 @@ const MORE_THREADS: usize = 16;
 /// Most files per group, so that later jobs do not wait too long.
 const GROUP: usize = 16;
 
-/// Ordered writes to one file, each with its position.
+/// Pending writes to one file: bytes at its end, and patches of earlier bytes.
+///
+/// A patch of pending bytes replaces them in memory: a recording with short clusters would otherwise cost a system call
+/// for each of them.
 #[derive(Debug, Default)]
 pub(super) struct Writes {
-    pieces: Vec<(u64, Bytes)>,
+    /// Position of the first appended piece.
+    begin: u64,
+    /// Appended pieces, contiguous and not empty.
+    appended: Vec<Bytes>,
+    /// Bytes of `appended`.
+    appended_size: u64,
+    /// Patches of bytes before `begin`, in order.
+    patches: Vec<(u64, Bytes)>,
+    /// Bytes of all writes.
     size: usize,
 }
 
 impl Writes {
-    pub(super) fn push(&mut self, position: u64, bytes: Bytes) {
+    /// Adds bytes at the end of the file, which is `position` with the pending bytes.
+    pub(super) fn append(&mut self, position: u64, bytes: Bytes) {
+        if self.appended.is_empty() {
+            self.begin = position;
+        }
+        debug_assert_eq!(position, self.end(), "appended pieces are contiguous");
+        if !bytes.is_empty() {
+            self.size += bytes.len();
+            self.appended_size += bytes.len() as u64;
+            self.appended.push(bytes);
+        }
+    }
+
+    /// Replaces bytes of the file, pending ones included.
+    pub(super) fn patch(&mut self, position: u64, bytes: Bytes) {
         self.size += bytes.len();
-        self.pieces.push((position, bytes));
+        if self.appended.is_empty() || position < self.begin {
+            // One that reaches into the pending bytes is divided.
+            let before = match self.appended.is_empty() {
+                true => bytes.len(),
+                false => bytes.len().min(to_usize(self.begin - position)),
+            };
+            let mut bytes = bytes;
+            let rest = bytes.split_off(before);
+            self.patches.push((position, bytes));
+            if !rest.is_empty() {
+                self.replace(0, rest);
+            }
+        } else {
+            self.replace(to_usize(position - self.begin), bytes);
+        }
+    }
+
+    /// Replaces appended bytes from `at` on.
+    fn replace(&mut self, at: usize, bytes: Bytes) {
+        let end = at + bytes.len();
+        let (mut first, mut offset) = (self.appended.len(), to_usize(self.appended_size));
+        // The last pieces are the most likely ones.
+        while first > 0 && offset > at {
+            first -= 1;
+            offset -= self.appended[first].len();
+        }
+        let mut last = first;
+        let mut last_end = offset;
+        while last < self.appended.len() && last_end < end {
+            last_end += self.appended[last].len();
+            last += 1;
+        }
+        let Some(head) = self
+            .appended
+            .get(first)
+            .map(|piece| piece.slice(..at - offset))
+        else {
+            return;
+        };
+        let tail = match last.checked_sub(1).and_then(|last| self.appended.get(last)) {
+            Some(piece) => piece.slice(piece.len() - last_end.saturating_sub(end)..),
+            None => Bytes::new(),
+        };
+        let pieces = [head, bytes, tail]
+            .into_iter()
+            .filter(|piece| !piece.is_empty());
+        self.appended.splice(first..last, pieces);
+    }
+
+    /// End of the appended bytes.
+    fn end(&self) -> u64 {
+        self.begin + self.appended_size
     }
 
     /// Bytes of all writes.
@@ -47,52 +123,49 @@ impl Writes {
     /// # Errors
     /// Any I/O error. A partial write, for example on a full disk, is truncated to `length`, which is the upload's offset.
     pub(super) fn write(&self, file: &File, length: u64) -> io::Result<()> {
-        let mut rest = self.pieces.as_slice();
-        while let Some(&(position, _)) = rest.first() {
-            let run = run(rest);
-            if let Err(error) = write_all_vectored(file, &rest[..run], position) {
-                file.set_len(length)?;
-                return Err(error);
-            }
-            rest = &rest[run..];
+        if let Err(error) = self.write_all(file) {
+            file.set_len(length)?;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn write_all(&self, file: &File) -> io::Result<()> {
+        /// Below `IOV_MAX`, which is 1024 on every supported system.
+        const PIECES_PER_CALL: usize = 64;
+        let mut position = self.begin;
+        for pieces in self.appended.chunks(PIECES_PER_CALL) {
+            position = write_all_vectored(file, pieces, position)?;
+        }
+        for (position, bytes) in &self.patches {
+            write_all_vectored(file, std::slice::from_ref(bytes), *position)?;
         }
         Ok(())
     }
 
     /// Starts the writeback of the pages that [`Writes::write`] has written. A hint: `fdatasync` reports errors.
     pub(super) fn begin_writeback(&self, file: &File) {
-        let begin = self.pieces.iter().map(|&(position, _)| position).min();
-        let ends = self
-            .pieces
-            .iter()
-            .map(|(position, bytes)| position + bytes.len() as u64);
-        if let (Some(begin), Some(end)) = (begin, ends.max()) {
-            begin_writeback(file, begin, end - begin);
-        }
+        let patched = self.patches.iter().map(|&(position, _)| position).min();
+        let begin = match (patched, self.appended.is_empty()) {
+            (Some(patched), true) => patched,
+            (Some(patched), false) => patched.min(self.begin),
+            (None, true) => return,
+            (None, false) => self.begin,
+        };
+        let patched = self.patches.iter();
+        let patched = patched.map(|(position, bytes)| position + bytes.len() as u64);
+        let end = patched.max().unwrap_or_default().max(self.end());
+        begin_writeback(file, begin, end - begin);
     }
 }
 
-/// Returns the number of leading pieces that are contiguous and fit one system call.
-fn run(pieces: &[(u64, Bytes)]) -> usize {
-    /// Below `IOV_MAX`, which is 1024 on every supported system.
-    const PIECES_PER_CALL: usize = 64;
-    let mut end = None;
-    pieces
-        .iter()
-        .take(PIECES_PER_CALL)
-        .take_while(|(position, bytes)| {
-            let follows = end.is_none_or(|end| end == *position);
-            end = Some(position + bytes.len() as u64);
-            follows
-        })
-        .count()
+fn to_usize(pending: u64) -> usize {
+    usize::try_from(pending).unwrap_or(usize::MAX)
 }
 
-fn write_all_vectored(file: &File, pieces: &[(u64, Bytes)], mut position: u64) -> io::Result<()> {
-    let mut slices: Vec<_> = pieces
-        .iter()
-        .map(|(_, bytes)| IoSlice::new(bytes))
-        .collect();
+/// Writes pieces one after the other; returns the position after the last.
+fn write_all_vectored(file: &File, pieces: &[Bytes], mut position: u64) -> io::Result<u64> {
+    let mut slices: Vec<_> = pieces.iter().map(|bytes| IoSlice::new(bytes)).collect();
     let mut left = slices.as_mut_slice();
     // A leading empty slice would return 0 bytes written, as a full disk does.
     IoSlice::advance_slices(&mut left, 0);
@@ -107,7 +180,7 @@ fn write_all_vectored(file: &File, pieces: &[(u64, Bytes)], mut position: u64) -
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(())
+    Ok(position)
 }
 
 #[cfg(target_os = "linux")]
@@ -287,37 +360,48 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn pieces_are_written_at_their_positions_in_order(
-            pieces in prop::collection::vec((0_u64..300, prop::collection::vec(any::<u8>(), 0..40)), 0..60),
-            appended in prop::collection::vec(0_usize..40, 0..40),
+        fn file_equals_writes_in_order(
+            stored in 0_usize..60,
+            writes in prop::collection::vec((any::<bool>(), 0_usize..200, 0_usize..40), 0..60),
         ) {
-            let (file, mut writes, mut expected) = (file(), Writes::default(), Vec::new());
-            let mut put = |position: u64, bytes: Vec<u8>| {
-                let at = usize::try_from(position).expect("small");
-                if !bytes.is_empty() {
-                    expected.resize(expected.len().max(at + bytes.len()), 0);
-                    expected[at..at + bytes.len()].copy_from_slice(&bytes);
+            use std::os::unix::fs::FileExt as _;
+            let (file, mut pending) = (file(), Writes::default());
+            let mut expected = vec![0xEE; stored];
+            file.write_all_at(&expected, 0).expect("room");
+            for (number, (appends, position, length)) in writes.into_iter().enumerate() {
+                let bytes = vec![u8::try_from(number).expect("small"); length];
+                if appends {
+                    pending.append(expected.len() as u64, bytes.clone().into());
+                    expected.extend(bytes);
+                } else if position + length <= expected.len() {
+                    pending.patch(position as u64, bytes.clone().into());
+                    expected[position..position + length].copy_from_slice(&bytes);
                 }
-                writes.push(position, bytes.into());
-            };
-            // A stream, then patches at any position.
-            let mut end = 0;
-            for length in appended {
-                put(end, vec![u8::try_from(length).expect("small") | 0x80; length]);
-                end += length as u64;
             }
-            pieces.into_iter().for_each(|(position, bytes)| put(position, bytes));
-            writes.write(&file, 0).expect("room");
+            pending.write(&file, stored as u64).expect("room");
             prop_assert_eq!(contents(&file), expected);
         }
     }
 
     #[test]
+    fn patches_of_pending_bytes_need_no_write_of_their_own() {
+        let mut writes = Writes::default();
+        writes.append(10, Bytes::from_static(b"abcdef"));
+        writes.append(16, Bytes::from_static(b"ghij"));
+        writes.patch(11, Bytes::from_static(b"12"));
+        writes.patch(15, Bytes::from_static(b"34"));
+        assert_eq!(writes.appended.concat(), b"a12de34hij");
+        assert!(writes.patches.is_empty());
+    }
+
+    #[test]
     fn partial_write_is_truncated() {
         let mut writes = Writes::default();
-        writes.push(3, Bytes::from_static(b"def"));
+        writes.append(3, Bytes::from_static(b"def"));
         // Writes beyond the largest file size.
-        writes.push(u64::MAX >> 1, Bytes::from_static(b"x"));
+        writes
+            .patches
+            .push((u64::MAX >> 1, Bytes::from_static(b"x")));
         let file = file();
         file.set_len(3).expect("room");
         assert!(writes.write(&file, 3).is_err());
@@ -332,7 +416,7 @@ mod tests {
             let commits = files.iter().enumerate().map(|(number, file)| {
                 let mut writes = Writes::default();
                 let byte = u8::try_from(number).expect("small");
-                writes.push(round * 10, vec![byte; 10].into());
+                writes.append(round * 10, vec![byte; 10].into());
                 committer.commit(Arc::clone(file), writes, round * 10, round * 10)
             });
             for committed in futures_util::future::join_all(commits).await {
@@ -360,7 +444,7 @@ mod tests {
         let (committer, good) = (Arc::new(Committer::default()), Arc::new(file()));
         let writes = || {
             let mut writes = Writes::default();
-            writes.push(0, Bytes::from_static(b"xyz"));
+            writes.append(0, Bytes::from_static(b"xyz"));
             writes
         };
         let (failed, succeeded) = tokio::join!(

@@ -138,7 +138,7 @@ impl UploadWriter for LocalWriter {
         for piece in bytes {
             let position = self.length;
             self.length += piece.len() as u64;
-            self.pending.push(position, piece);
+            self.pending.append(position, piece);
         }
         self.write_if_large().await
     }
@@ -146,7 +146,7 @@ impl UploadWriter for LocalWriter {
     async fn patch(&mut self, patches: Vec<Patch>) -> Result<(), StorageError> {
         for patch in patches {
             check_patch(&patch, self.length)?;
-            self.pending.push(patch.position, patch.bytes.into());
+            self.pending.patch(patch.position, patch.bytes.into());
         }
         self.write_if_large().await
     }
