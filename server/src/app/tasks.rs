@@ -37,7 +37,9 @@ impl Tasks {
         tracker.spawn(feed);
         tracker.spawn(keep_retention(state.clone(), stopping.clone()));
         tracker.spawn(reap_uploads(state.clone(), stopping.clone()));
-        tracker.spawn(watch_required_recordings(state.clone(), stopping.clone()));
+        if state.config.recording_enabled {
+            tracker.spawn(watch_required_recordings(state.clone(), stopping.clone()));
+        }
         let erasing = state.eraser.clone().run();
         tracker.spawn(stopping.clone().run_until_cancelled_owned(erasing));
         let sweeping = collect_garbage(state.clone());

@@ -211,7 +211,7 @@ async fn recordings_are_labelled_at_creation_and_later() {
     }
     assert_eq!(
         ids(&ann, "/api/recordings?metadata=grade=2").await,
-        [by_tus.clone()]
+        std::slice::from_ref(&by_tus)
     );
     let sorted = ann.get("/api/recordings?metadata=grade=2&sort=size");
     problem(sorted, 400, "invalid_field").await;
@@ -233,7 +233,7 @@ async fn recordings_are_labelled_at_creation_and_later() {
     );
     assert_eq!(
         ids(&ann, "/api/recordings?metadata=course=biology").await,
-        [by_tus.clone()]
+        std::slice::from_ref(&by_tus)
     );
 
     // Recordings of a deleted user that are transferred are found by their new owner.

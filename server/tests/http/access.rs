@@ -278,7 +278,13 @@ async fn fill_path(
     } else if path.starts_with("/api/admin/users/") {
         let name = format!("user {number}");
         let body = json!({ "username": name, "password": "a good password" });
-        (made(admin, "/api/admin/users", body).await, None)
+        let id = made(admin, "/api/admin/users", body).await;
+        if path.ends_with("/erase") {
+            // Its progress is found only after the request.
+            let erase = admin.post(&path.replace("{id}", &id)).send().await;
+            assert!(erase.expect("an answer").status().is_success());
+        }
+        (id, None)
     } else {
         panic!("add the objects of {path} to this test")
     };
