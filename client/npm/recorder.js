@@ -1,6 +1,6 @@
 // Recorder as an EventTarget. WebAssembly takes the decisions.
 
-import { hashOf, subjectOf, userOf } from './account.js';
+import { hashOf, subjectOf } from './account.js';
 import { RecorderError, inCore, lazily, load, typed } from './loading.js';
 import { check, wrongState } from './options.js';
 
@@ -111,7 +111,7 @@ export class Recorder extends EventTarget {
     const { server, durable } = this.#options;
     if (this.#owner !== undefined || typeof server !== 'string' || durable === false) return;
     // Without an answer the copy has no owner, and the server decides who may recover it.
-    userOf(server, this.#token).then((owner) => this.#own(owner)).catch(() => {});
+    lazily(() => import('./requests.js')).then(({ userOf }) => userOf(server, this.#token)).then((owner) => this.#own(owner)).catch(() => {});
   }
 
   #own(owner) {

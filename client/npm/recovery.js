@@ -1,9 +1,10 @@
 // Finds and uploads recoverable recordings, and uploads files. Imported when it is first needed.
 
-import { aborted, get, hashOf, signedOut, subjectOf, userOf } from './account.js';
+import { hashOf, subjectOf } from './account.js';
 import { RecorderError, inLater } from './loading.js';
 import { check } from './options.js';
 import { RecoverableRecording } from './recoverable-recording.js';
+import { aborted, get, signedOut, userOf } from './requests.js';
 
 /**
  * Returns the caller's recoverable recordings. One without an owner was left by an older version, or before its owner
