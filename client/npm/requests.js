@@ -1,6 +1,8 @@
 // Requests to our server beside uploads. Imported when they are first needed: a token that names its user needs none.
 
+import { hashOf, subjectOf } from './account.js';
 import { RecorderError } from './loading.js';
+import { aborted } from './options.js';
 
 /** Timeout of a request to the server. */
 const TIMEOUT_MS = 20_000;
@@ -25,7 +27,7 @@ export async function get(server, path, token, signal) {
       const ends = signal && AbortSignal.any ? AbortSignal.any([signal, timeout]) : signal ?? timeout;
       return await fetch(server.replace(/\/+$/, '') + url, { method, headers, body, credentials: 'same-origin', signal: ends });
     } catch (cause) {
-      if (signal?.aborted) throw aborted();
+      if (signal?.aborted) throw uploadAborted();
       throw unreachable(cause);
     }
   };
@@ -35,11 +37,42 @@ export async function get(server, path, token, signal) {
   return renewed.ok ? ask('GET', path) : answer;
 }
 
-export const aborted = () => new RecorderError('aborted', 'The upload was cancelled.');
+export const uploadAborted = () => aborted('The upload was cancelled.');
 
-export const signedOut = (details) => new RecorderError('signed_out', 'The sign-in has expired or was refused. Sign in again.', details);
+const signedOut = (details) => new RecorderError('signed_out', 'The sign-in has expired or was refused. Sign in again.', details);
 
 function unreachable(cause, details) {
   const message = 'The server cannot be reached, or is another one. Check its address and your network connection, and try again.';
   return new RecorderError('unreachable', message, { cause, retryable: true, ...details });
+}
+
+/**
+ * Returns the owner for `options`: `owner`, the subject of the token, or the user that the server names. `undefined`
+ * where pages have no identity: another tus server without `getToken`.
+ *
+ * Throws a `RecorderError` when the owner cannot be determined.
+ */
+export async function ownerOf(options) {
+  const { owner, server, getToken } = options;
+  if (owner) return owner;
+  const token = getToken && await tokenOf(getToken);
+  const known = token && subjectOf(token);
+  if (known) return known;
+  if (server !== undefined && server !== null) return userOf(server, token);
+  if (token === undefined) return undefined;
+  const hash = await hashOf(token);
+  if (hash) return hash;
+  throw new TypeError('owner must be given: the token names no subject, and pages without a secure connection cannot hash it');
+}
+
+/** Asks the page for a token. */
+export async function tokenOf(getToken) {
+  let cause = new TypeError('getToken returned no token');
+  try {
+    const token = await getToken();
+    if (typeof token === 'string' && token !== '') return token;
+  } catch (thrown) {
+    cause = thrown;
+  }
+  throw signedOut({ cause });
 }
