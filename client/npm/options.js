@@ -57,3 +57,5 @@ function isSource(value) {
 }
 
 export const wrongState = (state) => new RecorderError('wrong_state', `The recorder is ${state} and cannot do this now.`);
+
+export const aborted = (message) => new RecorderError('aborted', message);

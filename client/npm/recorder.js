@@ -1,8 +1,8 @@
 // Recorder as an EventTarget. WebAssembly takes the decisions.
 
-import { hashOf, subjectOf, userOf } from './account.js';
-import { RecorderError, inCore, lazily, load, typed } from './loading.js';
-import { check, wrongState } from './options.js';
+import { hashOf, subjectOf } from './account.js';
+import { inCore, lazily, load, typed } from './loading.js';
+import { aborted, check, wrongState } from './options.js';
 
 /** `aborted` settles `finished`; the page receives no event for it. */
 const EVENTS = ['statechange', 'progress', 'warning', 'stopped', 'done', 'error', 'aborted'];
@@ -64,7 +64,7 @@ export class Recorder extends EventTarget {
       const asked = this.#askForSource();
       if (asked) await asked;
       await inCore(({ Recorder: Core }) => {
-        if (this.#isAborted) throw aborted();
+        if (this.#isAborted) throw discarded();
         this.#inner = this.#make(Core);
         return this.#inner.start(options);
       });
@@ -90,7 +90,7 @@ export class Recorder extends EventTarget {
     const found = source();
     if (typeof found?.then !== 'function') return take(found);
     // The function may never return: aborting does not wait for it.
-    return Promise.race([found.then(take), this.#finished.then(() => { throw aborted(); })]);
+    return Promise.race([found.then(take), this.#finished.then(() => { throw discarded(); })]);
   }
 
   /** A start that failed can be repeated, because nothing was recorded. */
@@ -111,7 +111,7 @@ export class Recorder extends EventTarget {
     const { server, durable } = this.#options;
     if (this.#owner !== undefined || typeof server !== 'string' || durable === false) return;
     // Without an answer the copy has no owner, and the server decides who may recover it.
-    userOf(server, this.#token).then((owner) => this.#own(owner)).catch(() => {});
+    lazily(() => import('./requests.js')).then(({ userOf }) => userOf(server, this.#token)).then((owner) => this.#own(owner)).catch(() => {});
   }
 
   #own(owner) {
@@ -162,7 +162,7 @@ export class Recorder extends EventTarget {
   stop({ sessionEnded = false } = {}) {
     // Before the source function has returned, stopping cancels the start.
     if (!this.#inner && this.#isLoading) this.abort();
-    const stopped = this.#isAborted ? Promise.reject(aborted()) : this.#call('stop', sessionEnded);
+    const stopped = this.#isAborted ? Promise.reject(discarded()) : this.#call('stop', sessionEnded);
     // A page that is being closed does not wait for the promise. `finished` and the events report the same.
     stopped.catch(() => {});
     return stopped;
@@ -223,4 +223,4 @@ export class Recorder extends EventTarget {
   get unsent() { return this.#inner?.unsent; }
 }
 
-const aborted = () => new RecorderError('aborted', 'The recording was discarded.');
+const discarded = () => aborted('The recording was discarded.');

@@ -1,9 +1,9 @@
 // Finds and uploads recoverable recordings, and uploads files. Imported when it is first needed.
 
-import { aborted, get, hashOf, signedOut, subjectOf, userOf } from './account.js';
 import { RecorderError, inLater } from './loading.js';
 import { check } from './options.js';
 import { RecoverableRecording } from './recoverable-recording.js';
+import { get, ownerOf, tokenOf, uploadAborted } from './requests.js';
 
 /**
  * Returns the caller's recoverable recordings. One without an owner was left by an older version, or before its owner
@@ -47,7 +47,7 @@ async function untilFinished(id, { server, getToken, signal }) {
     return;
   }
   for (let ms = ASK_MS[0], wasRefused = false; ; ms = Math.min(2 * ms, ASK_MS[1])) {
-    if (signal?.aborted) throw aborted();
+    if (signal?.aborted) throw uploadAborted();
     const answer = await get(server, `/api/recordings/${id}`, token, signal).catch((error) => {
       // The server holds all bytes; the outcome can be read later.
       if (error.code === 'unreachable') return undefined;
@@ -71,34 +71,4 @@ async function untilFinished(id, { server, getToken, signal }) {
       signal?.addEventListener('abort', resolve, { once: true });
     });
   }
-}
-
-/**
- * Returns the owner for `options`: `owner`, the subject of the token, or the user that the server names. `undefined`
- * where pages have no identity: another tus server without `getToken`.
- *
- * Throws a `RecorderError` when the owner cannot be determined.
- */
-async function ownerOf(options) {
-  const { owner, server, getToken } = options;
-  if (owner) return owner;
-  const token = getToken && await tokenOf(getToken);
-  const known = token && subjectOf(token);
-  if (known) return known;
-  if (server !== undefined && server !== null) return userOf(server, token);
-  if (token === undefined) return undefined;
-  const hash = await hashOf(token);
-  if (hash) return hash;
-  throw new TypeError('owner must be given: the token names no subject, and pages without a secure connection cannot hash it');
-}
-
-async function tokenOf(getToken) {
-  let cause = new TypeError('getToken returned no token');
-  try {
-    const token = await getToken();
-    if (typeof token === 'string' && token !== '') return token;
-  } catch (thrown) {
-    cause = thrown;
-  }
-  throw signedOut({ cause });
 }

@@ -1,5 +1,7 @@
 //! Errors of sources, recorders and uploads.
 
+use std::sync::Arc;
+
 use crate::{ErrorCode, Refusal};
 
 /// Device that the browser was asked for.
@@ -83,7 +85,7 @@ pub enum RecorderError {
     Unreachable,
     /// The server refused to begin the recording or the upload.
     #[error("{}", .0.detail)]
-    Refused(Box<Refusal>),
+    Refused(Arc<Refusal>),
     /// The recording is larger than the server accepts; the bytes that the server holds stay there.
     #[error(
         "The recording is larger than the server accepts. The remaining bytes are kept on this device."
@@ -110,7 +112,7 @@ pub enum RecorderError {
 
 impl From<Refusal> for RecorderError {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(Box::new(refusal))
+        Self::Refused(Arc::new(refusal))
     }
 }
 

@@ -7,8 +7,6 @@ use crate::ErrorCode;
 const PROBLEMS: &[(&str, ErrorCode)] = &[
     ("session_not_running", ErrorCode::SessionNotRunning),
     ("quota_exceeded", ErrorCode::QuotaExceeded),
-    ("checksum_mismatch", ErrorCode::Unavailable),
-    ("precondition_failed", ErrorCode::Conflict),
 ];
 
 /// Refusal of a server, with the information of its answer.
@@ -65,7 +63,7 @@ fn by_status(status: u16) -> ErrorCode {
         409 | 423 => ErrorCode::Conflict,
         410 => ErrorCode::Gone,
         413 => ErrorCode::TooLarge,
-        408 | 425 | 502..=504 => ErrorCode::Unavailable,
+        408 | 425 | 460 | 502..=504 => ErrorCode::Unavailable,
         429 => ErrorCode::RateLimited,
         507 => ErrorCode::InsufficientStorage,
         400..500 => ErrorCode::BadRequest,
@@ -101,8 +99,9 @@ mod tests {
             | ProblemCode::Conflict
             | ProblemCode::OffsetMismatch => (409, ErrorCode::Conflict),
             ProblemCode::Preempted => (423, ErrorCode::Conflict),
-            ProblemCode::UnsupportedTusVersion => (412, ErrorCode::UnsupportedServer),
-            ProblemCode::PreconditionFailed => (412, ErrorCode::Conflict),
+            ProblemCode::UnsupportedTusVersion | ProblemCode::PreconditionFailed => {
+                (412, ErrorCode::UnsupportedServer)
+            }
             ProblemCode::UnsupportedMediaType => (415, ErrorCode::UnsupportedServer),
             ProblemCode::ChecksumMismatch => (460, ErrorCode::Unavailable),
             ProblemCode::RequestTimeout => (408, ErrorCode::Unavailable),
@@ -151,7 +150,7 @@ mod tests {
         for status in 200..600 {
             let code = by_status(status);
             let is_temporary =
-                matches!(status, 408 | 425 | 429) || (status >= 500 && status != 501);
+                matches!(status, 408 | 425 | 429 | 460) || (status >= 500 && status != 501);
             assert_eq!(code.is_retryable(), is_temporary, "{status} is {code:?}");
         }
         for status in [200, 302, 404, 405, 501] {

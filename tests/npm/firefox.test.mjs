@@ -56,7 +56,7 @@ describe('Firefox', { timeout: 600_000 }, () => {
             },
             async recover() {
               const all = await Recorder.recover(target);
-              return all.map((it) => { window.left = it; return { id: it.recordingId, recorded: it.recordedMs, keptBytes: it.keptBytes }; });
+              return all.map((it) => { window.left = it; return { id: it.recordingId, recordedMs: it.recordedMs, keptBytes: it.keptBytes }; });
             },
             upload: () => window.left.upload(),
           };

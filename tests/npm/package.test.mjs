@@ -57,7 +57,7 @@ describe('the packed package', { timeout: 600_000 }, () => {
     assert.deepEqual(others.sort(), [
       'CHANGELOG.md', 'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'THIRD_PARTY_LICENSES.txt', 'auto-record.js', 'auto-record.js.map',
       'core.js', 'element.js.map', 'faults.js.map', 'index.js.map', 'later.js', 'playable.js', 'react.js.map', 'recovery.js',
-      'recovery.js.map', 'session_watcher.js', 'store.d.ts', 'svelte.js.map', 'types.d.ts', 'vue.js.map',
+      'recovery.js.map', 'requests.js', 'requests.js.map', 'session_watcher.js', 'store.d.ts', 'svelte.js.map', 'types.d.ts', 'vue.js.map',
     ]);
   });
 

@@ -139,7 +139,7 @@ describe('errors are reported', { timeout: 300_000 }, () => {
         window.current = window.page.token;
         return window.recorder.progress.safeMs;
       });
-      await page.waitForFunction((before) => window.recorder.progress.safeMs > before + 1_000, safeMs, { timeout: 60_000 });
+      await page.waitForFunction((before) => window.recorder.progress.safeMs > before + 2_500, safeMs, { timeout: 60_000 });
       const done = await page.evaluate(() => window.recorder.stop());
       await finishedRecording({ api, title: 'npm token arrives', id: done.recordingId, seconds: done.recordedMs / 1_000 });
     });

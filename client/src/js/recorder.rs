@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use futures_channel::oneshot;
 use gloo_events::EventListener as DomListener;
-use js_sys::{Function, Object, Promise};
+use js_sys::{Function, Promise};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, Blob, MediaStream};
 
@@ -142,12 +142,6 @@ impl Recorder {
     pub fn on(&self, name: &str, listener: &Function) {
         let listener = (name.to_owned(), listener.clone());
         self.shared.listeners.borrow_mut().push(listener);
-    }
-
-    /// Removes a listener of `on`.
-    pub fn off(&self, name: &str, listener: &Function) {
-        let same = |it: &(String, Function)| it.0 == name && Object::is(&it.1, listener);
-        self.shared.listeners.borrow_mut().retain(|it| !same(it));
     }
 
     /// State: `idle`, `starting`, `recording`, `paused`, `stopping`, `uploading`, `done`, `failed` or `aborted`.
