@@ -325,7 +325,7 @@ async fn hanging_receiver_delays_only_its_own_events() {
         "{}",
         hanging.received().len()
     );
-    let before = std::time::Instant::now();
+    let before = tokio::time::Instant::now();
     server.stop().await;
     assert!(before.elapsed() < std::time::Duration::from_secs(10));
 }
