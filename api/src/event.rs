@@ -6,10 +6,14 @@ use crate::{Appliance, Recording, Session};
 
 /// An event. The stream's `event` field is [`Event::name`], its `data` field is JSON ([`Event::data`]).
 ///
+/// The `id` field of a change is its number in the audit log. A client that reconnects sends the last one in
+/// `Last-Event-ID` and gets the changes since then; if that is not possible, the stream begins with [`Event::Hello`].
+///
 /// New events may be added: ignore unknown names. Clients that cannot read a stream can poll instead.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// First event of a stream. Sent again after a slow reader has missed events: reload everything that is displayed.
+    /// First event of a stream that is not resumed. Sent again after a slow reader has missed events: reload everything
+    /// that is displayed.
     Hello,
     /// Current value of a setting that concerns all users.
     Settings(LiveSettings),

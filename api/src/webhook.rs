@@ -14,7 +14,7 @@ macro_rules! events {
         }
 
         impl WebhookEvent {
-            /// All events.
+            /// All events of this version.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// Returns the name in JSON.
@@ -52,12 +52,12 @@ events! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordingWebhook {
-    /// The event.
+    /// Name of the event.
     #[serde(rename = "type")]
     pub event: WebhookEvent,
     /// Time of the event: RFC 3339, UTC.
     pub timestamp: String,
-    /// The recording.
+    /// Recording that the event is about.
     pub data: RecordingWebhookData,
 }
 
@@ -79,12 +79,12 @@ pub struct RecordingWebhookData {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionWebhook {
-    /// The event.
+    /// Name of the event.
     #[serde(rename = "type")]
     pub event: WebhookEvent,
     /// Time of the event: RFC 3339, UTC.
     pub timestamp: String,
-    /// The session.
+    /// Session that the event is about.
     pub data: SessionWebhookData,
 }
 
@@ -106,12 +106,12 @@ pub struct SessionWebhookData {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TestWebhook {
-    /// Always `webhook.test`.
+    /// Name of the event: always `webhook.test`.
     #[serde(rename = "type")]
     pub event: String,
     /// Time of the test: RFC 3339, UTC.
     pub timestamp: String,
-    /// The endpoint.
+    /// Endpoint that is tested.
     pub data: TestWebhookData,
 }
 
@@ -127,11 +127,11 @@ pub struct TestWebhookData {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Webhook {
-    /// Unique ID.
+    /// ID of the webhook, never reused.
     pub id: String,
     /// URL that receives the requests.
     pub url: String,
-    /// Description for administrators.
+    /// Description for administrators; may be empty.
     pub description: String,
     /// Events that are sent; empty: all events, also those of later versions.
     pub events: Vec<WebhookEvent>,
@@ -182,10 +182,10 @@ pub struct WebhookWithSecret {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WebhookUpdate {
-    /// New URL.
+    /// New URL, as in [`NewWebhook`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// New description.
+    /// New description, at most 200 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// New list of events; empty: all.

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::db::{DatabaseError, RecordingRow, SessionRow};
 use crate::uploads::Progress;
 pub(crate) use follow::follow;
-pub(crate) use replay::{Replay, replay};
+pub(crate) use replay::replay;
 
 /// Notices that a listener may lag behind.
 const CAPACITY: usize = 1024;

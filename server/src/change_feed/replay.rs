@@ -7,7 +7,7 @@ use crate::db::{Database, DatabaseError};
 /// Largest number of audit rows that are read for a resumed stream.
 const ROWS_MAX: i64 = 1000;
 
-/// Missed changes.
+/// Changes that a client has missed.
 pub(crate) struct Replay {
     pub(crate) notices: Vec<Notice>,
     /// Number of the last audit row that the notices cover.

@@ -46,6 +46,10 @@ impl Actor {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    not(feature = "webhooks"),
+    expect(dead_code, reason = "the actions of webhooks")
+)]
 pub(crate) enum Action {
     Start,
     /// The sender has ended the recording.

@@ -104,7 +104,7 @@ pub(crate) enum AttemptResult {
     Failed,
 }
 
-/// Table `webhook_deliveries`.
+/// Table `webhook_deliveries`: queue and its lists.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WebhookDeliveries<'d> {
     pub(super) database: &'d Database,

@@ -23,7 +23,7 @@ pub(crate) struct WebhookRow {
     pub(crate) description: String,
     /// Events to send; empty: all.
     pub(crate) events: Vec<WebhookEvent>,
-    /// `whsec_` and base64.
+    /// Signing secret: `whsec_` and base64.
     pub(crate) secret: Secret,
     /// Secret before the last rotation.
     pub(crate) previous_secret: Option<Secret>,
@@ -80,7 +80,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for WebhookRow {
     }
 }
 
-/// New endpoint.
+/// Endpoint to be inserted.
 #[derive(Debug)]
 pub(crate) struct NewWebhookRow<'a> {
     pub(crate) id: &'a str,
@@ -99,7 +99,7 @@ pub(crate) struct WebhookChange {
     pub(crate) enabled: Option<bool>,
 }
 
-/// Table `webhooks`.
+/// Table `webhooks`: endpoints and their cursors.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Webhooks<'d> {
     pub(super) database: &'d Database,

@@ -14,7 +14,7 @@ use super::address;
 /// Addresses of a name, or the error of the lookup.
 pub(super) type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
-/// Source of addresses.
+/// Source of a name's addresses; a stub in tests.
 pub(super) trait Dns: Send + Sync + 'static {
     fn lookup(&self, name: &str) -> Lookup;
 }

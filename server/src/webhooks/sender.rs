@@ -19,9 +19,9 @@ const ANSWER_MAX: usize = 64 * 1024;
 /// Request to a receiver.
 pub(crate) struct Message<'a> {
     pub(crate) url: &'a str,
-    /// Value of `webhook-id`.
+    /// Value of the header `webhook-id`.
     pub(crate) id: &'a str,
-    /// JSON.
+    /// Body of the request: JSON.
     pub(crate) body: &'a str,
     /// Unix time in ms.
     pub(crate) now_ms: i64,

@@ -14,7 +14,7 @@ const PREFIX: &str = "whsec_";
 /// Random bytes of a secret.
 const SECRET_BYTES: usize = 32;
 
-/// Creates a secret.
+/// Creates a random secret of 256 bits.
 pub(crate) fn new_secret() -> anyhow::Result<Secret> {
     let mut bytes = [0; SECRET_BYTES];
     SysRng.try_fill_bytes(&mut bytes)?;

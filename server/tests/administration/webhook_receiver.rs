@@ -68,7 +68,7 @@ fn hmac(key: &[u8], content: &[u8]) -> Vec<u8> {
 pub(crate) enum Answer {
     Status(u16),
     Redirect(String),
-    /// No answer.
+    /// No answer while the connection lasts.
     Hang,
 }
 
@@ -116,7 +116,7 @@ impl Receiver {
         self.received().iter().map(Received::event).collect()
     }
 
-    /// Replaces the script.
+    /// Replaces the script for later requests.
     pub(crate) fn script(&self, script: impl FnMut(&Received) -> Answer + Send + 'static) {
         self.shared().script = Box::new(script);
     }

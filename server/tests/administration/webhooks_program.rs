@@ -5,10 +5,11 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use crate::support::process::Process;
 use crate::support::{Client, json_of, until};
@@ -40,7 +41,7 @@ impl Installation {
             .env("SORTIE_DB", folder.join("sortie.db"))
             .env("SORTIE_RECORDING_STORAGE_PATH", folder.join("recordings"))
             .env("SORTIE_WEBHOOK_ALLOW_PRIVATE", "true")
-            .env("SORTIE_LOG", "error,sortie_server=info");
+            .env("SORTIE_LOG", "warn");
         #[cfg(feature = "postgres")]
         if let Some(dsn) = &self.dsn {
             command
@@ -51,7 +52,7 @@ impl Installation {
     }
 }
 
-/// Deterministic random numbers.
+/// Deterministic random numbers (xorshift).
 struct Rng(u64);
 
 impl Rng {
@@ -83,7 +84,7 @@ async fn work(client: Client) {
 
 /// Every page of the audit rows of an action.
 async fn audit_rows(admin: &Client, action: &str) -> Vec<Value> {
-    let path = format!("/api/admin/audit/export?action={action}");
+    let path = format!("/api/admin/audit/export?format=jsonl&action={action}");
     let answer = admin.get(&path).send().await.expect("an answer");
     let text = answer.text().await.expect("a body");
     let rows = text.lines().map(|line| serde_json::from_str(line));

@@ -1,4 +1,4 @@
-//! Webhooks: `/api/admin/webhooks`.
+//! Webhooks and their deliveries: `/api/admin/webhooks`.
 
 use axum::Json;
 use axum::extract::{Path, State};

@@ -31,7 +31,7 @@ const INSTRUCTION: &str = "Copy the secret now: it is not shown again.";
 #[derive(Clone, PartialEq)]
 enum Dialog {
     Create,
-    /// New secret.
+    /// Secret of a new webhook, or after its rotation.
     Secret(String),
     FailedDeliveries(Webhook),
 }
