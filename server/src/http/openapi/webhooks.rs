@@ -10,9 +10,7 @@ pub(super) fn section(generator: &mut SchemaGenerator) -> Map<String, Value> {
             WebhookEvent::SessionStarted
             | WebhookEvent::SessionEnded
             | WebhookEvent::RecordingMissing
-            | WebhookEvent::RecordingResumed => {
-                generator.subschema_for::<SessionWebhook>()
-            }
+            | WebhookEvent::RecordingResumed => generator.subschema_for::<SessionWebhook>(),
             WebhookEvent::RecordingStarted
             | WebhookEvent::RecordingReady
             | WebhookEvent::RecordingFailed
