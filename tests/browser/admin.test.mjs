@@ -123,9 +123,11 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
       assert.notEqual(missing, other);
       // The filters find it, and nothing else.
       await page.getByLabel('Metadata').fill('course=biology');
+      await page.getByLabel('Metadata').press('Enter');
       await page.getByRole('row').filter({ hasText: 'lesson' }).waitFor({ state: 'detached' });
       await row.waitFor();
       await page.getByLabel('External ID').fill('exam-8');
+      await page.getByLabel('External ID').press('Enter');
       await page.getByText('No sessions found').waitFor();
     });
   });
