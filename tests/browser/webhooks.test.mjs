@@ -115,10 +115,10 @@ describe('Webhooks', { timeout: 300_000 }, () => {
       await page.getByText('Enabled', { exact: true }).waitFor();
       await page.getByRole('button', { name: `Show failed events of ${url}` }).click();
       const dialog = page.getByRole('dialog');
-      await dialog.getByRole('button', { name: /^Send session\.started of .* again$/ }).waitFor();
+      await dialog.getByRole('button', { name: /^Send again: session\.started of / }).waitFor();
       await assertAccessible(page, 'failed events');
       await assertFits(page, 'failed events');
-      await dialog.getByRole('button', { name: /^Send session\.started/ }).press('Enter');
+      await dialog.getByRole('button', { name: /^Send again/ }).press('Enter');
       await dialog.getByText('No failed events are left.').waitFor();
       while (received.length < 2) await page.waitForTimeout(50);
       assert.equal(received[1].id, received[0].id);

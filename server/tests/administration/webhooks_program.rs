@@ -87,7 +87,7 @@ async fn audit_rows(admin: &Client, action: &str) -> Vec<Value> {
     let path = format!("/api/admin/audit/export?format=jsonl&action={action}");
     let answer = admin.get(&path).send().await.expect("an answer");
     let text = answer.text().await.expect("a body");
-    let rows = text.lines().map(|line| serde_json::from_str(line));
+    let rows = text.lines().map(serde_json::from_str::<Value>);
     rows.collect::<Result<_, _>>().expect("JSON")
 }
 

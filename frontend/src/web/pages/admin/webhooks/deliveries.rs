@@ -41,7 +41,7 @@ pub(super) fn FailedDeliveries(
     };
     let row = move |delivery: WebhookDelivery| {
         let event = delivery.event_id.clone();
-        let label = format!("Send {} of {} again", delivery.event, delivery.subject);
+        let label = format!("Send again: {} of {}", delivery.event, delivery.subject);
         view! {
             <tr role="row">
                 <Cell label="Event">
