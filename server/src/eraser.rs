@@ -94,6 +94,9 @@ impl Eraser {
         }
         // Tokens, sign-ins, sessions and labels go with the row.
         self.database.users().delete(user_id).await?;
+        // Events queued from now on find no recording and no session.
+        #[cfg(feature = "webhooks")]
+        self.database.webhook_deliveries().erase(user_id).await?;
         for personal in [Personal::Actor(user_id), Personal::Subject(user_id)] {
             self.erase_from_log(personal, lease).await?;
         }

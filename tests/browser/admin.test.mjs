@@ -403,7 +403,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
         await page.goto(`${server.origin}/admin`);
         await page.getByRole('tab').first().waitFor();
         const tabs = await page.getByRole('tab').evaluateAll((all) => all.map((it) => it.getAttribute('href')));
-        assert.equal(tabs.length, 7);
+        assert.equal(tabs.length, 8);
         for (const path of tabs) {
           await page.goto(server.origin + path);
           await page.getByRole('tabpanel').getByRole('heading').first().waitFor();

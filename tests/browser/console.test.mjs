@@ -50,7 +50,7 @@ describe('console of all pages', { timeout: 180_000 }, () => {
       '/': 'Record', '/recordings': 'My Recordings', [`/recordings/${id}`]: /\.webm$/, '/nowhere': /./,
       '/account/tokens': 'API tokens', '/account/password': 'Change password',
     };
-    const tabs = ['settings', 'recordings', 'users', 'tokens', 'storage', 'audit'];
+    const tabs = ['settings', 'recordings', 'sessions', 'users', 'tokens', 'webhooks', 'storage', 'audit'];
     for (const tab of tabs) pages[`/admin/${tab}`] = 'Admin Settings';
     await withPage(context, 'quiet pages', async (page) => {
       const complaints = await collectComplaints(page);

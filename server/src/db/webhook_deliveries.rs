@@ -304,6 +304,31 @@ impl WebhookDeliveries<'_> {
         Ok(true)
     }
 
+    /// Removes the state of recordings and sessions from the payloads of a user's events, which keep their IDs.
+    pub(crate) async fn erase(self, user_id: &str) -> Result<(), DatabaseError> {
+        let mut after = String::new();
+        loop {
+            let rows = sqlx::query(
+                "SELECT id, payload FROM webhook_deliveries WHERE id > $1 AND payload LIKE $2 ORDER BY id LIMIT 100",
+            )
+            .bind(&after)
+            .bind(format!("%\"user_id\":\"{user_id}\"%"))
+            .fetch_all(&self.database.pool)
+            .await?;
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            after = last.try_get("id")?;
+            for row in &rows {
+                sqlx::query("UPDATE webhook_deliveries SET payload = $1 WHERE id = $2")
+                    .bind(without_state(row.try_get("payload")?)?)
+                    .bind(row.try_get::<String, _>("id")?)
+                    .execute(&self.database.pool)
+                    .await?;
+            }
+        }
+    }
+
     /// Deletes the oldest delivered and failed rows of an endpoint beyond their limits. By number, not by age: the
     /// clock may be wrong.
     pub(crate) async fn trim(self, webhook_id: &str) -> Result<(), DatabaseError> {
@@ -321,6 +346,16 @@ impl WebhookDeliveries<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns a payload without the state of its recording or session.
+fn without_state(payload: &str) -> Result<String, sqlx::Error> {
+    let decoded = |error| sqlx::Error::Decode(Box::new(error));
+    let mut payload: serde_json::Value = serde_json::from_str(payload).map_err(decoded)?;
+    if let Some(data) = payload["data"].as_object_mut() {
+        data.retain(|name, _| matches!(name.as_str(), "id" | "user_id"));
+    }
+    Ok(payload.to_string())
 }
 
 fn key(webhook_id: &str, event_id: &str) -> String {

@@ -36,6 +36,7 @@ async fn database_text(server: &TestServer) -> String {
         ("sign_ins", "id, user_id, address, user_agent"),
         ("session_labels", "subject_id, owner_id, label"),
         ("audit", "actor_name, address, detail"),
+        ("webhook_deliveries", "payload"),
     ] {
         for column in columns.split(", ") {
             let sql = format!("SELECT {column} FROM {table} WHERE {column} IS NOT NULL");
@@ -52,12 +53,15 @@ async fn database_text(server: &TestServer) -> String {
 
 #[tokio::test]
 async fn erasure_removes_every_trace_of_a_user_but_pseudonyms() {
-    let server = TestServer::start().await;
+    let server = TestServer::with(&[("SORTIE_WEBHOOK_ALLOW_PRIVATE", "true")]).await;
     let admin = server.admin().await;
     let ann = server.user("annabel").await;
     let path = format!("/api/admin/users/{}", ann.user_id);
     let profile = json!({ "email": "annabel@example.org", "display_name": "Annabel Lee", "metadata": { "n": "annabel" } });
     json_of(admin.change(&path, &profile), 200).await;
+    // Nothing listens there: the events stay queued.
+    let webhook = json!({ "url": "http://127.0.0.1:9/hooks" });
+    json_of(admin.post("/api/admin/webhooks").json(&webhook), 201).await;
     let webm = chromium_webm();
     let id = ann.record(&webm).await;
     let recording = format!("/api/recordings/{id}");
@@ -74,6 +78,15 @@ async fn erasure_removes_every_trace_of_a_user_but_pseudonyms() {
     let bob = server.user("bob").await;
     let kept = bob.record(&webm).await;
     assert!(database_text(&server).await.contains("annabel"));
+    until("an event with the file name is queued", async || {
+        let queued = "SELECT COUNT(*) FROM webhook_deliveries WHERE payload LIKE '%annabel.webm%'";
+        let queued: i64 = sqlx::query_scalar(queued)
+            .fetch_one(&server.database().await)
+            .await
+            .expect("a count");
+        queued > 0
+    })
+    .await;
     assert!(verified(&admin).await);
 
     let done = erase(&admin, &ann.user_id, "", 200).await;
