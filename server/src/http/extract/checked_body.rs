@@ -60,7 +60,8 @@ pub(in crate::http) fn check_while_received(
     };
     let receiving = Receiving {
         body: Some(body.fuse().boxed()),
-        check: Phase::Due(check, begun + CHECK_INTERVAL),
+        check: Some(check),
+        phase: Phase::Due(begun + CHECK_INTERVAL),
         timer: None,
         refusal: refusal.clone(),
     };
@@ -71,7 +72,9 @@ pub(in crate::http) fn check_while_received(
 struct Receiving {
     /// `None` after a refusal.
     body: Option<CheckedBody>,
-    check: Phase,
+    /// `None` while it runs.
+    check: Option<Check>,
+    phase: Phase,
     /// Set when the body was first waited for: most bodies arrive before their first check.
     timer: Option<Pin<Box<Sleep>>>,
     refusal: Refusal,
@@ -79,7 +82,7 @@ struct Receiving {
 
 enum Phase {
     /// The next check is due at this time.
-    Due(Check, Instant),
+    Due(Instant),
     Running(BoxFuture<'static, (Check, Result<(), ApiError>)>),
     /// The caller was refused.
     Refused,
@@ -91,9 +94,8 @@ impl Stream for Receiving {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            match &mut this.check {
-                Phase::Due(_, at) => {
-                    let at = *at;
+            match &mut this.phase {
+                &mut Phase::Due(at) => {
                     if Instant::now() >= at {
                         this.begin_check();
                         continue;
@@ -119,7 +121,8 @@ impl Stream for Receiving {
                         let error = std::io::Error::other("the body was refused while it arrived");
                         return Poll::Ready(Some(Err(axum::Error::new(error))));
                     }
-                    this.check = Phase::Due(check, Instant::now() + CHECK_INTERVAL);
+                    this.check = Some(check);
+                    this.phase = Phase::Due(Instant::now() + CHECK_INTERVAL);
                 }
                 Phase::Refused => return Poll::Ready(None),
             }
@@ -129,17 +132,17 @@ impl Stream for Receiving {
 
 impl Receiving {
     fn begin_check(&mut self) {
-        self.check = match std::mem::replace(&mut self.check, Phase::Refused) {
-            Phase::Due(mut check, _) => Phase::Running(Box::pin(async move {
+        self.phase = match self.check.take() {
+            Some(mut check) => Phase::Running(Box::pin(async move {
                 let result = check.run().await;
                 (check, result)
             })),
-            other => other,
+            None => Phase::Refused,
         };
     }
 
     fn refuse(&mut self, error: ApiError) {
-        self.check = Phase::Refused;
+        self.phase = Phase::Refused;
         let refused = self.body.take().map(|body| (error, body));
         let mut refusal = self
             .refusal
