@@ -1,7 +1,7 @@
 //! Webhooks: events for other systems, driven by the audit log (<https://www.standardwebhooks.com>).
 //!
 //! [`Dispatcher`] reads the audit log from the cursor of each endpoint and queues the events in the same transaction
-//! that moves the cursor ([`Queue`]), so that a crash neither loses nor repeats an entry of the queue. It then claims
+//! that moves the cursor ([`Queue`](queue::Queue)), so that a crash neither loses nor repeats an entry of the queue. It then claims
 //! due deliveries and sends them ([`Sender`]). The ID of an event is derived from its audit row: a delivery that is
 //! repeated after a crash has the same ID.
 //!
