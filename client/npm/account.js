@@ -14,9 +14,3 @@ export function subjectOf(token) {
     return undefined;
   }
 }
-
-/** Returns the owner for an opaque token of another tus server, which has no accounts: the hash of the token. */
-export async function hashOf(token) {
-  const hash = await globalThis.crypto?.subtle?.digest('SHA-256', new TextEncoder().encode(token));
-  return hash && `token-${[...new Uint8Array(hash)].map((it) => it.toString(16).padStart(2, '0')).join('')}`;
-}

@@ -187,30 +187,29 @@ export class Recorder extends EventTarget {
  * Recording that a crashed or closed page has left on this device. It is locked for other tabs until it is uploaded,
  * discarded or freed.
  */
-export class RecoverableRecording {
-  private constructor();
+export interface RecoverableRecording {
   /** Identifier of the copy on this device. */
-  get id(): string;
+  readonly id: string;
   /** Recording id on our server. */
-  get recordingId(): string | undefined;
-  get uploadUrl(): string | undefined;
+  readonly recordingId: string | undefined;
+  readonly uploadUrl: string | undefined;
   /** MIME type; may be empty. */
-  get mimeType(): string;
+  readonly mimeType: string;
   /** Unix time of the start in milliseconds. */
-  get startedAt(): number;
+  readonly startedAt: number;
   /** Length in milliseconds. */
-  get recordedMs(): number;
+  readonly recordedMs: number;
   /** Size in bytes. */
-  get sizeBytes(): number;
+  readonly sizeBytes: number;
   /** Bytes that are on this device. */
-  get keptBytes(): number;
+  readonly keptBytes: number;
   /**
    * Bytes at the beginning of the recording that only the server has; 0 if all bytes are on this device. A file from
    * {@link download} begins after them.
    */
-  get missingBytes(): number;
+  readonly missingBytes: number;
   /** State on the server when the recording was found. */
-  get onServer(): OnServer;
+  readonly onServer: OnServer;
   /**
    * Uploads the remaining bytes from the server's offset on and removes the copy. Resolves when the server holds all of
    * it.

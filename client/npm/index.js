@@ -5,7 +5,6 @@ import { lazily } from './loading.js';
 export { RecorderError, load } from './loading.js';
 export { whenPresent } from './present.js';
 export { Recorder } from './recorder.js';
-export { RecoverableRecording } from './recoverable-recording.js';
 
 export async function autoRecord(options) {
   return (await lazily(() => import('./auto-record.js'))).autoRecord(options);

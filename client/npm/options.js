@@ -18,13 +18,12 @@ const KINDS = {
   signal: [(it) => it instanceof AbortSignal, 'an AbortSignal'], onProgress: call, onRecorder: call, onError: call,
 };
 
-/** Unknown names that the console has reported. */
-const warned = new Set();
-
 /** Throws a `TypeError` that names the first wrong option; warns once of each unknown name. */
 export function check(options, { needsSource = false } = {}) {
   if (typeof options !== 'object' || options === null) throw new TypeError('options must be an object');
-  warnOfUnknown(options);
+  const known = Object.keys(KINDS);
+  const unknown = Object.keys(options).filter((name) => !known.includes(name));
+  if (unknown.length > 0) import('./unknown-options.js').then(({ warn }) => warn(unknown, known)).catch(() => {});
   for (const [name, [isRight, expected]] of Object.entries(KINDS)) {
     const value = options[name];
     if (value !== undefined && value !== null && !isRight(value)) throw new TypeError(`${name} must be ${expected}`);
@@ -36,17 +35,6 @@ export function check(options, { needsSource = false } = {}) {
     throw new TypeError('session needs server: another tus server has no sessions');
   }
   if (needsSource && (options.source ?? null) === null) throw new TypeError(`source must be ${KINDS.source[1]}`);
-}
-
-function warnOfUnknown(options) {
-  const known = Object.keys(KINDS);
-  const plain = (name) => name.replace(/[-_]/g, '').toLowerCase();
-  for (const name of Object.keys(options)) {
-    if (known.includes(name) || warned.has(name)) continue;
-    warned.add(name);
-    const meant = known.find((it) => plain(it) === plain(name));
-    console.warn(`sortie-recorder: the option ${name} is unknown and ignored.${meant ? ` Is ${meant} meant?` : ''}`);
-  }
 }
 
 function isSource(value) {

@@ -1,6 +1,6 @@
 // Recorder as an EventTarget. WebAssembly takes the decisions.
 
-import { hashOf, subjectOf } from './account.js';
+import { subjectOf } from './account.js';
 import { inCore, lazily, load, typed } from './loading.js';
 import { aborted, check, wrongState } from './options.js';
 
@@ -17,6 +17,8 @@ function adapter(listener) {
   if (!adapters.has(listener)) adapters.set(listener, ({ detail }) => listener(detail));
   return adapters.get(listener);
 }
+
+const requests = () => lazily(() => import('./requests.js'));
 
 export class Recorder extends EventTarget {
   #options;
@@ -111,7 +113,7 @@ export class Recorder extends EventTarget {
     const { server, durable } = this.#options;
     if (this.#owner !== undefined || typeof server !== 'string' || durable === false) return;
     // Without an answer the copy has no owner, and the server decides who may recover it.
-    lazily(() => import('./requests.js')).then(({ userOf }) => userOf(server, this.#token)).then((owner) => this.#own(owner)).catch(() => {});
+    requests().then(({ userOf }) => userOf(server, this.#token)).then((owner) => this.#own(owner)).catch(() => {});
   }
 
   #own(owner) {
@@ -126,7 +128,9 @@ export class Recorder extends EventTarget {
     const token = await getToken();
     if (typeof token === 'string' && token !== '') {
       this.#token = token;
-      this.#own(subjectOf(token) ?? (typeof server === 'string' ? undefined : await hashOf(token)));
+      // Our server names the owner of an opaque token; with another one it is the token's hash.
+      const hash = async () => (await requests()).hashOf(token);
+      this.#own(subjectOf(token) ?? (typeof server === 'string' ? undefined : await hash().catch(() => {})));
     }
     return token;
   }

@@ -1,6 +1,6 @@
 // Requests to our server beside uploads. Imported when they are first needed: a token that names its user needs none.
 
-import { hashOf, subjectOf } from './account.js';
+import { subjectOf } from './account.js';
 import { RecorderError } from './loading.js';
 import { aborted } from './options.js';
 
@@ -63,6 +63,12 @@ export async function ownerOf(options) {
   const hash = await hashOf(token);
   if (hash) return hash;
   throw new TypeError('owner must be given: the token names no subject, and pages without a secure connection cannot hash it');
+}
+
+/** Returns the owner for an opaque token of another tus server, which has no accounts: the hash of the token. */
+export async function hashOf(token) {
+  const hash = await globalThis.crypto?.subtle?.digest('SHA-256', new TextEncoder().encode(token));
+  return hash && `token-${[...new Uint8Array(hash)].map((it) => it.toString(16).padStart(2, '0')).join('')}`;
 }
 
 /** Asks the page for a token. */

@@ -13,6 +13,8 @@ const compilerOptions = {
   target: 'es2022', lib: ['es2022', 'dom', 'dom.iterable'], types: [],
 };
 
+const SOURCES = new URL('../../client/npm/', import.meta.url);
+
 describe('the packed package', { timeout: 600_000 }, () => {
   let folder;
 
@@ -57,7 +59,8 @@ describe('the packed package', { timeout: 600_000 }, () => {
     assert.deepEqual(others.sort(), [
       'CHANGELOG.md', 'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'THIRD_PARTY_LICENSES.txt', 'auto-record.js', 'auto-record.js.map',
       'core.js', 'element.js.map', 'faults.js.map', 'index.js.map', 'later.js', 'playable.js', 'react.js.map', 'recovery.js',
-      'recovery.js.map', 'requests.js', 'requests.js.map', 'session_watcher.js', 'store.d.ts', 'svelte.js.map', 'types.d.ts', 'vue.js.map',
+      'recovery.js.map', 'requests.js', 'requests.js.map', 'session_watcher.js', 'store.d.ts', 'svelte.js.map', 'types.d.ts', 'unknown-options.js',
+      'unknown-options.js.map', 'vue.js.map',
     ]);
   });
 
@@ -76,7 +79,7 @@ describe('the packed package', { timeout: 600_000 }, () => {
       }));
     `);
     assert.deepEqual(JSON.parse(said), {
-      names: [['Recorder', 'RecorderError', 'RecoverableRecording', 'autoRecord', 'load', 'uploadFile', 'whenPresent'], ['useRecorder'], ['useRecorder'], ['createRecorder'], ['SortieRecorderElement'], ['injectFaults']],
+      names: [['Recorder', 'RecorderError', 'autoRecord', 'load', 'uploadFile', 'whenPresent'], ['useRecorder'], ['useRecorder'], ['createRecorder'], ['SortieRecorderElement'], ['injectFaults']],
       state: 'idle', code: 'unsupported', is: true, same: true,
     });
   });
@@ -102,6 +105,8 @@ describe('the packed package', { timeout: 600_000 }, () => {
       ];
       const fine = [right, { ...right, owner: undefined, session: null }, { ...right, source: () => 'camera', fps: 0.5 }];
       for (let time = 0; time < 2; time += 1) new Recorder({ ...right, max_duration: 1, surprise: 2 });
+      // The text of the warnings is imported.
+      while (warned.length === 0) await new Promise(setImmediate);
       const file = await uploadFile({}, { server: 7 }).catch((error) => error.name + ': ' + error.message);
       console.log(JSON.stringify({ wrong: wrong.map(refuses), fine: fine.map(refuses), warned, file }));
     `);
@@ -175,18 +180,17 @@ describe('the packed package', { timeout: 600_000 }, () => {
   });
 
   test('custom elements manifest matches the element', async () => {
-    const sources = new URL('../../client/npm/', import.meta.url);
     const scratch = await mkdtemp(join(tmpdir(), 'sortie-manifest-'));
     try {
-      await copyFile(new URL('element.js', sources), join(scratch, 'element.js'));
+      await copyFile(new URL('element.js', SOURCES), join(scratch, 'element.js'));
       await writeFile(join(scratch, 'package.json'), '{}');
       await run(program('custom-elements-manifest'), ['analyze', '--globs', 'element.js', '--outdir', '.', '--quiet'], { cwd: scratch });
       const manifest = publicMembers(JSON.parse(await readFile(join(scratch, 'custom-elements.json'), 'utf8')));
-      const file = new URL('custom-elements.json', sources);
+      const file = new URL('custom-elements.json', SOURCES);
       if (process.env.UPDATE_DOCS) await writeFile(file, `${JSON.stringify(manifest, null, 2)}\n`);
       assert.deepEqual(manifest, JSON.parse(await readFile(file, 'utf8')), 'run this test with UPDATE_DOCS=1');
       const [{ attributes }] = manifest.modules[0].declarations;
-      const types = await readFile(new URL('element.d.ts', sources), 'utf8');
+      const types = await readFile(new URL('element.d.ts', SOURCES), 'utf8');
       for (const { name } of attributes) assert.match(types, new RegExp(`^  '?${name}'?\\?:`, 'm'));
     } finally {
       await rm(scratch, { recursive: true });
@@ -194,10 +198,11 @@ describe('the packed package', { timeout: 600_000 }, () => {
   });
 
   test('types declare exactly the public members', async () => {
-    for (const name of ['Recorder', 'RecoverableRecording']) {
+    const modules = { Recorder: 'sortie-recorder', RecoverableRecording: new URL('recoverable-recording.js', SOURCES).href };
+    for (const [name, module] of Object.entries(modules)) {
       const declared = await declaredMembers(join(folder, 'node_modules/sortie-recorder'), name);
       const members = await node(`
-        import { ${name} as It } from 'sortie-recorder';
+        import { ${name} as It } from '${module}';
         console.log(Object.getOwnPropertyNames(It.prototype).filter((it) => it !== 'constructor').sort().join());
       `);
       // Inherited members that are described again.
@@ -219,12 +224,12 @@ function publicMembers(manifest) {
   return manifest;
 }
 
-/** Returns the public members of a class in index.d.ts, as the compiler reads it. */
+/** Returns the public members of a class or an interface in index.d.ts, as the compiler reads it. */
 async function declaredMembers(installed, name) {
   const { default: ts } = await import('typescript');
   const text = await readFile(join(installed, 'index.d.ts'), 'utf8');
   const source = ts.createSourceFile('index.d.ts', text, ts.ScriptTarget.Latest);
-  const found = source.statements.find((it) => ts.isClassDeclaration(it) && it.name.text === name);
+  const found = source.statements.find((it) => (ts.isClassDeclaration(it) || ts.isInterfaceDeclaration(it)) && it.name.text === name);
   const members = found.members.filter((it) => it.name && !ts.getModifiers(it)?.some((m) => m.kind === ts.SyntaxKind.StaticKeyword));
   return [...new Set(members.map((it) => it.name.text))].sort();
 }

@@ -1,6 +1,6 @@
 // Never run: the test is whether it compiles. A line below `@ts-expect-error` must be wrong.
 
-import { RecoverableRecording, Recorder, RecorderError, autoRecord, load, uploadFile, whenPresent } from 'sortie-recorder';
+import { Recorder, RecorderError, autoRecord, load, uploadFile, whenPresent } from 'sortie-recorder';
 import type {
   ProblemDetails, Recorder as Face, RecorderDone, RecorderErrorCode, RecorderOptions, RecorderState, RecorderWarning, StopReason,
 } from 'sortie-recorder';
@@ -38,8 +38,6 @@ for (const recording of await Recorder.recover({ server: '' })) {
   await uploadFile(file, { endpoint: 'https://files.example.com/', signal: AbortSignal.timeout(1_000) });
   await recording.discard();
 }
-// @ts-expect-error the constructor is private
-new RecoverableRecording();
 
 await autoRecord({
   server: '', session: 's', source: ({ signal }) => whenPresent('canvas', { signal }), onRecorder: (it) => it.state,
