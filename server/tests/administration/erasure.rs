@@ -78,8 +78,8 @@ async fn erasure_removes_every_trace_of_a_user_but_pseudonyms() {
     let bob = server.user("bob").await;
     let kept = bob.record(&webm).await;
     assert!(database_text(&server).await.contains("annabel"));
-    until("an event with the file name is queued", async || {
-        let queued = "SELECT COUNT(*) FROM webhook_deliveries WHERE payload LIKE '%annabel.webm%'";
+    until("an event with the user name is queued", async || {
+        let queued = "SELECT COUNT(*) FROM webhook_deliveries WHERE payload LIKE '%annabel%'";
         let queued: i64 = sqlx::query_scalar(queued)
             .fetch_one(&server.database().await)
             .await
