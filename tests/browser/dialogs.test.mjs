@@ -81,8 +81,7 @@ describe('dialogs', { timeout: 600_000 }, () => {
       await page.keyboard.press('Enter');
       await page.getByRole('heading', { name: 'Admin Settings' }).waitFor();
       await pressUntilFocused(page, 'Tab', /^Settings$/);
-      await page.keyboard.press('ArrowRight');
-      await page.keyboard.press('ArrowRight');
+      await pressUntilFocused(page, 'ArrowRight', /^Users$/);
       await page.getByRole('heading', { name: 'Users' }).waitFor();
       await pressUntilFocused(page, 'Tab', /^Add user$/);
       await page.keyboard.press('Enter');
@@ -95,7 +94,7 @@ describe('dialogs', { timeout: 600_000 }, () => {
       await page.getByRole('row').filter({ hasText: 'carol' }).waitFor();
       await page.waitForFunction(() => document.activeElement?.textContent === 'Add user');
       await pressUntilFocused(page, 'Shift+Tab', /^Users$/);
-      await page.keyboard.press('ArrowLeft');
+      await pressUntilFocused(page, 'ArrowLeft', /^Recordings$/);
       await page.getByRole('heading', { name: 'All Recordings' }).waitFor();
       await pressUntilFocused(page, 'Tab', /^Search$/);
       await page.keyboard.type('carol');
