@@ -72,7 +72,7 @@ describe('button, hook and recovery', { timeout: 600_000 }, () => {
       await status.filter({ hasText: 'Saved' }).waitFor(PATIENCE);
       await page.getByRole('button', { name: 'Start recording' }).waitFor(PATIENCE);
       const { done, heard } = await page.evaluate(() => ({ done: window.done, heard: window.heard }));
-      assert.deepEqual([...heard.slice(0, 2), heard.at(-1)], ['starting', 'recording', 'done']);
+      assert.deepEqual([...heard.slice(0, 3), heard.at(-1)], ['loading', 'starting', 'recording', 'done']);
       await finishedRecording({ api, title: 'npm element', id: done.recordingId, seconds: done.recordedMs / 1_000 });
     });
   });
