@@ -51,7 +51,6 @@ pub(in crate::http) fn check_while_received(
     body: impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
 ) -> (Refusal, CheckedBody) {
     let refusal = Refusal::default();
-    let begun = Instant::now();
     let check = Check {
         state: state.clone(),
         caller: caller.clone(),
@@ -61,7 +60,8 @@ pub(in crate::http) fn check_while_received(
     let receiving = Receiving {
         body: Some(body.fuse().boxed()),
         check: Some(check),
-        phase: Phase::Due(begun + CHECK_INTERVAL),
+        running: None,
+        next_check: Instant::now() + CHECK_INTERVAL,
         timer: None,
         refusal: refusal.clone(),
     };
@@ -74,18 +74,11 @@ struct Receiving {
     body: Option<CheckedBody>,
     /// `None` while it runs.
     check: Option<Check>,
-    phase: Phase,
+    running: Option<BoxFuture<'static, (Check, Result<(), ApiError>)>>,
+    next_check: Instant,
     /// Set when the body was first waited for: most bodies arrive before their first check.
     timer: Option<Pin<Box<Sleep>>>,
     refusal: Refusal,
-}
-
-enum Phase {
-    /// The next check is due at this time.
-    Due(Instant),
-    Running(BoxFuture<'static, (Check, Result<(), ApiError>)>),
-    /// The caller was refused.
-    Refused,
 }
 
 impl Stream for Receiving {
@@ -94,55 +87,46 @@ impl Stream for Receiving {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            match &mut this.phase {
-                &mut Phase::Due(at) => {
-                    if Instant::now() >= at {
-                        this.begin_check();
-                        continue;
-                    }
-                    let Some(body) = &mut this.body else {
-                        return Poll::Ready(None);
-                    };
-                    if let Poll::Ready(item) = body.as_mut().poll_next(cx) {
-                        return Poll::Ready(item);
-                    }
-                    let timer = this
-                        .timer
-                        .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-                    if timer.deadline() != at {
-                        timer.as_mut().reset(at);
-                    }
-                    ready!(timer.as_mut().poll(cx));
+            if let Some(running) = &mut this.running {
+                let (check, result) = ready!(running.as_mut().poll(cx));
+                this.running = None;
+                if let Err(error) = result {
+                    this.refuse(error);
+                    let error = std::io::Error::other("the body was refused while it arrived");
+                    return Poll::Ready(Some(Err(axum::Error::new(error))));
                 }
-                Phase::Running(check) => {
-                    let (check, result) = ready!(check.as_mut().poll(cx));
-                    if let Err(error) = result {
-                        this.refuse(error);
-                        let error = std::io::Error::other("the body was refused while it arrived");
-                        return Poll::Ready(Some(Err(axum::Error::new(error))));
-                    }
-                    this.check = Some(check);
-                    this.phase = Phase::Due(Instant::now() + CHECK_INTERVAL);
-                }
-                Phase::Refused => return Poll::Ready(None),
+                this.check = Some(check);
+                this.next_check = Instant::now() + CHECK_INTERVAL;
             }
+            let Some(body) = &mut this.body else {
+                return Poll::Ready(None);
+            };
+            if Instant::now() >= this.next_check
+                && let Some(mut check) = this.check.take()
+            {
+                this.running = Some(Box::pin(async move {
+                    let result = check.run().await;
+                    (check, result)
+                }));
+                continue;
+            }
+            if let Poll::Ready(item) = body.as_mut().poll_next(cx) {
+                return Poll::Ready(item);
+            }
+            let at = this.next_check;
+            let timer = this
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+            if timer.deadline() != at {
+                timer.as_mut().reset(at);
+            }
+            ready!(timer.as_mut().poll(cx));
         }
     }
 }
 
 impl Receiving {
-    fn begin_check(&mut self) {
-        self.phase = match self.check.take() {
-            Some(mut check) => Phase::Running(Box::pin(async move {
-                let result = check.run().await;
-                (check, result)
-            })),
-            None => Phase::Refused,
-        };
-    }
-
     fn refuse(&mut self, error: ApiError) {
-        self.phase = Phase::Refused;
         let refused = self.body.take().map(|body| (error, body));
         let mut refusal = self
             .refusal

@@ -57,22 +57,20 @@ impl Writes {
     }
 
     /// Replaces bytes of the file, pending ones included.
-    pub(super) fn patch(&mut self, position: u64, bytes: Bytes) {
+    pub(super) fn patch(&mut self, position: u64, mut bytes: Bytes) {
         self.size += bytes.len();
-        if self.appended.is_empty() || position < self.begin {
-            // One that reaches into the pending bytes is divided.
-            let before = match self.appended.is_empty() {
-                true => bytes.len(),
-                false => bytes.len().min(to_usize(self.begin - position)),
-            };
-            let mut bytes = bytes;
-            let rest = bytes.split_off(before);
-            self.patches.push((position, bytes));
-            if !rest.is_empty() {
-                self.replace(0, rest);
-            }
+        // One that reaches into the pending bytes is divided.
+        let before = if self.appended.is_empty() {
+            bytes.len()
         } else {
-            self.replace(to_usize(position - self.begin), bytes);
+            to_usize(self.begin.saturating_sub(position)).min(bytes.len())
+        };
+        let rest = bytes.split_off(before);
+        if !bytes.is_empty() {
+            self.patches.push((position, bytes));
+        }
+        if !rest.is_empty() {
+            self.replace(to_usize(position.saturating_sub(self.begin)), rest);
         }
     }
 
@@ -145,17 +143,13 @@ impl Writes {
 
     /// Starts the writeback of the pages that [`Writes::write`] has written. A hint: `fdatasync` reports errors.
     pub(super) fn begin_writeback(&self, file: &File) {
-        let patched = self.patches.iter().map(|&(position, _)| position).min();
-        let begin = match (patched, self.appended.is_empty()) {
-            (Some(patched), true) => patched,
-            (Some(patched), false) => patched.min(self.begin),
-            (None, true) => return,
-            (None, false) => self.begin,
-        };
+        let appended = (!self.appended.is_empty()).then(|| (self.begin, self.end()));
         let patched = self.patches.iter();
-        let patched = patched.map(|(position, bytes)| position + bytes.len() as u64);
-        let end = patched.max().unwrap_or_default().max(self.end());
-        begin_writeback(file, begin, end - begin);
+        let patched = patched.map(|(position, bytes)| (*position, position + bytes.len() as u64));
+        let all = appended.into_iter().chain(patched);
+        if let Some((begin, end)) = all.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) {
+            begin_writeback(file, begin, end - begin);
+        }
     }
 }
 
