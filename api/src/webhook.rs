@@ -48,6 +48,23 @@ events! {
     RecordingResumed = "recording.resumed",
 }
 
+impl WebhookEvent {
+    /// Whether the event is about a session: its body is a [`SessionWebhook`], that of others a [`RecordingWebhook`].
+    pub fn is_of_session(self) -> bool {
+        match self {
+            Self::SessionStarted
+            | Self::SessionEnded
+            | Self::RecordingMissing
+            | Self::RecordingResumed => true,
+            Self::RecordingStarted
+            | Self::RecordingReady
+            | Self::RecordingFailed
+            | Self::RecordingInterrupted
+            | Self::RecordingDeleted => false,
+        }
+    }
+}
+
 /// Body of a webhook request about a recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

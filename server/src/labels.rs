@@ -4,6 +4,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sortie_api::Metadata;
 
+use crate::digest::{add_fields, to_hex};
+
 /// Limit of an external ID, in characters.
 const EXTERNAL_ID_MAX: usize = 200;
 /// Limit of metadata, in bytes of JSON.
@@ -212,15 +214,8 @@ fn digest(kind: LabelKind, label: &str, key: &str, value: &str) -> String {
         LabelKind::User => "user",
     };
     let mut hasher = Sha256::new();
-    for field in [kind, label, key, value] {
-        hasher.update((field.len() as u64).to_be_bytes());
-        hasher.update(field.as_bytes());
-    }
-    let digest = hasher.finalize();
-    digest[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    add_fields(&mut hasher, [kind, label, key, value]);
+    to_hex(&hasher.finalize()[..16])
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod clock;
 mod config;
 mod db;
 mod descriptors;
+mod digest;
 mod eraser;
 mod gc;
 mod http;

@@ -9,7 +9,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use unicode_security::{MixedScript as _, skeleton};
 use uuid::Uuid;
 
-use super::random;
+use crate::digest::to_hex;
 
 /// Longest subject: OpenID Connect Core, section 2, allows 255 ASCII characters.
 const LONGEST_SUBJECT: usize = 255;
@@ -96,7 +96,7 @@ impl External {
 
     /// Name with a suffix for a name that is taken: constant for this user and unique.
     fn other_username(&self) -> String {
-        let hash = random::to_hex(&Sha256::digest(self.key()));
+        let hash = to_hex(&Sha256::digest(self.key()));
         let start: String = self.username.chars().take(54).collect();
         format!("{start}-{}", &hash[..8])
     }

@@ -1,11 +1,11 @@
 //! Secrets from the operating system's random numbers.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
+
+use crate::digest::to_hex;
 
 /// 32 characters without similar ones (no l, o, 0, 1): five bits each.
 const UNAMBIGUOUS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -53,16 +53,6 @@ pub(super) fn readable_password() -> anyhow::Result<String> {
     Ok(password)
 }
 
-/// Formats bytes in lower-case hex.
-pub(super) fn to_hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,10 +91,5 @@ mod tests {
             "{text}"
         );
         assert_ne!(text, base62::<40>().unwrap());
-    }
-
-    #[test]
-    fn hex_keeps_leading_zeros() {
-        assert_eq!(to_hex(&[0, 10, 255]), "000aff");
     }
 }

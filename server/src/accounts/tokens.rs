@@ -11,6 +11,7 @@ use sortie_api::Role;
 use subtle::ConstantTimeEq as _;
 
 use super::random;
+use crate::digest::to_hex;
 
 /// Largest difference between the clocks of servers on one database.
 const FUTURE_LEEWAY: Duration = Duration::from_secs(5 * 60);
@@ -194,7 +195,7 @@ pub(super) fn is_issued_in_the_future(iat: i64, now: i64) -> bool {
 
 /// Hash under which a token is stored and found. One round of SHA-256 is enough for random tokens.
 pub(super) fn token_hash(token: &str) -> String {
-    random::to_hex(&Sha256::digest(token))
+    to_hex(&Sha256::digest(token))
 }
 
 #[cfg(test)]

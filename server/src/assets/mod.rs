@@ -18,6 +18,7 @@ use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 use sortie_api::ProblemCode;
 
+use crate::digest::to_hex;
 use crate::http::encoding::{self, Encoding};
 use crate::http::{ApiError, ApiResult, no_such_route};
 
@@ -141,10 +142,7 @@ impl Asset {
             .and_then(|()| packed.finish())
             .ok()
             .filter(|packed| packed.len() < html.len());
-        let hash: String = Sha256::digest(&html)[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hash = to_hex(&Sha256::digest(&html)[..16]);
         Self {
             hash: Cow::Owned(hash),
             identity: Cow::Owned(html),

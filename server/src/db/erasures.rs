@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit};
+use super::{Action, Actor, AuditEvent, Database, DatabaseError};
 
 /// Row of an erasure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,14 +47,10 @@ impl Erasures<'_> {
         .bind(now_ms)
         .execute(&mut *transaction)
         .await?;
-        if done.rows_affected() != 1 {
-            return Ok(false);
-        }
         let event = AuditEvent::done(actor, Action::UserErase, user_id).detail("requested");
-        audit::append(&mut transaction, now_ms, &event).await?;
-        transaction.commit().await?;
-        self.database.audit().wake_followers();
-        Ok(true)
+        let log = self.database.audit();
+        log.commit_change(transaction, done.rows_affected() == 1, now_ms, &event)
+            .await
     }
 
     pub(crate) async fn get(self, user_id: &str) -> Result<Option<ErasureRow>, DatabaseError> {
@@ -89,14 +85,10 @@ impl Erasures<'_> {
         .bind(user_id)
         .execute(&mut *transaction)
         .await?;
-        if done.rows_affected() != 1 {
-            return Ok(false);
-        }
         let actor = Actor::system();
         let event = AuditEvent::done(&actor, Action::UserErase, user_id).detail("completed");
-        audit::append(&mut transaction, now_ms, &event).await?;
-        transaction.commit().await?;
-        self.database.audit().wake_followers();
-        Ok(true)
+        let log = self.database.audit();
+        log.commit_change(transaction, done.rows_affected() == 1, now_ms, &event)
+            .await
     }
 }

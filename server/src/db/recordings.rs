@@ -471,14 +471,9 @@ impl Recordings<'_> {
         .bind(id)
         .execute(&mut *transaction)
         .await?;
-        if done.rows_affected() != 1 {
-            transaction.rollback().await?;
-            return Ok(false);
-        }
-        audit::append(&mut transaction, now_ms, event).await?;
-        transaction.commit().await?;
-        self.database.audit().wake_followers();
-        Ok(true)
+        let log = self.database.audit();
+        log.commit_change(transaction, done.rows_affected() == 1, now_ms, event)
+            .await
     }
 
     /// Counts deletions that the storage has not done yet.
@@ -559,13 +554,9 @@ impl Recordings<'_> {
     ) -> Result<bool, DatabaseError> {
         let mut transaction = self.database.pool.begin().await?;
         let changed = labels::change(&mut transaction, LabelKind::Recording, id, change).await?;
-        if changed.is_none() {
-            return Ok(false);
-        }
-        audit::append(&mut transaction, now_ms, event).await?;
-        transaction.commit().await?;
-        self.database.audit().wake_followers();
-        Ok(true)
+        let log = self.database.audit();
+        log.commit_change(transaction, changed.is_some(), now_ms, event)
+            .await
     }
 
     /// Sets the file name given by the sender, if the recording still has the name `was_named`.

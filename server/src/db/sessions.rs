@@ -406,15 +406,11 @@ impl Sessions<'_> {
             .bind(id)
             .execute(&mut *transaction)
             .await?;
-        if done.rows_affected() != 1 {
-            return Ok(false);
-        }
         let event = AuditEvent::done(actor, Action::SessionChange, id);
         let event = event.detail(status_to_text(status));
-        audit::append(&mut transaction, now_ms, &event).await?;
-        transaction.commit().await?;
-        self.database.audit().wake_followers();
-        Ok(true)
+        let log = self.database.audit();
+        log.commit_change(transaction, done.rows_affected() == 1, now_ms, &event)
+            .await
     }
 
     /// Stores that a user has stopped a recording by hand, so that auto-record starts no other one in a running
@@ -432,15 +428,11 @@ impl Sessions<'_> {
         .bind(id)
         .execute(&mut *transaction)
         .await?;
-        if done.rows_affected() != 1 {
-            return Ok(false);
-        }
         let event = AuditEvent::done(actor, Action::SessionChange, id);
         let event = event.detail("stopped by hand: no recording starts by itself any more");
-        audit::append(&mut transaction, now_ms, &event).await?;
-        transaction.commit().await?;
-        self.database.audit().wake_followers();
-        Ok(true)
+        let log = self.database.audit();
+        log.commit_change(transaction, done.rows_affected() == 1, now_ms, &event)
+            .await
     }
 
     /// Counts the sessions of a user that have not ended and whose recording is required.
@@ -498,14 +490,10 @@ impl Sessions<'_> {
         .bind(resumes)
         .execute(&mut *transaction)
         .await?;
-        if done.rows_affected() != 1 {
-            return Ok(false);
-        }
         let event = AuditEvent::done(actor, Action::Missing, id);
-        audit::append(&mut transaction, now_ms, &event).await?;
-        transaction.commit().await?;
-        self.database.audit().wake_followers();
-        Ok(true)
+        let log = self.database.audit();
+        log.commit_change(transaction, done.rows_affected() == 1, now_ms, &event)
+            .await
     }
 
     /// Stores that the required recording of a session is back; `false` if it was not missing.
@@ -522,14 +510,10 @@ impl Sessions<'_> {
         .bind(id)
         .execute(&mut *transaction)
         .await?;
-        if done.rows_affected() != 1 {
-            return Ok(false);
-        }
         let event = AuditEvent::done(actor, Action::Resumed, id);
-        audit::append(&mut transaction, now_ms, &event).await?;
-        transaction.commit().await?;
-        self.database.audit().wake_followers();
-        Ok(true)
+        let log = self.database.audit();
+        log.commit_change(transaction, done.rows_affected() == 1, now_ms, &event)
+            .await
     }
 
     /// Deletes a session; its recordings are kept.
@@ -544,15 +528,11 @@ impl Sessions<'_> {
             .bind(&session.id)
             .execute(&mut *transaction)
             .await?;
-        if done.rows_affected() != 1 {
-            return Ok(false);
-        }
         // The owner, for events: the row is deleted.
         let event = AuditEvent::done(actor, Action::SessionDelete, &session.id);
         let event = event.detail(&session.user_id);
-        audit::append(&mut transaction, now_ms, &event).await?;
-        transaction.commit().await?;
-        self.database.audit().wake_followers();
-        Ok(true)
+        let log = self.database.audit();
+        log.commit_change(transaction, done.rows_affected() == 1, now_ms, &event)
+            .await
     }
 }

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::leases::milliseconds;
 use super::pool::is_sqlite;
-use super::{AuditEvent, Database, DatabaseError, Page, Position, audit, unknown_text, webhooks};
+use super::{AuditEvent, Database, DatabaseError, Page, Position, unknown_text, webhooks};
 
 /// Most delivered rows kept for each endpoint.
 const DELIVERED_MAX: i64 = 1_000;
@@ -294,14 +294,9 @@ impl WebhookDeliveries<'_> {
         .bind(key(webhook_id, event_id))
         .execute(&mut *transaction)
         .await?;
-        if done.rows_affected() != 1 {
-            transaction.rollback().await?;
-            return Ok(false);
-        }
-        audit::append(&mut transaction, now_ms, event).await?;
-        transaction.commit().await?;
-        self.database.audit().wake_followers();
-        Ok(true)
+        let log = self.database.audit();
+        log.commit_change(transaction, done.rows_affected() == 1, now_ms, event)
+            .await
     }
 
     /// Removes the state of recordings and sessions from the payloads of a user's events, which keep their IDs.

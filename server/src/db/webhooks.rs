@@ -132,12 +132,7 @@ impl Webhooks<'_> {
         .bind(most)
         .execute(&mut *transaction)
         .await?;
-        if done.rows_affected() != 1 {
-            transaction.rollback().await?;
-            return Ok(false);
-        }
-        self.commit(transaction).await?;
-        Ok(true)
+        self.commit_if(transaction, done.rows_affected() == 1).await
     }
 
     pub(crate) async fn get(self, id: &str) -> Result<Option<WebhookRow>, DatabaseError> {
@@ -231,8 +226,9 @@ impl Webhooks<'_> {
         .bind(id)
         .execute(&mut *transaction)
         .await?;
-        audit::append(&mut transaction, now_ms, event).await?;
-        self.commit_if(transaction, done.rows_affected() == 1).await
+        let log = self.database.audit();
+        log.commit_change(transaction, done.rows_affected() == 1, now_ms, event)
+            .await
     }
 
     /// Replaces the secret; the current one also signs until `previous_until_ms`.
@@ -253,8 +249,9 @@ impl Webhooks<'_> {
         .bind(id)
         .execute(&mut *transaction)
         .await?;
-        audit::append(&mut transaction, now_ms, event).await?;
-        self.commit_if(transaction, done.rows_affected() == 1).await
+        let log = self.database.audit();
+        log.commit_change(transaction, done.rows_affected() == 1, now_ms, event)
+            .await
     }
 
     /// Deletes an endpoint with its deliveries.
@@ -269,30 +266,24 @@ impl Webhooks<'_> {
             .bind(id)
             .execute(&mut *transaction)
             .await?;
-        audit::append(&mut transaction, now_ms, event).await?;
-        self.commit_if(transaction, done.rows_affected() == 1).await
+        let log = self.database.audit();
+        log.commit_change(transaction, done.rows_affected() == 1, now_ms, event)
+            .await
     }
 
+    /// Commits a change that is audited already.
     async fn commit_if(
         self,
         transaction: sqlx::Transaction<'_, sqlx::Any>,
-        is_done: bool,
+        is_changed: bool,
     ) -> Result<bool, DatabaseError> {
-        if is_done {
-            self.commit(transaction).await?;
+        if is_changed {
+            transaction.commit().await?;
+            self.database.audit().wake_followers();
         } else {
             transaction.rollback().await?;
         }
-        Ok(is_done)
-    }
-
-    async fn commit(
-        self,
-        transaction: sqlx::Transaction<'_, sqlx::Any>,
-    ) -> Result<(), DatabaseError> {
-        transaction.commit().await?;
-        self.database.audit().wake_followers();
-        Ok(())
+        Ok(is_changed)
     }
 }
 

@@ -4,6 +4,7 @@ use sha2::{Digest as _, Sha256};
 use sortie_api::{AuditResult, WebhookEvent};
 
 use crate::db::{Action, AuditRow};
+use crate::digest::to_hex;
 
 /// Condition on the detail of an audit row.
 #[derive(Clone, Copy, Debug)]
@@ -77,23 +78,7 @@ fn id(row: &AuditRow, event: WebhookEvent) -> String {
         .chain_update(&row.hash)
         .chain_update(event.name())
         .finalize();
-    let hex: String = hash
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("evt_{hex}")
-}
-
-/// Whether an event is about a session.
-pub(super) fn is_of_session(event: WebhookEvent) -> bool {
-    matches!(
-        event,
-        WebhookEvent::SessionStarted
-            | WebhookEvent::SessionEnded
-            | WebhookEvent::RecordingMissing
-            | WebhookEvent::RecordingResumed
-    )
+    format!("evt_{}", to_hex(&hash[..16]))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use sortie_api::{
     RecordingWebhook, RecordingWebhookData, SessionWebhook, SessionWebhookData, WebhookEvent,
 };
 
-use super::event::{RowEvent, events_of, is_of_session};
+use super::event::{RowEvent, events_of};
 use crate::change_feed::Source;
 use crate::clock::rfc3339;
 use crate::db::{AuditRow, Database, DatabaseError, NewDelivery, WebhookRow};
@@ -68,7 +68,7 @@ impl<S: Source> Queue<S> {
         event: RowEvent,
     ) -> Result<NewDelivery, DatabaseError> {
         let timestamp = rfc3339(row.at_ms);
-        let (subject, payload) = if is_of_session(event.event) {
+        let (subject, payload) = if event.event.is_of_session() {
             let data = self.session(row).await?;
             let payload = serde_json::to_string(&SessionWebhook {
                 event: event.event,

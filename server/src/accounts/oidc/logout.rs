@@ -10,11 +10,11 @@ use super::client::ProviderClient;
 use super::error::OidcError;
 use super::times::LEEWAY_SECONDS;
 use crate::accounts::claims::ClaimError;
-use crate::accounts::random;
 use crate::accounts::sign_ins::SignIns;
 use crate::clock::Clock;
 use crate::config::OidcConfig;
 use crate::db::{Database, LogoutScope};
+use crate::digest::to_hex;
 
 /// Largest age of a logout token in seconds.
 const LOGOUT_AGE_SECONDS: i64 = 10 * 60;
@@ -122,7 +122,7 @@ impl BackChannelLogout {
         let jti = text("jti")?.ok_or_else(|| refused("jti is missing"))?;
         let id = Sha256::digest(format!("{} {jti}", self.config.issuer));
         Ok(Logout {
-            id: random::to_hex(&id),
+            id: to_hex(&id),
             subject,
             provider_sid,
             expires_ms: (now + LOGOUT_AGE_SECONDS + 2 * LEEWAY_SECONDS).saturating_mul(1000),

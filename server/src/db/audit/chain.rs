@@ -19,6 +19,7 @@ use super::super::DatabaseError;
 use super::super::pool::is_sqlite;
 use super::erasure::{ERASED_DETAIL, pseudonym};
 use super::{Action, AuditLog, AuditRow, log};
+use crate::digest::{add_fields, to_hex};
 
 /// Rows of one batch.
 const BATCH: i64 = 1000;
@@ -67,23 +68,11 @@ fn commitment(row: &AuditRow, part: Part) -> String {
     }
 }
 
-/// SHA-256 in hex over every field with its length, so that no two lists of fields have the same input.
+/// SHA-256 in hex over every field with its length.
 fn digest<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
     let mut hasher = Sha256::new();
-    update(&mut hasher, fields);
-    to_hex(hasher)
-}
-
-fn update<'a>(hasher: &mut Sha256, fields: impl IntoIterator<Item = &'a str>) {
-    for field in fields {
-        hasher.update((field.len() as u64).to_be_bytes());
-        hasher.update(field.as_bytes());
-    }
-}
-
-fn to_hex(hasher: Sha256) -> String {
-    let digest = hasher.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    add_fields(&mut hasher, fields);
+    to_hex(&hasher.finalize())
 }
 
 /// Hash of a row after the row with the hash `before`.
@@ -132,7 +121,7 @@ impl Attestation {
     pub(super) fn add(&mut self, row: &AuditRow) {
         let (seq, at_ms) = (row.seq.to_string(), row.at_ms.to_string());
         let (actor, detail) = (commitment(row, Part::Actor), commitment(row, Part::Detail));
-        update(
+        add_fields(
             &mut self.hasher,
             [
                 seq.as_str(),
@@ -159,7 +148,7 @@ impl Attestation {
         format!(
             "; of earlier versions: {}, digest {}",
             self.rows,
-            to_hex(self.hasher.clone())
+            to_hex(&self.hasher.clone().finalize())
         )
     }
 }

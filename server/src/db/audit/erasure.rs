@@ -10,6 +10,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, FromRow as _, Row as _};
 use super::super::DatabaseError;
 use super::chain::{self, Attestation, Part};
 use super::{Action, Actor, AuditEvent, AuditLog, AuditRow, append, log};
+use crate::digest::to_hex;
 
 /// Rows per transaction, which blocks other writers of the log.
 const BATCH: i64 = if cfg!(test) { 3 } else { 200 };
@@ -27,12 +28,7 @@ pub(crate) enum Personal<'a> {
 
 /// Returns the name that replaces the name of an erased user.
 pub(crate) fn pseudonym(user_id: &str) -> String {
-    let digest = Sha256::digest(user_id);
-    let digits: String = digest[..6]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("erased-{digits}")
+    format!("erased-{}", to_hex(&Sha256::digest(user_id)[..6]))
 }
 
 impl Personal<'_> {

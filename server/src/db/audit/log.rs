@@ -149,6 +149,24 @@ impl<'d> AuditLog<'d> {
         Ok(())
     }
 
+    /// Audits and commits a change; rolls it back and returns `false` if it changed nothing.
+    pub(in crate::db) async fn commit_change(
+        self,
+        mut transaction: sqlx::Transaction<'_, sqlx::Any>,
+        is_changed: bool,
+        at_ms: i64,
+        event: &AuditEvent<'_>,
+    ) -> Result<bool, DatabaseError> {
+        if !is_changed {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        append(&mut transaction, at_ms, event).await?;
+        transaction.commit().await?;
+        self.wake_followers();
+        Ok(true)
+    }
+
     /// Wakes followers of the log. Call it after the transaction of [`append`] is committed.
     pub(in crate::db) fn wake_followers(self) {
         self.database.audited.notify_waiters();

@@ -187,23 +187,28 @@ async fn plan(connection: &mut sqlx::AnyConnection, statement: Statement) -> Vec
     rows.iter().map(|row| row.get(column)).collect()
 }
 
+/// Makes PostgreSQL read an index if it can: its planner prefers to read and sort small tables completely.
+async fn prefer_indexes(connection: &mut sqlx::AnyConnection) {
+    if is_sqlite(connection) {
+        return;
+    }
+    for switch in [
+        "enable_seqscan",
+        "enable_bitmapscan",
+        "enable_sort",
+        "enable_incremental_sort",
+    ] {
+        let set = AssertSqlSafe(format!("SET {switch} = off"));
+        sqlx::query(set).execute(&mut *connection).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn every_list_reads_an_index_in_its_order() {
     let folder = tempfile::tempdir().unwrap();
     let database = database(folder.path()).await.unwrap();
     let mut connection = database.pool.acquire().await.unwrap();
-    if !is_sqlite(&connection) {
-        // The planner prefers to read and sort small tables completely; this checks that it does not have to.
-        for switch in [
-            "enable_seqscan",
-            "enable_bitmapscan",
-            "enable_sort",
-            "enable_incremental_sort",
-        ] {
-            let set = AssertSqlSafe(format!("SET {switch} = off"));
-            sqlx::query(set).execute(&mut *connection).await.unwrap();
-        }
-    }
+    prefer_indexes(&mut connection).await;
     let place = Position {
         value: 30_000,
         id: "id-5".to_owned(),
@@ -366,17 +371,7 @@ async fn labelled_list_reads_the_index_of_its_label() {
     let folder = tempfile::tempdir().unwrap();
     let database = database(folder.path()).await.unwrap();
     let mut connection = database.pool.acquire().await.unwrap();
-    if !is_sqlite(&connection) {
-        for switch in [
-            "enable_seqscan",
-            "enable_bitmapscan",
-            "enable_sort",
-            "enable_incremental_sort",
-        ] {
-            let set = AssertSqlSafe(format!("SET {switch} = off"));
-            sqlx::query(set).execute(&mut *connection).await.unwrap();
-        }
-    }
+    prefer_indexes(&mut connection).await;
     let place = Position {
         value: 30_000,
         id: "id-5".to_owned(),

@@ -6,16 +6,10 @@ use sortie_api::{RecordingWebhook, SessionWebhook, TestWebhook, WebhookEvent};
 
 pub(super) fn section(generator: &mut SchemaGenerator) -> Map<String, Value> {
     let events = WebhookEvent::ALL.iter().map(|event| {
-        let schema = match event {
-            WebhookEvent::SessionStarted
-            | WebhookEvent::SessionEnded
-            | WebhookEvent::RecordingMissing
-            | WebhookEvent::RecordingResumed => generator.subschema_for::<SessionWebhook>(),
-            WebhookEvent::RecordingStarted
-            | WebhookEvent::RecordingReady
-            | WebhookEvent::RecordingFailed
-            | WebhookEvent::RecordingInterrupted
-            | WebhookEvent::RecordingDeleted => generator.subschema_for::<RecordingWebhook>(),
+        let schema = if event.is_of_session() {
+            generator.subschema_for::<SessionWebhook>()
+        } else {
+            generator.subschema_for::<RecordingWebhook>()
         };
         (event.name().to_owned(), request(&json!(schema)))
     });
