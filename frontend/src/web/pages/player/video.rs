@@ -23,8 +23,8 @@ const SAME_POSITION_S: f64 = 0.01;
 /// the first one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Index {
-    /// No metadata yet. The first seek goes to this position.
-    Unknown(f64),
+    /// No metadata yet. The browser keeps the position that is set meanwhile and begins there.
+    Unknown,
     /// The first seek is in progress, to this position.
     Reading(f64),
     /// The index is read; seeks work normally.
@@ -44,7 +44,7 @@ pub(super) fn Video(
     let problem = RwSignal::new(None::<String>);
     let is_seeking = RwSignal::new(false);
     let seek_timer = StoredValue::new_local(None::<Timeout>);
-    let index = StoredValue::new(Index::Unknown(INDEX_SEEK_S));
+    let index = StoredValue::new(Index::Unknown);
     // Position of the last error. A file that cannot be played fails at the same position again.
     let broke_off_at = StoredValue::new(None::<f64>);
     let source = api::stream_url(&id);
@@ -52,8 +52,9 @@ pub(super) fn Video(
     // Reloads the file and continues at `position`.
     let load_at = move |video: &HtmlVideoElement, position: f64| {
         let was_playing = !video.paused();
-        index.set_value(Index::Unknown(position.max(INDEX_SEEK_S)));
+        index.set_value(Index::Unknown);
         video.load();
+        video.set_current_time(position);
         if was_playing && let Ok(playing) = video.play() {
             // The browser may require a click to play; the user then uses the controls.
             spawn_local(async move {
@@ -85,12 +86,15 @@ pub(super) fn Video(
         });
     };
     let on_metadata = move |_| {
-        let (Some(video), Index::Unknown(position)) = (element.get_untracked(), index.get_value())
-        else {
+        let (Some(video), Index::Unknown) = (element.get_untracked(), index.get_value()) else {
             return;
         };
+        let position = video.current_time().max(INDEX_SEEK_S);
         index.set_value(Index::Reading(position));
-        video.set_current_time(position);
+        // A seek to a position that was set before the metadata has begun already.
+        if !video.seeking() {
+            video.set_current_time(position);
+        }
     };
     let on_seeking = move |_| {
         let Some(video) = element.get_untracked() else {
@@ -98,8 +102,7 @@ pub(super) fn Video(
         };
         let target = video.current_time();
         match index.get_value() {
-            // Before the metadata, the browser stores the position itself.
-            Index::Unknown(_) => {}
+            Index::Unknown => {}
             Index::Reading(position) if (target - position).abs() < SAME_POSITION_S => {}
             Index::Reading(_) => {
                 is_seeking.set(true);
