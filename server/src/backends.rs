@@ -50,10 +50,6 @@ pub enum OpenError {
         #[source]
         source: anyhow::Error,
     },
-    /// The HTTP client of webhooks cannot be created.
-    #[cfg(feature = "webhooks")]
-    #[error("cannot create the HTTP client of webhooks")]
-    Webhooks(#[source] anyhow::Error),
     /// The server cannot listen.
     #[error("SORTIE_HOST and SORTIE_PORT: cannot listen on {address}")]
     Listen {

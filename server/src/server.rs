@@ -91,8 +91,7 @@ impl Server {
         let listener = net::listen(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         #[cfg(feature = "webhooks")]
-        let webhooks =
-            webhooks::Sender::new(config.webhook_allow_private).map_err(OpenError::Webhooks)?;
+        let webhooks = webhooks::Sender::new(config.webhook_allow_private);
         let metrics = Metrics::new();
         let retention = Retention::new(
             database.clone(),

@@ -1,7 +1,7 @@
 //! HTTP client of webhooks.
 
 use std::error::Error as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -15,6 +15,8 @@ use crate::config::Secret;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of an answer that are read, so that the connection can be used again.
 const ANSWER_MAX: usize = 64 * 1024;
+const NO_CLIENT: &str = "This server cannot open TLS connections: install the certificate authorities of its system \
+                         (package ca-certificates).";
 
 /// Request to a receiver.
 pub(crate) struct Message<'a> {
@@ -53,32 +55,45 @@ impl Outcome {
 }
 
 /// Sends signed requests. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Sender {
-    http: reqwest::Client,
+    dns: Arc<dyn Dns>,
+    timeout: Duration,
     allow_private: bool,
+    /// Created by the first request: a system without certificate authorities can run the server, but not send.
+    http: Arc<OnceLock<reqwest::Client>>,
 }
 
 impl Sender {
     /// Sends to internal addresses and over plain HTTP only with `allow_private`.
-    pub(crate) fn new(allow_private: bool) -> anyhow::Result<Self> {
+    pub(crate) fn new(allow_private: bool) -> Self {
         Self::with_dns(allow_private, Arc::new(SystemDns), TIMEOUT)
     }
 
-    fn with_dns(allow_private: bool, dns: Arc<dyn Dns>, timeout: Duration) -> anyhow::Result<Self> {
+    fn with_dns(allow_private: bool, dns: Arc<dyn Dns>, timeout: Duration) -> Self {
+        Self {
+            dns,
+            timeout,
+            allow_private,
+            http: Arc::default(),
+        }
+    }
+
+    fn client(&self) -> reqwest::Result<&reqwest::Client> {
+        if let Some(client) = self.http.get() {
+            return Ok(client);
+        }
         let mut builder = reqwest::Client::builder()
-            .timeout(timeout)
+            .timeout(self.timeout)
             .redirect(reqwest::redirect::Policy::none())
             // A proxy would resolve names itself, without the check.
             .no_proxy()
             .user_agent(concat!("sortie-recording/", env!("CARGO_PKG_VERSION")));
-        if !allow_private {
-            builder = builder.dns_resolver(Arc::new(PublicResolver(dns)));
+        if !self.allow_private {
+            builder = builder.dns_resolver(Arc::new(PublicResolver(Arc::clone(&self.dns))));
         }
-        Ok(Self {
-            http: builder.build()?,
-            allow_private,
-        })
+        let client = builder.build()?;
+        Ok(self.http.get_or_init(|| client))
     }
 
     /// Whether endpoints may have internal addresses and plain HTTP.
@@ -106,8 +121,14 @@ impl Sender {
             Ok(signature) => signature,
             Err(error) => return failed(error.to_string()),
         };
-        let request = self
-            .http
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::error!(%error, cause = error.source(), "cannot create the HTTP client of webhooks");
+                return failed(NO_CLIENT.to_owned());
+            }
+        };
+        let request = client
             .post(url)
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-id", message.id)
@@ -244,7 +265,7 @@ mod tests {
             "::1",
         ] {
             let dns = stub(&[&[internal]]);
-            let sender = Sender::with_dns(false, dns, Duration::from_secs(5)).unwrap();
+            let sender = Sender::with_dns(false, dns, Duration::from_secs(5));
             let url = format!("https://receiver.example:{}/", address.port());
             let outcome = send(&sender, &url).await;
             let (_, error) = outcome.answer();
@@ -260,7 +281,7 @@ mod tests {
         let (address, connections) = counting_receiver().await;
         // 240.0.0.1 would be refused; a public address that this machine cannot reach stands for the first answer.
         let dns = stub(&[&["192.175.48.1"], &["127.0.0.1"]]);
-        let sender = Sender::with_dns(false, dns, Duration::from_millis(500)).unwrap();
+        let sender = Sender::with_dns(false, dns, Duration::from_millis(500));
         let url = format!("https://receiver.example:{}/", address.port());
         for _ in 0..3 {
             assert!(matches!(send(&sender, &url).await, Outcome::Failed { .. }));
@@ -306,7 +327,7 @@ mod tests {
         choose_provider();
         let head = "HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n";
         let (address, sent) = endless_receiver(head).await;
-        let sender = Sender::new(true).unwrap();
+        let sender = Sender::new(true);
         let outcome = send(&sender, &format!("http://{address}/")).await;
         assert_eq!(outcome, Outcome::Delivered(200));
         // More was sent into the buffers of the sockets, but not the gigabyte.
@@ -319,7 +340,7 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let sender = Sender::with_dns(true, Arc::new(SystemDns), Duration::from_millis(300));
-        let outcome = send(&sender.unwrap(), &format!("http://{address}/")).await;
+        let outcome = send(&sender, &format!("http://{address}/")).await;
         assert_eq!(
             outcome.answer(),
             (None, "The receiver did not answer in time.")
