@@ -5,12 +5,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::buffer_pool::Buffer;
 use super::memory_budget::{MemoryBudget, Permit};
 
 /// Received bytes are passed to the storage in batches of about this size.
 pub(super) const BATCH: usize = 256 * 1024;
 /// Smallest permit that a body requests: the size of one read.
 const SMALLEST: usize = 16 * 1024;
+/// Largest piece that is copied into the batch's buffer: one read of a connection among many. Connections read larger
+/// pieces while they are few, and allocate less often then.
+const COPIED_MAX: usize = 16 * 1024;
 /// Longest time that an empty batch keeps its permit.
 const EMPTY_TIMEOUT: Duration = Duration::from_millis(100);
 /// Longest time that a batch waits for more bytes before it is written.
@@ -21,7 +25,10 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// Bytes that are passed to the storage together.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
+    /// Complete pieces, before the bytes of `buffer`.
     pieces: Vec<Bytes>,
+    /// Small pieces are copied into it. A batch has one at most, as its permit covers no second one.
+    buffer: Option<Buffer>,
     size: usize,
     permit: Option<Permit>,
     /// End of the wait for more bytes, if the memory budget is not contended.
@@ -32,7 +39,7 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.size == 0
     }
 
     /// Whether `bytes` more would exceed the permit, so that the batch has to be taken first.
@@ -49,6 +56,9 @@ impl Batch {
     }
 
     pub(super) fn begin(&mut self, permit: Permit, now: Instant) {
+        if self.is_empty() {
+            self.buffer = permit.buffer();
+        }
         self.permit = Some(permit);
         let timeout = if self.is_empty() {
             EMPTY_TIMEOUT
@@ -67,12 +77,26 @@ impl Batch {
             self.deadline = Some(now + FILL_TIMEOUT);
         }
         self.size += bytes.len();
-        self.pieces.push(bytes);
+        let is_copied = bytes.len() <= COPIED_MAX
+            && self
+                .buffer
+                .as_mut()
+                .is_some_and(|buffer| buffer.append(&bytes));
+        if !is_copied {
+            self.complete_buffer();
+            self.pieces.push(bytes);
+        }
+    }
+
+    fn complete_buffer(&mut self) {
+        let buffer = self.buffer.take().filter(|buffer| !buffer.is_empty());
+        self.pieces.extend(buffer.map(Buffer::freeze));
     }
 
     /// Empties the batch. The permit is returned when the last of the bytes is dropped if `holds_permit`, else
     /// immediately: a writer that keeps bytes until it syncs would wait for its own permits.
     pub(super) fn take(&mut self, holds_permit: bool) -> Vec<Bytes> {
+        self.complete_buffer();
         let Self {
             mut pieces, permit, ..
         } = std::mem::take(self);
@@ -178,7 +202,8 @@ impl Batcher {
     }
 
     /// Returns the bytes of the batch and, separately, their permit.
-    pub(super) fn into_parts(self) -> (Vec<Bytes>, Option<Permit>) {
+    pub(super) fn into_parts(mut self) -> (Vec<Bytes>, Option<Permit>) {
+        self.batch.complete_buffer();
         (self.batch.pieces, self.batch.permit)
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::batch::BATCH;
+use super::buffer_pool::{Buffer, BufferPool};
 
 /// Limit of the bytes of all uploads together: enough to keep disks busy, and negligible in an idle server. A body
 /// without a permit is not read.
@@ -17,15 +18,24 @@ const BUDGET: usize = 4 * 1024 * 1024;
 pub(super) struct MemoryBudget {
     free: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
+    buffers: BufferPool,
 }
 
 /// Permit to hold received bytes in memory; returned to the budget when dropped.
 #[derive(Debug)]
-pub(super) struct Permit(OwnedSemaphorePermit);
+pub(super) struct Permit {
+    bytes: OwnedSemaphorePermit,
+    buffers: BufferPool,
+}
 
 impl Permit {
     pub(super) fn bytes(&self) -> usize {
-        self.0.num_permits()
+        self.bytes.num_permits()
+    }
+
+    /// Returns a buffer for the bytes of this permit, unless they are few.
+    pub(super) fn buffer(&self) -> Option<Buffer> {
+        self.buffers.buffer(self.bytes())
     }
 
     /// Ties the permit to bytes: it is returned when the last copy of the bytes is dropped.
@@ -69,6 +79,7 @@ impl MemoryBudget {
         Self {
             free: Arc::new(Semaphore::new(BUDGET)),
             waiting: Arc::default(),
+            buffers: BufferPool::default(),
         }
     }
 
@@ -82,12 +93,19 @@ impl MemoryBudget {
         let bytes = u32::try_from(bytes.clamp(1, BATCH)).unwrap_or(1);
         // The semaphore grants freed permits to its waiters first, so this does not overtake them.
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_many_owned(bytes) {
-            return Permit(permit);
+            return self.granted(permit);
         }
         let _waiting = Waiting::begin(&self.waiting);
         match Arc::clone(&self.free).acquire_many_owned(bytes).await {
-            Ok(permit) => Permit(permit),
+            Ok(permit) => self.granted(permit),
             Err(_) => unreachable!("the semaphore is never closed"),
+        }
+    }
+
+    fn granted(&self, bytes: OwnedSemaphorePermit) -> Permit {
+        Permit {
+            bytes,
+            buffers: self.buffers.clone(),
         }
     }
 }

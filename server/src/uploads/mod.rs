@@ -9,6 +9,7 @@
 mod attendance;
 mod batch;
 mod body;
+mod buffer_pool;
 mod checksum;
 mod concat;
 mod deletion;

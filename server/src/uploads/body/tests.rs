@@ -17,7 +17,8 @@ use crate::db::{Actor, Database};
 use crate::storage::{LocalStorage, Storage};
 use crate::uploads::{Framing, UploadError, Uploads};
 
-const PIECE: usize = 16 * 1024;
+/// Larger than a piece that is copied, so that the memory of every piece is counted.
+const PIECE: usize = 32 * 1024;
 /// `BUDGET` of `memory_budget.rs`.
 const BUDGET: usize = 4 * 1024 * 1024;
 /// Far longer than a correct run takes. Without fairness the bodies wait for ever, or several times as long.
