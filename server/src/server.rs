@@ -194,10 +194,10 @@ impl Server {
         let pages = move |method: Method, uri: Uri, headers: HeaderMap| async move {
             pages.respond(&method, uri.path(), &headers)
         };
-        let router = http::router(http_state, pages);
+        let app = http::router(http_state, pages);
         let serving = net::serve(
             listener,
-            router,
+            app,
             Limits::of(&state.config),
             stopping.clone(),
         );

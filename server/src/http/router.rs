@@ -1,6 +1,5 @@
 //! Router: all routes of the server and the layers around them.
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::HeaderName;
@@ -13,10 +12,11 @@ use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 use tracing::Level;
 
+use super::layers::Surroundings;
+use super::layers::edge::App;
 use super::layers::request_log::{self, NewRequestId};
-use super::layers::security_headers::{self, SecurityPolicy};
 use super::routes::Routes;
-use super::{ApiError, HttpState, error, layers, openapi, resources};
+use super::{ApiError, HttpState, layers, openapi, resources};
 
 /// Limit of the bytes of a JSON body.
 const JSON_MAX: usize = 64 * 1024;
@@ -55,7 +55,7 @@ fn routes(recording: bool, appliance: bool) -> Routes {
 }
 
 /// Builds the router with its layers. `pages` answers paths without a route.
-pub(crate) fn router<T: 'static>(state: HttpState, pages: impl Handler<T, HttpState>) -> Router {
+pub(crate) fn router<T: 'static>(state: HttpState, pages: impl Handler<T, HttpState>) -> App {
     let description = openapi::Description::default();
     let api = routes(state.config.recording_enabled, state.appliance.is_some())
         .merge(description.routes());
@@ -68,7 +68,6 @@ pub(crate) fn router<T: 'static>(state: HttpState, pages: impl Handler<T, HttpSt
         .on_failure(DefaultOnFailure::new().level(Level::DEBUG));
     let router = api
         .into_router()
-        .layer(DefaultBodyLimit::max(JSON_MAX))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(pages)
         .layer(
@@ -77,16 +76,10 @@ pub(crate) fn router<T: 'static>(state: HttpState, pages: impl Handler<T, HttpSt
                 .layer(PropagateRequestIdLayer::new(request_id))
                 .layer(log)
                 .layer(middleware::from_fn_with_state(
-                    state.clone(),
-                    layers::metrics::count,
+                    Surroundings::new(state.clone()),
+                    layers::surround,
                 ))
-                .layer(middleware::from_fn_with_state(
-                    SecurityPolicy::of(&state.config),
-                    security_headers::protect,
-                ))
-                .layer(middleware::from_fn(layers::compression::compress))
-                .layer(middleware::from_fn(error::problem_body))
-                .layer(middleware::from_fn(layers::edge::check_host))
+                .layer(DefaultBodyLimit::max(JSON_MAX))
                 .layer(CatchPanicLayer::custom(|_| {
                     ApiError::internal(anyhow::anyhow!("a handler panicked")).into_response()
                 })),
@@ -97,7 +90,7 @@ pub(crate) fn router<T: 'static>(state: HttpState, pages: impl Handler<T, HttpSt
         None => router,
     };
     let config = state.config.clone();
-    layers::edge::wrap(router.with_state(state), &config)
+    App::new(router.with_state(state), &config)
 }
 
 async fn method_not_allowed() -> ApiError {

@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderValue, Request, header};
+use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -29,7 +29,6 @@ use tokio::time::{Instant, Sleep};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
 use crate::config::{Config, SignInConfig};
 use crate::descriptors;
@@ -108,6 +107,11 @@ impl Limits {
     }
 }
 
+/// Answers requests.
+pub(crate) trait Answer: Clone + Send + 'static {
+    fn answer(self, request: Request<Body>) -> impl Future<Output = Response> + Send;
+}
+
 /// Listens at this address.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
@@ -125,7 +129,7 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves until `stopping`, then lets every connection complete its current request.
 pub(crate) async fn serve(
     listener: TcpListener,
-    app: Router,
+    app: impl Answer,
     limits: Limits,
     stopping: CancellationToken,
 ) {
@@ -236,7 +240,7 @@ async fn answer(
     stream: TcpStream,
     peer: SocketAddr,
     entry: Connection,
-    app: Router,
+    app: impl Answer,
     limits: Limits,
     buffer: usize,
     stopping: CancellationToken,
@@ -259,8 +263,7 @@ async fn answer(
         request.extensions_mut().insert(ConnectInfo(peer));
         let app = app.clone();
         async move {
-            let answer = app.oneshot(request).await;
-            let mut answer = answer.unwrap_or_else(|never| match never {});
+            let mut answer = app.answer(request).await;
             if !is_read.load(Ordering::Relaxed) {
                 // hyper closes the connection in this case; the client must not send its next request on it.
                 let close = HeaderValue::from_static("close");

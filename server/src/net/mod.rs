@@ -10,4 +10,4 @@ mod registry;
 ))]
 pub(crate) mod tls;
 
-pub(crate) use connections::{Limits, listen, serve};
+pub(crate) use connections::{Answer, Limits, listen, serve};

@@ -152,7 +152,7 @@ impl IntoResponse for ApiError {
         let problem = Problem::new(self.code, status.as_u16(), self.detail);
         let mut response = status.into_response();
         response.headers_mut().extend(self.headers);
-        // `problem_body` adds the request ID and writes the body.
+        // `ProblemBody` adds the request ID and writes the body.
         response.extensions_mut().insert(problem);
         response
     }
@@ -294,48 +294,53 @@ fn is_axum_rejection(response: &Response) -> bool {
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"))
 }
 
-/// Middleware that writes the body of every [`ApiError`] with the request ID.
-pub(crate) async fn problem_body(
-    request: axum::extract::Request,
-    next: axum::middleware::Next,
-) -> Response {
-    let id = request
-        .headers()
-        .get("x-request-id")
-        .and_then(|id| id.to_str().ok())
-        .map(str::to_owned);
-    let head_only = request.method() == axum::http::Method::HEAD;
-    let mut response = next.run(request).await;
-    let mut problem = match response.extensions_mut().remove::<Problem>() {
-        Some(problem) => problem,
-        None if is_axum_rejection(&response) => {
-            let (parts, body) = response.into_parts();
-            let text = axum::body::to_bytes(body, REJECTION_MAX).await;
-            let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
-            response = Response::from_parts(parts, axum::body::Body::empty());
-            let sentence = format!("{}.", text.trim_end_matches('.'));
-            Problem::new(
-                ProblemCode::BadRequest,
-                response.status().as_u16(),
-                sentence,
-            )
+/// Body of an [`ApiError`]: its problem with the ID of the request.
+pub(crate) struct ProblemBody {
+    request_id: Option<HeaderValue>,
+    head_only: bool,
+}
+
+impl ProblemBody {
+    pub(crate) fn of(request: &axum::extract::Request) -> Self {
+        Self {
+            request_id: request.headers().get("x-request-id").cloned(),
+            head_only: request.method() == axum::http::Method::HEAD,
         }
-        None => return response,
-    };
-    problem.request_id = id;
-    // Read by the layer `metrics`.
-    response.extensions_mut().insert(problem.code);
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers_mut().remove(header::CONTENT_LENGTH);
-    if !head_only {
-        *response.body_mut() = axum::body::Body::from(body);
     }
-    response
+
+    /// Writes the body into an answer that is an error.
+    pub(crate) async fn write(self, mut response: Response) -> Response {
+        let mut problem = match response.extensions_mut().remove::<Problem>() {
+            Some(problem) => problem,
+            None if is_axum_rejection(&response) => {
+                let (parts, body) = response.into_parts();
+                let text = axum::body::to_bytes(body, REJECTION_MAX).await;
+                let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
+                response = Response::from_parts(parts, axum::body::Body::empty());
+                let sentence = format!("{}.", text.trim_end_matches('.'));
+                Problem::new(
+                    ProblemCode::BadRequest,
+                    response.status().as_u16(),
+                    sentence,
+                )
+            }
+            None => return response,
+        };
+        let id = self.request_id.as_ref().and_then(|id| id.to_str().ok());
+        problem.request_id = id.map(str::to_owned);
+        // Read by the layer `metrics`.
+        response.extensions_mut().insert(problem.code);
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.remove(header::CONTENT_LENGTH);
+        if !self.head_only {
+            *response.body_mut() = axum::body::Body::from(body);
+        }
+        response
+    }
 }

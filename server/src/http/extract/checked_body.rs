@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use futures_util::stream::Fuse;
 use futures_util::{Stream, StreamExt as _};
 use sortie_api::ProblemCode;
 use tokio::time::{Instant, Sleep};
@@ -48,7 +49,7 @@ pub(in crate::http) fn check_while_received(
     state: &HttpState,
     caller: &Caller,
     live: Option<&str>,
-    body: impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
+    body: impl Stream<Item = Result<Bytes, axum::Error>> + Send + Unpin + 'static,
 ) -> (Refusal, CheckedBody) {
     let refusal = Refusal::default();
     let check = Check {
@@ -58,7 +59,7 @@ pub(in crate::http) fn check_while_received(
         stopped_at: None,
     };
     let receiving = Receiving {
-        body: Some(body.fuse().boxed()),
+        body: Some(body.fuse()),
         check: Some(check),
         running: None,
         next_check: Instant::now() + CHECK_INTERVAL,
@@ -69,9 +70,9 @@ pub(in crate::http) fn check_while_received(
 }
 
 /// Stream of a body, interrupted by checks.
-struct Receiving {
+struct Receiving<B> {
     /// `None` after a refusal.
-    body: Option<CheckedBody>,
+    body: Option<Fuse<B>>,
     /// `None` while it runs.
     check: Option<Check>,
     running: Option<BoxFuture<'static, (Check, Result<(), ApiError>)>>,
@@ -81,7 +82,10 @@ struct Receiving {
     refusal: Refusal,
 }
 
-impl Stream for Receiving {
+impl<B> Stream for Receiving<B>
+where
+    B: Stream<Item = Result<Bytes, axum::Error>> + Send + Unpin + 'static,
+{
     type Item = Result<Bytes, axum::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -110,7 +114,7 @@ impl Stream for Receiving {
                 }));
                 continue;
             }
-            if let Poll::Ready(item) = body.as_mut().poll_next(cx) {
+            if let Poll::Ready(item) = body.poll_next_unpin(cx) {
                 return Poll::Ready(item);
             }
             let at = this.next_check;
@@ -125,9 +129,12 @@ impl Stream for Receiving {
     }
 }
 
-impl Receiving {
+impl<B> Receiving<B>
+where
+    B: Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
+{
     fn refuse(&mut self, error: ApiError) {
-        let refused = self.body.take().map(|body| (error, body));
+        let refused = self.body.take().map(|body| (error, body.boxed()));
         let mut refusal = self
             .refusal
             .0

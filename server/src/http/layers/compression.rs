@@ -5,9 +5,7 @@ use std::io::{self, Write as _};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::http::ApiError;
@@ -22,36 +20,48 @@ const SIZE_MIN: usize = 1024;
 /// another part of the answer (BREACH). Only answers to POST requests and below `/api/auth` have secrets. Uploads,
 /// downloads and event streams are not JSON. `CompressionLayer` of tower-http is not used because it answers 406, even
 /// to uploads, if the client accepts no encoding.
-pub(in crate::http) async fn compress(request: Request, next: Next) -> Response {
-    let is_candidate = may_compress(request.method(), request.uri().path());
-    let takes_gzip = accepts_gzip(request.headers());
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    let is_json = headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    if !is_candidate || !is_json || headers.contains_key(header::CONTENT_ENCODING) {
-        return response;
-    }
-    headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if !takes_gzip {
-        return response;
-    }
-    let (mut parts, body) = response.into_parts();
-    // Already in memory: JSON is serialised before it is sent.
-    let plain = match axum::body::to_bytes(body, usize::MAX).await {
-        Ok(plain) if plain.len() >= SIZE_MIN => plain,
-        Ok(plain) => return Response::from_parts(parts, Body::from(plain)),
-        Err(error) => return ApiError::internal(error).into_response(),
-    };
-    match pack(&plain) {
-        Ok(packed) => {
-            let gzip = HeaderValue::from_static("gzip");
-            parts.headers.insert(header::CONTENT_ENCODING, gzip);
-            parts.headers.remove(header::CONTENT_LENGTH);
-            Response::from_parts(parts, Body::from(packed))
+pub(super) struct Compression {
+    is_candidate: bool,
+    takes_gzip: bool,
+}
+
+impl Compression {
+    pub(super) fn of(request: &Request) -> Self {
+        let is_candidate = may_compress(request.method(), request.uri().path());
+        Self {
+            is_candidate,
+            takes_gzip: is_candidate && accepts_gzip(request.headers()),
         }
-        Err(_) => Response::from_parts(parts, Body::from(plain)),
+    }
+
+    pub(super) async fn apply(self, mut response: Response) -> Response {
+        let headers = response.headers_mut();
+        let is_json = headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+        if !self.is_candidate || !is_json || headers.contains_key(header::CONTENT_ENCODING) {
+            return response;
+        }
+        headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
+        if !self.takes_gzip {
+            return response;
+        }
+        let (mut parts, body) = response.into_parts();
+        // Already in memory: JSON is serialised before it is sent.
+        let plain = match axum::body::to_bytes(body, usize::MAX).await {
+            Ok(plain) if plain.len() >= SIZE_MIN => plain,
+            Ok(plain) => return Response::from_parts(parts, Body::from(plain)),
+            Err(error) => return ApiError::internal(error).into_response(),
+        };
+        match pack(&plain) {
+            Ok(packed) => {
+                let gzip = HeaderValue::from_static("gzip");
+                parts.headers.insert(header::CONTENT_ENCODING, gzip);
+                parts.headers.remove(header::CONTENT_LENGTH);
+                Response::from_parts(parts, Body::from(packed))
+            }
+            Err(_) => Response::from_parts(parts, Body::from(plain)),
+        }
     }
 }
 
@@ -61,7 +71,7 @@ fn may_compress(method: &Method, path: &str) -> bool {
 }
 
 fn pack(plain: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4), Compression::fast());
+    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4), flate2::Compression::fast());
     encoder.write_all(plain)?;
     encoder.finish()
 }

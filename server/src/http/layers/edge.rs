@@ -12,13 +12,13 @@ use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use sortie_api::ProblemCode;
 use tower::ServiceExt as _;
 
 use crate::config::{Config, ForwardedHeaders, PublicUrl, SignInConfig};
 use crate::http::ApiError;
+use crate::net::Answer;
 use forwarded::Forwarded;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -45,12 +45,10 @@ fn has_valid_host(request: &Request) -> bool {
 }
 
 /// Refuses a request without exactly one host.
-pub(in crate::http) async fn check_host(request: Request, next: Next) -> Response {
-    if request.extensions().get::<InvalidHost>().is_none() {
-        return next.run(request).await;
-    }
+pub(super) fn invalid_host(request: &Request) -> Option<Response> {
+    request.extensions().get::<InvalidHost>()?;
     let detail = "The request must have exactly one header Host.";
-    ApiError::new(ProblemCode::BadRequest, detail).into_response()
+    Some(ApiError::new(ProblemCode::BadRequest, detail).into_response())
 }
 
 /// Configuration of the edge.
@@ -68,23 +66,32 @@ pub(in crate::http) fn peer(extensions: &axum::http::Extensions) -> IpAddr {
         })
 }
 
-/// Puts the edge in front of a router.
-pub(in crate::http) fn wrap(router: Router, config: &Config) -> Router {
-    let edge = Arc::new(Edge {
-        sign_in: config.sign_in.clone(),
-        headers: config.forwarded_headers,
-        public_url: config.public_url.clone(),
-    });
-    Router::new().fallback(move |mut request: Request| {
-        let (edge, router) = (Arc::clone(&edge), router.clone());
-        async move {
-            edge.normalise(&mut request);
-            let answer = router.oneshot(request).await;
-            let mut response = answer.unwrap_or_else(|never| match never {});
-            edge.publish(&mut response);
-            response
-        }
-    })
+/// Router behind the edge. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App {
+    edge: Arc<Edge>,
+    router: Router,
+}
+
+impl App {
+    pub(in crate::http) fn new(router: Router, config: &Config) -> Self {
+        let edge = Arc::new(Edge {
+            sign_in: config.sign_in.clone(),
+            headers: config.forwarded_headers,
+            public_url: config.public_url.clone(),
+        });
+        Self { edge, router }
+    }
+}
+
+impl Answer for App {
+    async fn answer(self, mut request: Request) -> Response {
+        self.edge.normalise(&mut request);
+        let answer = self.router.oneshot(request).await;
+        let mut response = answer.unwrap_or_else(|never| match never {});
+        self.edge.publish(&mut response);
+        response
+    }
 }
 
 impl Edge {

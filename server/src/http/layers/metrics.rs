@@ -1,33 +1,38 @@
 //! Counts answers and errors for the metrics.
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
-use axum::middleware::Next;
 use axum::response::Response;
 use sortie_api::ProblemCode;
 use tokio::time::Instant;
 
-use crate::http::HttpState;
+use crate::metrics::Metrics;
 
-pub(in crate::http) async fn count(
-    State(state): State<HttpState>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let begun = Instant::now();
-    let method = method(request.method());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
-    // One label for all paths without a route: unknown paths must not create series.
-    let route = route.as_ref().map_or("(page)", MatchedPath::as_str);
-    let status = response.status().as_u16();
-    state
-        .metrics
-        .answered(method, route, status, begun.elapsed());
-    if let Some(code) = response.extensions().get::<ProblemCode>() {
-        state.metrics.refused(code.wire_name());
+/// Request that is counted once it is answered.
+pub(super) struct Count {
+    begun: Instant,
+    method: &'static str,
+    route: Option<MatchedPath>,
+}
+
+impl Count {
+    pub(super) fn begin(request: &Request) -> Self {
+        Self {
+            begun: Instant::now(),
+            method: method(request.method()),
+            route: request.extensions().get().cloned(),
+        }
     }
-    response
+
+    pub(super) fn end(self, metrics: &Metrics, response: &Response) {
+        // One label for all paths without a route: unknown paths must not create series.
+        let route = self.route.as_ref().map_or("(page)", MatchedPath::as_str);
+        let status = response.status().as_u16();
+        metrics.answered(self.method, route, status, self.begun.elapsed());
+        if let Some(code) = response.extensions().get::<ProblemCode>() {
+            metrics.refused(code.wire_name());
+        }
+    }
 }
 
 /// Label of a method. Unknown methods share one: they must not create series.

@@ -4,9 +4,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::config::Config;
@@ -36,15 +35,22 @@ const DATA_POLICY: HeaderValue =
 const NO_ANCESTORS: &str = "frame-ancestors 'none'";
 
 /// Prepared header values of the configuration.
-pub(in crate::http) struct SecurityPolicy {
+pub(super) struct SecurityPolicy {
     /// `frame-ancestors` of pages; `None`: framing is forbidden.
     ancestors: Option<String>,
     origins: Vec<HeaderValue>,
     hsts: Option<HeaderValue>,
 }
 
+/// Properties of a request that decide about the headers of its answer.
+pub(super) struct Secured {
+    /// Origin, if it is allowed.
+    origin: Option<HeaderValue>,
+    https: bool,
+}
+
 impl SecurityPolicy {
-    pub(in crate::http) fn of(config: &Config) -> Arc<Self> {
+    pub(super) fn of(config: &Config) -> Arc<Self> {
         let ancestors = &config.frame_ancestors;
         let origins = config.cors_origins.iter();
         let seconds = config.hsts.as_secs();
@@ -66,8 +72,33 @@ impl SecurityPolicy {
         self.origins.contains(origin).then_some(origin)
     }
 
+    /// Reads what the headers of the answer depend on.
+    pub(super) fn begin(&self, request: &HeaderMap) -> Secured {
+        Secured {
+            origin: self.allowed_origin(request).cloned(),
+            https: is_https(request),
+        }
+    }
+
+    /// Answer to a preflight request of an allowed origin. Other `OPTIONS` requests are part of tus.
+    pub(super) fn preflight(&self, request: &Request) -> Option<Response> {
+        let headers = request.headers();
+        if request.method() != Method::OPTIONS
+            || !headers.contains_key(REQUESTED_METHOD)
+            || self.allowed_origin(headers).is_none()
+        {
+            return None;
+        }
+        let headers = [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
+            (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS),
+        ];
+        Some((StatusCode::NO_CONTENT, headers).into_response())
+    }
+
     /// Adds the headers to an answer.
-    fn add(&self, origin: Option<&HeaderValue>, https: bool, response: &mut HeaderMap) {
+    pub(super) fn add(&self, request: &Secured, response: &mut HeaderMap) {
         let at_least = |response: &mut HeaderMap, name: HeaderName, value: HeaderValue| {
             response.entry(name).or_insert(value);
         };
@@ -87,7 +118,7 @@ impl SecurityPolicy {
             "cross-origin"
         };
         at_least(response, CORP, HeaderValue::from_static(corp));
-        if let Some(hsts) = self.hsts.as_ref().filter(|_| https) {
+        if let Some(hsts) = self.hsts.as_ref().filter(|_| request.https) {
             response.insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
         self.frame(response);
@@ -95,7 +126,7 @@ impl SecurityPolicy {
             return;
         }
         response.append(header::VARY, HeaderValue::from_static("Origin"));
-        if let Some(origin) = origin {
+        if let Some(origin) = &request.origin {
             response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             response.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
         }
@@ -141,28 +172,4 @@ fn is_https(request: &HeaderMap) -> bool {
         .get("x-forwarded-proto")
         .and_then(|proto| proto.to_str().ok())
         .is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"))
-}
-
-pub(in crate::http) async fn protect(
-    State(policy): State<Arc<SecurityPolicy>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let origin = policy.allowed_origin(request.headers()).cloned();
-    let https = is_https(request.headers());
-    // Other `OPTIONS` requests are part of tus.
-    let preflight =
-        request.method() == Method::OPTIONS && request.headers().contains_key(REQUESTED_METHOD);
-    let mut response = if preflight && origin.is_some() {
-        let headers = [
-            (header::ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS),
-            (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
-            (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS),
-        ];
-        (StatusCode::NO_CONTENT, headers).into_response()
-    } else {
-        next.run(request).await
-    };
-    policy.add(origin.as_ref(), https, response.headers_mut());
-    response
 }

@@ -8,9 +8,11 @@ use std::pin::Pin;
 use axum::Router;
 use axum::extract::Request;
 use axum::handler::Handler;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, Route};
 use sortie_api::{Role, TokenScope};
+use sortie_tus::header as tus;
 use tower::{Layer, Service};
 
 use super::row::{Parameter, Row, Scopes, Who, names};
@@ -112,12 +114,23 @@ impl<T: 'static, H: Handler<T, HttpState>> Handler<T, HttpState> for Guarded<H> 
                     check_query(self.row, request.uri().query())?;
                     Ok(request)
                 });
-            match admitted {
+            let mut response = match admitted {
                 Ok(request) => self.handler.call(request, state).await,
                 Err(error) => error.into_response(),
+            };
+            if self.row.tus {
+                add_tus_headers(response.headers_mut());
             }
+            response
         })
     }
+}
+
+/// Adds the protocol version, which every answer has, errors included.
+fn add_tus_headers(response: &mut HeaderMap) {
+    let version = HeaderValue::from_static(tus::VERSION);
+    response.insert(HeaderName::from_static(tus::TUS_RESUMABLE), version);
+    response.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
 /// Adds the [`Caller`] to a request, or rejects it.

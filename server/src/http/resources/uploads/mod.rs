@@ -8,9 +8,8 @@ mod target;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -40,7 +39,7 @@ use target::{continues, filename, labels, named_session, session};
 const SILENCE_SECONDS: &str = "sortie-silence-seconds";
 
 pub(in crate::http) fn routes() -> Routes {
-    let routes = routes! {
+    routes! {
         POST "/api/uploads" => create,
         OPTIONS "/api/uploads" => announce,
         POST "/api/uploads/{id}" => overridden,
@@ -48,10 +47,7 @@ pub(in crate::http) fn routes() -> Routes {
         HEAD "/api/uploads/{id}" => position,
         DELETE "/api/uploads/{id}" => terminate,
         OPTIONS "/api/uploads/{id}" => announce,
-    };
-    routes
-        .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn(tus_headers))
+    }
 }
 
 fn protocol(state: &HttpState) -> Protocol {
@@ -100,16 +96,6 @@ fn insert_stopped(headers: &mut HeaderMap, is_stopped: bool) {
     }
 }
 
-/// Adds the protocol version to every answer, including errors.
-async fn tus_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    insert(response.headers_mut(), tus::TUS_RESUMABLE, tus::VERSION);
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
 async fn announce(State(state): State<HttpState>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     for (name, value) in protocol(&state).announcement() {
@@ -129,7 +115,9 @@ async fn create(State(state): State<HttpState>, caller: Caller, request: Request
                 &format!("/api/uploads/{id}"),
             );
             if let Some(first) = first {
-                match append_body(&state, &id, first, &parts.headers, body, &caller).await {
+                let framing = framing(&parts.headers);
+                drop(parts);
+                match append_body(&state, &id, first, framing, body, &caller).await {
                     Ok(position) => {
                         insert(
                             response.headers_mut(),
@@ -337,7 +325,9 @@ async fn append(
             return error.into_response();
         }
     };
-    match append_body(&state, &id, append, &parts.headers, body, &caller).await {
+    let framing = framing(&parts.headers);
+    drop(parts);
+    match append_body(&state, &id, append, framing, body, &caller).await {
         Ok(position) => {
             let mut response = StatusCode::NO_CONTENT.into_response();
             response.extensions_mut().insert(Routine);
@@ -355,22 +345,27 @@ async fn append(
     }
 }
 
-async fn append_body(
-    state: &HttpState,
-    id: &str,
-    append: Append,
-    headers: &HeaderMap,
-    body: Body,
-    caller: &Caller,
-) -> ApiResult<Position> {
+fn framing(headers: &HeaderMap) -> Framing {
     let length = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse().ok());
-    let framing = Framing {
+    Framing {
         length,
         held_back: is_held_back(headers),
-    };
+    }
+}
+
+/// Appends a body. The head of its request should be dropped before: it is part of the connection's read buffer, which
+/// is only then reused for the body.
+async fn append_body(
+    state: &HttpState,
+    id: &str,
+    append: Append,
+    framing: Framing,
+    body: Body,
+    caller: &Caller,
+) -> ApiResult<Position> {
     let live = framing.length.is_none().then_some(id);
     let (refusal, body) = check_while_received(state, caller, live, body.into_data_stream());
     let (metrics, body) = BodyMetrics::over(Arc::clone(&state.metrics), body);
