@@ -31,6 +31,7 @@ use std::pin::Pin;
 use wasm_bindgen::prelude::*;
 use web_sys::{Document, VisibilityState, Window};
 
+pub use capture::{is_type_supported, preferred_type};
 pub use event_dispatcher::EventListener;
 pub use file_upload::{UploadProgress, upload_file};
 #[cfg(feature = "finish")]

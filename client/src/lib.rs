@@ -80,8 +80,8 @@ pub use browser::playable;
 #[cfg(target_arch = "wasm32")]
 pub use browser::{
     EventListener, OnServer, OpenSource, Recorder, RecoverableRecording, Recovery, ScreenOptions,
-    SessionWatcher, Source, UploadProgress, create_session, recover, screen_capture_supported,
-    upload_file,
+    SessionWatcher, Source, UploadProgress, create_session, is_type_supported, preferred_type,
+    recover, screen_capture_supported, upload_file,
 };
 #[cfg(all(target_arch = "wasm32", feature = "js"))]
 pub mod js;
