@@ -77,6 +77,8 @@ pub use auto_record::SessionOrder;
 mod browser;
 #[cfg(all(target_arch = "wasm32", feature = "finish"))]
 pub use browser::playable;
+#[cfg(all(target_arch = "wasm32", feature = "compose"))]
+pub use browser::{CameraOverlay, Composition, DeviceChoice, Devices, Mask, Region};
 #[cfg(target_arch = "wasm32")]
 pub use browser::{
     EventListener, OnServer, OpenSource, Recorder, RecoverableRecording, Recovery, ScreenOptions,
