@@ -47,7 +47,7 @@ for (const document of DOCUMENTS) {
 const tested = new Set();
 
 describe('snippets of the documents', { timeout: 600_000 }, () => {
-  const stage = useSite({ start: () => launch([...FAKE_CAMERA, ...shareTab(TITLE)]) });
+  const stage = useSite({ start: () => launch([...FAKE_CAMERA, ...shareTab(TITLE), '--auto-accept-this-tab-capture']) });
   let site, server, api, context;
 
   before(async () => {
@@ -121,6 +121,15 @@ describe('snippets of the documents', { timeout: 600_000 }, () => {
       });`;
     await runs('again', 'docs/recorder.md, Record a source, js', { before: first, after: STOP }, async (tab) => isReady(await result(tab)));
   });
+
+  const START = 'await recorder.start();';
+  for (const [heading, start] of [
+    ['Choose the format', START], ['Hide parts of the picture', ''], ['Record one element of the page', ''], ['Add a camera and a microphone', ''],
+  ]) {
+    test(`docs/recorder.md, ${heading}`, async () => {
+      await runs(heading.split(' ')[0], `docs/recorder.md, ${heading}, js`, { after: `${start} ${STOP}` }, async (tab) => isReady(await result(tab)));
+    });
+  }
 
   test('docs/recorder.md, Bundle it', async () => {
     const code = moduleOf('docs/recorder.md, Bundle it, js', { after: `${CANVAS_RECORDER} await recorder.start(); ${STOP}` });

@@ -17,7 +17,6 @@ use crate::{ErrorCode, RecorderError, StopReason, Warning, WarningCode};
 #[wasm_bindgen(module = "/src/browser/composition/mask_history.js")]
 extern "C" {
     /// Named so that wasm-bindgen puts its file beside `compositor.js`, which imports it.
-    #[expect(dead_code, reason = "only JavaScript uses it")]
     type MaskHistory;
 }
 
@@ -180,11 +179,13 @@ impl DeviceChoice {
     }
 }
 
+type Listener = Box<dyn Fn(SourceEvent)>;
+
 /// Warnings: collected until the source is open, then reported.
 #[derive(Default)]
 struct Warnings {
     list: RefCell<Vec<Warning>>,
-    listener: RefCell<Option<Box<dyn Fn(SourceEvent)>>>,
+    listener: RefCell<Option<Listener>>,
 }
 
 impl Warnings {

@@ -93,10 +93,7 @@ impl Source {
                     &screen.prefer_current_tab.into(),
                 );
             }
-            Kind::Camera => {
-                set(&options, "source", &"camera".into());
-                set(&options, "camera", &true.into());
-            }
+            Kind::Camera => set(&options, "source", &"camera".into()),
         }
         options
     }
