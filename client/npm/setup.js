@@ -16,11 +16,14 @@ const CORNERS = ['top-left', 'top-right', 'bottom-left', 'bottom-right'];
  */
 export async function setUp(options, recorder) {
   check(options);
-  const { mimeType, source, microphone } = options;
-  const changes = { mimeType: chooseType(mimeType) };
-  if (!COMPOSED.some((name) => options[name] ?? false) && !isObject(microphone)) return { changes };
+  const { source, microphone } = options;
+  const mimeType = chooseType(options.mimeType);
+  const changes = { mimeType };
+  // Chromium writes the size of H.264 and H.265 only at the start of a file. A camera keeps its size.
+  const keepsSize = source !== 'camera' && /\b(avc1|h264|hvc1|hev1)\b/i.test(mimeType);
+  if (!keepsSize && !COMPOSED.some((name) => options[name] ?? false) && !isObject(microphone)) return { changes };
   const warn = (code, message) => recorder.dispatchEvent(new CustomEvent('warning', { detail: { code, message } }));
-  const composition = await compose({ ...options, source }, warn);
+  const composition = await compose({ ...options, keepsSize }, warn);
   const close = () => composition.close();
   recorder.on('statechange', (state) => OVER.has(state) && close());
   // Timers of hidden pages are late; the recorder's are not.

@@ -357,14 +357,18 @@ class Painter {
   #base = this.#canvas;
   #baseContext = this.#context;
   #limits;
+  #keepsSize;
+  /** Left, top, width and height of the frame on the canvas. */
+  #place = [0, 0, 0, 0];
   #bubble;
   #cameraFrame;
   #paintedAt = 0;
   #stream;
   #fps;
 
-  constructor({ width, height, fps }, bubble) {
+  constructor({ width, height, fps, keepsSize }, bubble) {
     this.#limits = { width, height };
+    this.#keepsSize = keepsSize;
     this.#fps = fps ?? DEFAULT_FPS;
     this.#bubble = bubble;
     if (bubble) {
@@ -381,22 +385,40 @@ class Painter {
 
   /** Paints a frame, and `boxes` over it before anything can see it. */
   paint(frame, boxes) {
-    const { width = Infinity, height = Infinity } = this.#limits;
-    const scale = Math.min(1, width / frame.width, height / frame.height);
+    const isFirst = this.#place[2] === 0;
+    if (isFirst || !this.#keepsSize) this.#fit(frame);
+    else this.#fitInto(frame);
+    this.#baseContext.drawImage(frame.image, ...this.#place);
+    this.cover(boxes);
+  }
+
+  /** Gives the canvas the size of a frame, within the limits. */
+  #fit(frame) {
+    const { width, height } = this.#limits;
+    const scale = Math.min(1, (width ?? Infinity) / frame.width, (height ?? Infinity) / frame.height);
     // Encoders need even sizes.
     const even = (length) => Math.max(2, 2 * Math.round((length * scale) / 2));
     this.#resize(even(frame.width), even(frame.height));
-    this.#baseContext.drawImage(frame.image, 0, 0, this.#base.width, this.#base.height);
-    this.cover(boxes);
+    this.#place = [0, 0, this.#base.width, this.#base.height];
+  }
+
+  /** Places a frame in the middle of the canvas. */
+  #fitInto(frame) {
+    const { width, height } = this.#base;
+    const scale = Math.min(width / frame.width, height / frame.height);
+    const [w, h] = [frame.width * scale, frame.height * scale];
+    this.#place = [(width - w) / 2, (height - h) / 2, w, h];
+    this.#baseContext.fillStyle = MASK_COLOUR;
+    this.#baseContext.fillRect(0, 0, width, height);
   }
 
   /** Paints boxes over the picture; without an argument, over all of it. */
   cover(boxes = [[0, 0, 1, 1]]) {
-    const { width, height } = this.#base;
+    const [x, y, width, height] = this.#place;
     this.#baseContext.fillStyle = MASK_COLOUR;
     for (const [left, top, right, bottom] of boxes) {
       this.#baseContext.fillRect(
-        left * width - MARGIN_PX, top * height - MARGIN_PX,
+        x + left * width - MARGIN_PX, y + top * height - MARGIN_PX,
         (right - left) * width + 2 * MARGIN_PX, (bottom - top) * height + 2 * MARGIN_PX,
       );
     }
@@ -643,8 +665,8 @@ class Composition {
       if (this.#hasMasks) throw maskFailed('the source has no picture.');
       return undefined;
     }
-    const { source, width, height, camera } = this.#options;
-    const isScaled = (width || height) && source !== 'screen' && source !== 'camera';
+    const { source, width, height, camera, keepsSize } = this.#options;
+    const isScaled = keepsSize || ((width || height) && source !== 'screen' && source !== 'camera');
     const hasBubble = Boolean(camera) && source !== 'camera';
     if (!this.#hasMasks && !hasBubble && !isScaled && !camera) return track;
     this.#painter = new Painter(this.#options, hasBubble ? { ...BUBBLE, ...detailsOf(camera) } : undefined);
