@@ -291,7 +291,7 @@ export interface CaptureOptions {
   width?: number | undefined;
   /** Largest height in pixels, likewise. */
   height?: number | undefined;
-  /** What the encoder preserves: `'detail'` and `'text'` sharpness, `'motion'` smoothness. A screen has `'detail'`. */
+  /** `'detail'` and `'text'` make the encoder preserve sharpness, `'motion'` smoothness. A screen has `'detail'`. */
   contentHint?: '' | 'detail' | 'text' | 'motion' | undefined;
   /** Offers the sound of the shared tab or system. Only with `'screen'`. */
   audio?: boolean | undefined;

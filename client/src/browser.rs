@@ -35,7 +35,7 @@ use web_sys::{Document, VisibilityState, Window};
 
 pub use capture::{is_type_supported, preferred_type};
 #[cfg(feature = "compose")]
-pub use composition::{CameraOverlay, Composition, DeviceChoice, Devices, Mask, Region};
+pub use composition::{CameraOverlay, Composition, Corner, DeviceChoice, Devices, Mask, Region};
 pub use event_dispatcher::EventListener;
 pub use file_upload::{UploadProgress, upload_file};
 #[cfg(feature = "finish")]

@@ -78,7 +78,7 @@ mod browser;
 #[cfg(all(target_arch = "wasm32", feature = "finish"))]
 pub use browser::playable;
 #[cfg(all(target_arch = "wasm32", feature = "compose"))]
-pub use browser::{CameraOverlay, Composition, DeviceChoice, Devices, Mask, Region};
+pub use browser::{CameraOverlay, Composition, Corner, DeviceChoice, Devices, Mask, Region};
 #[cfg(target_arch = "wasm32")]
 pub use browser::{
     EventListener, OnServer, OpenSource, Recorder, RecoverableRecording, Recovery, ScreenOptions,

@@ -4,8 +4,8 @@
 mod support;
 
 use sortie_client::{
-    CameraOverlay, Composition, DeviceChoice, ErrorCode, Event, Mask, Options, Recorder, Source,
-    State, StopReason, Target, WarningCode,
+    CameraOverlay, Composition, Corner, DeviceChoice, ErrorCode, Event, Mask, Options, Recorder,
+    Source, State, StopReason, Target, WarningCode,
 };
 use support::{Heard, Server, TestCanvas, tracks, unplug};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
@@ -36,7 +36,11 @@ async fn masked_canvas_with_camera_and_microphone_is_recorded() {
             width: 20.0,
             height: 20.0,
         }],
-        camera: Some(CameraOverlay::default()),
+        camera: Some(CameraOverlay {
+            corner: Corner::TopLeft,
+            is_circle: false,
+            ..CameraOverlay::default()
+        }),
         microphone: Some(DeviceChoice::default()),
         ..Composition::default()
     };

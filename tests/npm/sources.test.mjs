@@ -268,7 +268,7 @@ describe('composed sources', { timeout: 900_000 }, () => {
           const i = (50 * 200 + 100) * 3;
           if (pixels[i + 1] > 150 && pixels[i] < 120) green += 1;
         });
-        // What is in front of the element belongs to the tab, but not to the element.
+        // The element in front belongs to the tab, but not to the element that is recorded.
         assert.ok(name === 'crop' ? green > frames / 2 : green === 0, `${name}: ${green} of ${frames}`);
       }, own);
     }

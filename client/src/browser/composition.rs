@@ -69,13 +69,13 @@ pub enum Mask {
     Selector(String),
     /// Rectangle in pixels of a canvas, camera or stream, or in CSS pixels of the tab or region.
     Rectangle {
-        /// Left edge.
+        /// Distance from the left edge of the picture.
         x: f64,
-        /// Upper edge.
+        /// Distance from the upper edge of the picture.
         y: f64,
-        /// Width.
+        /// Width, greater than 0.
         width: f64,
-        /// Height.
+        /// Height, greater than 0.
         height: f64,
     },
 }
@@ -83,7 +83,7 @@ pub enum Mask {
 /// Part of the page's own tab. Chromium only.
 #[derive(Clone, Debug)]
 pub enum Region {
-    /// What the tab shows in the box of this element.
+    /// Box of this element, with everything that the tab shows in it.
     Crop(Element),
     /// The element without what is in front of it. Its style needs `isolation: isolate`.
     Restrict(Element),
@@ -96,11 +96,64 @@ pub struct DeviceChoice {
     pub device_id: Option<String>,
 }
 
-/// Camera over the picture: a circle in the lower right corner, a quarter of the picture high.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Camera over the picture.
+#[derive(Clone, Debug, PartialEq)]
 pub struct CameraOverlay {
-    /// The camera.
+    /// Camera to open.
     pub device: DeviceChoice,
+    /// Corner of the picture.
+    pub corner: Corner,
+    /// Height as a part of the shorter side of the picture, greater than 0 and at most 1.
+    pub size: f64,
+    /// Whether it is a circle, otherwise a rectangle.
+    pub is_circle: bool,
+}
+
+/// Corner of a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Corner {
+    /// Upper left.
+    TopLeft,
+    /// Upper right.
+    TopRight,
+    /// Lower left.
+    BottomLeft,
+    /// Lower right.
+    #[default]
+    BottomRight,
+}
+
+impl Default for CameraOverlay {
+    /// A circle in the lower right corner, a quarter of the picture high.
+    fn default() -> Self {
+        Self {
+            device: DeviceChoice::default(),
+            corner: Corner::default(),
+            size: 0.25,
+            is_circle: true,
+        }
+    }
+}
+
+impl CameraOverlay {
+    fn describe(self) -> JsValue {
+        let corner = match self.corner {
+            Corner::TopLeft => "top-left",
+            Corner::TopRight => "top-right",
+            Corner::BottomLeft => "bottom-left",
+            Corner::BottomRight => "bottom-right",
+        };
+        let shape = if self.is_circle {
+            "circle"
+        } else {
+            "rectangle"
+        };
+        let options = self.device.describe();
+        set(&options, "corner", &corner.into());
+        set(&options, "size", &self.size.into());
+        set(&options, "shape", &shape.into());
+        options
+    }
 }
 
 impl Composition {
@@ -146,7 +199,7 @@ impl Composition {
             None => {}
         }
         if let Some(camera) = self.camera {
-            set(options, "camera", &camera.device.describe());
+            set(options, "camera", &camera.describe());
         }
         if let Some(microphone) = self.microphone {
             set(options, "microphone", &microphone.describe());

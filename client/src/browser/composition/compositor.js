@@ -272,12 +272,16 @@ class FrameReader {
     for (;;) {
       const { value, done } = await this.#reader.read().catch(() => ({ done: true }));
       if (done) return;
-      if (this.#over.signal.aborted) value.close();
-      else {
-        onFrame({
-          image: value, width: value.displayWidth, height: value.displayHeight, drawnAt: value.timestamp / 1_000,
-          close: () => value.close(),
-        });
+      const frame = {
+        image: value, width: value.displayWidth, height: value.displayHeight, drawnAt: value.timestamp / 1_000,
+        close: () => value.close(),
+      };
+      try {
+        if (this.#over.signal.aborted) frame.close();
+        else onFrame(frame);
+      } catch {
+        // It cannot be drawn, for example after the GPU process has crashed. The next one may be.
+        frame.close();
       }
     }
   }
