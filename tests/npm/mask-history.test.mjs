@@ -35,10 +35,14 @@ describe('history of masks', () => {
   test('element that moves during a long gap is not covered, one at rest is', () => {
     const history = new MaskHistory();
     history.add(0, sample({ a: at(0) }));
-    history.add(300, sample({ a: at(0) }));
-    assert.ok(history.covering(0, 300, FRAME));
-    history.add(600, sample({ a: at(0.1) }));
-    assert.equal(history.covering(350, 600, FRAME), null);
+    history.add(400, sample({ a: at(0) }));
+    assert.ok(history.covering(0, 400, FRAME));
+    history.add(800, sample({ a: at(0.1) }));
+    assert.equal(history.covering(450, 800, FRAME), null);
+    const far = new MaskHistory();
+    far.add(0, sample({ a: at(8) }));
+    far.add(400, sample({ a: at(8.1) }));
+    assert.ok(far.covering(0, 400, FRAME));
     const still = new MaskHistory({ movesByItself: false });
     still.add(0, sample({ a: at(0) }));
     still.add(2_000, sample({ a: at(0.1) }));

@@ -8,15 +8,19 @@ const FIRST_PICTURE_MS = 10_000;
 /** Age at which a frame can reach the page at most. */
 const FRAME_AGE_MS = 1_000;
 /** The same for a frame with a timestamp, beyond the delay of such frames that varies. */
-const TIMED_FRAME_AGE_MS = 250;
+const TIMED_FRAME_AGE_MS = 500;
 /** Delay beyond the usual one at which a frame is dropped. */
 const FRAME_DELAY_MS = 400;
 /** Frames that wait for the positions of masked elements after them. */
 const MAX_WAITING = 4;
 /** Animation frames after which the page knows how far the browser had scrolled when a frame was drawn. */
 const SETTLED_AFTER = 2;
-/** Time for which an element that has vanished may still be shown, and scrolled by the browser. */
-const VANISHED_MS = 300;
+/** Time for which an element that has vanished may still be shown, scrolled and animated by the browser. */
+const VANISHED_MS = 1_000;
+/** Time for which the browser may animate an element that the page has removed. */
+const ANIMATED_ON_MS = 300;
+/** Time to which a movement is ascribed at least: the page's script moves elements in no time. */
+const MIN_STEP_MS = 16;
 /** Time after which the picture is covered if no frame could be masked. */
 const COVER_AFTER_MS = 2_000;
 /** Interval at which an unchanged picture is repeated: an encoder without pictures emits no bytes. */
@@ -198,7 +202,7 @@ class PageWatcher {
 /** Finds masked elements, and those that have just vanished. */
 class MaskSampler {
   #selectors;
-  /** Elements with their boxes in the window, their ancestors, and how far these were scrolled. */
+  /** Elements with their boxes in the window, the speed of these, their ancestors, and how far these were scrolled. */
   #known = new Map();
 
   constructor(selectors) {
@@ -214,19 +218,28 @@ class MaskSampler {
       const ancestors = [];
       for (let it = element.parentElement; it; it = it.parentElement) ancestors.push(it);
       const box = boxOf(element);
-      this.#known.set(element, { box, ancestors, scrolled: scrolled(ancestors), until: now + VANISHED_MS });
+      this.#known.set(element, { box, speed: speed(this.#known.get(element), box, now), ancestors, scrolled: scrolled(ancestors), at: now });
       boxes.set(element, within(area, box));
     }
-    for (const [element, { box, ancestors, scrolled: before, until }] of this.#known) {
+    for (const [element, { box, speed: pace, ancestors, scrolled: before, at }] of this.#known) {
       if (boxes.has(element)) continue;
-      if (now > until) this.#known.delete(element);
+      if (now > at + VANISHED_MS) this.#known.delete(element);
       else {
         const [x, y] = scrolled(ancestors).map((it, i) => before[i] - it);
-        boxes.set(element, within(area, [box[0] + x, box[1] + y, box[2] + x, box[3] + y]));
+        const by = pace * Math.min(now - at, ANIMATED_ON_MS);
+        boxes.set(element, within(area, [box[0] + x - by, box[1] + y - by, box[2] + x + by, box[3] + y + by]));
       }
     }
     return boxes;
   }
+}
+
+/** Highest recent speed of an element in pixels per millisecond, after it was at `box`. */
+function speed(known, box, now) {
+  if (!known || now - known.at > VANISHED_MS) return 0;
+  const step = Math.max(...box.map((it, i) => Math.abs(it - known.box[i]))) / Math.max(now - known.at, MIN_STEP_MS);
+  // A former speed counts less and less: halved in 200 ms.
+  return Math.max(step, known.speed * 2 ** ((known.at - now) / 200));
 }
 
 function scrolled(ancestors) {

@@ -7,7 +7,9 @@
 /** Longest time between two samples of a page that the browser scrolls and animates. During a longer one, positions are unknown. */
 const MAX_GAP_MS = 500;
 /** Time between two samples in which an element may have moved forth and back. */
-const REST_GAP_MS = 200;
+const REST_GAP_MS = 300;
+/** Distance from the recorded area, in units of its size, from which an element does not come into it during such a time. */
+const FAR = 0.5;
 /** Time to which a step between two positions is ascribed at least: the page's script moves elements in no time. */
 const MIN_STEP_MS = 8;
 /** Age at which samples are forgotten. */
@@ -71,10 +73,11 @@ export class MaskHistory {
       for (const [element, box] of sample.boxes) {
         const moved = next?.boxes.get(element) ?? box;
         const isMoving = !sameBox(box, moved);
-        if (isMoving && this.#movesByItself && gap > REST_GAP_MS) return null;
         // Between two samples an element is within the box around both, or beyond it before it turns.
         const speeds = [[samples[i - 1] ?? before, sample], [sample, next], [next, samples[i + 2]]].map((it) => speed(element, ...it));
-        boxes.push(isMoving ? wider(around(box, moved), Math.max(...speeds) * gap) : box);
+        const covered = isMoving ? wider(around(box, moved), Math.max(...speeds) * gap) : box;
+        if (isMoving && this.#movesByItself && gap > REST_GAP_MS && isInside(wider(covered, FAR))) return null;
+        boxes.push(covered);
       }
     }
     return { boxes, areas };
@@ -91,6 +94,8 @@ function speed(element, before, after) {
   if (!a || !b) return 0;
   return Math.max(...a.map((value, i) => Math.abs(b[i] - value))) / Math.max(after.since - before.until, MIN_STEP_MS);
 }
+
+const isInside = ([left, top, right, bottom]) => left < 1 && top < 1 && right > 0 && bottom > 0;
 
 const wider = ([left, top, right, bottom], by) => [left - by, top - by, right + by, bottom + by];
 
