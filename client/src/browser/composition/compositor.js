@@ -218,7 +218,8 @@ class MaskSampler {
       const ancestors = [];
       for (let it = element.parentElement; it; it = it.parentElement) ancestors.push(it);
       const box = boxOf(element);
-      this.#known.set(element, { box, speed: speed(this.#known.get(element), box, now), ancestors, scrolled: scrolled(ancestors), at: now });
+      const seen = { box, ancestors, scrolled: scrolled(ancestors), at: now };
+      this.#known.set(element, { ...seen, speed: speed(this.#known.get(element), seen) });
       boxes.set(element, within(area, box));
     }
     for (const [element, { box, speed: pace, ancestors, scrolled: before, at }] of this.#known) {
@@ -234,12 +235,13 @@ class MaskSampler {
   }
 }
 
-/** Highest recent speed of an element in pixels per millisecond, after it was at `box`. */
-function speed(known, box, now) {
-  if (!known || now - known.at > VANISHED_MS) return 0;
-  const step = Math.max(...box.map((it, i) => Math.abs(it - known.box[i]))) / Math.max(now - known.at, MIN_STEP_MS);
+/** Highest recent speed of an element in pixels per millisecond, scrolling not counted. */
+function speed(known, { box, scrolled: [x, y], at }) {
+  if (!known || at - known.at > VANISHED_MS) return 0;
+  const [fromX, fromY] = known.scrolled;
+  const moved = box.map((it, i) => Math.abs(it - known.box[i] + (i % 2 === 0 ? x - fromX : y - fromY)));
   // A former speed counts less and less: halved in 200 ms.
-  return Math.max(step, known.speed * 2 ** ((known.at - now) / 200));
+  return Math.max(Math.max(...moved) / Math.max(at - known.at, MIN_STEP_MS), known.speed * 2 ** ((known.at - at) / 200));
 }
 
 function scrolled(ancestors) {
