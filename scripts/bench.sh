@@ -7,6 +7,7 @@
 #   scripts/bench.sh client          cost of the recorder for a page, compared with MediaRecorder and tus-js-client
 #                                    (5 min; HOURS=8 for a longer simulated run)
 #   scripts/bench.sh client-faults   bytes that both lose in faults
+#   scripts/bench.sh client-formats  size of an hour of an idle and of a busy tab, by format and distance of keyframes (15 min)
 #   scripts/bench.sh agent           the capture agent
 #
 # BENCH_DIR: folder on the file system to measure (default: target/bench)
@@ -37,6 +38,15 @@ if [[ ${1:-} == client-faults ]]; then
     say "Injecting faults into recordings in Chromium; leave the machine idle (10 min)"
     SORTIE_NPM=$ROOT/target/bench-npm SORTIE_SERVER=$CARGO_TARGET_DIR/release/sortie-server \
         exec node tests/npm/bench/faults.mjs
+fi
+
+if [[ ${1:-} == client-formats ]]; then
+    scripts/setup.sh test
+    scripts/npm.sh target/bench-npm
+    cargo build --locked --quiet --release -p sortie-server
+    say "Recording tabs in Chromium"
+    SORTIE_NPM=$ROOT/target/bench-npm SORTIE_SERVER=$CARGO_TARGET_DIR/release/sortie-server \
+        exec node tests/npm/bench/formats.mjs
 fi
 
 if [[ ${1:-} == agent ]]; then

@@ -15,7 +15,7 @@ source "$(dirname "$0")/common.sh"
 BROWSER=(-p sortie-client -p sortie-frontend)
 CORE=(-p sortie-api -p sortie-media -p sortie-tus)
 # Features of the client, one for each WebAssembly module of the npm package.
-JS_MODULES=js-recorder,js-recovery,js-session-watcher,js-playable
+JS_MODULES=js-recorder,js-recovery,js-session-watcher,js-playable,compose
 
 stage_setup() { scripts/setup.sh test; }
 

@@ -6,8 +6,9 @@
  * <sortie-recorder server="https://recordings.example.org" source="screen" microphone></sortie-recorder>
  * ```
  *
- * Attributes: `server`, `session`, `endpoint`, `filename`, `microphone`, `audio`, `prefer-current-tab`, `fps`,
- * `max-duration`, `max-size` as in `RecorderOptions`; `source`: `screen` (by default), `camera`, or the selector of a
+ * Attributes: `server`, `session`, `endpoint`, `filename`, `microphone`, `audio`, `camera`, `prefer-current-tab`, `crop-to`,
+ * `restrict-to`, `masks`, `mime-type`, `width`, `height`, `fps`, `content-hint`, `max-duration`, `max-size` as in
+ * `RecorderOptions`; `source`: `screen` (by default), `camera`, or the selector of a
  * canvas; `text-start`, `text-stop`, `text-recording`, `text-saving`, `text-offline`, `text-saved` for other words.
  *
  * Parts for CSS: `button`, `icon`, `label`, `time`, `status`. It follows the page's `color-scheme`.
@@ -29,6 +30,18 @@ export interface SortieRecorderAttributes {
   microphone?: boolean | '' | undefined;
   /** Present: offers the sound of the shared tab or system. */
   audio?: boolean | '' | undefined;
+  /** Present: shows a camera in a corner of the picture. */
+  camera?: boolean | '' | undefined;
+  /** Selectors of elements that are painted black, of this tab or over a canvas. */
+  masks?: string | undefined;
+  /** Selector of an element; only its box in this tab is recorded. */
+  'crop-to'?: string | undefined;
+  /** Selector of an element; only the element is recorded. */
+  'restrict-to'?: string | undefined;
+  'mime-type'?: string | undefined;
+  width?: number | string | undefined;
+  height?: number | string | undefined;
+  'content-hint'?: string | undefined;
   /** Present: offers this tab first. */
   'prefer-current-tab'?: boolean | '' | undefined;
   fps?: number | string | undefined;

@@ -25,8 +25,9 @@ const TEXTS = {
 };
 /** Attributes that are options of the same meaning, and how their values are read. */
 const OPTIONS = {
-  server: String, session: String, endpoint: String, filename: String, microphone: Boolean, audio: Boolean,
-  'prefer-current-tab': Boolean, fps: Number, 'max-duration': Number, 'max-size': Number,
+  server: String, session: String, endpoint: String, filename: String, microphone: Boolean, audio: Boolean, camera: Boolean,
+  'prefer-current-tab': Boolean, 'crop-to': String, 'restrict-to': String, masks: (selectors) => [selectors], 'mime-type': String,
+  width: Number, height: Number, fps: Number, 'content-hint': String, 'max-duration': Number, 'max-size': Number,
 };
 const EVENTS = ['statechange', 'progress', 'warning', 'stopped', 'done', 'error'];
 
@@ -44,8 +45,16 @@ const HTMLElement = globalThis.HTMLElement ?? class {};
  * @attr {string} source - `screen` (by default), `camera`, or the selector of a canvas.
  * @attr {boolean} microphone - Records a microphone as well.
  * @attr {boolean} audio - Offers the sound of the shared tab or system.
+ * @attr {boolean} camera - Shows a camera in a corner of the picture.
+ * @attr {string} masks - Selectors of elements that are painted black, of this tab or over a canvas.
+ * @attr {string} crop-to - Selector of an element; only its box in this tab is recorded.
+ * @attr {string} restrict-to - Selector of an element; only the element is recorded.
+ * @attr {string} mime-type - MIME type to record.
+ * @attr {number} width - Largest width in pixels.
+ * @attr {number} height - Largest height in pixels.
+ * @attr {string} content-hint - What the encoder preserves: `detail`, `text` or `motion`.
  * @attr {boolean} prefer-current-tab - Offers this tab first.
- * @attr {number} fps - Maximum frame rate of a canvas.
+ * @attr {number} fps - Maximum frame rate.
  * @attr {number} max-duration - Recording stops at this length, in milliseconds.
  * @attr {number} max-size - Recording stops before this size, in bytes.
  * @attr {string} text-start - Label of the button while nothing is recorded.

@@ -9,8 +9,8 @@
  */
 
 import type {
-  CaptureOptions, OnServer, ProblemDetails, RecorderDone, RecorderErrorCode, RecorderEvents, RecorderOptions,
-  RecorderProgress, RecorderSource, RecorderState, ServerTarget, SpoolOptions, StartOptions, TargetOptions,
+  CaptureOptions, DeviceSwitch, FormatQuery, Mask, OnServer, ProblemDetails, RecorderDone, RecorderErrorCode, RecorderEvents, RecorderOptions,
+  RecorderProgress, RecorderSource, RecorderState, ServerTarget, SpoolOptions, StartOptions, SupportedFormat, TargetOptions,
   UploadFileOptions, UploadOptions, WaitOptions,
 } from './types.js';
 
@@ -119,6 +119,11 @@ export class Recorder extends EventTarget {
   pause(): Promise<void>;
   /** Resumes after a pause. */
   resume(): Promise<void>;
+  /**
+   * Uses other devices while recording. A device that cannot be opened rejects, and the former one continues. The
+   * recording must have been started with the option of that device, the microphone with an object.
+   */
+  switchDevices(devices: DeviceSwitch): Promise<void>;
   /**
    * Stops the recording. Resolves when the server holds all of it. Every call settles in the same way: with the same
    * result, or with the error that ended the recording. While the recorder is starting it cancels the start; then, and
@@ -239,6 +244,17 @@ export interface RecoverableRecording {
  */
 export function uploadFile(file: Blob, options: UploadFileOptions): Promise<RecorderDone>;
 
+/**
+ * Returns the formats that the browser can record, best first for screens.
+ *
+ * ```js
+ * const [format] = (await supportedFormats({ audio: true })).filter((it) => it.container === 'mp4');
+ * ```
+ *
+ * @throws {@link RecorderError} `unsupported`: the browser has no `MediaRecorder`.
+ */
+export function supportedFormats(query?: FormatQuery): Promise<SupportedFormat[]>;
+
 export interface AutoRecordOptions extends ServerTarget, CaptureOptions, SpoolOptions {
   /** Session to watch and to record into. */
   session: string;
@@ -246,6 +262,8 @@ export interface AutoRecordOptions extends ServerTarget, CaptureOptions, SpoolOp
    * Source, or a function that returns it when it is needed; its `signal` is aborted when the session ends meanwhile.
    */
   source: RecorderSource | ((wanted: { signal: AbortSignal }) => RecorderSource | Promise<RecorderSource>);
+  /** Painted black before encoding, as in {@link RecorderOptions}. */
+  masks?: Mask[] | undefined;
   /** Called with every recorder before it starts, to add listeners. */
   onRecorder?: ((recorder: Recorder) => void) | undefined;
   /**

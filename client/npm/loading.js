@@ -95,6 +95,15 @@ export async function lazily(importJs) {
   }
 }
 
+/** Calls the module that chooses formats and composes sources. */
+export async function inSetup(use) {
+  try {
+    return await use(await lazily(() => import('./setup.js')));
+  } catch (error) {
+    throw typed(error);
+  }
+}
+
 const failure = (code, message, cause) => new RecorderError(code, message, { cause, retryable: code === 'unreachable' });
 
 /** URL of a .wasm file: in the page's folder, or beside this module. */

@@ -7,12 +7,23 @@ const flag = [(it) => typeof it === 'boolean', 'true or false'];
 const positive = [(it) => typeof it === 'number' && it > 0, 'a positive number'];
 const call = [(it) => typeof it === 'function', 'a function'];
 
+const element = [(it) => typeof it === 'string' || typeof it === 'object', 'an element or a selector'];
+const device = [(it) => typeof it === 'boolean' || typeof it === 'object', 'true, false or an object'];
+
+/** Options that `setup.js` carries out. */
+const SETUP = {
+  mimeType: [(it) => typeof it === 'string' || Array.isArray(it), 'a MIME type or a list of them'],
+  width: positive, height: positive, contentHint: text, masks: [Array.isArray, 'a list'], cropTo: element, restrictTo: element,
+  camera: device,
+};
+
 /** Options of recorders, `recover()`, uploads and `autoRecord()`. One name means the same everywhere. */
 const KINDS = {
+  ...SETUP,
   server: text, session: text, endpoint: text, getToken: call,
   durable: flag, workerUrl: text, owner: text,
   source: [isSource, "an HTMLCanvasElement, a MediaStream, 'screen', 'camera', or a function that returns one of them"],
-  microphone: flag, audio: flag, preferCurrentTab: flag, fps: positive, timeslice: positive,
+  microphone: device, audio: flag, preferCurrentTab: flag, fps: positive, timeslice: positive,
   videoBitsPerSecond: positive, audioBitsPerSecond: positive, keyFrameInterval: positive,
   maxDuration: positive, maxSize: positive, filename: text, keepAwake: flag,
   signal: [(it) => it instanceof AbortSignal, 'an AbortSignal'], onProgress: call, onRecorder: call, onError: call,
@@ -36,6 +47,11 @@ export function check(options, { needsSource = false } = {}) {
   }
   if (needsSource && (options.source ?? null) === null) throw new TypeError(`source must be ${KINDS.source[1]}`);
 }
+
+/** Whether `setup.js` is needed. `source` is known when recording starts. */
+export const needsSetup = (options, source) =>
+  typeof (options.microphone ?? 0) === 'object' || (options.fps && typeof source === 'string')
+  || Object.keys(SETUP).some((name) => options[name] ?? false);
 
 function isSource(value) {
   if (typeof value === 'string') return value === 'screen' || value === 'camera';

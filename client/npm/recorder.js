@@ -1,8 +1,8 @@
 // Recorder as an EventTarget. WebAssembly takes the decisions.
 
 import { subjectOf } from './account.js';
-import { inCore, lazily, load, typed } from './loading.js';
-import { aborted, check, wrongState } from './options.js';
+import { inCore, inSetup, lazily, load, typed } from './loading.js';
+import { aborted, check, needsSetup, wrongState } from './options.js';
 
 /** `aborted` settles `finished`; the page receives no event for it. */
 const EVENTS = ['statechange', 'progress', 'warning', 'stopped', 'done', 'error', 'aborted'];
@@ -26,8 +26,10 @@ export class Recorder extends EventTarget {
   #inner;
   #settle;
   #finished;
-  /** Source; a function in the options is called for it by `start`. */
-  #source;
+  /** Options that `start` determines: the source, for which it calls a function, and those that `setup.js` changes. */
+  #changes;
+  /** Sources that `setup.js` has composed. */
+  #composition;
   /** Whether the module is being loaded or the source opened. */
   #isLoading = false;
   /** Whether it was aborted before the module was loaded. */
@@ -47,6 +49,7 @@ export class Recorder extends EventTarget {
     this.#owner = options.owner || undefined;
     // A click should find the module loaded. The first call reports a failure.
     if (typeof document !== 'undefined') load().catch(() => {});
+    if (needsSetup(options, options.source)) inSetup(() => {}).catch(() => {});
   }
 
   static async recover(options) { return (await lazily(() => import('./recovery.js'))).recover(options); }
@@ -80,19 +83,21 @@ export class Recorder extends EventTarget {
   /** Determines the source. Returns a promise if the page's function does. */
   #askForSource() {
     const { source } = this.#options;
-    if (typeof source !== 'function') {
-      this.#source = source;
-      return undefined;
-    }
     const take = (found) => {
-      check({ ...this.#options, source: found }, { needsSource: true });
+      const options = { ...this.#options, source: found };
+      check(options, { needsSource: true });
       if (typeof found === 'function') throw new TypeError('source must not return another function');
-      this.#source = found;
+      this.#changes = { source: found };
+      if (!needsSetup(options, found)) return undefined;
+      return inSetup(({ setUp }) => setUp(options, this)).then(({ changes, composition }) => {
+        Object.assign(this.#changes, changes);
+        this.#composition = composition;
+      });
     };
-    const found = source();
-    if (typeof found?.then !== 'function') return take(found);
-    // The function may never return: aborting does not wait for it.
-    return Promise.race([found.then(take), this.#finished.then(() => { throw discarded(); })]);
+    const found = typeof source === 'function' ? source() : source;
+    const taken = typeof found?.then === 'function' ? found.then(take) : take(found);
+    // Neither the function nor the user may answer: aborting does not wait for them.
+    return taken && Promise.race([taken, this.#finished.then(() => { throw discarded(); })]);
   }
 
   /** A start that failed can be repeated, because nothing was recorded. */
@@ -139,7 +144,7 @@ export class Recorder extends EventTarget {
     const { getToken } = this.#options;
     const made = new Core({
       ...this.#options,
-      source: this.#source,
+      ...this.#changes,
       owner: this.#owner,
       getToken: getToken && (() => this.#getToken()),
     });
@@ -156,6 +161,8 @@ export class Recorder extends EventTarget {
     // The rejection of `start` reports a start that failed.
     if (!this.#hasBegun && (name === 'error' || detail === 'failed')) return;
     if (name === 'aborted') return this.#settle.resolve(null);
+    // To the module, a composition is a stream like any other.
+    if (detail === 'track_ended') detail = this.#composition?.endReason ?? detail;
     if (name === 'done') this.#settle.resolve(detail);
     if (name === 'error') this.#settle.reject(detail);
     this.dispatchEvent(new CustomEvent(name, { detail }));
@@ -177,6 +184,11 @@ export class Recorder extends EventTarget {
     this.#isAborted = true;
     this.#announce('aborted');
     this.#settle.resolve(null);
+  }
+
+  async switchDevices(devices) {
+    if (!this.#composition) throw wrongState(this.state);
+    return inSetup(() => this.#composition.switchDevices(devices));
   }
 
   on(name, listener) {

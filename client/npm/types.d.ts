@@ -63,6 +63,10 @@ export type RecorderErrorCode =
   | 'tainted_canvas'
   /** The stream has no live track. */
   | 'no_tracks'
+  /** A mask cannot be applied, for example because the user chose another tab. Nothing is recorded. */
+  | 'mask_failed'
+  /** The element of `cropTo` or `restrictTo` is missing, has no size, or is not in the shared tab. */
+  | 'region_failed'
   /** The browser's encoder failed. */
   | 'encoder'
   /** The encoder emitted no byte, or the file is empty. */
@@ -120,6 +124,12 @@ export type RecorderWarningCode =
   | 'no_shared_audio'
   /** Microphone or shared audio ended; recording continues without it. */
   | 'audio_ended'
+  /** The camera over the picture could not be opened; recording continues without it. */
+  | 'no_camera'
+  /** The camera over the picture ended; recording continues without it. */
+  | 'camera_ended'
+  /** The picture is black because the masks cannot be applied just now. It returns when they can. */
+  | 'mask_blocked'
   /** Many bytes wait: the network is slower than the recording. They are kept and sent later. */
   | 'backlog'
   /** The server could not be told that recording has stopped; it learns that from the upload. */
@@ -219,21 +229,84 @@ export interface SpoolOptions {
 /** Source of a recording. */
 export type RecorderSource = HTMLCanvasElement | MediaStream | 'screen' | 'camera';
 
+/** Function that returns the source when recording starts. */
+export type SourceFunction = () => RecorderSource | Promise<RecorderSource>;
+
+/** Rectangle that is painted over, in pixels of a canvas, camera or stream, or in CSS pixels of the tab or region. */
+export interface MaskRectangle {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** Selector of elements of the page, or a rectangle. */
+export type Mask = string | MaskRectangle;
+
+/** A microphone or camera. */
+export interface DeviceChoice {
+  /** `deviceId` of `navigator.mediaDevices.enumerateDevices()`; the browser's choice by default. */
+  deviceId?: string | undefined;
+}
+
+/** Camera over the picture. */
+export interface CameraOverlay extends DeviceChoice {
+  /** `'bottom-right'` by default. */
+  corner?: 'top-left' | 'top-right' | 'bottom-left' | 'bottom-right' | undefined;
+  /** Height as a part of the shorter side of the picture, at most 1; 0.25 by default. */
+  size?: number | undefined;
+  /** `'circle'` by default. */
+  shape?: 'circle' | 'rectangle' | undefined;
+}
+
+/** Part of the page's own tab that is recorded, or all of it. Chromium only. */
+export type RegionOptions =
+  | {
+    /** Records what the tab shows in the box of this element, an element or its selector. */
+    cropTo?: Element | string | undefined;
+    restrictTo?: undefined;
+  }
+  | {
+    /** Records this element without what is in front of it, an element or its selector. It needs `isolation: isolate`. */
+    restrictTo?: Element | string | undefined;
+    cropTo?: undefined;
+  };
+
 /** Options of the encoder and of limits. */
 export interface CaptureOptions {
-  /** Records a microphone as well. */
-  microphone?: boolean | undefined;
+  /** Records a microphone as well. An object chooses one, and allows {@link Recorder.switchDevices}. */
+  microphone?: boolean | DeviceChoice | undefined;
+  /**
+   * Shows a camera in a corner of the picture. With the source `'camera'`, chooses the camera. Allows
+   * {@link Recorder.switchDevices}.
+   */
+  camera?: boolean | CameraOverlay | undefined;
+  /**
+   * MIME type, with or without `codecs`, or several of which the first that the browser supports is used; see
+   * {@link supportedFormats}. By default MP4 on WebKit and WebM elsewhere. Without support `start()` rejects with
+   * `unsupported`.
+   */
+  mimeType?: string | string[] | undefined;
+  /** Largest width in pixels: a screen, canvas or stream is scaled down; a camera is asked for it. */
+  width?: number | undefined;
+  /** Largest height in pixels, likewise. */
+  height?: number | undefined;
+  /** `'detail'` and `'text'` make the encoder preserve sharpness, `'motion'` smoothness. A screen has `'detail'`. */
+  contentHint?: '' | 'detail' | 'text' | 'motion' | undefined;
   /** Offers the sound of the shared tab or system. Only with `'screen'`. */
   audio?: boolean | undefined;
   /** Offers this tab first. Only with `'screen'`. */
   preferCurrentTab?: boolean | undefined;
-  /** Maximum frame rate. Only with a canvas; 30 by default. */
+  /** Maximum frame rate. 30 by default with a canvas, otherwise the browser's choice. */
   fps?: number | undefined;
   /** Interval at which the encoder is asked for bytes, in milliseconds; 1000 by default. */
   timeslice?: number | undefined;
   videoBitsPerSecond?: number | undefined;
   audioBitsPerSecond?: number | undefined;
-  /** Longest time between keyframes, in milliseconds; 2000 by default. */
+  /**
+   * Longest time between keyframes, in milliseconds; 10000 by default, and at most 2000 for MP4, of which Chromium emits
+   * no byte between keyframes. A short time makes seeking fast, a long one idle screens small.
+   */
   keyFrameInterval?: number | undefined;
   /** Recording stops automatically at this length, in milliseconds. */
   maxDuration?: number | undefined;
@@ -245,11 +318,25 @@ export interface CaptureOptions {
   keepAwake?: boolean | undefined;
 }
 
-/** Source of a recording. */
-export interface SourceOptions {
-  /** Source, or a function that returns it when recording starts. */
-  source: RecorderSource | (() => RecorderSource | Promise<RecorderSource>);
-}
+/** Source of a recording, and what is painted over. */
+export type SourceOptions =
+  | {
+    source: 'screen' | SourceFunction;
+    /**
+     * Painted black before encoding. A screen must be the page's own tab, which Chromium can tell. A mask that cannot be
+     * applied makes `start()` reject with `mask_failed`.
+     */
+    masks?: Mask[] | undefined;
+  } & RegionOptions
+  | { source: HTMLCanvasElement; masks?: Mask[] | undefined; cropTo?: undefined; restrictTo?: undefined }
+  | {
+    /** Source, or a function that returns it when recording starts. */
+    source: RecorderSource | SourceFunction;
+    /** Selectors need the page's own tab or a canvas of it. */
+    masks?: MaskRectangle[] | undefined;
+    cropTo?: undefined;
+    restrictTo?: undefined;
+  };
 
 /** Options of a recorder. */
 export type RecorderOptions = TargetOptions & SourceOptions & CaptureOptions & SpoolOptions;
@@ -322,6 +409,39 @@ export interface RecorderEvents {
   done: RecorderDone;
   /** Not all bytes have arrived. The last event. The rejection of `start()` reports a start that failed. */
   error: RecorderError;
+}
+
+/** Devices to use from now on. */
+export interface DeviceSwitch {
+  /** `false` removes it. */
+  microphone?: boolean | DeviceChoice | undefined;
+  /** `false` removes a camera over the picture. */
+  camera?: boolean | DeviceChoice | undefined;
+}
+
+/** Use of a format that is asked about. */
+export interface FormatQuery {
+  /** Whether there is sound; `false` by default. */
+  audio?: boolean | undefined;
+  /** Size and rate for `smooth` and `powerEfficient`; 1280 × 720 at 30 by default. */
+  width?: number | undefined;
+  height?: number | undefined;
+  fps?: number | undefined;
+  videoBitsPerSecond?: number | undefined;
+}
+
+/** A format that the browser can record. */
+export interface SupportedFormat {
+  /** Value for the option `mimeType`. */
+  mimeType: string;
+  container: 'webm' | 'mp4' | 'matroska';
+  videoCodec: string;
+  /** `undefined` without sound. */
+  audioCodec: string | undefined;
+  /** Whether the encoder keeps up with the size and rate; `undefined` if the browser does not know. */
+  smooth: boolean | undefined;
+  /** Whether the encoder saves power, usually in hardware; `undefined` if the browser does not know. */
+  powerEfficient: boolean | undefined;
 }
 
 /** Options of a wait. */

@@ -4,6 +4,8 @@
 mod blob_range;
 mod capture;
 mod checksum;
+#[cfg(feature = "compose")]
+mod composition;
 mod continued_file;
 mod credentials;
 mod event_dispatcher;
@@ -31,6 +33,9 @@ use std::pin::Pin;
 use wasm_bindgen::prelude::*;
 use web_sys::{Document, VisibilityState, Window};
 
+pub use capture::{is_type_supported, preferred_type};
+#[cfg(feature = "compose")]
+pub use composition::{CameraOverlay, Composition, Corner, DeviceChoice, Devices, Mask, Region};
 pub use event_dispatcher::EventListener;
 pub use file_upload::{UploadProgress, upload_file};
 #[cfg(feature = "finish")]

@@ -3,8 +3,8 @@
 /// Types for a source with audio, best first.
 ///
 /// The order weighs the quality of screen content against the cost of encoding in real time: VP9 keeps text sharp at
-/// low rates, VP8 is supported by every recorder, H.264 needs Matroska in Chromium. MP4 comes last because recorders
-/// emit it in far longer pieces, so a crash loses more. AV1 is left out: in software it cannot keep up with a full-HD
+/// low rates, VP8 is supported by every recorder, H.264 needs Matroska in Chromium. MP4 comes last because Chromium
+/// emits it in far longer pieces, so a crash loses more; [`choose_type`] prefers it on WebKit. AV1 is left out: in software it cannot keep up with a full-HD
 /// screen on an ordinary machine.
 pub const AUDIO_VIDEO_TYPES: &[&str] = &[
     "video/webm;codecs=vp9,opus",
@@ -27,14 +27,22 @@ pub const VIDEO_TYPES: &[&str] = &[
 ];
 
 /// Returns the best supported type; `None` if none of these is supported, in which case the browser's own choice is
-/// used.
-pub fn choose_type(has_audio: bool, is_supported: impl Fn(&str) -> bool) -> Option<&'static str> {
+/// used. `prefers_mp4` is set for WebKit, which records MP4 in short pieces and plays WebM badly.
+pub fn choose_type(
+    has_audio: bool,
+    prefers_mp4: bool,
+    is_supported: impl Fn(&str) -> bool,
+) -> Option<&'static str> {
     let types = if has_audio {
         AUDIO_VIDEO_TYPES
     } else {
         VIDEO_TYPES
     };
-    types.iter().copied().find(|kind| is_supported(kind))
+    // The types of MP4 are the last ones of both lists.
+    let first = if prefers_mp4 { types.len() - 2 } else { 0 };
+    let (last, first) = types.split_at(first);
+    let mut order = first.iter().chain(last).copied();
+    order.find(|kind| is_supported(kind))
 }
 
 /// Returns the file extension for a MIME type with or without parameters: `webm`, `mkv` or `mp4`. Unknown types are
@@ -58,10 +66,26 @@ mod tests {
 
     #[track_caller]
     fn check(has_audio: bool, supported: &[&str], expected: Option<&str>) {
+        let chosen = choose_type(has_audio, false, |kind| supported.contains(&kind));
+        assert_eq!(chosen, expected);
+    }
+
+    #[test]
+    fn webkit_prefers_mp4() {
+        let choose = |has_audio, supported: &[&str]| {
+            choose_type(has_audio, true, |kind| supported.contains(&kind))
+        };
+        let mp4 = "video/mp4;codecs=avc1.640028,mp4a.40.2";
+        assert_eq!(choose(true, AUDIO_VIDEO_TYPES), Some(mp4));
         assert_eq!(
-            choose_type(has_audio, |kind| supported.contains(&kind)),
-            expected
+            choose(false, VIDEO_TYPES),
+            Some("video/mp4;codecs=avc1.640028")
         );
+        assert_eq!(
+            choose(false, &["video/mp4", "video/webm"]),
+            Some("video/mp4")
+        );
+        assert_eq!(choose(true, &["video/webm"]), Some("video/webm"));
     }
 
     #[test]

@@ -60,6 +60,10 @@ pub enum RecorderError {
     /// The stream has no live track.
     #[error("There is nothing to record: the stream has no live picture. Choose the source again.")]
     NoTracks,
+    /// The composition of the source cannot be opened; the payload is a sentence for the user.
+    #[cfg(feature = "compose")]
+    #[error("{1}")]
+    Composition(ErrorCode, String),
     /// The browser's encoder failed; the payload is the browser's text.
     #[error("The browser's encoder failed ({0}). Try again with a smaller picture.")]
     Encoder(String),
@@ -127,6 +131,8 @@ impl RecorderError {
             Self::Unsupported(_) => ErrorCode::Unsupported,
             Self::TaintedCanvas => ErrorCode::TaintedCanvas,
             Self::NoTracks => ErrorCode::NoTracks,
+            #[cfg(feature = "compose")]
+            Self::Composition(code, _) => *code,
             Self::Encoder(_) => ErrorCode::Encoder,
             Self::Empty => ErrorCode::Empty,
             Self::WrongState(_) => ErrorCode::WrongState,

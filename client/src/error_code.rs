@@ -21,6 +21,10 @@ named! {
         TaintedCanvas = "tainted_canvas",
         /// The stream has no live track.
         NoTracks = "no_tracks",
+        /// A mask cannot be applied.
+        MaskFailed = "mask_failed",
+        /// The element to record is missing, has no size, or is in another tab.
+        RegionFailed = "region_failed",
         /// The browser's encoder failed.
         Encoder = "encoder",
         /// The encoder emitted no byte, or the file is empty.

@@ -71,6 +71,10 @@ pub enum Warning {
     /// The microphone or the shared audio ended; the recording continues without it.
     #[error("The sound has ended. Recording continues without it.")]
     AudioEnded,
+    /// A problem of a composed source; the payload is a sentence for the user.
+    #[cfg(feature = "compose")]
+    #[error("{1}")]
+    Composition(WarningCode, String),
     /// Many bytes wait to be sent: the network is slower than the recording.
     #[error(
         "The network is slower than the recording: {} MB are kept on this device and sent later.",
@@ -175,6 +179,8 @@ impl Warning {
             Self::LeftOut { .. } => WarningCode::LeftOut,
             Self::VideoEnded => WarningCode::VideoEnded,
             Self::Slept { .. } => WarningCode::Slept,
+            #[cfg(feature = "compose")]
+            Self::Composition(code, _) => *code,
             Self::Encoder(_) => WarningCode::Encoder,
         }
     }
@@ -191,6 +197,12 @@ named! {
         NoSharedAudio = "no_shared_audio",
         /// The microphone or the shared audio ended.
         AudioEnded = "audio_ended",
+        /// The camera over the picture could not be opened.
+        NoCamera = "no_camera",
+        /// The camera over the picture ended.
+        CameraEnded = "camera_ended",
+        /// The picture is black because the masks cannot be applied.
+        MaskBlocked = "mask_blocked",
         /// Many bytes wait to be sent.
         Backlog = "backlog",
         /// The server could not be told that recording has stopped.

@@ -77,11 +77,13 @@ pub use auto_record::SessionOrder;
 mod browser;
 #[cfg(all(target_arch = "wasm32", feature = "finish"))]
 pub use browser::playable;
+#[cfg(all(target_arch = "wasm32", feature = "compose"))]
+pub use browser::{CameraOverlay, Composition, Corner, DeviceChoice, Devices, Mask, Region};
 #[cfg(target_arch = "wasm32")]
 pub use browser::{
     EventListener, OnServer, OpenSource, Recorder, RecoverableRecording, Recovery, ScreenOptions,
-    SessionWatcher, Source, UploadProgress, create_session, recover, screen_capture_supported,
-    upload_file,
+    SessionWatcher, Source, UploadProgress, create_session, is_type_supported, preferred_type,
+    recover, screen_capture_supported, upload_file,
 };
 #[cfg(all(target_arch = "wasm32", feature = "js"))]
 pub mod js;

@@ -110,14 +110,18 @@ pub struct Options {
     pub target: Target,
     /// Credentials of the requests.
     pub authorization: Authorization,
+    /// MIME type to record, for example `video/mp4;codecs=avc1.640028`; see `is_type_supported`. `None` chooses the
+    /// best for screen content: MP4 on WebKit, WebM elsewhere.
+    pub mime_type: Option<String>,
     /// Interval in milliseconds at which the encoder is asked for a chunk. Some browsers emit chunks less often.
     pub timeslice_ms: u32,
     /// Video bit rate of the encoder, in bits per second.
     pub video_bits_per_second: u32,
     /// Audio bit rate of the encoder, in bits per second.
     pub audio_bits_per_second: u32,
-    /// Longest time between two keyframes, in milliseconds. A short interval makes seeking fast, a long one makes files
-    /// small. Browsers that do not support it ignore it.
+    /// Longest time between two keyframes, in milliseconds. A short interval makes seeking fast. A long one makes
+    /// recordings of idle screens small, because a keyframe is a whole picture. At most
+    /// 2 s apply to MP4, of which Chromium emits a fragment with each keyframe. Browsers that do not support it ignore it.
     pub keyframe_interval_ms: u32,
     /// Recording stops automatically at this length, in milliseconds without pauses.
     pub max_duration_ms: Option<u64>,
@@ -137,15 +141,16 @@ pub struct Options {
 }
 
 impl Options {
-    /// Returns the defaults, which suit screen content: a chunk each second, 2.5 Mbit/s, a keyframe every 2 s.
+    /// Returns the defaults, which suit screen content: a chunk each second, 2.5 Mbit/s, a keyframe every 10 s.
     pub fn new(target: Target) -> Self {
         Self {
             target,
             authorization: Authorization::default(),
+            mime_type: None,
             timeslice_ms: 1_000,
             video_bits_per_second: 2_500_000,
             audio_bits_per_second: 96_000,
-            keyframe_interval_ms: 2_000,
+            keyframe_interval_ms: 10_000,
             max_duration_ms: None,
             max_size_bytes: None,
             durable: true,

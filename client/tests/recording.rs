@@ -265,3 +265,39 @@ async fn unsent_bytes_can_be_saved() {
     assert_eq!(whole.len() as u64, heard.recorder.progress().size_bytes);
     canvas.close();
 }
+
+#[wasm_bindgen_test]
+async fn requested_type_is_recorded() {
+    let server = Server::open();
+    let canvas = TestCanvas::new(true);
+    let mime_type = Some("video/webm;codecs=vp8".to_owned());
+    let options = Options {
+        timeslice_ms: 100,
+        mime_type,
+        ..Options::new(Target::server(""))
+    };
+    let heard = record(&canvas, options).await;
+    heard.progress(|it| it.safe_bytes > 0).await;
+    let recorded = heard.recorder.mime_type();
+    assert_eq!(recorded.as_deref(), Some("video/webm;codecs=vp8"));
+    heard.finish().await;
+    server.assert_whole().await;
+}
+
+#[wasm_bindgen_test]
+async fn unsupported_type_fails_and_discards_the_recording() {
+    let server = Server::open();
+    let canvas = TestCanvas::new(true);
+    let options = Options {
+        mime_type: Some("video/quicktime".to_owned()),
+        ..Options::new(Target::server(""))
+    };
+    let heard = record(&canvas, options).await;
+    let error = heard.first(|event| match event {
+        Event::Failed(error) => Some(error.clone()),
+        _ => None,
+    });
+    assert!(matches!(error.await, RecorderError::Unsupported(_)));
+    assert!(server.stored().is_empty());
+    canvas.close();
+}

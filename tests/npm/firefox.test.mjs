@@ -4,6 +4,9 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import puppeteer from 'puppeteer-core';
+import { untilReady } from '../browser/support/assertions.mjs';
+import { maskedPage } from './support/masked-page.mjs';
+import { saved, secrets } from './support/pixels.mjs';
 import { project } from './support/project.mjs';
 import { RECORD_MS, finishedRecording, readSaved } from './support/recording.mjs';
 import { useSite } from './support/stage.mjs';
@@ -34,6 +37,25 @@ describe('Firefox', { timeout: 600_000 }, () => {
     const saved = readSaved(await text.jsonValue());
     const file = await finishedRecording({ api, title: 'npm firefox', ...saved });
     t.diagnostic(`${await browser.version()}: ${file.video.codec_name}, ${file.durationSeconds} s`);
+  });
+
+  test('masks a canvas, and refuses to mask a screen', async (t) => {
+    const target = `{ server: '${server.origin}', getToken: () => '${api.tokens.access_token}' }`;
+    const page = await browser.newPage();
+    await page.goto(site.add('masks', await project({ files: maskedPage(target) })), PATIENCE);
+    await page.waitForFunction(() => window.page, PATIENCE);
+    const refused = await page.evaluate(() => window.page.refused('tab', { source: 'screen', masks: ['.secret'] }));
+    assert.equal(refused.code, 'mask_failed', refused.message);
+    await page.evaluate(() => window.page.record('canvas', { source: 'canvas', masks: ['#marker'] }));
+    await wait(RECORD_MS);
+    const done = await page.evaluate(() => window.page.stop());
+    await untilReady(api, done.recordingId, 10_000);
+    const path = await saved(await api.download(done.recordingId), 'npm firefox masks');
+    const { frames, dirty, first, black } = await secrets(path, { width: 640, height: 480 });
+    t.diagnostic(`${frames} frames, ${black} black`);
+    assert.equal(dirty, 0, first);
+    assert.ok(frames - black > 10, `${frames - black} of ${frames} frames are not black`);
+    await page.close();
   });
 
   test('recovers the recording of a closed tab after the server was away', async (t) => {

@@ -57,12 +57,13 @@ describe('still pictures', { timeout: 600_000 }, () => {
   test('are recorded in full length in visible and hidden tabs', async (t) => {
     const folder = await project({
       files: {
-        'index.html': '<!doctype html><html lang="en"><title>Still</title><canvas width="320" height="240"></canvas><script type="module" src="./main.js"></script></html>',
+        'index.html': '<!doctype html><html lang="en"><title>Still</title><canvas width="320" height="240"></canvas><p>masked</p><script type="module" src="./main.js"></script></html>',
         'main.js': `
           import { Recorder } from './node_modules/sortie-recorder/index.js';
           const canvas = document.querySelector('canvas');
           canvas.getContext('2d', { alpha: false }).fillRect(0, 0, 320, 240);
-          window.recorder = new Recorder({ server: '${stage.server.origin}', getToken: () => '${stage.api.tokens.access_token}', source: canvas });
+          window.recorder = new Recorder({ server: '${stage.server.origin}', getToken: () => '${stage.api.tokens.access_token}', source: canvas,
+            masks: location.hash === '#masked' ? ['p', { x: 0, y: 0, width: 9, height: 9 }] : undefined });
           window.warnings = [];
           window.recorder.on('warning', ({ code }) => window.warnings.push(code));
           await window.recorder.start();
@@ -72,9 +73,11 @@ describe('still pictures', { timeout: 600_000 }, () => {
     });
     const url = stage.site.add('still', folder);
     const behind = await recordIn(url);
+    const masked = await recordIn(`${url}#masked`);
     const front = await recordIn(url);
     await behind.waitForFunction(() => document.visibilityState === 'hidden', { ...PATIENCE, polling: 250 });
-    const tabs = { behind: [behind, 'hidden'], front: [front, 'visible'] };
+    await masked.waitForFunction(() => document.visibilityState === 'hidden', { ...PATIENCE, polling: 250 });
+    const tabs = { behind: [behind, 'hidden'], masked: [masked, 'hidden'], front: [front, 'visible'] };
     const look = (page) => page.evaluate(() => {
       const { recordedMs, safeMs } = window.recorder.progress;
       return { recordedMs, safeMs, visibility: document.visibilityState };

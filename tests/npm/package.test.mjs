@@ -59,7 +59,7 @@ describe('the packed package', { timeout: 600_000 }, () => {
     assert.deepEqual(others.sort(), [
       'CHANGELOG.md', 'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'THIRD_PARTY_LICENSES.txt', 'auto-record.js', 'auto-record.js.map',
       'core.js', 'element.js.map', 'faults.js.map', 'index.js.map', 'later.js', 'playable.js', 'react.js.map', 'recovery.js',
-      'recovery.js.map', 'requests.js', 'requests.js.map', 'session_watcher.js', 'store.d.ts', 'svelte.js.map', 'types.d.ts', 'unknown-options.js',
+      'recovery.js.map', 'requests.js', 'requests.js.map', 'session_watcher.js', 'setup.js', 'setup.js.map', 'store.d.ts', 'svelte.js.map', 'types.d.ts', 'unknown-options.js',
       'unknown-options.js.map', 'vue.js.map',
     ]);
   });
@@ -79,7 +79,7 @@ describe('the packed package', { timeout: 600_000 }, () => {
       }));
     `);
     assert.deepEqual(JSON.parse(said), {
-      names: [['Recorder', 'RecorderError', 'autoRecord', 'load', 'uploadFile', 'whenPresent'], ['useRecorder'], ['useRecorder'], ['createRecorder'], ['SortieRecorderElement'], ['injectFaults']],
+      names: [['Recorder', 'RecorderError', 'autoRecord', 'load', 'supportedFormats', 'uploadFile', 'whenPresent'], ['useRecorder'], ['useRecorder'], ['createRecorder'], ['SortieRecorderElement'], ['injectFaults']],
       state: 'idle', code: 'unsupported', is: true, same: true,
     });
   });

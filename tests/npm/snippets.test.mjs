@@ -122,6 +122,27 @@ describe('snippets of the documents', { timeout: 600_000 }, () => {
     await runs('again', 'docs/recorder.md, Record a source, js', { before: first, after: STOP }, async (tab) => isReady(await result(tab)));
   });
 
+  for (const [heading, start] of [['Choose the format', 'await recorder.start();'], ['Add a camera and a microphone', '']]) {
+    test(`docs/recorder.md, ${heading}`, async () => {
+      await runs(heading.split(' ')[0], `docs/recorder.md, ${heading}, js`, { after: `${start} ${STOP}` }, async (tab) => isReady(await result(tab)));
+    });
+  }
+
+  for (const heading of ['Hide parts of the picture', 'Record one element of the page']) {
+    test(`docs/recorder.md, ${heading}`, async () => {
+      // The fake devices include a fake screen, which is not the page's tab.
+      const browser = await launch(['--auto-accept-this-tab-capture']);
+      const usual = context;
+      try {
+        context = await browser.newContext();
+        await runs(heading.split(' ')[0], `docs/recorder.md, ${heading}, js`, { after: STOP }, async (tab) => isReady(await result(tab)));
+      } finally {
+        context = usual;
+        await browser.close();
+      }
+    });
+  }
+
   test('docs/recorder.md, Bundle it', async () => {
     const code = moduleOf('docs/recorder.md, Bundle it, js', { after: `${CANVAS_RECORDER} await recorder.start(); ${STOP}` });
     const folder = await project({ files: { 'index.html': page('<script type="module" src="./main.js"></script>'), 'entry.js': code } });

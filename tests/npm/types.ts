@@ -1,6 +1,6 @@
 // Never run: the test is whether it compiles. A line below `@ts-expect-error` must be wrong.
 
-import { Recorder, RecorderError, autoRecord, load, uploadFile, whenPresent } from 'sortie-recorder';
+import { Recorder, RecorderError, autoRecord, load, supportedFormats, uploadFile, whenPresent } from 'sortie-recorder';
 import type {
   ProblemDetails, Recorder as Face, RecorderDone, RecorderErrorCode, RecorderOptions, RecorderState, RecorderWarning, StopReason,
 } from 'sortie-recorder';
@@ -75,6 +75,24 @@ uploadFile(new Blob(), { endpoint: 'https://files.example.com/', session: 's' })
 // @ts-expect-error the same for recoverable recordings
 Recorder.recover({ server: '', endpoint: 'https://files.example.com/' });
 new Recorder({ endpoint: 'https://files.example.com/', server: undefined, source: canvas, fps: undefined });
+
+const [format] = await supportedFormats({ audio: true, fps: 30 });
+new Recorder({ server: '', source: 'screen', mimeType: [format!.mimeType, 'video/webm'], width: 1280, height: 720, contentHint: 'text' });
+new Recorder({ server: '', source: 'screen', masks: ['.private', { x: 0, y: 0, width: 1, height: 1 }], cropTo: '#region' });
+new Recorder({ server: '', source: canvas, masks: ['.private'], camera: { corner: 'top-left', deviceId: 'd' }, microphone: { deviceId: 'd' } });
+new Recorder({ server: '', source: () => 'screen', restrictTo: canvas });
+new Recorder({ server: '', source: 'camera', masks: [{ x: 0, y: 0, width: 1, height: 1 }] });
+// @ts-expect-error cropTo and restrictTo exclude each other
+new Recorder({ server: '', source: 'screen', cropTo: '#a', restrictTo: '#b' });
+// @ts-expect-error only the page's tab has regions
+new Recorder({ server: '', source: canvas, cropTo: '#a' });
+// @ts-expect-error a camera shows no elements
+new Recorder({ server: '', source: 'camera', masks: ['.private'] });
+// @ts-expect-error the same for a stream
+new Recorder({ server: '', source: new MediaStream(), masks: ['.private'] });
+// @ts-expect-error an unknown corner
+new Recorder({ server: '', source: canvas, camera: { corner: 'middle' } });
+await recorder.switchDevices({ microphone: { deviceId: 'd' }, camera: false });
 
 const faults = injectFaults({ drop: 0.5 }, { matches: ({ url }) => url.includes('/api/') });
 faults.set({ storage: 'full' });

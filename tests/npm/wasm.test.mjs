@@ -11,6 +11,9 @@ import { useSite } from './support/stage.mjs';
 /** Size of JavaScript and WebAssembly that a page needs to record, compressed with Brotli. */
 const RECORDING_BYTES = 85_000;
 
+/** Size of the code for masks, regions, cameras over the picture and devices. */
+const SETUP_BYTES = 9_000;
+
 const PAGE = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Record</title>
   <script type="module" src="./main.js"></script></head><body><canvas width="320" height="240"></canvas></body></html>`;
 
@@ -70,6 +73,20 @@ describe('what a page fetches', { timeout: 300_000 }, () => {
     const bytes = [...files.values()].reduce((sum, it) => sum + it, 0);
     t.diagnostic(`${bytes} bytes: ${[...files].map((it) => it.join(' ')).join(', ')}`);
     assert.ok(bytes <= RECORDING_BYTES, `${bytes} bytes`);
+    assert.ok(![...files.keys()].some((it) => it.startsWith('setup')), [...files.keys()].join());
+  });
+
+  test('a page with masks fetches their code in addition', async (t) => {
+    const files = await fetched('masks', (page) => page.evaluate(async () => {
+      const recorder = new window.all.Recorder({ ...window.target, source: window.canvas, masks: [{ x: 0, y: 0, width: 9, height: 9 }] });
+      await recorder.start();
+      await recorder.abort();
+    }));
+    assert.deepEqual(programs(files), ['core_bg.wasm']);
+    const [[, bytes], ...others] = [...files].filter(([name]) => name.startsWith('setup'));
+    assert.deepEqual(others, []);
+    t.diagnostic(`${bytes} bytes`);
+    assert.ok(bytes < SETUP_BYTES, `${bytes} bytes`);
   });
 
   test('a page that uploads a file fetches no recorder', async () => {

@@ -10,7 +10,7 @@ use super::js_error::JsError;
 use super::object::{object, property};
 use super::source::has_method;
 use super::window;
-use crate::container::choose_type;
+use crate::container::{choose_type, file_extension};
 use crate::{Options, RecorderError};
 
 /// Event of an encoder.
@@ -116,18 +116,45 @@ impl Drop for Capture {
 }
 
 fn settings(has_audio: bool, options: &Options) -> MediaRecorderOptions {
-    let mime_type = choose_type(has_audio, MediaRecorder::is_type_supported);
-    let settings = object(&[
+    let mime_type = match options.mime_type.as_deref() {
+        Some(given) => given,
         // Empty: the browser chooses.
-        ("mimeType", mime_type.unwrap_or_default().into()),
+        None => preferred_type(has_audio).unwrap_or_default(),
+    };
+    let settings = object(&[
+        ("mimeType", mime_type.into()),
         ("videoBitsPerSecond", options.video_bits_per_second.into()),
         ("audioBitsPerSecond", options.audio_bits_per_second.into()),
         (
             "videoKeyFrameIntervalDuration",
-            options.keyframe_interval_ms.into(),
+            keyframe_interval_ms(mime_type, options).into(),
         ),
     ]);
     settings.unchecked_into()
+}
+
+/// Longest time between two keyframes of an MP4: Chromium emits a fragment with each keyframe, and no bytes between.
+const MP4_KEYFRAME_MS: u32 = 2_000;
+
+fn keyframe_interval_ms(mime_type: &str, options: &Options) -> u32 {
+    let longest_ms = if file_extension(mime_type) == "mp4" {
+        MP4_KEYFRAME_MS
+    } else {
+        u32::MAX
+    };
+    options.keyframe_interval_ms.min(longest_ms)
+}
+
+/// Returns the type that is recorded without [`Options::mime_type`]; `None` if the browser supports none of ours.
+pub fn preferred_type(has_audio: bool) -> Option<&'static str> {
+    let vendor = property(&window().navigator(), "vendor").and_then(|it| it.as_string());
+    let is_webkit = vendor.is_some_and(|it| it.starts_with("Apple"));
+    choose_type(has_audio, is_webkit, MediaRecorder::is_type_supported)
+}
+
+/// Whether this browser can record a MIME type, with or without `codecs`.
+pub fn is_type_supported(mime_type: &str) -> bool {
+    has_method(&window(), "MediaRecorder") && MediaRecorder::is_type_supported(mime_type)
 }
 
 fn failure(thrown: JsError) -> RecorderError {

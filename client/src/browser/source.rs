@@ -14,7 +14,11 @@ pub(super) use self::media_devices::has_method;
 use self::mixer::Mixer;
 pub(super) use self::track_watcher::SourceEvent;
 use self::track_watcher::TrackWatcher;
+#[cfg(feature = "compose")]
+use super::composition::{Devices, OpenComposition};
 use super::js_error::JsError;
+#[cfg(feature = "compose")]
+use super::object::{object, set};
 use crate::{Device, RecorderError, StopReason, Warning};
 
 /// Source that can be recorded. It is opened, and the user asked for permission, by [`Source::open`].
@@ -68,6 +72,30 @@ impl Source {
     pub fn with_microphone(mut self, microphone: bool) -> Self {
         self.microphone = microphone;
         self
+    }
+
+    /// Options of a composition of this source.
+    #[cfg(feature = "compose")]
+    pub(super) fn options(self) -> JsValue {
+        let options = object(&[("microphone", self.microphone.into())]);
+        match self.kind {
+            Kind::Canvas { canvas, fps } => {
+                set(&options, "source", &canvas);
+                set(&options, "fps", &Some(fps).filter(|it| *it > 0.0).into());
+            }
+            Kind::Stream(stream) => set(&options, "source", &stream),
+            Kind::Screen(screen) => {
+                set(&options, "source", &"screen".into());
+                set(&options, "audio", &screen.audio.into());
+                set(
+                    &options,
+                    "preferCurrentTab",
+                    &screen.prefer_current_tab.into(),
+                );
+            }
+            Kind::Camera => set(&options, "source", &"camera".into()),
+        }
+        options
     }
 
     fn new(kind: Kind) -> Self {
@@ -134,6 +162,8 @@ pub struct OpenSource {
     /// Canvas and rate, to capture the canvas again.
     canvas: Option<(HtmlCanvasElement, f64)>,
     owned: Vec<Owned>,
+    #[cfg(feature = "compose")]
+    composition: Option<OpenComposition>,
 }
 
 /// Source that was opened again for another encoder. Dropping it ends its tracks.
@@ -196,7 +226,40 @@ impl OpenSource {
             keep_alive,
             canvas,
             owned: vec![owned],
+            #[cfg(feature = "compose")]
+            composition: None,
         })
+    }
+
+    /// Wraps the stream of a composition.
+    #[cfg(feature = "compose")]
+    pub(super) fn composed(
+        stream: MediaStream,
+        end: StopReason,
+        warnings: Vec<Warning>,
+        composition: OpenComposition,
+    ) -> Self {
+        Self {
+            watch: TrackWatcher::new(&stream, None, end),
+            stream,
+            warnings,
+            _mixer: None,
+            keep_alive: None,
+            canvas: None,
+            owned: Vec::new(),
+            composition: Some(composition),
+        }
+    }
+
+    /// Devices of a composed source, to change while it is recorded; `None` for other sources.
+    #[cfg(feature = "compose")]
+    pub fn devices(&self) -> Option<Devices> {
+        self.composition.as_ref().map(OpenComposition::devices)
+    }
+
+    #[cfg(feature = "compose")]
+    pub(super) fn event_sender(&self) -> Box<dyn Fn(SourceEvent)> {
+        self.watch.sender()
     }
 
     /// Opens the same source again, for another encoder; the user is not asked again. A canvas is captured again,
@@ -268,6 +331,10 @@ impl OpenSource {
     pub(super) fn repaint(&self) {
         if let Some(keep_alive) = &self.keep_alive {
             keep_alive.repaint();
+        }
+        #[cfg(feature = "compose")]
+        if let Some(composition) = &self.composition {
+            composition.tick();
         }
     }
 

@@ -1,4 +1,4 @@
-//! Readers of options objects. They throw a `TypeError` that names the first missing or wrong option.
+//! Readers of options objects, which the package's JavaScript has checked (`npm/options.js`). Wrong values are ignored.
 
 use js_sys::{Function, Promise, TypeError};
 use wasm_bindgen::{JsCast, JsValue};
@@ -10,25 +10,20 @@ use crate::{Authorization, RenewalFailed, Target};
 
 /// Reads the server or endpoint, and how requests are authorized.
 pub(super) fn target(options: &Fields<'_>) -> Result<(Target, Authorization), JsValue> {
-    let session = options.text("session")?;
-    let target = match (options.text("server")?, options.text("endpoint")?) {
+    let session = options.text("session");
+    let target = match (options.text("server"), options.text("endpoint")) {
         (Some(mut base), None) => {
             while base.ends_with('/') {
                 base.pop();
             }
             Target::Server { base, session }
         }
-        (None, Some(endpoint)) if session.is_none() => Target::Tus { endpoint },
-        (None, Some(_)) => {
-            return Err(wrong(
-                "session needs server: another tus server has no sessions",
-            ));
-        }
+        (None, Some(endpoint)) => Target::Tus { endpoint },
         (None, None) | (Some(_), Some(_)) => {
             return Err(wrong("exactly one of server and endpoint must be given"));
         }
     };
-    let authorization = match options.function("getToken")? {
+    let authorization = match options.function("getToken") {
         Some(function) => Authorization::bearer(move || token(function.clone())),
         None => Authorization::default(),
     };
@@ -57,43 +52,22 @@ async fn token(get_token: Function) -> Result<String, RenewalFailed> {
 pub(super) struct Fields<'a>(pub(super) &'a JsValue);
 
 impl Fields<'_> {
-    pub(super) fn get<T>(
-        &self,
-        name: &str,
-        expected: &str,
-        read: impl FnOnce(JsValue) -> Option<T>,
-    ) -> Result<Option<T>, JsValue> {
-        match self.value(name)? {
-            Some(value) => read(value).map(Some).ok_or_else(|| must_be(name, expected)),
-            None => Ok(None),
-        }
+    pub(super) fn get(&self, name: &str) -> JsValue {
+        property(self.0, name).unwrap_or_default()
     }
 
-    fn value(&self, name: &str) -> Result<Option<JsValue>, JsValue> {
-        let is_given = |it: &JsValue| !it.is_undefined() && !it.is_null();
-        if !is_given(self.0) {
-            return Ok(None);
-        }
-        let value = property(self.0, name).ok_or_else(|| wrong("options must be an object"))?;
-        Ok(Some(value).filter(is_given))
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.get(name).as_string()
     }
 
-    pub(super) fn text(&self, name: &str) -> Result<Option<String>, JsValue> {
-        self.get(name, "a string", |it| it.as_string())
-    }
-
-    pub(super) fn function(&self, name: &str) -> Result<Option<Function>, JsValue> {
-        self.get(name, "a function", |it| it.dyn_into().ok())
+    pub(super) fn function(&self, name: &str) -> Option<Function> {
+        self.get(name).dyn_into().ok()
     }
 
     #[cfg(any(feature = "js-recorder", feature = "js-recovery"))]
-    pub(super) fn signal(&self) -> Result<Option<web_sys::AbortSignal>, JsValue> {
-        self.get("signal", "an AbortSignal", |it| it.dyn_into().ok())
+    pub(super) fn signal(&self) -> Option<web_sys::AbortSignal> {
+        self.get("signal").dyn_into().ok()
     }
-}
-
-pub(super) fn must_be(name: &str, expected: &str) -> JsValue {
-    wrong(&format!("{name} must be {expected}"))
 }
 
 pub(super) fn wrong(message: &str) -> JsValue {

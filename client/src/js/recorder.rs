@@ -75,15 +75,15 @@ impl Recorder {
 
     /// Asks for permission where needed, and starts. Resolves when it records. When the source could not be opened, it
     /// may be called again.
-    pub fn start(&self, options: &JsValue) -> Result<Promise, JsValue> {
-        let signal = Fields(options).signal()?;
+    pub fn start(&self, options: &JsValue) -> Promise {
+        let signal = Fields(options).signal();
         let shared = Rc::clone(&self.shared);
         let wrong_state = RecorderError::WrongState(shared.recorder.state());
         let is_second = shared.opening.replace(true);
         if !is_second {
             shared.abort_with(signal);
         }
-        Ok(promise(async move {
+        promise(async move {
             if is_second {
                 return Err(wrong_state);
             }
@@ -91,7 +91,7 @@ impl Recorder {
             shared.opening.set(false);
             opened?;
             shared.recorded().await.map(|()| JsValue::UNDEFINED)
-        }))
+        })
     }
 
     /// Pauses the recording; paused time does not count.

@@ -3,71 +3,55 @@
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{HtmlCanvasElement, MediaStream};
 
-use super::options::{Fields, must_be, target};
+use super::options::{Fields, target, wrong};
 use crate::numbers::{saturated, whole};
 use crate::{Options, ScreenOptions, Source};
 
-const POSITIVE: &str = "a positive number";
-const SOURCE: &str = "an HTMLCanvasElement, a MediaStream, 'screen' or 'camera'";
-
-/// Reads all options, or throws a `TypeError` that names the first missing or wrong one.
+/// Reads all options. Throws a `TypeError` for a wrong destination or source.
 pub(super) fn read(options: &JsValue) -> Result<(Options, Source), JsValue> {
     let given = Fields(options);
     let (target, authorization) = target(&given)?;
-    let mut options = Options::new(target);
-    options.authorization = authorization;
-    let rate = |name| given.get(name, POSITIVE, |it| positive(&it).map(saturated));
-    if let Some(ms) = rate("timeslice")? {
-        options.timeslice_ms = ms;
+    let number = |name| given.get(name).as_f64().filter(|it| *it > 0.0);
+    let flag = |name| given.get(name).as_bool();
+    let mut read = Options::new(target);
+    read.authorization = authorization;
+    for (name, option) in [
+        ("timeslice", &mut read.timeslice_ms),
+        ("videoBitsPerSecond", &mut read.video_bits_per_second),
+        ("audioBitsPerSecond", &mut read.audio_bits_per_second),
+        ("keyFrameInterval", &mut read.keyframe_interval_ms),
+    ] {
+        if let Some(value) = number(name) {
+            *option = saturated(value);
+        }
     }
-    if let Some(rate) = rate("videoBitsPerSecond")? {
-        options.video_bits_per_second = rate;
+    read.max_duration_ms = number("maxDuration").map(whole);
+    read.max_size_bytes = number("maxSize").map(whole);
+    if let Some(filename) = given.text("filename") {
+        read.filename = filename;
     }
-    if let Some(rate) = rate("audioBitsPerSecond")? {
-        options.audio_bits_per_second = rate;
-    }
-    if let Some(ms) = rate("keyFrameInterval")? {
-        options.keyframe_interval_ms = ms;
-    }
-    let limit = |name| given.get(name, POSITIVE, |it| positive(&it).map(whole));
-    options.max_duration_ms = limit("maxDuration")?;
-    options.max_size_bytes = limit("maxSize")?;
-    if let Some(filename) = given.text("filename")? {
-        options.filename = filename;
-    }
-    options.owner = given.text("owner")?;
-    options.worker_url = given.text("workerUrl")?;
-    options.durable = flag(&given, "durable", true)?;
-    options.keep_awake = flag(&given, "keepAwake", true)?;
-    Ok((options, source(&given)?))
-}
+    read.mime_type = given.text("mimeType");
+    read.owner = given.text("owner");
+    read.worker_url = given.text("workerUrl");
+    read.durable = flag("durable") != Some(false);
+    read.keep_awake = flag("keepAwake") != Some(false);
 
-fn source(options: &Fields<'_>) -> Result<Source, JsValue> {
-    let screen = ScreenOptions {
-        audio: flag(options, "audio", false)?,
-        prefer_current_tab: flag(options, "preferCurrentTab", false)?,
-    };
-    let fps = options.get("fps", POSITIVE, |it| positive(&it))?;
-    let read = |value: JsValue| match value.as_string().as_deref() {
-        Some("screen") => Some(Source::screen(screen)),
-        Some("camera") => Some(Source::camera()),
-        Some(_) => None,
-        None => match value.dyn_into::<HtmlCanvasElement>() {
+    let is_set = |name| flag(name) == Some(true);
+    let source = given.get("source");
+    let source = match source.as_string().as_deref() {
+        Some("screen") => Source::screen(ScreenOptions {
+            audio: is_set("audio"),
+            prefer_current_tab: is_set("preferCurrentTab"),
+        }),
+        Some("camera") => Source::camera(),
+        _ => match source.dyn_into::<HtmlCanvasElement>() {
             // Zero means the default.
-            Ok(canvas) => Some(Source::canvas(canvas, fps.unwrap_or(0.0))),
-            Err(value) => value.dyn_into::<MediaStream>().ok().map(Source::stream),
+            Ok(canvas) => Source::canvas(canvas, number("fps").unwrap_or_default()),
+            Err(other) => match other.dyn_into::<MediaStream>() {
+                Ok(stream) => Source::stream(stream),
+                Err(_) => return Err(wrong("source must be something to record")),
+            },
         },
     };
-    let source = options.get("source", SOURCE, read)?;
-    let source = source.ok_or_else(|| must_be("source", SOURCE))?;
-    Ok(source.with_microphone(flag(options, "microphone", false)?))
-}
-
-fn flag(options: &Fields<'_>, name: &str, default: bool) -> Result<bool, JsValue> {
-    let value = options.get(name, "true or false", |it| it.as_bool())?;
-    Ok(value.unwrap_or(default))
-}
-
-fn positive(value: &JsValue) -> Option<f64> {
-    value.as_f64().filter(|number| *number > 0.0)
+    Ok((read, source.with_microphone(is_set("microphone"))))
 }

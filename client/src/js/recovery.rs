@@ -27,8 +27,8 @@ pub fn recover(options: &JsValue) -> Result<Promise, JsValue> {
     let recovery = Recovery {
         target,
         authorization,
-        owner: options.text("owner")?,
-        worker_url: options.text("workerUrl")?,
+        owner: options.text("owner"),
+        worker_url: options.text("workerUrl"),
     };
     Ok(promise(async move {
         let found = crate::recover(recovery).await.into_iter();
@@ -45,15 +45,15 @@ pub fn recover(options: &JsValue) -> Result<Promise, JsValue> {
 pub fn upload_file(file: Blob, options: &JsValue) -> Result<Promise, JsValue> {
     let options = Fields(options);
     let (target, authorization) = target(&options)?;
-    let report = progress_listener(&options)?;
+    let report = progress_listener(&options);
     let own_name = || property(&file, "name")?.as_string();
-    let name = options.text("filename")?.or_else(own_name);
+    let name = options.text("filename").or_else(own_name);
     let name = name.unwrap_or_else(|| "file".to_owned());
     let uploaded = async move {
         let uploaded = crate::upload_file(&file, &name, target, authorization, report).await?;
         Ok(done(&uploaded))
     };
-    Ok(promise(unless_aborted(options.signal()?, uploaded)))
+    Ok(promise(unless_aborted(options.signal(), uploaded)))
 }
 
 /// Awaits `work`; returns [`RecorderError::Aborted`] and drops `work` if the signal aborts first.
@@ -73,9 +73,9 @@ async fn unless_aborted(
 }
 
 /// Reads `onProgress`.
-fn progress_listener(options: &Fields<'_>) -> Result<impl Fn(UploadProgress) + use<>, JsValue> {
-    let listener = options.function("onProgress")?;
-    Ok(move |progress: UploadProgress| {
+fn progress_listener(options: &Fields<'_>) -> impl Fn(UploadProgress) + use<> {
+    let listener = options.function("onProgress");
+    move |progress: UploadProgress| {
         if let Some(listener) = &listener {
             let progress = object(&[
                 ("sizeBytes", number(progress.size_bytes)),
@@ -84,7 +84,7 @@ fn progress_listener(options: &Fields<'_>) -> Result<impl Fn(UploadProgress) + u
             ]);
             call(listener, &progress);
         }
-    })
+    }
 }
 
 /// Recording that a closed or crashed page has left. It is locked for other tabs until it is uploaded, discarded, freed
@@ -157,12 +157,12 @@ impl RecoverableRecording {
 
     /// Uploads the remaining bytes from the server's offset on, and removes the copy. Resolves when the server holds
     /// all of it.
-    pub fn upload(&self, options: &JsValue) -> Result<Promise, JsValue> {
+    pub fn upload(&self, options: &JsValue) -> Promise {
         let options = Fields(options);
-        let report = progress_listener(&options)?;
+        let report = progress_listener(&options);
         let recording = Rc::clone(&self.0);
         let uploaded = async move { recording.upload(report).await.map(|it| done(&it)) };
-        Ok(promise(unless_aborted(options.signal()?, uploaded)))
+        promise(unless_aborted(options.signal(), uploaded))
     }
 
     /// Returns the bytes on this device in order: the beginning of the recording and the bytes that the server has not

@@ -129,6 +129,13 @@ impl RecorderMachine {
         }
     }
 
+    #[cfg(feature = "compose")]
+    pub(crate) fn handle_source_warning(&mut self, warning: Warning) {
+        if self.state().is_capturing() {
+            self.warn(warning);
+        }
+    }
+
     /// Takes the outcome of [`Command::StartEncoder`]. The encoder's `start` event follows, on a busy page seconds
     /// later; without pictures never.
     pub(crate) fn handle_encoder(

@@ -20,7 +20,8 @@ async function output(program, ...args) {
 }
 
 /**
- * Checks a file with ffprobe, a full decode by ffmpeg, and mkvinfo; any complaint fails. Returns the result of ffprobe.
+ * Checks a file with ffprobe, a full decode by ffmpeg, and mkvinfo unless it is an MP4; any complaint fails. Returns the
+ * result of ffprobe.
  */
 export async function inspect(bytes, title) {
   await mkdir(artifactsDir, { recursive: true });
@@ -34,14 +35,15 @@ export async function inspect(bytes, title) {
   const decode = await output('ffmpeg', '-v', 'warning', '-xerror', '-i', path, ...asIs, '-f', 'null', '-');
   assert.equal(decode.stderr, '', `decoding ${path} complains`);
 
-  const info = await output('mkvinfo', '--ui-language', 'en_US', '-v', path);
+  const { format, streams } = JSON.parse(probe.stdout);
+  const isMatroska = format.format_name.startsWith('matroska');
+  const info = isMatroska ? await output('mkvinfo', '--ui-language', 'en_US', '-v', path) : { stdout: '', stderr: '' };
   const complaints = `${info.stdout}${info.stderr}`
     .split('\n')
     .filter((line) => /error|warning|invalid|unknown element|missing|premature/i.test(line))
     .filter((line) => !UNKNOWN_TO_MKVINFO.test(line));
   assert.deepEqual(complaints, [], `mkvinfo complains about ${path}`);
 
-  const { format, streams } = JSON.parse(probe.stdout);
   return {
     path,
     durationSeconds: Number(format.duration),
@@ -52,12 +54,13 @@ export async function inspect(bytes, title) {
   };
 }
 
-/** Presentation times of all packets of the first video or audio stream, in seconds. */
-export async function packetTimes(path, kind = 'v') {
+/** Presentation times of the packets of the first video or audio stream, in seconds. */
+export async function packetTimes(path, kind = 'v', { onlyKeyframes = false } = {}) {
   const { stdout } = await output(
-    'ffprobe', '-v', 'error', '-select_streams', `${kind}:0`, '-show_entries', 'packet=pts_time', '-of', 'csv=p=0', path,
+    'ffprobe', '-v', 'error', '-select_streams', `${kind}:0`, '-show_entries', 'packet=pts_time,flags', '-of', 'csv=p=0', path,
   );
-  return stdout.split(/\s+/).filter(Boolean).map(Number);
+  const packets = stdout.split(/\s+/).filter(Boolean).map((line) => line.split(','));
+  return packets.filter(([, flags]) => !onlyKeyframes || flags.includes('K')).map(([time]) => Number(time));
 }
 
 /** Longest gap between adjacent packets, in seconds. */

@@ -100,6 +100,10 @@ impl Core {
                         SourceEvent::AudioEnded => {
                             core.apply(|machine, _| machine.handle_audio_ended());
                         }
+                        #[cfg(feature = "compose")]
+                        SourceEvent::Warning(warning) => {
+                            core.apply(|machine, _| machine.handle_source_warning(warning));
+                        }
                     }
                 }
             });

@@ -11,12 +11,15 @@ use super::{is_live, tracks};
 use crate::StopReason;
 
 /// Event of an open source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::browser) enum SourceEvent {
     /// The source has ended.
     Ended(StopReason),
     /// Audio has ended; the picture continues.
     AudioEnded,
+    /// A composed source has a problem that does not end it.
+    #[cfg(feature = "compose")]
+    Warning(crate::Warning),
 }
 
 /// Watches the tracks of a source. A track that a script stops fires no event.
@@ -85,6 +88,13 @@ impl TrackWatcher {
 
     pub(super) fn listen(&self, listener: impl Fn(SourceEvent) + 'static) {
         *self.state.listener.borrow_mut() = Some(Rc::new(listener));
+    }
+
+    /// Returns a function that passes events to the listener.
+    #[cfg(feature = "compose")]
+    pub(super) fn sender(&self) -> Box<dyn Fn(SourceEvent)> {
+        let state = Rc::clone(&self.state);
+        Box::new(move |event| state.tell(event))
     }
 
     pub(super) fn ended(&self) -> Option<StopReason> {
