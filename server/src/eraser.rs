@@ -67,42 +67,90 @@ impl Eraser {
     }
 
     async fn run_pending(&self) -> Result<(), DatabaseError> {
-        let pending = self.database.erasures().pending().await?;
+        let mut pending = self.database.erasures().pending(None).await?;
         if pending.is_empty() {
             return Ok(());
         }
         let Some(lease) = self.database.leases().take(ERASURE, LEASE).await? else {
             return Ok(());
         };
-        for user_id in pending {
-            match self.erase(&user_id, &lease).await {
-                Ok(()) => tracing::info!(user_id, "user erased"),
-                Err(Stop::Waiting) => {}
-                Err(Stop::LeaseLost) => return Ok(()),
-                Err(Stop::Failed(error)) => {
-                    tracing::warn!(user_id, "cannot erase a user, will try again: {error}");
+        // Page by page: erasures that wait for the storage do not keep later ones from starting.
+        while let Some(last) = pending.last().cloned() {
+            for row in pending {
+                let user_id = row.user_id;
+                match self.erase(&user_id, &lease).await {
+                    Ok(()) => tracing::info!(user_id, "user erased"),
+                    Err(Stop::Waiting) => {}
+                    Err(Stop::LeaseLost) => return Ok(()),
+                    Err(Stop::Failed(error)) => {
+                        tracing::warn!(user_id, "cannot erase a user, will try again: {error}");
+                    }
                 }
             }
+            let after = (last.requested_ms, last.user_id.as_str());
+            pending = self.database.erasures().pending(Some(after)).await?;
         }
         self.database.leases().give_back(&lease).await
     }
 
     async fn erase(&self, user_id: &str, lease: &Lease) -> Result<(), Stop> {
+        let (actor, now_ms) = (Actor::system(), self.clock.now_ms());
+        let sessions = self.database.sessions();
+        while sessions.end_some_of(user_id, &actor, now_ms).await? > 0 {
+            self.extend(lease).await?;
+        }
         self.delete_recordings(user_id, lease).await?;
         if self.database.owners().count_rows(user_id).await? > 0 {
             return Err(Stop::Waiting);
         }
         // Tokens, sign-ins, sessions and labels go with the row.
-        self.database.users().delete(user_id).await?;
-        // Events queued from now on find no recording and no session.
+        let users = self.database.users();
+        if !users.delete(user_id).await? && users.get(user_id).await?.is_some() {
+            tracing::warn!(
+                user_id,
+                "cannot erase the only administrator yet: add another administrator"
+            );
+            return Err(Stop::Waiting);
+        }
+        self.erase_traces(user_id, Some(lease)).await?;
+        let now_ms = self.clock.now_ms();
+        self.database.erasures().complete(user_id, now_ms).await?;
+        Ok(())
+    }
+
+    /// Repeats the last steps of a completed erasure.
+    pub(crate) async fn repeat(&self, user_id: &str) -> Result<(), DatabaseError> {
+        match self.erase_traces(user_id, None).await {
+            Err(Stop::Failed(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes personal data from queued events and from the audit log.
+    async fn erase_traces(&self, user_id: &str, lease: Option<&Lease>) -> Result<(), Stop> {
         #[cfg(feature = "webhooks")]
         self.database.webhook_deliveries().erase(user_id).await?;
         for personal in [Personal::Actor(user_id), Personal::Subject(user_id)] {
             self.erase_from_log(personal, lease).await?;
         }
-        let now_ms = self.clock.now_ms();
-        self.database.erasures().complete(user_id, now_ms).await?;
-        Ok(())
+        let (log, mut after) = (self.database.audit(), None);
+        loop {
+            let (objects, last) = log.objects_to_erase(user_id, after).await?;
+            for id in &objects {
+                self.erase_from_log(Personal::Subject(id), lease).await?;
+            }
+            if last.is_none() {
+                return Ok(());
+            }
+            after = last;
+        }
+    }
+
+    async fn extend(&self, lease: &Lease) -> Result<(), Stop> {
+        match self.database.leases().extend(lease, LEASE).await? {
+            true => Ok(()),
+            false => Err(Stop::LeaseLost),
+        }
     }
 
     /// Deletes the user's recordings and uploads.
@@ -115,8 +163,7 @@ impl Eraser {
             }
             let mut deleted = 0;
             for id in ids {
-                // Names of files are personal data, and the rows cannot be found without the recording.
-                self.erase_from_log(Personal::Subject(&id), lease).await?;
+                self.extend(lease).await?;
                 match self.uploads.delete(&id, &actor).await {
                     Ok(()) => deleted += 1,
                     // A partial upload is deleted with its final upload; the reaper retries a failed deletion.
@@ -129,11 +176,15 @@ impl Eraser {
         }
     }
 
-    async fn erase_from_log(&self, personal: Personal<'_>, lease: &Lease) -> Result<(), Stop> {
+    async fn erase_from_log(
+        &self,
+        personal: Personal<'_>,
+        lease: Option<&Lease>,
+    ) -> Result<(), Stop> {
         let mut after = None;
         loop {
-            if !self.database.leases().extend(lease, LEASE).await? {
-                return Err(Stop::LeaseLost);
+            if let Some(lease) = lease {
+                self.extend(lease).await?;
             }
             let now_ms = self.clock.now_ms();
             match self.database.audit().erase(personal, after, now_ms).await? {

@@ -36,6 +36,10 @@ pub(crate) enum LabelError {
     NotAnObject,
     #[error("metadata must have at most 4096 bytes of JSON.")]
     TooLong,
+    #[error(
+        "metadata must have numbers of at most 64 bits, because larger ones lose digits. Send them as texts."
+    )]
+    NumberTooLarge,
     #[error("metadata must have at most 50 keys.")]
     TooManyKeys,
     #[error("metadata must have at most 4 levels of objects and arrays.")]
@@ -172,6 +176,9 @@ fn checked_metadata(metadata: &Metadata) -> Result<String, LabelError> {
     if metadata.values().map(depth).max().unwrap_or_default() >= DEPTH_MAX {
         return Err(LabelError::TooDeep);
     }
+    if metadata.values().any(has_large_number) {
+        return Err(LabelError::NumberTooLarge);
+    }
     let text = serde_json::to_string(metadata).map_err(|_| LabelError::NotAnObject)?;
     if text.len() > METADATA_MAX {
         return Err(LabelError::TooLong);
@@ -185,6 +192,22 @@ fn depth(value: &Value) -> usize {
         Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or_default(),
         Value::Object(values) => 1 + values.values().map(depth).max().unwrap_or_default(),
         _ => 0,
+    }
+}
+
+/// Whether a value has a number beyond 64 bits. The parser has rounded it already if it was an integer.
+fn has_large_number(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => {
+            !number.is_i64()
+                && !number.is_u64()
+                && number
+                    .as_f64()
+                    .is_some_and(|number| number.abs() >= 2_f64.powi(63))
+        }
+        Value::Array(values) => values.iter().any(has_large_number),
+        Value::Object(values) => values.values().any(has_large_number),
+        _ => false,
     }
 }
 
@@ -256,6 +279,28 @@ mod tests {
             assert_eq!(parsed, Err(LabelError::NotAnObject), "{wrong}");
         }
         assert_eq!(labels(json!({})), Ok(Labels::default()));
+    }
+
+    #[test]
+    fn numbers_beyond_64_bits_are_rejected() {
+        let parse = |number: &str| Labels::parse(None, Some(&format!(r#"{{"a":[{number}]}}"#)));
+        for kept in [
+            "18446744073709551615",
+            "-9223372036854775808",
+            "0.1",
+            "-1e3",
+            "1e18",
+        ] {
+            assert!(parse(kept).is_ok(), "{kept}");
+        }
+        for wrong in [
+            "18446744073709551616",
+            "-9223372036854775809",
+            "12345678901234567890123",
+            "1e300",
+        ] {
+            assert_eq!(parse(wrong), Err(LabelError::NumberTooLarge), "{wrong}");
+        }
     }
 
     #[test]

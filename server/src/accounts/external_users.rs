@@ -133,9 +133,11 @@ impl ExternalUsers {
         if change.email.is_none() && change.display_name.is_none() && change.roles.is_none() {
             return Ok(row);
         }
-        if !self.database.users().update(&row.id, &change).await? {
-            // Deleted meanwhile, or the change would be refused: the row is unchanged.
-            return Ok(row);
+        match self.database.users().update(&row.id, &change).await {
+            Ok(true) => {}
+            // Deleted meanwhile, being erased, or the change would be refused: the row is unchanged.
+            Ok(false) | Err(DatabaseError::Erased) => return Ok(row),
+            Err(error) => return Err(error),
         }
         if let Some(roles) = &change.roles {
             let what = match (row.is_admin(), roles.contains(&Role::Admin)) {

@@ -7,7 +7,7 @@ use super::passwords::Passwords;
 use super::random;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::db::{Database, DatabaseError, UserRow};
+use crate::db::{Action, Actor, AuditEvent, Database, DatabaseError, UserRow};
 
 /// The administrator created in an empty database.
 #[derive(Clone)]
@@ -52,10 +52,16 @@ impl FirstAdmin {
             labels: crate::labels::Labels::default(),
         };
         match database.users().insert(&row).await {
-            Ok(()) => Ok(Some(Self {
-                username: row.username,
-                generated_password,
-            })),
+            Ok(()) => {
+                let actor = Actor::system();
+                let detail = format!("{} (admin)", row.username);
+                let event = AuditEvent::done(&actor, Action::UserCreate, &row.id).detail(&detail);
+                database.audit().append(row.created_ms, &event).await?;
+                Ok(Some(Self {
+                    username: row.username,
+                    generated_password,
+                }))
+            }
             // A replica that started at the same time has created the administrator and shows the password.
             Err(DatabaseError::Taken) => Ok(None),
             Err(error) => Err(error.into()),

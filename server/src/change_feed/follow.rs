@@ -71,9 +71,9 @@ impl<S: Source> Follower<S> {
             // Enabled before the query: a row that is added during the query wakes this task.
             audited.as_mut().enable();
             let rows = database.audit().after(seq, BATCH).await?;
-            for row in &rows {
-                seq = row.seq;
-                self.send_change(row).await?;
+            if let Some(last) = rows.last() {
+                seq = last.seq;
+                self.send_changes(&rows).await?;
             }
             if rows.len() == usize::try_from(BATCH).unwrap_or_default() {
                 continue;
@@ -89,17 +89,19 @@ impl<S: Source> Follower<S> {
         Ok(())
     }
 
-    /// Sends the current state of the resource that a row is about.
-    async fn send_change(&mut self, row: &AuditRow) -> Result<(), DatabaseError> {
-        if matches!(
-            change_of(row)?,
-            Some(Change::Recording | Change::RecordingDeleted)
-        ) {
-            self.growing.remove(&row.subject);
+    /// Sends the current states of the resources that rows are about.
+    async fn send_changes(&mut self, rows: &[AuditRow]) -> Result<(), DatabaseError> {
+        for row in rows {
+            if matches!(
+                change_of(row)?,
+                Some(Change::Recording | Change::RecordingDeleted)
+            ) {
+                self.growing.remove(&row.subject);
+            }
         }
         let events = self.events.clone();
-        let wanted = move |user_id: &str| events.has_listener_for(user_id);
-        for notice in self.notices.of_row(row, &wanted).await? {
+        let wanted = move |user_id: &str, _: Option<&str>| events.has_listener_for(user_id);
+        for notice in self.notices.of_rows(rows, &wanted).await? {
             self.events.send(notice);
         }
         Ok(())
@@ -127,7 +129,7 @@ impl<S: Source> Follower<S> {
 
     async fn send_recording(&self, row: RecordingRow) -> Result<(), DatabaseError> {
         let events = self.events.clone();
-        let wanted = move |user_id: &str| events.has_listener_for(user_id);
+        let wanted = move |user_id: &str, _: Option<&str>| events.has_listener_for(user_id);
         if let Some(notice) = self.notices.of_recording(row, &wanted).await? {
             self.events.send(notice);
         }

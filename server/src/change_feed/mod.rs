@@ -19,7 +19,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sortie_api::{Appliance, Event, Recording, Session};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::db::{DatabaseError, RecordingRow, SessionRow};
@@ -32,6 +32,9 @@ const CAPACITY: usize = 1024;
 /// Largest number of streams of one user, who may have several tabs or be a platform with many clients.
 const PER_USER_MAX: usize = 30;
 
+/// Resumed streams for which missed changes are read at the same time; each reads up to 1,000 rows of the log.
+const REPLAYS_MAX: usize = 4;
+
 /// Resources as the API presents them.
 pub(crate) trait Source: Send + Sync + 'static {
     fn recordings(
@@ -39,10 +42,10 @@ pub(crate) trait Source: Send + Sync + 'static {
         rows: Vec<RecordingRow>,
     ) -> impl Future<Output = Result<Vec<Recording>, DatabaseError>> + Send;
 
-    fn session(
+    fn sessions(
         &self,
-        row: SessionRow,
-    ) -> impl Future<Output = Result<Session, DatabaseError>> + Send;
+        rows: Vec<SessionRow>,
+    ) -> impl Future<Output = Result<Vec<Session>, DatabaseError>> + Send;
 
     /// State of the appliance's recorder; `None` on other servers.
     fn appliance(&self) -> impl Future<Output = Option<Appliance>> + Send;
@@ -124,13 +127,37 @@ struct Inner {
     /// Whether a client listens.
     wanted: watch::Sender<bool>,
     closing: CancellationToken,
+    replays: Semaphore,
 }
 
 #[derive(Debug, Default)]
 struct Listeners {
-    by_user: HashMap<String, usize>,
+    by_user: HashMap<String, Streams>,
     /// Listeners for all users' resources.
     of_all_users: usize,
+}
+
+/// Open streams of one user.
+#[derive(Debug)]
+struct Streams {
+    count: usize,
+    /// One replay at a time.
+    replay: Arc<Semaphore>,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            replay: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+/// Permit to read missed changes.
+pub(crate) struct ReplayPermit<'a> {
+    _of_user: OwnedSemaphorePermit,
+    _of_all: SemaphorePermit<'a>,
 }
 
 /// Reasons why [`Events::listen`] adds no listener.
@@ -150,6 +177,7 @@ impl Events {
             followed: watch::Sender::new(false),
             wanted: watch::Sender::new(false),
             closing: CancellationToken::new(),
+            replays: Semaphore::new(REPLAYS_MAX),
         }))
     }
 
@@ -161,11 +189,11 @@ impl Events {
     ) -> Result<Listener, ListenError> {
         let receiver = {
             let mut listeners = self.listeners();
-            let count = listeners.by_user.entry(user_id.to_owned()).or_default();
-            if *count >= PER_USER_MAX {
+            let streams = listeners.by_user.entry(user_id.to_owned()).or_default();
+            if streams.count >= PER_USER_MAX {
                 return Err(ListenError::TooMany);
             }
-            *count += 1;
+            streams.count += 1;
             listeners.of_all_users += usize::from(all_users);
             self.0.wanted.send_replace(true);
             self.0.sender.subscribe()
@@ -182,6 +210,22 @@ impl Events {
             () = self.0.closing.cancelled() => Err(ListenError::Closing),
             _ = followed.wait_for(|followed| *followed) => Ok(listener),
         }
+    }
+
+    /// Waits until a resumed stream of a user may read missed changes: one stream of each user at a time, so that the
+    /// others of the server are not slowed down. `None` for a user without a stream.
+    pub(crate) async fn replay_permit(&self, user_id: &str) -> Option<ReplayPermit<'_>> {
+        let of_user = {
+            let listeners = self.listeners();
+            Arc::clone(&listeners.by_user.get(user_id)?.replay)
+        };
+        // Never closed.
+        let of_user = of_user.acquire_owned().await.ok()?;
+        let of_all = self.0.replays.acquire().await.ok()?;
+        Some(ReplayPermit {
+            _of_user: of_user,
+            _of_all: of_all,
+        })
     }
 
     /// Ends all streams, because the server is stopping.
@@ -261,9 +305,9 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let mut listeners = self.events.listeners();
-        if let Some(count) = listeners.by_user.get_mut(&self.user_id) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(streams) = listeners.by_user.get_mut(&self.user_id) {
+            streams.count -= 1;
+            if streams.count == 0 {
                 listeners.by_user.remove(&self.user_id);
             }
         }
@@ -298,6 +342,25 @@ mod tests {
         assert!(matches!(slow.next().await, Some(Item::Notice(_))));
         events.shut_down();
         assert!(slow.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn replays_of_a_user_wait_for_each_other() {
+        let events = Events::new();
+        events.0.followed.send_replace(true);
+        let _streams = [
+            events.listen("ann", false).await.unwrap(),
+            events.listen("bob", false).await.unwrap(),
+        ];
+        let first = events.replay_permit("ann").await;
+        assert!(first.is_some());
+        let second = events.replay_permit("ann");
+        tokio::pin!(second);
+        assert!(futures_util::poll!(&mut second).is_pending());
+        assert!(events.replay_permit("bob").await.is_some());
+        drop(first);
+        assert!(second.await.is_some());
+        assert!(events.replay_permit("eve").await.is_none());
     }
 
     #[tokio::test]

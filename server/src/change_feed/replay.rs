@@ -1,6 +1,6 @@
 //! Replays the changes that a client missed while it was not connected.
 
-use super::changes::{Notices, last_changes};
+use super::changes::{Notices, Wanted, last_changes};
 use super::{Notice, Source};
 use crate::db::{Database, DatabaseError};
 
@@ -20,7 +20,7 @@ pub(crate) async fn replay(
     database: &Database,
     source: impl Source,
     last_seq: i64,
-    wanted: &(dyn Fn(&str) -> bool + Sync),
+    wanted: Wanted<'_>,
 ) -> Result<Option<Replay>, DatabaseError> {
     let head = database.audit().head().await?;
     if last_seq < 0 || last_seq > head || head - last_seq > ROWS_MAX {
@@ -32,9 +32,6 @@ pub(crate) async fn replay(
         database: database.clone(),
         source,
     };
-    let mut notices = Vec::new();
-    for row in last_changes(rows)? {
-        notices.extend(notices_of.of_row(&row, wanted).await?);
-    }
+    let notices = notices_of.of_rows(&last_changes(rows)?, wanted).await?;
     Ok(Some(Replay { notices, seq }))
 }

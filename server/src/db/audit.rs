@@ -307,6 +307,53 @@ impl AuditRow {
     }
 }
 
+/// Detail of a row [`Action::Gone`]: data of a recording that the database no longer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GoneRecording<'a> {
+    /// ID of the owner.
+    pub(crate) user_id: &'a str,
+    /// Absent in rows of earlier versions.
+    pub(crate) session_id: Option<&'a str>,
+    /// ID of the first part, of a further part.
+    pub(crate) part_of: Option<&'a str>,
+}
+
+impl<'a> GoneRecording<'a> {
+    const SESSION: &'static str = "; session ";
+    const PART_OF: &'static str = "; part of ";
+
+    /// Formats the detail. IDs contain no semicolon.
+    pub(crate) fn to_text(self) -> String {
+        let mut text = self.user_id.to_owned();
+        for (label, id) in [
+            (Self::SESSION, self.session_id),
+            (Self::PART_OF, self.part_of),
+        ] {
+            if let Some(id) = id.filter(|id| !id.is_empty()) {
+                text += label;
+                text += id;
+            }
+        }
+        text
+    }
+
+    pub(crate) fn parse(detail: &'a str) -> Self {
+        let (rest, part_of) = match detail.split_once(Self::PART_OF) {
+            Some((rest, id)) => (rest, Some(id)),
+            None => (detail, None),
+        };
+        let (user_id, session_id) = match rest.split_once(Self::SESSION) {
+            Some((user_id, id)) => (user_id, Some(id)),
+            None => (rest, None),
+        };
+        Self {
+            user_id,
+            session_id,
+            part_of,
+        }
+    }
+}
+
 /// Clips a text and removes NUL, which PostgreSQL refuses in texts.
 fn clipped(text: &str, max: usize) -> String {
     text.chars().filter(|c| *c != '\0').take(max).collect()
@@ -341,6 +388,7 @@ pub(super) async fn append(
         detail_proof: chain::new_salt(),
         attested_by: None,
     };
+    erasure::mask(&mut *connection, &mut row).await?;
     row.hash = chain::hash(&before, &row);
     sqlx::query(
         "INSERT INTO audit (seq, at_ms, actor_id, actor_name, via, address, action, subject, detail, result, hash, \
@@ -366,4 +414,26 @@ pub(super) async fn append(
         .execute(&mut *connection)
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::GoneRecording;
+
+    #[test]
+    fn gone_recording_is_parsed_from_its_text() {
+        for (session_id, part_of) in [
+            (None, None),
+            (Some("s"), None),
+            (None, Some("p")),
+            (Some("s"), Some("p")),
+        ] {
+            let gone = GoneRecording {
+                user_id: "u",
+                session_id,
+                part_of,
+            };
+            assert_eq!(GoneRecording::parse(&gone.to_text()), gone);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Final uploads and their partial uploads.
 
 use super::recordings::{SELECT, insert};
+use super::users::lock_user_not_erased;
 use super::{AuditEvent, Database, DatabaseError, RecordingRow, audit, labels};
 use crate::labels::LabelKind;
 
@@ -37,8 +38,18 @@ impl FinalUploads<'_> {
         let mut parts: Vec<_> = parts.iter().collect();
         parts.sort_unstable();
         let mut transaction = self.database.pool.begin().await?;
+        lock_user_not_erased(&mut transaction, &row.user_id).await?;
         insert(row).execute(&mut *transaction).await?;
         labels::index_labels(&mut transaction, LabelKind::Recording, &row.id, &row.labels).await?;
+        let is_set_for_owner = event.actor.id != row.user_id;
+        labels::lock_new(
+            &mut transaction,
+            LabelKind::Recording,
+            &row.id,
+            &row.labels,
+            is_set_for_owner,
+        )
+        .await?;
         for part in parts {
             let taken = sqlx::query(
                 "UPDATE recordings SET final_id = $1 WHERE id = $2 AND kind = 'partial' \

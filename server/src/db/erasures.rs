@@ -32,7 +32,7 @@ pub(crate) struct Erasures<'d> {
 }
 
 impl Erasures<'_> {
-    /// Stores a request; `false` if the user's erasure was requested before.
+    /// Stores a request and disables the user; `false` if the user's erasure was requested before.
     pub(crate) async fn request(
         self,
         user_id: &str,
@@ -40,6 +40,11 @@ impl Erasures<'_> {
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
         let mut transaction = self.database.pool.begin().await?;
+        // Changes of the user that were begun before are complete; later ones find the request.
+        sqlx::query("UPDATE users SET disabled = 1, generation = generation + 1 WHERE id = $1")
+            .bind(user_id)
+            .execute(&mut *transaction)
+            .await?;
         let done = sqlx::query(
             "INSERT INTO erasures (user_id, requested_ms) VALUES ($1, $2) ON CONFLICT (user_id) DO NOTHING",
         )
@@ -66,11 +71,19 @@ impl Erasures<'_> {
         .await?)
     }
 
-    /// Returns the users whose erasure is pending, at most 100, oldest request first.
-    pub(crate) async fn pending(self) -> Result<Vec<String>, DatabaseError> {
-        Ok(sqlx::query_scalar(
-            "SELECT user_id FROM erasures WHERE completed_ms IS NULL ORDER BY requested_ms, user_id LIMIT 100",
+    /// Returns users whose erasure is pending, at most 100, in the order of their requests after `after`: time of the
+    /// request and ID.
+    pub(crate) async fn pending(
+        self,
+        after: Option<(i64, &str)>,
+    ) -> Result<Vec<ErasureRow>, DatabaseError> {
+        let (requested_ms, user_id) = after.unwrap_or((i64::MIN, ""));
+        Ok(sqlx::query_as(
+            "SELECT user_id, requested_ms, completed_ms FROM erasures WHERE completed_ms IS NULL \
+             AND (requested_ms, user_id) > ($1, $2) ORDER BY requested_ms, user_id LIMIT 100",
         )
+        .bind(requested_ms)
+        .bind(user_id.to_owned())
         .fetch_all(&self.database.pool)
         .await?)
     }
@@ -90,5 +103,31 @@ impl Erasures<'_> {
         let log = self.database.audit();
         log.commit_change(transaction, done.rows_affected() == 1, now_ms, &event)
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::database;
+    use super::*;
+
+    #[tokio::test]
+    async fn pages_of_pending_erasures_are_complete() -> Result<(), DatabaseError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(folder.path()).await?;
+        let erasures = database.erasures();
+        for number in 0..150 {
+            let id = format!("u{number:03}");
+            erasures.request(&id, &Actor::system(), number / 2).await?;
+        }
+        erasures.complete("u120", 1000).await?;
+        let first = erasures.pending(None).await?;
+        assert_eq!(first.len(), 100);
+        let last = &first[99];
+        let after = Some((last.requested_ms, last.user_id.as_str()));
+        let second = erasures.pending(after).await?;
+        assert_eq!(second.len(), 49);
+        assert_eq!(second[0].user_id, "u100");
+        Ok(())
     }
 }

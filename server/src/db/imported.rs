@@ -4,7 +4,7 @@ use sortie_api::RecordingStatus;
 use sqlx::Row as _;
 
 use super::recordings::{signed, status_to_text};
-use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit};
+use super::{Action, Actor, AuditEvent, Database, DatabaseError, GoneRecording, audit};
 
 #[derive(Clone, Debug)]
 pub(crate) struct ImportedRow {
@@ -169,7 +169,7 @@ impl Imported<'_> {
         let mut transaction = self.database.pool.begin().await?;
         let row = sqlx::query(
             "DELETE FROM recordings WHERE storage_backend = 'local' AND storage_path = $1 AND status = 'ready' \
-             AND deleting = 0 RETURNING id, user_id",
+             AND deleting = 0 RETURNING id, user_id, session_id, part_of",
         )
         .bind(name)
         .fetch_optional(&mut *transaction)
@@ -177,11 +177,19 @@ impl Imported<'_> {
         let Some(row) = row else {
             return Ok(false);
         };
-        let (id, user_id): (String, String) = (row.try_get("id")?, row.try_get("user_id")?);
+        let id: String = row.try_get("id")?;
+        let (session_id, part_of): (String, Option<String>) =
+            (row.try_get("session_id")?, row.try_get("part_of")?);
+        let gone = GoneRecording {
+            user_id: row.try_get("user_id")?,
+            session_id: Some(&session_id),
+            part_of: part_of.as_deref(),
+        };
+        let gone = gone.to_text();
         let event = AuditEvent::done(actor, Action::Delete, &id)
             .detail("the file was removed from the folder by another program");
         audit::append(&mut transaction, now_ms, &event).await?;
-        let event = AuditEvent::done(actor, Action::Gone, &id).detail(&user_id);
+        let event = AuditEvent::done(actor, Action::Gone, &id).detail(&gone);
         audit::append(&mut transaction, now_ms, &event).await?;
         transaction.commit().await?;
         self.database.audit().wake_followers();

@@ -5,7 +5,7 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
-use super::DatabaseError;
+use super::{Actor, DatabaseError};
 use crate::labels::{LabelKind, Labels, LabelsChange};
 
 /// Tables of one kind of object.
@@ -36,15 +36,44 @@ fn tables(kind: LabelKind) -> Tables {
     }
 }
 
-/// Changes the labels of an object in the caller's transaction; `None` if it does not exist.
-/// [`DatabaseError::Taken`] if the external ID exists.
+/// Author of a change of labels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Editor<'a> {
+    pub(crate) actor: &'a Actor,
+    pub(crate) is_admin: bool,
+}
+
+impl Editor<'_> {
+    /// Whether a value that this actor sets is locked for its owner: administrators lock what they set for others.
+    pub(super) fn locks(&self, owner_id: &str) -> bool {
+        self.is_admin && self.actor.id != owner_id
+    }
+}
+
+/// Outcome of a change of labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Relabelled {
+    /// The object does not exist.
+    Gone,
+    /// An administrator has set this label, and the editor is no administrator.
+    Locked(&'static str),
+    /// Names of the labels whose values have changed.
+    Done(Vec<&'static str>),
+}
+
+/// Changes the labels of an object in the caller's transaction. [`DatabaseError::Taken`] if the external ID exists.
 pub(super) async fn change(
     connection: &mut AnyConnection,
     kind: LabelKind,
     id: &str,
     change: &LabelsChange,
-) -> Result<Option<Labels>, DatabaseError> {
-    let objects = tables(kind).objects;
+    editor: Editor<'_>,
+) -> Result<Relabelled, DatabaseError> {
+    let Tables {
+        objects,
+        index,
+        owner,
+    } = tables(kind);
     // Locks the row: of two changes, the second sees the first.
     let locked = sqlx::query(AssertSqlSafe(format!(
         "UPDATE {objects} SET metadata = metadata WHERE id = $1"
@@ -53,10 +82,15 @@ pub(super) async fn change(
     .execute(&mut *connection)
     .await?;
     if locked.rows_affected() != 1 {
-        return Ok(None);
+        return Ok(Relabelled::Gone);
     }
+    let columns = match owner {
+        Some(owner) => format!("{owner} AS owner_id, external_id_locked, metadata_locked"),
+        // Only administrators see the labels of users.
+        None => "'' AS owner_id".to_owned(),
+    };
     let row = sqlx::query(AssertSqlSafe(format!(
-        "SELECT external_id, metadata FROM {objects} WHERE id = $1"
+        "SELECT external_id, metadata, {columns} FROM {objects} WHERE id = $1"
     )))
     .bind(id)
     .fetch_one(&mut *connection)
@@ -66,24 +100,72 @@ pub(super) async fn change(
         metadata: row.try_get("metadata")?,
     };
     // Callers have checked the change; an invalid one has no effect.
-    let after = before.clone().changed(change.clone()).unwrap_or(before);
-    sqlx::query(AssertSqlSafe(format!(
-        "UPDATE {objects} SET external_id = $1, metadata = $2 WHERE id = $3"
-    )))
-    .bind(&after.external_id)
-    .bind(&after.metadata)
-    .bind(id)
-    .execute(&mut *connection)
-    .await?;
-    let index = tables(kind).index;
-    sqlx::query(AssertSqlSafe(format!(
-        "DELETE FROM {index} WHERE subject_id = $1"
-    )))
-    .bind(id)
-    .execute(&mut *connection)
-    .await?;
-    index_labels(connection, kind, id, &after).await?;
-    Ok(Some(after))
+    let after = before.clone().changed(change.clone());
+    let after = after.unwrap_or_else(|_| before.clone());
+    let mut changed = Vec::new();
+    for (name, column, old, new) in [
+        (
+            "external ID",
+            "external_id",
+            &before.external_id,
+            &after.external_id,
+        ),
+        ("metadata", "metadata", &before.metadata, &after.metadata),
+    ] {
+        if old == new {
+            continue;
+        }
+        changed.push(name);
+        let mut locks = String::new();
+        if owner.is_some() {
+            let is_locked = row.try_get::<i64, _>(format!("{column}_locked").as_str())? != 0;
+            if is_locked && !editor.is_admin {
+                return Ok(Relabelled::Locked(name));
+            }
+            let owner_id: &str = row.try_get("owner_id")?;
+            let is_locked = new.is_some() && (is_locked || editor.locks(owner_id));
+            locks = format!(", {column}_locked = {}", i64::from(is_locked));
+        }
+        let sql = format!("UPDATE {objects} SET {column} = $1{locks} WHERE id = $2");
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(new)
+            .bind(id)
+            .execute(&mut *connection)
+            .await?;
+    }
+    if !changed.is_empty() {
+        sqlx::query(AssertSqlSafe(format!(
+            "DELETE FROM {index} WHERE subject_id = $1"
+        )))
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
+        index_labels(connection, kind, id, &after).await?;
+    }
+    Ok(Relabelled::Done(changed))
+}
+
+/// Locks the labels of a new object for its owner if they were set by an administrator.
+pub(super) async fn lock_new(
+    connection: &mut AnyConnection,
+    kind: LabelKind,
+    id: &str,
+    labels: &Labels,
+    is_set_for_owner: bool,
+) -> Result<(), DatabaseError> {
+    if !is_set_for_owner || *labels == Labels::default() {
+        return Ok(());
+    }
+    let objects = tables(kind).objects;
+    let sql =
+        format!("UPDATE {objects} SET external_id_locked = $1, metadata_locked = $2 WHERE id = $3");
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(i64::from(labels.external_id.is_some()))
+        .bind(i64::from(labels.metadata.is_some()))
+        .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Adds the index rows of an object that has none.

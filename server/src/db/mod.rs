@@ -70,18 +70,23 @@ use webhook_deliveries::WebhookDeliveries;
 use webhooks::Webhooks;
 
 pub(crate) use api_tokens::{ApiTokenRow, TokenInsertion};
-pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow, Personal, pseudonym};
+pub(crate) use audit::{
+    Action, Actor, AuditEvent, AuditFilter, AuditRow, GoneRecording, Personal, pseudonym,
+};
 pub(crate) use candidates::Candidate;
 pub(crate) use erasures::ErasureRow;
 pub(crate) use imported::ImportedRow;
+pub(crate) use labels::Editor;
 pub(crate) use leases::{ERASURE, Lease, RETENTION, SWEEP};
 pub(crate) use lists::{List, Sort};
 #[cfg(feature = "sso")]
 pub(crate) use oidc_sign_ins::{LogoutScope, OidcSignInRow};
 pub(crate) use owners::ProtectedLimit;
 pub(crate) use paging::{Page, Position};
-pub(crate) use recordings::{Changed, Completion, Insertion, OpenLimit, RecordingRow, UploadKind};
-pub(crate) use sessions::{SessionChange, SessionFilter, SessionRow};
+pub(crate) use recordings::{
+    Changed, Completion, Insertion, OpenLimit, RecordingChange, RecordingRow, UploadKind,
+};
+pub(crate) use sessions::{SessionChange, SessionFilter, SessionRow, SessionUpdated};
 pub(crate) use sign_ins::{RefreshTokenRow, Rotation, SignInRow};
 pub(crate) use statistics::{Amount, Usage};
 pub use transfer::{Copied, CopyError, copy_database};
@@ -101,6 +106,9 @@ pub(crate) enum DatabaseError {
     /// A unique value exists already.
     #[error("the value is taken")]
     Taken,
+    /// The user is being erased, or is erased.
+    #[error("the user is being erased")]
+    Erased,
     /// The database is unreachable or busy; a retry may succeed.
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),

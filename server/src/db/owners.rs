@@ -4,6 +4,7 @@ use sqlx::Row as _;
 
 use super::audit::append;
 use super::recordings::{OPEN, OpenLimit, signed};
+use super::users::lock_user_not_erased;
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, labels};
 
 /// Recordings per transaction.
@@ -91,6 +92,7 @@ impl Owners<'_> {
         now_ms: i64,
     ) -> Result<u64, DatabaseError> {
         let mut transaction = self.database.pool.begin().await?;
+        lock_user_not_erased(&mut transaction, from).await?;
         let moved: Vec<(String, String)> = sqlx::query_as(
             "UPDATE recordings SET user_id = $1, idempotency_key = NULL WHERE id IN \
              (SELECT id FROM recordings WHERE user_id = $2 LIMIT $3) RETURNING id, kind",

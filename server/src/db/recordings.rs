@@ -4,8 +4,12 @@ mod row;
 #[cfg(test)]
 mod tests;
 
+use super::labels::Relabelled;
 use super::owners::protected_bytes;
-use super::{AuditEvent, Database, DatabaseError, ProtectedLimit, audit, labels, parts};
+use super::users::lock_user_not_erased;
+use super::{
+    Action, AuditEvent, Database, DatabaseError, Editor, ProtectedLimit, audit, labels, parts,
+};
 use crate::clock::TOLERANCE_MS;
 use crate::labels::{LabelKind, LabelsChange};
 use row::{INSERT, bound};
@@ -49,6 +53,16 @@ pub(crate) enum Changed {
     Gone,
     /// The owner would exceed the limit of protected bytes.
     OverQuota,
+    /// An administrator has set this label, and the editor is no administrator.
+    Locked(&'static str),
+}
+
+/// Change of a recording; `None` leaves a field unchanged.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RecordingChange<'a> {
+    pub(crate) protected: Option<bool>,
+    pub(crate) filename: Option<&'a str>,
+    pub(crate) labels: LabelsChange,
 }
 
 /// Planned result of finishing, stored before the object is finished so that a crash in between can resume.
@@ -144,10 +158,7 @@ impl Recordings<'_> {
         let mut transaction = self.database.pool.begin().await?;
         // Serialises inserts of one user: a condition alone does not see uncommitted rows of another transaction
         // (PostgreSQL, read committed).
-        sqlx::query("UPDATE users SET disabled = disabled WHERE id = $1")
-            .bind(&row.user_id)
-            .execute(&mut *transaction)
-            .await?;
+        lock_user_not_erased(&mut transaction, &row.user_id).await?;
         let mut part = 1;
         if let Some(first) = &row.part_of {
             part = match parts::next_number(&mut transaction, first).await? {
@@ -165,6 +176,15 @@ impl Recordings<'_> {
             return Ok(Attempt::Conflict);
         }
         labels::index_labels(&mut transaction, LabelKind::Recording, &row.id, &row.labels).await?;
+        let is_set_for_owner = event.is_some_and(|event| event.actor.id != row.user_id);
+        labels::lock_new(
+            &mut transaction,
+            LabelKind::Recording,
+            &row.id,
+            &row.labels,
+            is_set_for_owner,
+        )
+        .await?;
         if let Some(first) = &row.part_of {
             let is_protected = parts::inherit(&mut transaction, first, &row.id).await?;
             if let (true, Some(limit)) = (is_protected, limit.protected) {
@@ -484,79 +504,96 @@ impl Recordings<'_> {
         Ok(count.unsigned_abs())
     }
 
-    /// Changes protection and file name; `None` leaves a field unchanged.
+    /// Changes a recording, all or nothing. Protection and labels are those of its first part; labels that are the same
+    /// are no change.
     pub(crate) async fn change(
         self,
-        id: &str,
-        protected: Option<bool>,
-        filename: Option<&str>,
+        row: &RecordingRow,
+        change: &RecordingChange<'_>,
         limit: Option<ProtectedLimit>,
-        event: &AuditEvent<'_>,
+        editor: Editor<'_>,
         now_ms: i64,
     ) -> Result<Changed, DatabaseError> {
+        let (id, first) = (row.id.as_str(), row.part_of.as_deref().unwrap_or(&row.id));
         let mut transaction = self.database.pool.begin().await?;
-        let mut found = true;
-        if let Some(protected) = protected {
-            if limit.is_some() {
-                // Serialises protections of one user; otherwise two at the same time would both fit.
-                sqlx::query(
-                    "UPDATE users SET disabled = disabled WHERE id = (SELECT user_id FROM recordings WHERE id = $1)",
-                )
-                .bind(id)
-                .execute(&mut *transaction)
-                .await?;
-            }
+        let mut is_found = true;
+        let mut events = Vec::new();
+        if change.protected.is_some() && limit.is_some() {
+            // Serialises protections of one user; otherwise two at the same time would both fit.
+            sqlx::query(
+                "UPDATE users SET disabled = disabled WHERE id = (SELECT user_id FROM recordings WHERE id = $1)",
+            )
+            .bind(first)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        // Before further parts, as in every transaction that locks both.
+        sqlx::query("UPDATE recordings SET protected = protected WHERE id = $1")
+            .bind(first)
+            .execute(&mut *transaction)
+            .await?;
+        if let Some(protected) = change.protected {
             let done =
                 sqlx::query("UPDATE recordings SET protected = $1 WHERE id = $2 AND deleting = 0")
                     .bind(i64::from(protected))
-                    .bind(id)
+                    .bind(first)
                     .execute(&mut *transaction)
                     .await?;
-            found &= done.rows_affected() == 1;
+            is_found &= done.rows_affected() == 1;
             // All parts share one protection.
             sqlx::query("UPDATE recordings SET protected = $1 WHERE part_of = $2")
                 .bind(i64::from(protected))
-                .bind(id)
+                .bind(first)
                 .execute(&mut *transaction)
                 .await?;
             if let (true, Some(limit)) = (protected, limit) {
-                let bytes = protected_bytes(&mut transaction, id, limit.growing_bytes).await?;
+                let bytes = protected_bytes(&mut transaction, first, limit.growing_bytes).await?;
                 if bytes > limit.bytes {
                     return Ok(Changed::OverQuota);
                 }
             }
+            let detail = if protected {
+                "protected"
+            } else {
+                "no longer protected"
+            };
+            events.push((first, detail.to_owned()));
         }
-        if let Some(filename) = filename {
+        if let Some(filename) = change.filename {
             let done =
                 sqlx::query("UPDATE recordings SET filename = $1 WHERE id = $2 AND deleting = 0")
                     .bind(filename)
                     .bind(id)
                     .execute(&mut *transaction)
                     .await?;
-            found &= done.rows_affected() == 1;
+            is_found &= done.rows_affected() == 1;
+            let detail = format!("renamed from {} to {filename}", row.filename);
+            match events.last_mut() {
+                Some((subject, details)) if *subject == id => *details += &format!("; {detail}"),
+                _ => events.push((id, detail)),
+            }
         }
-        if !found {
+        if !change.labels.is_empty() {
+            let kind = LabelKind::Recording;
+            let relabelled = labels::change(&mut transaction, kind, first, &change.labels, editor);
+            match relabelled.await? {
+                Relabelled::Gone => is_found = false,
+                Relabelled::Locked(name) => return Ok(Changed::Locked(name)),
+                Relabelled::Done(changed) if changed.is_empty() => {}
+                // Names only: values may be personal data.
+                Relabelled::Done(changed) => events.push((first, changed.join(", "))),
+            }
+        }
+        if !is_found {
             return Ok(Changed::Gone);
         }
-        audit::append(&mut transaction, now_ms, event).await?;
+        for (subject, detail) in &events {
+            let event = AuditEvent::done(editor.actor, Action::Change, subject).detail(detail);
+            audit::append(&mut transaction, now_ms, &event).await?;
+        }
         transaction.commit().await?;
         self.database.audit().wake_followers();
         Ok(Changed::Done)
-    }
-
-    /// Changes the labels of a first part; `false` if it does not exist.
-    pub(crate) async fn change_labels(
-        self,
-        id: &str,
-        change: &LabelsChange,
-        event: &AuditEvent<'_>,
-        now_ms: i64,
-    ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
-        let changed = labels::change(&mut transaction, LabelKind::Recording, id, change).await?;
-        let log = self.database.audit();
-        log.commit_change(transaction, changed.is_some(), now_ms, event)
-            .await
     }
 
     /// Sets the file name given by the sender, if the recording still has the name `was_named`.

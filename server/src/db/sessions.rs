@@ -2,13 +2,15 @@
 
 use sortie_api::SessionStatus;
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::statement::Statement;
 
-use super::users::lock_user;
+use super::labels::Relabelled;
+use super::users::lock_user_not_erased;
 use super::{
-    Action, Actor, AuditEvent, Database, DatabaseError, Page, Position, audit, labels, unknown_text,
+    Action, Actor, AuditEvent, Database, DatabaseError, Editor, Page, Position, audit, labels,
+    unknown_text,
 };
 use crate::labels::{LabelKind, Labels, LabelsChange};
 
@@ -109,32 +111,19 @@ impl SessionChange {
     pub(crate) fn is_empty(&self) -> bool {
         self.auto_record.is_none() && self.recording_required.is_none() && self.labels.is_empty()
     }
+}
 
-    /// Describes the change for the audit log: labels by name, without their values.
-    fn described(&self) -> String {
-        let mut parts = Vec::new();
-        if let Some(auto_record) = self.auto_record {
-            parts.push(match auto_record {
-                Some(true) => "auto-record on",
-                Some(false) => "auto-record off",
-                None => "auto-record as the setting",
-            });
-        }
-        if let Some(required) = self.recording_required {
-            parts.push(if required {
-                "recording required"
-            } else {
-                "recording optional"
-            });
-        }
-        if self.labels.external_id.is_some() {
-            parts.push("external ID");
-        }
-        if self.labels.metadata.is_some() {
-            parts.push("metadata");
-        }
-        parts.join(", ")
-    }
+/// Outcome of a change of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SessionUpdated {
+    /// The session does not exist.
+    Gone,
+    /// The session has this status, from which no transition leads to the wanted one. Nothing is changed.
+    NoTransition(SessionStatus),
+    /// An administrator has set this value, and the editor is no administrator. Nothing is changed.
+    Locked(&'static str),
+    /// Done; whether the status has changed.
+    Done { has_new_status: bool },
 }
 
 /// A running session whose recording is required, with one of its open recordings.
@@ -228,7 +217,7 @@ impl Sessions<'_> {
         actor: &Actor,
     ) -> Result<bool, DatabaseError> {
         let mut transaction = self.database.pool.begin().await?;
-        if !lock_user(&mut transaction, &session.user_id).await? {
+        if !lock_user_not_erased(&mut transaction, &session.user_id).await? {
             transaction.rollback().await?;
             return Ok(false);
         }
@@ -255,6 +244,22 @@ impl Sessions<'_> {
             &session.labels,
         )
         .await?;
+        // Only administrators create sessions of others.
+        let is_set_for_owner = actor.id != session.user_id;
+        labels::lock_new(
+            &mut transaction,
+            LabelKind::Session,
+            &session.id,
+            &session.labels,
+            is_set_for_owner,
+        )
+        .await?;
+        if is_set_for_owner && session.auto_record.is_some() {
+            sqlx::query("UPDATE sessions SET auto_record_locked = 1 WHERE id = $1")
+                .bind(&session.id)
+                .execute(&mut *transaction)
+                .await?;
+        }
         let event = AuditEvent::done(actor, Action::SessionCreate, &session.id);
         let event = event.detail(status_to_text(session.status));
         audit::append(&mut transaction, session.created_ms, &event).await?;
@@ -341,28 +346,59 @@ impl Sessions<'_> {
         Ok(page)
     }
 
-    /// Changes a session; `false` if it does not exist. [`DatabaseError::Taken`] if its owner has a session with the
-    /// same external ID.
+    /// Changes status, labels and settings of a session, all or nothing; values that are the same are no change.
+    /// [`DatabaseError::Taken`] if its owner has a session with the same external ID.
     pub(crate) async fn update(
         self,
         id: &str,
+        status: Option<SessionStatus>,
         change: &SessionChange,
-        actor: &Actor,
+        editor: Editor<'_>,
         now_ms: i64,
-    ) -> Result<bool, DatabaseError> {
+    ) -> Result<SessionUpdated, DatabaseError> {
         let mut transaction = self.database.pool.begin().await?;
-        let changed = labels::change(&mut transaction, LabelKind::Session, id, &change.labels);
-        if changed.await?.is_none() {
-            return Ok(false);
+        let kind = LabelKind::Session;
+        let relabelled = labels::change(&mut transaction, kind, id, &change.labels, editor);
+        let mut changed = match relabelled.await? {
+            Relabelled::Gone => return Ok(SessionUpdated::Gone),
+            Relabelled::Locked(name) => return Ok(SessionUpdated::Locked(name)),
+            Relabelled::Done(changed) => changed,
+        };
+        // The row is locked.
+        let row = sqlx::query(
+            "SELECT user_id, status, auto_record, auto_record_locked, recording_required FROM sessions WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_one(&mut *transaction)
+        .await?;
+        let auto_record: Option<i64> = row.try_get("auto_record")?;
+        if let Some(wanted) = change.auto_record
+            && wanted.map(i64::from) != auto_record
+        {
+            let is_locked = row.try_get::<i64, _>("auto_record_locked")? != 0;
+            if is_locked && !editor.is_admin {
+                return Ok(SessionUpdated::Locked("auto_record"));
+            }
+            let is_locked =
+                wanted.is_some() && (is_locked || editor.locks(row.try_get("user_id")?));
+            sqlx::query(
+                "UPDATE sessions SET auto_record = $1, auto_record_locked = $2 WHERE id = $3",
+            )
+            .bind(wanted.map(i64::from))
+            .bind(i64::from(is_locked))
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+            changed.push(match wanted {
+                Some(true) => "auto-record on",
+                Some(false) => "auto-record off",
+                None => "auto-record as the setting",
+            });
         }
-        if let Some(auto_record) = change.auto_record {
-            sqlx::query("UPDATE sessions SET auto_record = $1 WHERE id = $2")
-                .bind(auto_record.map(i64::from))
-                .bind(id)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        if let Some(required) = change.recording_required {
+        let is_required = row.try_get::<i64, _>("recording_required")? != 0;
+        if let Some(required) = change.recording_required
+            && required != is_required
+        {
             sqlx::query(
                 "UPDATE sessions SET recording_required = $1, \
                  missing_since_ms = CASE WHEN $1 = 1 THEN missing_since_ms END WHERE id = $2",
@@ -371,13 +407,72 @@ impl Sessions<'_> {
             .bind(id)
             .execute(&mut *transaction)
             .await?;
+            changed.push(if required {
+                "recording required"
+            } else {
+                "recording optional"
+            });
         }
-        let detail = change.described();
-        let event = AuditEvent::done(actor, Action::SessionChange, id).detail(&detail);
-        audit::append(&mut transaction, now_ms, &event).await?;
+        let before = status_from_text(row.try_get("status")?)?;
+        let status = status.filter(|status| *status != before);
+        if let Some(status) = status
+            && !enter(&mut transaction, id, status, now_ms).await?
+        {
+            transaction.rollback().await?;
+            return Ok(SessionUpdated::NoTransition(before));
+        }
+        // Last: a row of the log blocks other writers until the commit. Details are names: values may be personal data.
+        let detail = changed.join(", ");
+        for detail in [status.map(status_to_text), Some(detail.as_str())] {
+            let Some(detail) = detail.filter(|detail| !detail.is_empty()) else {
+                continue;
+            };
+            let event = AuditEvent::done(editor.actor, Action::SessionChange, id).detail(detail);
+            audit::append(&mut transaction, now_ms, &event).await?;
+        }
         transaction.commit().await?;
         self.database.audit().wake_followers();
-        Ok(true)
+        Ok(SessionUpdated::Done {
+            has_new_status: status.is_some(),
+        })
+    }
+
+    /// Ends some sessions of a user; returns their number, 0 when none is left.
+    pub(crate) async fn end_some_of(
+        self,
+        user_id: &str,
+        actor: &Actor,
+        now_ms: i64,
+    ) -> Result<usize, DatabaseError> {
+        let ids: Vec<String> = sqlx::query_scalar(
+            "SELECT id FROM sessions WHERE user_id = $1 AND status IN ('creating', 'running') \
+             ORDER BY created_ms, id LIMIT 100",
+        )
+        .bind(user_id)
+        .fetch_all(&self.database.pool)
+        .await?;
+        for id in &ids {
+            self.change(id, SessionStatus::Stopped, actor, now_ms)
+                .await?;
+        }
+        Ok(ids.len())
+    }
+
+    /// Returns the sessions with these IDs, in no order. Intended for at most a few hundred IDs.
+    pub(crate) async fn with_ids(self, ids: &[&str]) -> Result<Vec<SessionRow>, DatabaseError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places: Vec<_> = (1..=ids.len()).map(|place| format!("${place}")).collect();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM sessions WHERE id IN ({})",
+            places.join(", ")
+        );
+        let mut query = sqlx::query_as(AssertSqlSafe(sql));
+        for id in ids {
+            query = query.bind((*id).to_owned());
+        }
+        Ok(query.fetch_all(&self.database.pool).await?)
     }
 
     /// Changes the state of a session that has not ended. Returns `false` if the session has ended, is in that state
@@ -389,27 +484,12 @@ impl Sessions<'_> {
         actor: &Actor,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        let (from, ended_ms) = match status {
-            SessionStatus::Creating => return Ok(false),
-            SessionStatus::Running => ("'creating'", None),
-            SessionStatus::Stopped | SessionStatus::Expired | SessionStatus::Failed => {
-                ("'creating', 'running'", Some(now_ms))
-            }
-        };
-        let sql = format!(
-            "UPDATE sessions SET status = $1, ended_ms = $2 WHERE id = $3 AND status IN ({from})"
-        );
         let mut transaction = self.database.pool.begin().await?;
-        let done = sqlx::query(AssertSqlSafe(sql))
-            .bind(status_to_text(status))
-            .bind(ended_ms)
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?;
+        let is_changed = enter(&mut transaction, id, status, now_ms).await?;
         let event = AuditEvent::done(actor, Action::SessionChange, id);
         let event = event.detail(status_to_text(status));
         let log = self.database.audit();
-        log.commit_change(transaction, done.rows_affected() == 1, now_ms, &event)
+        log.commit_change(transaction, is_changed, now_ms, &event)
             .await
     }
 
@@ -535,4 +615,30 @@ impl Sessions<'_> {
         log.commit_change(transaction, done.rows_affected() == 1, now_ms, &event)
             .await
     }
+}
+
+/// Changes the status of a session if a transition leads to it.
+async fn enter(
+    connection: &mut AnyConnection,
+    id: &str,
+    status: SessionStatus,
+    now_ms: i64,
+) -> Result<bool, DatabaseError> {
+    let (from, ended_ms) = match status {
+        SessionStatus::Creating => return Ok(false),
+        SessionStatus::Running => ("'creating'", None),
+        SessionStatus::Stopped | SessionStatus::Expired | SessionStatus::Failed => {
+            ("'creating', 'running'", Some(now_ms))
+        }
+    };
+    let sql = format!(
+        "UPDATE sessions SET status = $1, ended_ms = $2 WHERE id = $3 AND status IN ({from})"
+    );
+    let done = sqlx::query(AssertSqlSafe(sql))
+        .bind(status_to_text(status))
+        .bind(ended_ms)
+        .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() == 1)
 }

@@ -7,8 +7,8 @@ use sqlx::any::AnyRow;
 use super::search::Search;
 use super::statement::Statement;
 use super::{
-    Database, DatabaseError, Page, Position, labels, sign_ins, unknown_text, words_from_text,
-    words_to_text,
+    Actor, Database, DatabaseError, Editor, Page, Position, labels, sign_ins, unknown_text,
+    words_from_text, words_to_text,
 };
 use crate::labels::{LabelKind, Labels, LabelsChange};
 
@@ -127,6 +127,11 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for UserRow {
     }
 }
 
+/// Selects the user `$1` unless it is the last enabled local administrator.
+const DELETABLE: &str = "id = $1 AND (roles NOT LIKE '%admin%' OR disabled = 1 OR source <> 'local' \
+    OR EXISTS (SELECT 1 FROM users AS other WHERE other.id <> $1 AND other.source = 'local' \
+    AND other.disabled = 0 AND other.roles LIKE '%admin%'))";
+
 /// Locks a user's row until the end of the transaction; `false` if the user is deleted. Call it before any statement that
 /// locks other rows of the user or inserts a row that refers to the user: otherwise PostgreSQL rejects an insert whose
 /// user is deleted meanwhile, and a deletion, which locks the user first, deadlocks with the transaction.
@@ -139,6 +144,23 @@ pub(super) async fn lock_user(
         .execute(connection)
         .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Like [`lock_user`]; [`DatabaseError::Erased`] if the user's erasure was requested, which waits for the lock, too.
+pub(super) async fn lock_user_not_erased(
+    connection: &mut sqlx::AnyConnection,
+    id: &str,
+) -> Result<bool, DatabaseError> {
+    let exists = lock_user(&mut *connection, id).await?;
+    let erasure: Option<i64> =
+        sqlx::query_scalar("SELECT requested_ms FROM erasures WHERE user_id = $1")
+            .bind(id)
+            .fetch_optional(connection)
+            .await?;
+    match erasure {
+        Some(_) => Err(DatabaseError::Erased),
+        None => Ok(exists),
+    }
 }
 
 impl UserRow {
@@ -388,7 +410,7 @@ impl Users<'_> {
     /// Changes a user and, with a new password or when disabled, ends their sign-ins. Returns `false` if the user does
     /// not exist, or if no enabled local administrator would remain (then nothing is changed; [`Users::get`] tells
     /// which). Users of other sources do not count, because their source may be unavailable. [`DatabaseError::Taken`] if
-    /// another user has the external ID.
+    /// another user has the external ID, [`DatabaseError::Erased`] if the user is being erased.
     pub(crate) async fn update(self, id: &str, change: &UserChange) -> Result<bool, DatabaseError> {
         // Updates only changed columns, so that concurrent changes do not undo each other.
         let roles = change.roles.as_deref();
@@ -427,28 +449,49 @@ impl Users<'_> {
         } else {
             self.database.pool.begin().await?
         };
+        if lock_user(&mut transaction, id).await? {
+            lock_user_not_erased(&mut transaction, id).await?;
+        }
         if update.execute(&mut *transaction).await?.rows_affected() != 1 {
             return Ok(false);
         }
         if !change.labels.is_empty() {
-            labels::change(&mut transaction, LabelKind::User, id, &change.labels).await?;
+            let actor = Actor::system();
+            let editor = Editor {
+                actor: &actor,
+                is_admin: true,
+            };
+            labels::change(
+                &mut transaction,
+                LabelKind::User,
+                id,
+                &change.labels,
+                editor,
+            )
+            .await?;
         }
         transaction.commit().await?;
         Ok(true)
     }
 
+    /// Whether [`Self::delete`] would delete a user.
+    pub(crate) async fn can_delete(self, id: &str) -> Result<bool, DatabaseError> {
+        let sql = format!("SELECT 1 FROM users WHERE {DELETABLE}");
+        let one: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_optional(&self.database.pool)
+            .await?;
+        Ok(one.is_some())
+    }
+
     /// Deletes a user; `false` if the user does not exist or is the last enabled local administrator.
     pub(crate) async fn delete(self, id: &str) -> Result<bool, DatabaseError> {
         let mut transaction = self.one_demotion_at_a_time().await?;
-        let done = sqlx::query(
-            "DELETE FROM users WHERE id = $1 AND (roles NOT LIKE '%admin%' OR disabled = 1 \
-             OR source <> 'local' OR EXISTS (SELECT 1 FROM users AS other WHERE other.id <> $2 \
-             AND other.source = 'local' AND other.disabled = 0 AND other.roles LIKE '%admin%'))",
-        )
-        .bind(id)
-        .bind(id)
-        .execute(&mut *transaction)
-        .await?;
+        let sql = format!("DELETE FROM users WHERE {DELETABLE}");
+        let done = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(done.rows_affected() == 1)
     }

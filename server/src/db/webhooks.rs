@@ -9,11 +9,15 @@ use super::{
 };
 use crate::config::Secret;
 
-const SELECT: &str = "SELECT w.id, w.url, w.description, w.events, w.secret, w.previous_secret, w.previous_until_ms, \
-    w.enabled, w.disabled_reason, w.audit_seq, w.created_ms, \
+const COLUMNS: &str = "w.id, w.url, w.description, w.events, w.secret, w.previous_secret, w.previous_until_ms, \
+    w.older_secrets, w.enabled, w.disabled_reason, w.audit_seq, w.created_ms";
+/// Numbers of deliveries; they take a while for a receiver that is down.
+const COUNTS: &str = "\
     (SELECT COUNT(*) FROM webhook_deliveries AS p WHERE p.webhook_id = w.id AND p.status = 'pending') AS pending, \
-    (SELECT COUNT(*) FROM webhook_deliveries AS f WHERE f.webhook_id = w.id AND f.status = 'failed') AS failed \
-    FROM webhooks AS w";
+    (SELECT COUNT(*) FROM webhook_deliveries AS f WHERE f.webhook_id = w.id AND f.status = 'failed') AS failed";
+const NO_COUNTS: &str = "CAST(0 AS BIGINT) AS pending, CAST(0 AS BIGINT) AS failed";
+/// Most secrets that sign besides the current one.
+const OLDER_MAX: usize = 10;
 
 /// Endpoint of a webhook.
 #[derive(Clone, Debug)]
@@ -29,6 +33,8 @@ pub(crate) struct WebhookRow {
     pub(crate) previous_secret: Option<Secret>,
     /// Unix time in ms until which the previous secret signs too.
     pub(crate) previous_until_ms: Option<i64>,
+    /// Secrets before the previous one, each with the Unix time in ms until which it signs.
+    older_secrets: Vec<(i64, Secret)>,
     pub(crate) enabled: bool,
     /// Empty unless the server disabled the endpoint.
     pub(crate) disabled_reason: String,
@@ -36,8 +42,18 @@ pub(crate) struct WebhookRow {
     pub(crate) audit_seq: i64,
     /// Unix time in ms.
     pub(crate) created_ms: i64,
+    /// Pending and failed deliveries; 0 in rows of [`Webhooks::enabled`] and [`Webhooks::to_send`].
     pub(crate) pending: u64,
     pub(crate) failed: u64,
+}
+
+/// Parses `until_ms:secret`, separated by spaces.
+fn older_from_text(text: &str) -> Vec<(i64, Secret)> {
+    let pairs = text.split(' ').filter_map(|one| {
+        let (until_ms, secret) = one.split_once(':')?;
+        Some((until_ms.parse().ok()?, Secret::from(secret.to_owned())))
+    });
+    pairs.collect()
 }
 
 impl WebhookRow {
@@ -50,7 +66,11 @@ impl WebhookRow {
     pub(crate) fn secrets(&self, now_ms: i64) -> impl Iterator<Item = &Secret> {
         let overlaps = self.previous_until_ms.is_some_and(|until| now_ms < until);
         let previous = self.previous_secret.as_ref().filter(|_| overlaps);
-        std::iter::once(&self.secret).chain(previous)
+        let older = self.older_secrets.iter();
+        let older = older.filter(move |(until, _)| now_ms < *until);
+        std::iter::once(&self.secret)
+            .chain(previous)
+            .chain(older.map(|(_, secret)| secret))
     }
 }
 
@@ -70,6 +90,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for WebhookRow {
             secret: row.try_get::<String, _>("secret")?.into(),
             previous_secret: previous.map(Secret::from),
             previous_until_ms: row.try_get("previous_until_ms")?,
+            older_secrets: older_from_text(row.try_get("older_secrets")?),
             enabled: row.try_get::<i64, _>("enabled")? != 0,
             disabled_reason: row.try_get("disabled_reason")?,
             audit_seq: row.try_get("audit_seq")?,
@@ -139,7 +160,18 @@ impl Webhooks<'_> {
         if id.contains('\0') {
             return Ok(None);
         }
-        let sql = format!("{SELECT} WHERE w.id = $1");
+        let sql = format!("SELECT {COLUMNS}, {COUNTS} FROM webhooks AS w WHERE w.id = $1");
+        Ok(sqlx::query_as(AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_optional(&self.database.pool)
+            .await?)
+    }
+
+    /// Returns an enabled endpoint.
+    pub(crate) async fn to_send(self, id: &str) -> Result<Option<WebhookRow>, DatabaseError> {
+        let sql = format!(
+            "SELECT {COLUMNS}, {NO_COUNTS} FROM webhooks AS w WHERE w.id = $1 AND w.enabled = 1"
+        );
         Ok(sqlx::query_as(AssertSqlSafe(sql))
             .bind(id)
             .fetch_optional(&self.database.pool)
@@ -154,7 +186,7 @@ impl Webhooks<'_> {
     ) -> Result<Page<WebhookRow>, DatabaseError> {
         let (created_ms, id) = after.map_or((i64::MAX, ""), |after| (after.value, &after.id));
         let sql = format!(
-            "{SELECT} WHERE (w.created_ms, w.id) < ($1, $2) ORDER BY w.created_ms DESC, w.id DESC LIMIT $3"
+            "SELECT {COLUMNS}, {COUNTS} FROM webhooks AS w WHERE (w.created_ms, w.id) < ($1, $2) ORDER BY w.created_ms DESC, w.id DESC LIMIT $3"
         );
         let rows: Vec<WebhookRow> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(created_ms)
@@ -170,7 +202,9 @@ impl Webhooks<'_> {
 
     /// Returns the enabled endpoints. Their number is limited by [`Self::insert`].
     pub(crate) async fn enabled(self) -> Result<Vec<WebhookRow>, DatabaseError> {
-        let sql = format!("{SELECT} WHERE w.enabled = 1 ORDER BY w.id");
+        let sql = format!(
+            "SELECT {COLUMNS}, {NO_COUNTS} FROM webhooks AS w WHERE w.enabled = 1 ORDER BY w.id"
+        );
         Ok(sqlx::query_as(AssertSqlSafe(sql))
             .fetch_all(&self.database.pool)
             .await?)
@@ -185,6 +219,8 @@ impl Webhooks<'_> {
         event: &AuditEvent<'_>,
     ) -> Result<bool, DatabaseError> {
         let mut transaction = self.database.pool.begin().await?;
+        // Before the head of the audit log, as in every transaction that locks both.
+        lock(&mut transaction, id).await?;
         audit::append(&mut transaction, now_ms, event).await?;
         if change.enabled == Some(true) {
             sqlx::query(
@@ -210,20 +246,24 @@ impl Webhooks<'_> {
         self.commit_if(transaction, done.rows_affected() == 1).await
     }
 
-    /// Disables an endpoint because of an answer of its receiver; `false` if it is disabled already.
+    /// Disables an endpoint because of an answer of its receiver; `false` if it is disabled already, or if it has another
+    /// URL now.
     pub(crate) async fn disable(
         self,
         id: &str,
+        url: &str,
         reason: &str,
         now_ms: i64,
         event: &AuditEvent<'_>,
     ) -> Result<bool, DatabaseError> {
         let mut transaction = self.database.pool.begin().await?;
         let done = sqlx::query(
-            "UPDATE webhooks SET enabled = 0, disabled_reason = $1 WHERE id = $2 AND enabled = 1",
+            "UPDATE webhooks SET enabled = 0, disabled_reason = $1 WHERE id = $2 AND enabled = 1 \
+             AND url = $3",
         )
         .bind(reason)
         .bind(id)
+        .bind(url)
         .execute(&mut *transaction)
         .await?;
         let log = self.database.audit();
@@ -231,7 +271,7 @@ impl Webhooks<'_> {
             .await
     }
 
-    /// Replaces the secret; the current one also signs until `previous_until_ms`.
+    /// Replaces the secret; the current one also signs until `previous_until_ms`, and those before it to their own times.
     pub(crate) async fn rotate(
         self,
         id: &str,
@@ -241,12 +281,38 @@ impl Webhooks<'_> {
         event: &AuditEvent<'_>,
     ) -> Result<bool, DatabaseError> {
         let mut transaction = self.database.pool.begin().await?;
+        lock(&mut transaction, id).await?;
+        let row = sqlx::query(
+            "SELECT previous_secret, previous_until_ms, older_secrets FROM webhooks WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(row) = row else {
+            return Ok(false);
+        };
+        let mut older = older_from_text(row.try_get("older_secrets")?);
+        let previous: (Option<String>, Option<i64>) = (
+            row.try_get("previous_secret")?,
+            row.try_get("previous_until_ms")?,
+        );
+        if let (Some(previous), Some(until_ms)) = previous {
+            older.push((until_ms, previous.into()));
+        }
+        older.retain(|(until_ms, _)| now_ms < *until_ms);
+        let surplus = older.len().saturating_sub(OLDER_MAX);
+        let older = older[surplus..]
+            .iter()
+            .map(|(until_ms, secret)| format!("{until_ms}:{}", secret.expose()));
+        let older: Vec<_> = older.collect();
         let done = sqlx::query(
-            "UPDATE webhooks SET previous_secret = secret, previous_until_ms = $1, secret = $2 WHERE id = $3",
+            "UPDATE webhooks SET previous_secret = secret, previous_until_ms = $1, secret = $2, older_secrets = $4 \
+             WHERE id = $3",
         )
         .bind(previous_until_ms)
         .bind(secret.expose())
         .bind(id)
+        .bind(older.join(" "))
         .execute(&mut *transaction)
         .await?;
         let log = self.database.audit();
@@ -285,6 +351,28 @@ impl Webhooks<'_> {
         }
         Ok(is_changed)
     }
+}
+
+/// Locks an endpoint until the end of the transaction. Lock it before the head of the audit log.
+pub(super) async fn lock(connection: &mut AnyConnection, id: &str) -> Result<(), DatabaseError> {
+    sqlx::query("UPDATE webhooks SET audit_seq = audit_seq WHERE id = $1")
+        .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Waits for the transactions that queue events now.
+pub(super) async fn wait_for_queues(database: &Database) -> Result<(), DatabaseError> {
+    let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM webhooks ORDER BY id")
+        .fetch_all(&database.pool)
+        .await?;
+    for id in ids {
+        let mut transaction = database.pool.begin().await?;
+        lock(&mut transaction, &id).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
 }
 
 /// Moves the cursor of an enabled endpoint; `false` if it is no longer `from`, because another server has moved it.

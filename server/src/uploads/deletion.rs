@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::error::UploadError;
 use super::registry::Registry;
 use super::rows::Rows;
-use crate::db::{Action, Actor, AuditEvent, UploadKind};
+use crate::db::{Action, Actor, AuditEvent, GoneRecording, UploadKind};
 use crate::storage::Storage;
 
 pub(super) struct Deleter {
@@ -61,7 +61,13 @@ impl Deleter {
             self.storage.delete(&self.storage.growing_path(id)).await?;
             self.storage.delete(&row.storage_path).await?;
             let actor = Actor::system();
-            let event = AuditEvent::done(&actor, Action::Gone, id).detail(&row.user_id);
+            let detail = GoneRecording {
+                user_id: &row.user_id,
+                session_id: Some(&row.session_id),
+                part_of: row.part_of.as_deref(),
+            };
+            let detail = detail.to_text();
+            let event = AuditEvent::done(&actor, Action::Gone, id).detail(&detail);
             let event = (row.kind != UploadKind::Partial).then_some(&event);
             let recordings = self.rows.database.recordings();
             recordings.delete(id, self.rows.now_ms(), event).await?;

@@ -122,11 +122,19 @@ impl Reaper {
         let Some(interrupted) = state.pending_finish.or(interrupted) else {
             return;
         };
-        if let Err(error) = self.close(entry, open, interrupted).await {
-            tracing::error!(
+        match self.close(entry, open, interrupted).await {
+            Ok(_) => {}
+            // Expected: deletions do not wait for finishes.
+            Err(UploadError::Unknown) => {
+                tracing::debug!(
+                    recording = entry.id,
+                    "a recording was deleted before its finish"
+                );
+            }
+            Err(error) => tracing::error!(
                 recording = entry.id,
                 "cannot finish a recording, will try again: {error}"
-            );
+            ),
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{Ipv4Net, Ipv6Net};
 
 /// Networks that are not public (IANA IPv4 Special-Purpose Address Registry).
-const NOT_PUBLIC_V4: [Ipv4Net; 15] = [
+const NOT_PUBLIC_V4: [Ipv4Net; 16] = [
     v4([0, 0, 0, 0], 8),
     v4([10, 0, 0, 0], 8),
     // Carrier-grade NAT.
@@ -13,6 +13,8 @@ const NOT_PUBLIC_V4: [Ipv4Net; 15] = [
     v4([127, 0, 0, 0], 8),
     // Link-local, with the metadata services of clouds.
     v4([169, 254, 0, 0], 16),
+    // Public, but the internal service of every virtual machine in Azure.
+    v4([168, 63, 129, 16], 32),
     v4([172, 16, 0, 0], 12),
     v4([192, 0, 0, 0], 24),
     v4([192, 0, 2, 0], 24),
@@ -82,6 +84,7 @@ mod tests {
             "127.0.0.1",
             "127.255.255.254",
             "169.254.169.254",
+            "168.63.129.16",
             "172.16.0.1",
             "172.31.255.255",
             "192.0.0.8",

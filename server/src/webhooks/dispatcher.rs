@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 use sortie_api::AuditResult;
 use tokio::task::{Id, JoinSet};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::queue::Queue;
@@ -22,6 +22,10 @@ use crate::db::{
 
 /// Poll interval for rows of other servers and for due deliveries.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Shortest time between two searches for new rows, each of which queries every endpoint.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
+/// Interval of the search for deliveries that are blocked without a reason.
+const UNBLOCK_EVERY: Duration = Duration::from_secs(5 * 60);
 /// Concurrent requests to one endpoint.
 const PER_ENDPOINT: usize = 4;
 /// Duration of a claim: an attempt with a margin for the database.
@@ -40,6 +44,8 @@ pub(crate) struct Dispatcher<S> {
     endpoints: HashMap<Id, String>,
     /// Attempts since old rows were deleted, by endpoint.
     untrimmed: HashMap<String, u32>,
+    /// Last release of deliveries that were blocked without a reason.
+    unblocked: Instant,
 }
 
 impl<S: Source> Dispatcher<S> {
@@ -59,6 +65,7 @@ impl<S: Source> Dispatcher<S> {
             running: JoinSet::new(),
             endpoints: HashMap::new(),
             untrimmed: HashMap::new(),
+            unblocked: Instant::now(),
         }
     }
 
@@ -95,11 +102,34 @@ impl<S: Source> Dispatcher<S> {
             if has_more {
                 continue;
             }
-            tokio::select! {
-                () = audited => {}
-                _ = tick.tick() => {}
-                Some(ended) = self.running.join_next_with_id() => self.forget(&ended),
+            let stepped = Instant::now();
+            loop {
+                tokio::select! {
+                    () = &mut audited => break,
+                    _ = tick.tick() => break,
+                    Some(ended) = self.running.join_next_with_id() => {
+                        if let Err(error) = self.continue_after(&ended).await {
+                            tracing::warn!("webhooks cannot be sent and will be retried: {error}");
+                        }
+                    }
+                }
             }
+            // Several rows in quick succession cost one step.
+            tokio::time::sleep_until(stepped + MIN_INTERVAL).await;
+        }
+    }
+
+    /// Starts the next attempts of the endpoint whose attempt has ended.
+    async fn continue_after(
+        &mut self,
+        ended: &Result<(Id, ()), tokio::task::JoinError>,
+    ) -> Result<(), DatabaseError> {
+        let Some(id) = self.forget(ended) else {
+            return Ok(());
+        };
+        match self.attempts.database.webhooks().to_send(&id).await? {
+            Some(webhook) => self.start(webhook, self.attempts.clock.now_ms()).await,
+            None => Ok(()),
         }
     }
 
@@ -110,7 +140,16 @@ impl<S: Source> Dispatcher<S> {
         }
         let now_ms = self.attempts.clock.now_ms();
         let mut has_more = false;
-        for webhook in self.attempts.database.webhooks().enabled().await? {
+        let webhooks = self.attempts.database.webhooks().enabled().await?;
+        self.queue.retain(&webhooks);
+        if self.unblocked.elapsed() >= UNBLOCK_EVERY {
+            self.unblocked = Instant::now();
+            for webhook in &webhooks {
+                let deliveries = self.attempts.database.webhook_deliveries();
+                deliveries.unblock(&webhook.id).await?;
+            }
+        }
+        for webhook in webhooks {
             has_more |= self.queue.fill(&webhook, now_ms).await?;
             self.start(webhook, now_ms).await?;
         }
@@ -148,12 +187,13 @@ impl<S: Source> Dispatcher<S> {
         Ok(())
     }
 
-    fn forget(&mut self, ended: &Result<(Id, ()), tokio::task::JoinError>) {
+    /// Removes an attempt that has ended; returns its endpoint.
+    fn forget(&mut self, ended: &Result<(Id, ()), tokio::task::JoinError>) -> Option<String> {
         let id = match ended {
             Ok((id, ())) => *id,
             Err(error) => error.id(),
         };
-        self.endpoints.remove(&id);
+        self.endpoints.remove(&id)
     }
 }
 
@@ -179,13 +219,15 @@ impl Attempts {
         let result = match &outcome {
             Outcome::Delivered(_) => AttemptResult::Delivered,
             Outcome::Gone => AttemptResult::Failed,
-            Outcome::Failed { .. } => match schedule::delay(failed, rand::rng().random()) {
-                Some(delay) => {
-                    let delay_ms = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
-                    AttemptResult::Deferred(now_ms.saturating_add(delay_ms))
+            Outcome::Failed { retry_after, .. } => {
+                match schedule::delay(failed, rand::rng().random(), *retry_after) {
+                    Some(delay) => {
+                        let delay_ms = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
+                        AttemptResult::Deferred(now_ms.saturating_add(delay_ms))
+                    }
+                    None => AttemptResult::Failed,
                 }
-                None => AttemptResult::Failed,
-            },
+            }
         };
         let (status, error) = outcome.answer();
         if result == AttemptResult::Failed {
@@ -225,7 +267,8 @@ impl Attempts {
             .detail("disabled: the receiver answered 410")
             .result(AuditResult::Ok);
         let webhooks = self.database.webhooks();
-        if let Err(error) = webhooks.disable(&webhook.id, reason, now_ms, &event).await {
+        let disabled = webhooks.disable(&webhook.id, &webhook.url, reason, now_ms, &event);
+        if let Err(error) = disabled.await {
             tracing::warn!(
                 webhook = webhook.id,
                 "the webhook could not be disabled: {error}"

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 use super::resolver::{Dns, NotPublic, PublicResolver, SystemDns};
 use super::{signature, url};
@@ -37,7 +37,12 @@ pub(crate) enum Outcome {
     /// The receiver answered 410: it does not want further events.
     Gone,
     /// The receiver answered with another status, or not at all.
-    Failed { status: Option<u16>, error: String },
+    Failed {
+        status: Option<u16>,
+        error: String,
+        /// Time to wait that the receiver asked for (`Retry-After`).
+        retry_after: Option<Duration>,
+    },
 }
 
 impl Outcome {
@@ -49,7 +54,7 @@ impl Outcome {
                 Some(StatusCode::GONE.as_u16()),
                 "The receiver answered 410 (Gone).",
             ),
-            Self::Failed { status, error } => (*status, error),
+            Self::Failed { status, error, .. } => (*status, error),
         }
     }
 }
@@ -110,6 +115,7 @@ impl Sender {
         let failed = |error: String| Outcome::Failed {
             status: None,
             error,
+            retry_after: None,
         };
         // Checked again: an address in the URL needs no lookup, and the permission may have been withdrawn.
         let url = match url::check(message.url, self.allow_private) {
@@ -140,6 +146,10 @@ impl Sender {
             Err(error) => return failed(describe(&error).to_owned()),
         };
         let status = answer.status();
+        let retry_after = answer.headers().get(RETRY_AFTER);
+        let retry_after = retry_after
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| delay_of(text, seconds));
         // The status is the answer; an incomplete body does not change it.
         let mut read = 0;
         while let Ok(Some(bytes)) = answer.chunk().await {
@@ -162,8 +172,21 @@ impl Sender {
         Outcome::Failed {
             status: Some(status.as_u16()),
             error: format!("The receiver answered {}.{hint}", status.as_u16()),
+            retry_after,
         }
     }
+}
+
+/// Parses `Retry-After` (RFC 9110): seconds, or a date. `now` in seconds.
+fn delay_of(text: &str, now: i64) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    let date = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let now = Duration::from_secs(u64::try_from(now).ok()?);
+    date.checked_sub(now)
 }
 
 /// Describes an error without the URL.
@@ -248,6 +271,17 @@ mod tests {
             }
         });
         (address, count)
+    }
+
+    #[test]
+    fn retry_after_is_parsed_in_both_forms() {
+        let seconds = |text| delay_of(text, 784_111_777).map(|delay| delay.as_secs());
+        assert_eq!(seconds("120"), Some(120));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:48:37 GMT"), None);
+        for wrong in ["", "-1", "soon", "1.5"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
     }
 
     #[tokio::test]

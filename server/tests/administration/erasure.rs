@@ -245,3 +245,221 @@ async fn recordings_of_a_deleted_user_can_be_erased() {
     assert!(!database_text(&server).await.contains("annabel"));
     assert!(verified(&admin).await);
 }
+
+/// Creates a webhook at a receiver; returns its path.
+#[cfg(feature = "webhooks")]
+async fn webhook_to(admin: &Client, receiver: &crate::webhook_receiver::Receiver) -> String {
+    let body = json!({ "url": receiver.url });
+    let created = json_of(admin.post("/api/admin/webhooks").json(&body), 201).await;
+    format!(
+        "/api/admin/webhooks/{}",
+        created["id"].as_str().expect("an id")
+    )
+}
+
+#[cfg(feature = "webhooks")]
+#[tokio::test]
+async fn events_that_are_queued_after_an_erasure_are_complete_and_without_personal_data() {
+    let server = TestServer::with(&[("SORTIE_WEBHOOK_ALLOW_PRIVATE", "true")]).await;
+    let admin = server.admin().await;
+    let ann = server.user("annabel").await;
+    let receiver = crate::webhook_receiver::Receiver::start().await;
+    let webhook = webhook_to(&admin, &receiver).await;
+    crate::webhooks::block_queue(&server, &webhook).await;
+    let session = json!({ "app_id": "x", "metadata": { "who": "annabel" } });
+    json_of(ann.post("/api/sessions").json(&session), 201).await;
+    let id = ann.record(&chromium_webm()).await;
+    erase(&admin, &ann.user_id, "", 200).await;
+    crate::webhooks::release_queue(&server).await;
+    until("the deletion arrives", async || {
+        receiver.events().iter().any(|it| it == "recording.deleted")
+    })
+    .await;
+    until("the sessions end", async || {
+        let events = receiver.events();
+        let count = |name: &str| events.iter().filter(|it| *it == name).count();
+        count("session.started") == 2 && count("session.ended") == 2
+    })
+    .await;
+    for name in ["recording.started", "recording.ready"] {
+        assert!(receiver.events().iter().any(|it| it == name), "{name}");
+    }
+    let text = format!("{:?}", receiver.received());
+    assert!(!text.contains("annabel"), "{text}");
+    assert!(text.contains(&id));
+    assert!(!database_text(&server).await.contains("annabel"));
+}
+
+#[tokio::test]
+async fn erasure_finds_names_in_rows_about_deleted_recordings_and_tokens() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let ann = server.user("annabel").await;
+    let id = ann.record(&chromium_webm()).await;
+    let session = ann.recording(&id).await["session_id"].clone();
+    let start = format!(
+        "/api/sessions/{}/recording/start",
+        session.as_str().expect("an id")
+    );
+    let part = json_of(ann.post(&start).json(&json!({ "continues": id })), 201).await;
+    let part = part["recording_id"].as_str().expect("an id").to_owned();
+    for id in [&id, &part] {
+        let name = json!({ "filename": "annabel.webm" });
+        let path = format!("/api/recordings/{id}");
+        json_of(admin.change(&path, &name), 200).await;
+    }
+    let deleted = admin.delete(&format!("/api/recordings/{id}")).send().await;
+    assert_eq!(deleted.expect("an answer").status(), 204);
+    let growing = ann.start_recording().await.0;
+    let start = format!(
+        "/api/sessions/{}/recording/start",
+        ann.recording(&growing).await["session_id"]
+            .as_str()
+            .expect("an id")
+    );
+    let body = json!({ "continues": growing });
+    let part = json_of(ann.post(&start).json(&body), 201).await;
+    let path = format!(
+        "/api/recordings/{}",
+        part["recording_id"].as_str().expect("an id")
+    );
+    json_of(
+        admin.change(&path, &json!({ "filename": "annabel 2.webm" })),
+        200,
+    )
+    .await;
+    let token = json!({ "name": "annabel's laptop", "scopes": ["record"] });
+    let token = json_of(ann.post("/api/tokens").json(&token), 201).await;
+    let path = format!("/api/tokens/{}", token["id"].as_str().expect("an id"));
+    let revoked = admin.delete(&path).send().await.expect("an answer");
+    assert_eq!(revoked.status(), 204);
+    let login = json!({ "username": "annabel", "password": "wrong password" });
+    let login = server.anonymous().post("/api/auth/login").json(&login);
+    assert_eq!(login.send().await.expect("an answer").status(), 401);
+    let export = admin.get("/api/admin/audit/export?format=jsonl&actor=annabel");
+    assert_eq!(export.send().await.expect("an answer").status(), 200);
+    assert!(database_text(&server).await.contains("annabel's laptop"));
+
+    erase(&admin, &ann.user_id, "", 200).await;
+    let left = database_text(&server).await;
+    assert!(!left.contains("annabel"), "{left}");
+    let subject = format!("subject={}&action=sign_in&result=denied", ann.user_id);
+    let refused = admin.audit(&subject).await;
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0]["address"], Value::Null, "{refused:?}");
+    assert!(verified(&admin).await);
+}
+
+#[tokio::test]
+async fn pending_erasure_cannot_be_evaded() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let ann = server.user("ann").await;
+    let id = ann.record(&chromium_webm()).await;
+    let name = ann.recording(&id).await["storage_path"].clone();
+    let file = server.file(name.as_str().expect("a path"));
+    // A folder in the place of the file cannot be deleted.
+    std::fs::remove_file(&file).expect("the file");
+    std::fs::create_dir(&file).expect("a folder");
+    erase(&admin, &ann.user_id, "", 202).await;
+
+    let path = format!("/api/admin/users/{}", ann.user_id);
+    let enable = json!({ "disabled": false, "password": "a good password" });
+    problem(admin.change(&path, &enable), 409, "conflict").await;
+    for how in [
+        "",
+        "?recordings=keep",
+        "?recordings=transfer",
+        "?recordings=delete",
+    ] {
+        problem(admin.delete(&format!("{path}{how}")), 409, "conflict").await;
+    }
+    let session = json!({ "app_id": "x", "user_id": ann.user_id });
+    problem(admin.post("/api/sessions").json(&session), 409, "conflict").await;
+    assert_eq!(json_of(admin.get(&path), 200).await["disabled"], true);
+    std::fs::remove_dir(&file).expect("the folder");
+    until("the erasure completes", async || {
+        let erasure = json_of(admin.get(&format!("{path}/erase")), 200).await;
+        erasure["status"] == "done"
+    })
+    .await;
+    problem(admin.change(&path, &enable), 404, "not_found").await;
+}
+
+#[cfg(feature = "webhooks")]
+#[tokio::test]
+async fn sessions_of_deleted_and_erased_users_end() {
+    let server = TestServer::with(&[("SORTIE_WEBHOOK_ALLOW_PRIVATE", "true")]).await;
+    let admin = server.admin().await;
+    let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+    let receiver = crate::webhook_receiver::Receiver::start().await;
+    webhook_to(&admin, &receiver).await;
+    let sessions = [ann.session().await, bob.session().await];
+    erase(&admin, &ann.user_id, "", 200).await;
+    let deleted = admin.delete(&format!("/api/admin/users/{}", bob.user_id));
+    assert_eq!(deleted.send().await.expect("an answer").status(), 204);
+    until("both sessions end", async || {
+        let received = receiver.received();
+        sessions.iter().all(|session| {
+            received
+                .iter()
+                .any(|it| it.event() == "session.ended" && it.subject() == *session)
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn first_administrator_can_be_erased_after_deletion() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let created = admin.audit(&format!("subject={}", admin.user_id)).await;
+    assert!(
+        created.iter().any(|row| row["action"] == "user.create"),
+        "{created:?}"
+    );
+    let second =
+        json!({ "username": "second", "password": "a good password", "roles": ["user", "admin"] });
+    json_of(admin.post("/api/admin/users").json(&second), 201).await;
+    let second = server.sign_in("second", "a good password").await;
+    // A log of an earlier version has no row of the creation.
+    let database = server.database().await;
+    let changed =
+        sqlx::query("UPDATE audit SET action = 'sign_in' WHERE action = 'user.create' AND seq = 1");
+    changed.execute(&database).await.expect("a change");
+    let deleted = second.delete(&format!("/api/admin/users/{}", admin.user_id));
+    assert_eq!(deleted.send().await.expect("an answer").status(), 204);
+    erase(&second, &admin.user_id, "", 200).await;
+    for nobody in ["system", ""] {
+        let path = format!("/api/admin/users/{nobody}/erase");
+        let answer = second.post(&path).send().await.expect("an answer");
+        assert_eq!(answer.status(), 404, "{nobody}");
+    }
+}
+
+/// Another server knows a disabled user until its cache expires.
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn denial_of_an_erased_user_at_another_server_has_no_name() {
+    let server = TestServer::start().await;
+    if !server.database_address().starts_with("postgres") {
+        return;
+    }
+    let dsn = server.database_address();
+    let other = TestServer::with(&[("SORTIE_DB_TYPE", "postgres"), ("SORTIE_DB_DSN", &dsn)]).await;
+    let admin = server.admin().await;
+    let ann = server.user("annabel").await;
+    let foreign = admin.session().await;
+    let ann = ann.at(&other.url);
+    json_of(ann.get("/api/auth/me"), 200).await;
+    erase(&admin, &ann.user_id, "", 200).await;
+    let path = format!("/api/sessions/{foreign}");
+    problem(ann.get(&path), 403, "forbidden").await;
+    assert!(!database_text(&server).await.contains("annabel"));
+    let rows = admin
+        .audit(&format!("actor={}&action=session.access", ann.user_id))
+        .await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["address"], Value::Null);
+    assert!(verified(&admin).await);
+}

@@ -468,3 +468,54 @@ async fn stream_that_cannot_be_resumed_begins_with_hello() {
     let id: i64 = stream.id.parse().expect("a number");
     assert!(id > head + 1000);
 }
+
+#[tokio::test]
+async fn session_stream_gets_deletions_of_its_recordings_only() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    let webm = chromium_webm();
+    let (recording, other) = (ann.record(&webm).await, ann.record(&webm).await);
+    let session = ann.recording(&recording).await["session_id"].clone();
+    let query = format!("?session={}", session.as_str().expect("an id"));
+    let mut stream = Reader::open(&ann, &query).await;
+    stream.expect("session", |_| true).await;
+    let last_id = stream.id.clone();
+    for id in [&other, &recording] {
+        let deleted = ann.delete(&format!("/api/recordings/{id}")).send().await;
+        assert_eq!(deleted.expect("an answer").status(), 204);
+    }
+    let live = stream.expect("recording_deleted", |_| true).await;
+    assert_eq!(live["id"], recording.as_str());
+    let mut resumed = Reader::resume(&ann, &query, &last_id).await;
+    let (name, data) = resumed.next().await.expect("an event");
+    assert_eq!(
+        (name.as_str(), &data["id"]),
+        ("recording_deleted", &json!(recording))
+    );
+}
+
+#[tokio::test]
+async fn resumed_streams_of_one_user_get_all_missed_changes() {
+    let server = TestServer::start().await;
+    let (admin, ann, bob) = (
+        server.admin().await,
+        server.user("ann").await,
+        server.user("bob").await,
+    );
+    let last_id = head(&admin).await.to_string();
+    let mut missed = Vec::new();
+    for _ in 0..120 {
+        missed.push(ann.session().await);
+        bob.session().await;
+    }
+    let mut streams = Vec::new();
+    for _ in 0..6 {
+        streams.push(Reader::resume(&ann, "", &last_id).await);
+    }
+    for mut stream in streams {
+        for session in &missed {
+            let (name, data) = stream.next().await.expect("an event");
+            assert_eq!((name.as_str(), &data["id"]), ("session", &json!(session)));
+        }
+    }
+}

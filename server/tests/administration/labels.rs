@@ -328,3 +328,148 @@ async fn users_are_found_by_external_id_metadata_and_subject() {
         Value::Null
     );
 }
+
+#[tokio::test]
+async fn refused_change_of_a_session_changes_nothing() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    new_session(&ann, "exam-1", "biology").await;
+    let session = new_session(&ann, "exam-2", "biology").await;
+    let path = format!("/api/sessions/{session}");
+    let change = json!({ "status": "stopped", "external_id": "exam-1", "recording": "required" });
+    problem(ann.change(&path, &change), 409, "already_exists").await;
+    let shown = json_of(ann.get(&path), 200).await;
+    assert_eq!(
+        (&shown["status"], &shown["external_id"], &shown["recording"]),
+        (&json!("running"), &json!("exam-2"), &json!("optional"))
+    );
+    json_of(ann.post(&format!("{path}/stop")), 200).await;
+    let change = json!({ "status": "running", "metadata": { "course": "history" } });
+    problem(ann.change(&path, &change), 409, "conflict").await;
+    let shown = json_of(ann.get(&path), 200).await;
+    assert_eq!(shown["metadata"]["course"], "biology");
+}
+
+#[tokio::test]
+async fn owner_cannot_change_what_an_administrator_has_set() {
+    let server = TestServer::start().await;
+    let (admin, ann) = (server.admin().await, server.user("ann").await);
+    let webm = chromium_webm();
+    let session = json!({
+        "app_id": "exam", "user_id": ann.user_id, "external_id": "exam-1", "metadata": { "course": "biology" },
+        "auto_record": true,
+    });
+    let session = id_of(&json_of(admin.post("/api/sessions").json(&session), 201).await);
+    let session = format!("/api/sessions/{session}");
+    let recording = ann.record(&webm).await;
+    let recording = format!("/api/recordings/{recording}");
+    let grade = json!({ "metadata": { "grade": 2 } });
+    json_of(admin.change(&recording, &grade), 200).await;
+    for (path, change) in [
+        (&session, json!({ "external_id": null })),
+        (&session, json!({ "metadata": {}, "status": "stopped" })),
+        (&session, json!({ "auto_record": false })),
+        (
+            &recording,
+            json!({ "metadata": { "grade": 1 }, "protected": true }),
+        ),
+    ] {
+        let detail = problem(ann.change(path, &change), 403, "forbidden").await;
+        assert!(detail.contains("administrator"), "{change}: {detail}");
+    }
+    let shown = json_of(ann.get(&session), 200).await;
+    assert_eq!(
+        (
+            &shown["status"],
+            &shown["external_id"],
+            &shown["auto_record"]
+        ),
+        (&json!("running"), &json!("exam-1"), &json!(true))
+    );
+    let shown = json_of(ann.get(&recording), 200).await;
+    assert_eq!(
+        (&shown["metadata"], &shown["protected"]),
+        (&json!({ "grade": 2 }), &json!(false))
+    );
+    // The same values are no change; labels that the owner has set stay the owner's.
+    let same = json!({ "external_id": "exam-1", "metadata": { "course": "biology" }, "auto_record": true });
+    json_of(ann.change(&session, &same), 200).await;
+    for id in ["attempt-1", "attempt-2"] {
+        json_of(ann.change(&recording, &json!({ "external_id": id })), 200).await;
+    }
+    // An administrator changes and releases them.
+    json_of(
+        admin.change(&session, &json!({ "metadata": { "course": "history" } })),
+        200,
+    )
+    .await;
+    json_of(
+        admin.change(&session, &json!({ "metadata": null, "auto_record": null })),
+        200,
+    )
+    .await;
+    let change = json!({ "metadata": { "own": 1 }, "auto_record": false });
+    json_of(ann.change(&session, &change), 200).await;
+    // Administrators change their own sessions with any of their tokens.
+    let own = new_session(&admin, "own", "biology").await;
+    let token = json!({ "name": "t", "scopes": ["record"] });
+    let token = json_of(admin.post("/api/tokens").json(&token), 201).await;
+    let mut service = admin.at(&server.url);
+    service.token = token["token"].as_str().map(str::to_owned);
+    let change = json!({ "external_id": "own-2" });
+    json_of(
+        service.change(&format!("/api/sessions/{own}"), &change),
+        200,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn change_to_the_same_values_is_not_audited() {
+    let server = TestServer::start().await;
+    let (admin, ann) = (server.admin().await, server.user("ann").await);
+    let session = format!(
+        "/api/sessions/{}",
+        new_session(&ann, "exam-1", "biology").await
+    );
+    let recording = format!("/api/recordings/{}", ann.record(&chromium_webm()).await);
+    let labels = json!({ "external_id": "a", "metadata": { "b": 1 } });
+    json_of(ann.change(&recording, &labels), 200).await;
+    let rows = async || {
+        let verified = json_of(admin.get("/api/admin/audit/verify"), 200).await;
+        verified["rows"].as_u64().expect("a number")
+    };
+    let before = rows().await;
+    let same = json!({
+        "external_id": "exam-1", "metadata": { "room": 3, "course": "biology" }, "auto_record": null,
+        "recording": "optional", "status": "running",
+    });
+    for _ in 0..3 {
+        json_of(ann.change(&session, &same), 200).await;
+        json_of(ann.change(&recording, &labels), 200).await;
+    }
+    assert_eq!(rows().await, before);
+}
+
+#[tokio::test]
+async fn labels_that_would_be_stored_differently_are_refused() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    let session = format!(
+        "/api/sessions/{}",
+        new_session(&ann, "exam-1", "biology").await
+    );
+    let large = ann
+        .request(reqwest::Method::PATCH, &session)
+        .header("content-type", "application/json")
+        .body(r#"{"metadata":{"id":12345678901234567890123}}"#);
+    problem(large, 400, "invalid_field").await;
+    for name in ["external_id", "metadata"] {
+        let invalid = format!("{name} {}", STANDARD.encode(b"\xff"));
+        let refused = ann
+            .tus(reqwest::Method::POST, "/api/uploads")
+            .header("Upload-Length", "5")
+            .header("Upload-Metadata", invalid);
+        problem(refused, 400, "invalid_field").await;
+    }
+}

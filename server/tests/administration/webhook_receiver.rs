@@ -1,6 +1,7 @@
 //! Receiver of webhooks on loopback, with an implementation of the signature that is independent of the server's.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -68,6 +69,10 @@ fn hmac(key: &[u8], content: &[u8]) -> Vec<u8> {
 pub(crate) enum Answer {
     Status(u16),
     Redirect(String),
+    /// Status after this time.
+    Late(u16, Duration),
+    /// 503 with this `Retry-After`.
+    RetryAfter(&'static str),
     /// No answer while the connection lasts.
     Hang,
 }
@@ -150,6 +155,8 @@ async fn receive(
         received.answered = match &answer {
             Answer::Status(status) => *status,
             Answer::Redirect(_) => 302,
+            Answer::Late(status, _) => *status,
+            Answer::RetryAfter(_) => 503,
             Answer::Hang => 0,
         };
         shared.received.push(received);
@@ -158,6 +165,13 @@ async fn receive(
     match answer {
         Answer::Status(status) => StatusCode::from_u16(status).expect("valid").into_response(),
         Answer::Redirect(to) => (StatusCode::FOUND, [("location", to)]).into_response(),
+        Answer::Late(status, after) => {
+            tokio::time::sleep(after).await;
+            StatusCode::from_u16(status).expect("valid").into_response()
+        }
+        Answer::RetryAfter(after) => {
+            (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", after)]).into_response()
+        }
         Answer::Hang => std::future::pending().await,
     }
 }

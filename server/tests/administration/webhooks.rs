@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -211,7 +212,7 @@ async fn event_fails_after_72_hours_and_can_be_sent_again() {
         if next["attempts"] == before {
             let next_ms = rfc3339_ms(&next["next_attempt_at"]);
             let wait = u64::try_from(next_ms - server.clock_ms()).unwrap_or_default();
-            server.clock.advance(std::time::Duration::from_millis(wait));
+            server.clock.advance(Duration::from_millis(wait));
         }
         false
     })
@@ -327,7 +328,7 @@ async fn hanging_receiver_delays_only_its_own_events() {
     );
     let before = tokio::time::Instant::now();
     server.stop().await;
-    assert!(before.elapsed() < std::time::Duration::from_secs(10));
+    assert!(before.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
@@ -488,4 +489,206 @@ async fn queue_survives_a_restart() {
         })
     })
     .await;
+}
+
+/// Fills the queue of a webhook with deliveries that are due in an hour, so that no event is queued until they are removed.
+pub(crate) async fn block_queue(server: &TestServer, webhook: &str) {
+    let id = webhook.rsplit('/').next().expect("an id");
+    let database = server.database().await;
+    for batch in 0..20 {
+        let rows: Vec<_> = (batch * 500..(batch + 1) * 500)
+            .map(|number| {
+                format!(
+                    "('{id}/seed{number}', '{id}', 'seed{number}', {number}, 's{number}', 'recording.ready', '{{}}', \
+                     'pending', {due}, 0)",
+                    due = server.clock_ms() + 3_600_000
+                )
+            })
+            .collect();
+        let sql = format!(
+            "INSERT INTO webhook_deliveries \
+             (id, webhook_id, event_id, position, subject, event, payload, status, next_ms, created_ms) VALUES {}",
+            rows.join(", ")
+        );
+        let inserted = sqlx::query(sqlx::AssertSqlSafe(sql));
+        inserted.execute(&database).await.expect("rows");
+    }
+    // A count of the time before.
+    tokio::time::sleep(Duration::from_millis(5_500)).await;
+}
+
+/// Lets the events since [`block_queue`] be queued.
+pub(crate) async fn release_queue(server: &TestServer) {
+    let removed = sqlx::query("DELETE FROM webhook_deliveries WHERE event_id LIKE 'seed%'");
+    let removed = removed.execute(&server.database().await).await;
+    removed.expect("a deletion");
+}
+
+#[tokio::test]
+async fn events_of_parts_keep_the_order_of_their_recording_after_its_deletion() {
+    let server = server().await;
+    let admin = server.admin().await;
+    let receiver = Receiver::start().await;
+    let (webhook, _) = create(&admin, &receiver.url, &[]).await;
+    block_queue(&server, &webhook).await;
+    let (first, session) = admin.start_recording().await;
+    let start = admin.post(&format!("/api/sessions/{session}/recording/start"));
+    let part = json_of(start.json(&json!({ "continues": first })), 201).await;
+    let part = part["recording_id"].as_str().expect("an id").to_owned();
+    let bytes = chromium_webm();
+    for id in [&first, &part] {
+        let sent = admin.patch(&format!("/api/uploads/{id}"), 0, bytes.clone());
+        let sent = sent.header("Upload-Length", bytes.len()).send().await;
+        assert_eq!(sent.expect("an answer").status(), 204);
+    }
+    let deleted = admin
+        .delete(&format!("/api/recordings/{first}"))
+        .send()
+        .await;
+    assert_eq!(deleted.expect("an answer").status(), 204);
+    release_queue(&server).await;
+    until("all events arrive", async || {
+        let events = receiver.events();
+        let deleted = events.iter().filter(|it| *it == "recording.deleted");
+        deleted.count() == 2
+    })
+    .await;
+    for row in deliveries(&admin, &webhook, "").await {
+        if row["event"]
+            .as_str()
+            .expect("a name")
+            .starts_with("recording.")
+        {
+            assert_eq!(row["subject"], first.as_str(), "{row}");
+        }
+    }
+    let received = receiver.received();
+    let of_part: Vec<_> = received.iter().filter(|it| it.subject() == part).collect();
+    let names: Vec<_> = of_part.iter().map(|it| it.event()).collect();
+    assert_eq!(
+        names,
+        ["recording.started", "recording.ready", "recording.deleted"]
+    );
+    assert!(
+        of_part
+            .iter()
+            .all(|it| it.json()["data"]["user_id"] == admin.user_id.as_str())
+    );
+}
+
+#[tokio::test]
+async fn answer_410_of_a_former_url_does_not_disable() {
+    let server = server().await;
+    let admin = server.admin().await;
+    let late = Receiver::with(|_| Answer::Late(410, Duration::from_secs(1))).await;
+    let next = Receiver::start().await;
+    let (webhook, _) = create(&admin, &late.url, &["session.started"]).await;
+    admin.session().await;
+    until("the request is open", async || !late.received().is_empty()).await;
+    let url = json!({ "url": next.url });
+    json_of(admin.change(&webhook, &url), 200).await;
+    until("the answer is recorded", async || {
+        let failed = deliveries(&admin, &webhook, "?status=failed").await;
+        !failed.is_empty()
+    })
+    .await;
+    admin.session().await;
+    until("the next event arrives at the new URL", async || {
+        !next.received().is_empty()
+    })
+    .await;
+    assert_eq!(json_of(admin.get(&webhook), 200).await["enabled"], true);
+}
+
+#[tokio::test]
+async fn every_unexpired_secret_signs_after_two_rotations() {
+    let server = server().await;
+    let admin = server.admin().await;
+    let receiver = Receiver::start().await;
+    let (webhook, first) = create(&admin, &receiver.url, &["session.started"]).await;
+    let mut secrets = vec![first];
+    for _ in 0..2 {
+        server.clock.advance(60 * MINUTE);
+        // The sign-in has expired.
+        let admin = server.admin().await;
+        let rotated = json_of(admin.post(&format!("{webhook}/rotate-secret")), 200).await;
+        secrets.push(rotated["secret"].as_str().expect("a secret").to_owned());
+    }
+    let admin = server.admin().await;
+    admin.session().await;
+    until("the event arrives", async || receiver.received().len() == 1).await;
+    let request = &receiver.received()[0];
+    for secret in &secrets {
+        assert!(request.is_signed_with(secret), "{request:?}");
+    }
+    // The first one has expired, the second one has not.
+    server.clock.advance(DAY - 30 * MINUTE);
+    let admin = server.admin().await;
+    admin.session().await;
+    until("the event arrives", async || receiver.received().len() == 2).await;
+    let request = &receiver.received()[1];
+    let signs: Vec<_> = secrets
+        .iter()
+        .map(|it| request.is_signed_with(it))
+        .collect();
+    assert_eq!(signs, [false, true, true]);
+}
+
+#[tokio::test]
+async fn next_attempt_waits_for_the_time_in_retry_after() {
+    let server = server().await;
+    let admin = server.admin().await;
+    let receiver = Receiver::with(|_| Answer::RetryAfter("600")).await;
+    let (webhook, _) = create(&admin, &receiver.url, &["session.started"]).await;
+    admin.session().await;
+    let mut next = Value::Null;
+    until("the failure is listed", async || {
+        let pending = deliveries(&admin, &webhook, "").await;
+        next = pending
+            .first()
+            .map(|it| it["next_attempt_at"].clone())
+            .unwrap_or_default();
+        pending.first().is_some_and(|it| it["last_status"] == 503)
+    })
+    .await;
+    assert_eq!(next, "2026-11-21T09:40:00.000Z");
+}
+
+#[tokio::test]
+async fn event_that_is_sent_again_holds_back_later_events_of_its_subject() {
+    let server = server().await;
+    let admin = server.admin().await;
+    let receiver = Receiver::start().await;
+    let (webhook, _) = create(&admin, &receiver.url, &["session.started", "session.ended"]).await;
+    let session = admin.session().await;
+    until("the event arrives", async || receiver.received().len() == 1).await;
+    receiver.script(|_| Answer::Status(500));
+    json_of(admin.post(&format!("/api/sessions/{session}/stop")), 200).await;
+    until("the attempt is recorded", async || {
+        let pending = deliveries(&admin, &webhook, "?status=pending").await;
+        pending.first().is_some_and(|it| it["last_status"] == 500)
+    })
+    .await;
+    let started = receiver.received()[0].id.clone();
+    let resend = admin.post(&format!("{webhook}/deliveries/{started}/resend"));
+    assert_eq!(resend.send().await.expect("an answer").status(), 202);
+    until("it is sent again", async || receiver.received().len() >= 3).await;
+    // The failed first event keeps the second one back, though that is due.
+    server.clock.advance(Duration::from_secs(4));
+    receiver.script(|_| Answer::Status(200));
+    server.clock.advance(MINUTE);
+    until("both arrive", async || {
+        deliveries(&admin, &webhook, "?status=delivered")
+            .await
+            .len()
+            == 2
+    })
+    .await;
+    let received = receiver.received();
+    let delivered: Vec<_> = received[1..]
+        .iter()
+        .filter(|it| it.answered == 200)
+        .collect();
+    let names: Vec<_> = delivered.iter().map(|it| it.event()).collect();
+    assert_eq!(names, ["session.started", "session.ended"]);
 }

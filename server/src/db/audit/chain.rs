@@ -17,7 +17,7 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::super::DatabaseError;
 use super::super::pool::is_sqlite;
-use super::erasure::{ERASED_DETAIL, pseudonym};
+use super::erasure::{ERASED_DETAIL, erased_name};
 use super::{Action, AuditLog, AuditRow, log};
 use crate::digest::{add_fields, to_hex};
 
@@ -198,10 +198,14 @@ impl Follower {
             None => {}
         }
         if is_erased(&row.actor_proof) {
-            if row.actor_name != pseudonym(&row.actor_id) || !row.address.is_empty() {
+            if row.actor_name != erased_name(row) || !row.address.is_empty() {
                 return false;
             }
-            self.erased.entry(row.actor_id.clone()).or_insert(row.seq);
+            let erased = match row.actor_id.as_str() {
+                "" => row.subject.as_str(),
+                actor_id => actor_id,
+            };
+            self.erased.entry(erased.to_owned()).or_insert(row.seq);
         }
         if is_erased(&row.detail_proof) {
             if row.detail != ERASED_DETAIL {
@@ -347,7 +351,7 @@ mod tests {
         let mut row = row(1, "s", "d");
         let before = hash("", &row);
         row.actor_proof = erased_proof(&row, Part::Actor);
-        row.actor_name = pseudonym(&row.actor_id);
+        row.actor_name = erased_name(&row);
         row.address = String::new();
         assert_eq!(hash("", &row), before);
         row.detail_proof = erased_proof(&row, Part::Detail);

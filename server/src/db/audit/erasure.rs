@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, FromRow as _, Row as _};
 
 use super::super::DatabaseError;
 use super::chain::{self, Attestation, Part};
-use super::{Action, Actor, AuditEvent, AuditLog, AuditRow, append, log};
+use super::{Action, Actor, AuditEvent, AuditLog, AuditRow, GoneRecording, append, log};
 use crate::digest::to_hex;
 
 /// Rows per transaction, which blocks other writers of the log.
@@ -22,7 +22,7 @@ pub(super) const ERASED_DETAIL: &str = "erased";
 pub(crate) enum Personal<'a> {
     /// Rows about the user's actions.
     Actor(&'a str),
-    /// Rows about the user or one of the user's recordings.
+    /// Rows about the user, or one of the user's recordings or API tokens.
     Subject(&'a str),
 }
 
@@ -38,30 +38,116 @@ impl Personal<'_> {
         }
     }
 
+    /// Whether name and address are those of the user. A row without an actor, such as a failed sign-in, has the address of
+    /// a client that has named the subject.
     fn erases_actor(&self, row: &AuditRow) -> bool {
-        matches!(self, Self::Actor(_)) && !chain::is_erased(&row.actor_proof)
+        let is_personal = match self {
+            Self::Actor(_) => true,
+            Self::Subject(_) => row.actor_id.is_empty() && !row.address.is_empty(),
+        };
+        is_personal && !chain::is_erased(&row.actor_proof)
     }
 
-    /// Whether the detail may hold personal data. The details of events hold IDs; those of settings and runs of the
-    /// server name no user.
     fn erases_detail(&self, row: &AuditRow) -> bool {
-        let action = row.action.as_str();
-        let is_personal = match self {
-            Self::Subject(_) => true,
-            Self::Actor(_) => ["recording.", "session.", "sign_in", "user.", "token."]
-                .iter()
-                .any(|prefix| action.starts_with(prefix)),
-        };
-        let holds_id = matches!(action, "session.delete" | "recording.gone");
-        let is_about_erasure = [Action::UserErase, Action::AuditErase]
-            .iter()
-            .any(|it| it.name() == action);
-        is_personal
-            && !holds_id
-            && !is_about_erasure
+        has_personal_detail(&row.action)
             && !row.detail.is_empty()
             && !chain::is_erased(&row.detail_proof)
     }
+}
+
+/// Whether details of this action may hold texts of users, such as names of files. Other details are words of the server,
+/// IDs, and settings; webhooks and event streams read some of them.
+fn has_personal_detail(action: &str) -> bool {
+    if action == Action::UserErase.name() {
+        return false;
+    }
+    [Action::Change, Action::Sweep]
+        .iter()
+        .any(|it| it.name() == action)
+        || ["sign_in", "user.", "token."]
+            .iter()
+            .any(|prefix| action.starts_with(prefix))
+}
+
+/// Returns the name of the actor of an erased row.
+pub(super) fn erased_name(row: &AuditRow) -> String {
+    if row.actor_id.is_empty() {
+        return String::new();
+    }
+    pseudonym(&row.actor_id)
+}
+
+/// Removes personal data from a new row if the erasure of its actor or subject was requested: a server may know a deleted
+/// user for some seconds. Call it under the lock of the log's head, for which erasures wait, too.
+pub(super) async fn mask(
+    connection: &mut AnyConnection,
+    row: &mut AuditRow,
+) -> Result<(), DatabaseError> {
+    let erased: Vec<String> =
+        sqlx::query_scalar("SELECT user_id FROM erasures WHERE user_id IN ($1, $2)")
+            .bind(&row.actor_id)
+            .bind(&row.subject)
+            .fetch_all(connection)
+            .await?;
+    for personal in erased
+        .iter()
+        .flat_map(|id| [Personal::Actor(id), Personal::Subject(id)])
+    {
+        let is_meant = match personal {
+            Personal::Actor(id) => row.actor_id == id,
+            Personal::Subject(id) => row.subject == id,
+        };
+        if !is_meant {
+            continue;
+        }
+        if personal.erases_actor(row) {
+            row.actor_name = erased_name(row);
+            row.address = String::new();
+        }
+        if personal.erases_detail(row) {
+            ERASED_DETAIL.clone_into(&mut row.detail);
+        }
+    }
+    Ok(())
+}
+
+/// Returns some objects whose rows may hold personal data of a user: recordings that are deleted, further parts among
+/// them, and API tokens. `after` is the position (time and number of a row) that the previous call returned, `None` after
+/// the last objects.
+pub(super) async fn objects(
+    log: AuditLog<'_>,
+    user_id: &str,
+    after: Option<(i64, i64)>,
+) -> Result<(Vec<String>, Option<(i64, i64)>), DatabaseError> {
+    let (at_ms, seq) = after.unwrap_or((i64::MIN, i64::MIN));
+    // The detail begins with the owner. The condition on other rows skips objects without such data.
+    let rows = sqlx::query(
+        "SELECT g.at_ms, g.seq, g.subject, g.detail, g.action FROM audit AS g \
+         WHERE ((g.action = 'recording.gone' AND g.detail LIKE $1) OR (g.action = 'token.create' AND g.actor_id = $2)) \
+         AND (g.at_ms, g.seq) > ($3, $4) AND EXISTS (SELECT 1 FROM audit AS o WHERE o.subject = g.subject \
+         AND o.action IN ('recording.change', 'recording.sweep', 'token.create', 'token.revoke') \
+         AND o.detail NOT IN ('', 'erased')) ORDER BY g.at_ms, g.seq LIMIT $5",
+    )
+    .bind(format!("{user_id}%"))
+    .bind(user_id.to_owned())
+    .bind(at_ms)
+    .bind(seq)
+    .bind(BATCH)
+    .fetch_all(&log.database.pool)
+    .await?;
+    let mut ids = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let detail: &str = row.try_get("detail")?;
+        let is_token = row.try_get::<&str, _>("action")? == Action::TokenCreate.name();
+        if is_token || GoneRecording::parse(detail).user_id == user_id {
+            ids.push(row.try_get("subject")?);
+        }
+    }
+    let last = rows.last().map(|row| {
+        let position = (row.try_get("at_ms")?, row.try_get("seq")?);
+        Ok::<_, sqlx::Error>(position)
+    });
+    Ok((ids, last.transpose()?))
 }
 
 /// Erases personal data in some rows after `after`. Returns the position of the last row that was read.
@@ -120,7 +206,7 @@ pub(super) async fn erase_batch(
         let (actor, detail) = (personal.erases_actor(row), personal.erases_detail(row));
         if actor {
             row.actor_proof = chain::erased_proof(row, Part::Actor);
-            row.actor_name = pseudonym(&row.actor_id);
+            row.actor_name = erased_name(row);
             row.address = String::new();
         }
         if detail {

@@ -3,7 +3,7 @@
 use sortie_api::AuditVerification;
 
 use super::super::{Database, DatabaseError, Page, Position};
-use super::{AuditEvent, AuditRow, append, chain, erasure};
+use super::{Actor, AuditEvent, AuditRow, append, chain, erasure};
 pub(crate) use erasure::Personal;
 
 pub(super) const SELECT: &str = "SELECT seq, at_ms, actor_id, actor_name, via, address, action, subject, detail, result, \
@@ -190,15 +190,46 @@ impl<'d> AuditLog<'d> {
         Ok(last)
     }
 
-    /// Whether a user with this ID has existed.
-    pub(crate) async fn knows_user(self, id: &str) -> Result<bool, DatabaseError> {
-        let row: Option<i64> = sqlx::query_scalar(
-            "SELECT seq FROM audit WHERE subject = $1 AND action = 'user.create' LIMIT 1",
+    /// Returns some deleted recordings and API tokens of a user whose rows may hold personal data, and the position after
+    /// which the next call continues; `None` after the last ones.
+    pub(crate) async fn objects_to_erase(
+        self,
+        user_id: &str,
+        after: Option<(i64, i64)>,
+    ) -> Result<(Vec<String>, Option<(i64, i64)>), DatabaseError> {
+        erasure::objects(self, user_id, after).await
+    }
+
+    /// Returns the detail of the row [`Action::Gone`] of a deleted recording.
+    #[cfg(feature = "webhooks")]
+    pub(crate) async fn gone(self, recording_id: &str) -> Result<Option<String>, DatabaseError> {
+        Ok(sqlx::query_scalar(
+            "SELECT detail FROM audit WHERE subject = $1 AND action = 'recording.gone' LIMIT 1",
         )
-        .bind(id)
+        .bind(recording_id)
         .fetch_optional(&self.database.pool)
-        .await?;
-        Ok(row.is_some())
+        .await?)
+    }
+
+    /// Whether a user with this ID has existed. The creation of the first administrator has no row in logs of earlier
+    /// versions.
+    pub(crate) async fn knows_user(self, id: &str) -> Result<bool, DatabaseError> {
+        if id.is_empty() || id == Actor::system().id {
+            return Ok(false);
+        }
+        for sql in [
+            "SELECT seq FROM audit WHERE subject = $1 AND action IN ('user.create', 'user.delete') LIMIT 1",
+            "SELECT seq FROM audit WHERE actor_id = $1 LIMIT 1",
+        ] {
+            let row: Option<i64> = sqlx::query_scalar(sql)
+                .bind(id)
+                .fetch_optional(&self.database.pool)
+                .await?;
+            if row.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Verifies the hash chain of all rows. Rows that are appended meanwhile may be skipped.

@@ -297,18 +297,22 @@ async fn label(database: &Database) {
         if number % 3 == 0 {
             metadata.insert("course".to_owned(), "biology".into());
         }
-        let change = LabelsChange {
+        let labels = LabelsChange {
             external_id: (number % 5 == 0).then(|| Some("exam 7".to_owned())),
             metadata: Some(Some(metadata)),
         };
-        let event = crate::db::AuditEvent::done(&actor, crate::db::Action::Change, id);
+        let change = crate::db::RecordingChange {
+            labels,
+            ..crate::db::RecordingChange::default()
+        };
+        let editor = crate::db::Editor {
+            actor: &actor,
+            is_admin: false,
+        };
         let recordings = database.recordings();
-        assert!(
-            recordings
-                .change_labels(id, &change, &event, 1)
-                .await
-                .unwrap()
-        );
+        let row = recordings.get(id).await.unwrap().unwrap();
+        let changed = recordings.change(&row, &change, None, editor, 1).await;
+        assert_eq!(changed.unwrap(), crate::db::Changed::Done);
     }
 }
 

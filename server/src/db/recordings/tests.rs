@@ -1,5 +1,5 @@
 use super::super::testing::{at_most, database, growing, local_user};
-use super::super::{Action, Actor, AuditEvent, Changed, DatabaseError};
+use super::super::{Actor, Changed, DatabaseError, Editor, RecordingChange};
 use super::*;
 use sortie_api::RecordingStatus;
 
@@ -38,10 +38,15 @@ async fn finish_keeps_a_concurrent_rename() -> Result<(), DatabaseError> {
         let plan = plan(&row);
         if renamed.is_some() {
             let actor = Actor::system();
-            let event = AuditEvent::done(&actor, Action::Change, id);
-            let change = database
-                .recordings()
-                .change(id, None, renamed, None, &event, 2);
+            let editor = Editor {
+                actor: &actor,
+                is_admin: false,
+            };
+            let change = RecordingChange {
+                filename: renamed,
+                ..RecordingChange::default()
+            };
+            let change = database.recordings().change(&row, &change, None, editor, 2);
             assert_eq!(change.await?, Changed::Done);
         }
         assert!(

@@ -170,6 +170,10 @@ impl From<DatabaseError> for ApiError {
             DatabaseError::Taken => {
                 Self::new(ProblemCode::AlreadyExists, "This value is already in use.")
             }
+            DatabaseError::Erased => Self::new(
+                ProblemCode::Conflict,
+                "This user is being erased and cannot be changed any more.",
+            ),
             DatabaseError::Unavailable(_) => Self::new(
                 ProblemCode::Unavailable,
                 "The database is temporarily unavailable. No data is lost. Try again in a moment.",

@@ -79,16 +79,16 @@ impl FilterQuery {
         })
     }
 
-    /// The filters as a query string.
-    fn to_query(&self) -> String {
+    /// The filters as a query string for the audit log, with the ID of an actor that was given by name.
+    fn to_query(&self, filter: &AuditFilter) -> String {
         let mut serializer = form_urlencoded::Serializer::new(String::new());
         for (name, value) in [
-            ("actor", &self.actor),
-            ("action", &self.action),
-            ("subject", &self.subject),
-            ("result", &self.result),
-            ("from", &self.from),
-            ("to", &self.to),
+            ("actor", filter.actor_or_id.as_ref().or(self.actor.as_ref())),
+            ("action", self.action.as_ref()),
+            ("subject", self.subject.as_ref()),
+            ("result", self.result.as_ref()),
+            ("from", self.from.as_ref()),
+            ("to", self.to.as_ref()),
         ] {
             if let Some(value) = value {
                 serializer.append_pair(name, value);

@@ -187,12 +187,19 @@ impl EventStream {
         if self.state.appliance.is_some() {
             return self.hello().await;
         }
-        let user = match &self.scope {
-            Scope::User(id) => Some(id.clone()),
-            Scope::All | Scope::Session(_) => None,
+        let (user, session) = match &self.scope {
+            Scope::All => (None, None),
+            Scope::User(id) => (Some(id.clone()), None),
+            Scope::Session(id) => (None, Some(id.clone())),
         };
-        let wanted = move |user_id: &str| user.as_ref().is_none_or(|id| id == user_id);
-        let database = self.state.database.clone();
+        let wanted = move |user_id: &str, session_id: Option<&str>| {
+            user.as_ref().is_none_or(|id| id == user_id)
+                && session
+                    .as_ref()
+                    .is_none_or(|id| Some(id.as_str()) == session_id)
+        };
+        let (database, events) = (self.state.database.clone(), self.state.events.clone());
+        let _permit = events.replay_permit(&self.caller.user_id).await;
         let Some(replay) = replay(&database, self.state.clone(), last_seq, &wanted).await? else {
             return self.hello().await;
         };
@@ -319,11 +326,10 @@ impl Source for HttpState {
         recordings::with_parts(self, rows).await
     }
 
-    async fn session(&self, row: SessionRow) -> Result<Session, DatabaseError> {
-        Ok(sessions::view(
-            row,
-            self.database.settings().auto_record().await?,
-        ))
+    async fn sessions(&self, rows: Vec<SessionRow>) -> Result<Vec<Session>, DatabaseError> {
+        let auto_on = self.database.settings().auto_record().await?;
+        let rows = rows.into_iter();
+        Ok(rows.map(|row| sessions::view(row, auto_on)).collect())
     }
 
     async fn appliance(&self) -> Option<Appliance> {

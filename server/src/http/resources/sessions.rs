@@ -12,7 +12,9 @@ use sortie_api::{
 
 use crate::accounts::RECORDING_TOKEN_LIFE;
 use crate::clock::rfc3339;
-use crate::db::{Action, DatabaseError, SessionChange, SessionFilter, SessionRow};
+use crate::db::{
+    Action, DatabaseError, Editor, SessionChange, SessionFilter, SessionRow, SessionUpdated,
+};
 use crate::http::extract::caller::Caller;
 use crate::http::extract::json::JsonBody;
 use crate::http::extract::paging::ListQuery;
@@ -136,6 +138,13 @@ fn new_session(state: &HttpState, user_id: &str, app_id: &str) -> SessionRow {
         missing_since_ms: None,
         labels: Labels::default(),
     }
+}
+
+/// Error for a value that its owner may not change.
+pub(in crate::http) fn set_by_administrator(name: &str) -> ApiError {
+    ApiError::forbidden(format!(
+        "Your organization has set the {name}, so only an administrator can change it."
+    ))
 }
 
 fn no_such_user() -> ApiError {
@@ -325,26 +334,35 @@ async fn update(
         }
         _ => {}
     }
-    if let Some(status) = update.status
-        && !enter(&state, &caller, &id, status).await?
-    {
-        let now = allowed(&state, &caller, &id).await?;
-        if now.status != status {
+    let (actor, now_ms) = (caller.actor(), state.clock.now_ms());
+    let editor = Editor {
+        actor: &actor,
+        is_admin: caller.is_admin(),
+    };
+    let sessions = state.database.sessions();
+    let updated = sessions.update(&id, update.status, &change, editor, now_ms);
+    match (updated.await.map_err(external_id_taken)?, update.status) {
+        (SessionUpdated::Gone, _) => {
+            return Err(ApiError::not_found("This session does not exist."));
+        }
+        (SessionUpdated::NoTransition(now), _) => {
             return Err(ApiError::new(
                 ProblemCode::Conflict,
-                if now.status.has_ended() {
+                if now.has_ended() {
                     "This session has ended and cannot be resumed."
                 } else {
                     "A running session cannot return to creating."
                 },
             ));
         }
-    }
-    if !change.is_empty() {
-        let (actor, now_ms) = (caller.actor(), state.clock.now_ms());
-        let sessions = state.database.sessions();
-        let updated = sessions.update(&id, &change, &actor, now_ms).await;
-        updated.map_err(external_id_taken)?;
+        (SessionUpdated::Locked(name), _) => return Err(set_by_administrator(name)),
+        (
+            SessionUpdated::Done {
+                has_new_status: true,
+            },
+            Some(status),
+        ) if status.has_ended() => end_recordings(&state, &caller, &id).await?,
+        (SessionUpdated::Done { .. }, _) => {}
     }
     let row = allowed(&state, &caller, &id).await?;
     answer(&state, row).await
@@ -420,16 +438,23 @@ async fn enter(
         .change(id, status, &actor, now_ms)
         .await?;
     if changed && status.has_ended() {
-        state.accounts.recording_tokens.session_ended(id);
-        for recording in state.database.recordings().open_of_session(id).await? {
-            // The session has ended in any case; the reaper retries this recording.
-            if let Err(error) = state.uploads.stop_with_session(&recording, &actor).await {
-                tracing::warn!(
-                    recording,
-                    "cannot stop a recording of an ended session: {error}"
-                );
-            }
-        }
+        end_recordings(state, caller, id).await?;
     }
     Ok(changed)
+}
+
+/// Stops the recordings of a session that has ended, and its recording tokens.
+async fn end_recordings(state: &HttpState, caller: &Caller, id: &str) -> ApiResult<()> {
+    let actor = caller.actor();
+    state.accounts.recording_tokens.session_ended(id);
+    for recording in state.database.recordings().open_of_session(id).await? {
+        // The session has ended in any case; the reaper retries this recording.
+        if let Err(error) = state.uploads.stop_with_session(&recording, &actor).await {
+            tracing::warn!(
+                recording,
+                "cannot stop a recording of an ended session: {error}"
+            );
+        }
+    }
+    Ok(())
 }

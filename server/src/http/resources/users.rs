@@ -255,6 +255,9 @@ async fn delete(
     Query(query): Query<DeleteQuery>,
 ) -> ApiResult<StatusCode> {
     let row = existing(&state, &id).await?;
+    if state.database.erasures().get(&id).await?.is_some() {
+        return Err(DatabaseError::Erased.into());
+    }
     let mut detail = row.username;
     match query.recordings.as_deref() {
         None | Some("keep") => {
@@ -288,6 +291,7 @@ async fn delete(
             ));
         }
     }
+    end_sessions(&state, &caller, &id).await?;
     if !state.database.users().delete(&id).await? {
         return Err(refusal(&state, &id).await?);
     }
@@ -322,6 +326,10 @@ async fn erase(
         let requested = state.database.erasures().request(&id, &actor, now_ms);
         requested.await?;
         tracing::info!(by = caller.user_id, user_id = id, "erasure requested");
+    }
+    // A server of an earlier version may have written personal data since.
+    if requested_erasure(&state, &id).await?.completed_ms.is_some() {
+        state.eraser.repeat(&id).await?;
     }
     state.eraser.wake();
     let waited = async {
@@ -417,6 +425,22 @@ async fn disable(state: &HttpState, id: &str) -> ApiResult<()> {
         return Err(refusal(state, id).await?);
     }
     state.accounts.auth_cache.forget_user(id);
+    Ok(())
+}
+
+/// Ends the sessions of a user who is about to be deleted, as the deletion of a session does. Their recordings are finished
+/// by the reaper.
+async fn end_sessions(state: &HttpState, caller: &Caller, user_id: &str) -> ApiResult<()> {
+    // A refused deletion must not end anything.
+    if !state.database.users().can_delete(user_id).await? {
+        return Err(refusal(state, user_id).await?);
+    }
+    let (sessions, actor) = (state.database.sessions(), caller.actor());
+    while sessions
+        .end_some_of(user_id, &actor, state.clock.now_ms())
+        .await?
+        > 0
+    {}
     Ok(())
 }
 

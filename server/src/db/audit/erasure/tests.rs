@@ -213,3 +213,77 @@ async fn erasure_does_not_repair_a_row_that_was_changed_before() -> Result<(), D
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn rows_about_an_erased_user_are_written_without_personal_data() -> Result<(), DatabaseError>
+{
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = database(folder.path()).await?;
+    database
+        .erasures()
+        .request("u-ann", &actor("u-admin", "admin"), 1)
+        .await?;
+    let unknown = actor("", "");
+    for (actor, action, subject, detail) in [
+        (&actor("u-ann", "Ann"), Action::SessionAccess, "s-1", ""),
+        (&actor("u-ann", "Ann"), Action::Change, "r-1", "Ann.webm"),
+        (&unknown, Action::SignIn, "u-ann", "wrong"),
+        (
+            &actor("u-admin", "admin"),
+            Action::UserChange,
+            "u-ann",
+            "Ann",
+        ),
+        (&actor("u-ann", "Ann"), Action::Gone, "r-1", "u-ann"),
+    ] {
+        let event = AuditEvent::done(actor, action, subject).detail(detail);
+        database.audit().append(2, &event).await?;
+    }
+    let rows = database.audit().after(1, 100).await?;
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let detail = row.detail.as_str();
+            (row.actor_name.clone(), row.address.is_empty(), detail)
+        })
+        .collect();
+    let erased = pseudonym("u-ann");
+    assert_eq!(
+        shown,
+        [
+            (erased.clone(), true, ""),
+            (erased.clone(), true, "erased"),
+            (String::new(), true, "erased"),
+            ("admin".to_owned(), false, "erased"),
+            (erased, true, "u-ann"),
+        ]
+    );
+    assert_eq!(first_bad(&database).await?, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn failed_sign_in_loses_its_address_and_the_marker_is_needed() -> Result<(), DatabaseError> {
+    for is_old in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(folder.path()).await?;
+        let event_actor = actor("", "");
+        let event = AuditEvent::done(&event_actor, Action::SignIn, "u-ann").detail("wrong");
+        database.audit().append(1, &event).await?;
+        if is_old {
+            downgrade(&database).await?;
+        }
+        erase(&database, Personal::Subject("u-ann")).await?;
+        let rows = database.audit().after(0, 10).await?;
+        assert_eq!(
+            (rows[0].address.as_str(), rows[0].actor_name.as_str()),
+            ("", "")
+        );
+        assert_eq!(first_bad(&database).await?, None, "old: {is_old}");
+        sqlx::query("UPDATE audit SET subject = 'u-bob' WHERE action = 'audit.erase'")
+            .execute(&database.pool)
+            .await?;
+        assert!(first_bad(&database).await?.is_some(), "old: {is_old}");
+    }
+    Ok(())
+}

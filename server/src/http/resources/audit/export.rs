@@ -40,7 +40,7 @@ pub(in crate::http) async fn export(
     };
     let filter = query.filter(&state).await?;
     let actor = caller.actor();
-    let detail = query.to_query();
+    let detail = query.to_query(&filter);
     let event = AuditEvent::done(&actor, Action::AuditExport, name).detail(&detail);
     state.audit(&event).await?;
     let mut response =

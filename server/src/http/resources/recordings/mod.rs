@@ -22,8 +22,8 @@ use sortie_api::{
     Unforwarded,
 };
 
-use super::storage;
-use crate::db::{Action, AuditEvent, Changed, RecordingRow};
+use super::{sessions, storage};
+use crate::db::{Changed, Editor, RecordingChange, RecordingRow};
 use crate::http::extract::caller::Caller;
 use crate::http::extract::json::JsonBody;
 use crate::http::file::{Disposition, has_visible, is_deceptive};
@@ -91,87 +91,36 @@ async fn update(
     Labels::default().changed(labels.clone())?;
     let filename = update.filename.as_deref();
     let filename = filename.map(|name| renamed(&row, name)).transpose()?;
-    let filename = filename.as_deref();
-    let mut changes = Vec::new();
-    match update.protected {
-        Some(true) if !row.protected => changes.push("protected".to_owned()),
-        Some(false) if row.protected => changes.push("no longer protected".to_owned()),
-        _ => {}
-    }
-    if let Some(filename) = filename.filter(|filename| *filename != row.filename) {
-        changes.push(format!("renamed from {} to {filename}", row.filename));
-    }
-    if !changes.is_empty() {
-        let (actor, detail) = (caller.actor(), changes.join("; "));
-        let event = AuditEvent::done(&actor, Action::Change, &row.id).detail(&detail);
-        let now_ms = state.clock.now_ms();
-        let limit = match update.protected {
-            Some(true) if !caller.is_admin() => storage::protected_limit(&state).await,
-            _ => None,
-        };
-        let changed = |changed| match changed {
-            Changed::Done => Ok(()),
-            Changed::Gone => Err(no_such_recording()),
-            Changed::OverQuota => Err(ApiError::protection_over_quota(
+    let change = RecordingChange {
+        protected: update.protected.filter(|it| *it != row.protected),
+        filename: filename.as_deref().filter(|it| *it != row.filename),
+        labels,
+    };
+    let limit = match change.protected {
+        Some(true) if !caller.is_admin() => storage::protected_limit(&state).await,
+        _ => None,
+    };
+    let (actor, now_ms) = (caller.actor(), state.clock.now_ms());
+    let editor = Editor {
+        actor: &actor,
+        is_admin: caller.is_admin(),
+    };
+    let recordings = state.database.recordings();
+    match recordings
+        .change(&row, &change, limit, editor, now_ms)
+        .await?
+    {
+        Changed::Done => {}
+        Changed::Gone => return Err(no_such_recording()),
+        Changed::OverQuota => {
+            return Err(ApiError::protection_over_quota(
                 limit.map_or(0, |limit| limit.bytes),
-            )),
-        };
-        // Protection applies to all parts of a recording.
-        let protected = match &row.part_of {
-            Some(first) if update.protected.is_some() => {
-                let event = AuditEvent::done(&actor, Action::Change, first).detail(&detail);
-                let change = state.database.recordings().change(
-                    first,
-                    update.protected,
-                    None,
-                    limit,
-                    &event,
-                    now_ms,
-                );
-                changed(change.await?)?;
-                None
-            }
-            _ => update.protected,
-        };
-        if protected.is_some() || filename.is_some() {
-            let change = state
-                .database
-                .recordings()
-                .change(&row.id, protected, filename, limit, &event, now_ms);
-            changed(change.await?)?;
+            ));
         }
-    }
-    if !labels.is_empty() {
-        change_labels(&state, &caller, &row, &labels).await?;
+        Changed::Locked(name) => return Err(sessions::set_by_administrator(name)),
     }
     let row = allowed(&state, &caller, &id).await?;
     Ok(Json(present::in_full(&state, row).await?))
-}
-
-/// Changes the labels of a recording, which are those of its first part.
-async fn change_labels(
-    state: &HttpState,
-    caller: &Caller,
-    row: &RecordingRow,
-    change: &LabelsChange,
-) -> ApiResult<()> {
-    let first = row.part_of.as_deref().unwrap_or(&row.id);
-    // Names only: values may be personal data.
-    let detail = match (&change.external_id, &change.metadata) {
-        (Some(_), Some(_)) => "external ID, metadata",
-        (Some(_), None) => "external ID",
-        _ => "metadata",
-    };
-    let actor = caller.actor();
-    let event = AuditEvent::done(&actor, Action::Change, first).detail(detail);
-    let (recordings, now_ms) = (state.database.recordings(), state.clock.now_ms());
-    if recordings
-        .change_labels(first, change, &event, now_ms)
-        .await?
-    {
-        return Ok(());
-    }
-    Err(no_such_recording())
 }
 
 /// Checks a new file name and sets the extension of the format, once that is known.

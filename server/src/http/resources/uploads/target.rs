@@ -6,7 +6,7 @@ use crate::db::SessionRow;
 use crate::http::extract::caller::Caller;
 use crate::http::file::plain_filename;
 use crate::http::resources::{recordings, sessions};
-use crate::http::{ApiResult, HttpState};
+use crate::http::{ApiError, ApiResult, HttpState};
 use crate::labels::Labels;
 
 pub(super) fn filename(metadata: &Metadata) -> Option<String> {
@@ -27,9 +27,20 @@ pub(super) fn labels(metadata: &Metadata) -> ApiResult<Labels> {
     if continues(metadata).is_some() {
         return Ok(Labels::default());
     }
-    let external_id = metadata.text("external_id").filter(|id| !id.is_empty());
-    let data = metadata.text("metadata").filter(|text| !text.is_empty());
+    let external_id = label(metadata, "external_id")?;
+    let data = label(metadata, "metadata")?;
     Ok(Labels::parse(external_id, data)?)
+}
+
+/// Returns a label; an empty one counts as absent.
+fn label<'a>(metadata: &'a Metadata, name: &str) -> ApiResult<Option<&'a str>> {
+    let text = metadata.text(name);
+    if text.is_none() && metadata.get(name).is_some() {
+        return Err(ApiError::invalid(format!(
+            "{name} in Upload-Metadata must be UTF-8 text, encoded as base64."
+        )));
+    }
+    Ok(text.filter(|text| !text.is_empty()))
 }
 
 /// ID of the recording that an upload continues.
