@@ -195,12 +195,7 @@ impl Server {
             pages.respond(&method, uri.path(), &headers)
         };
         let app = http::router(http_state, pages);
-        let serving = net::serve(
-            listener,
-            app,
-            Limits::of(&state.config),
-            stopping.clone(),
-        );
+        let serving = net::serve(listener, app, Limits::of(&state.config), stopping.clone());
         let hard_stop = async {
             stopping.cancelled().await;
             tokio::time::sleep(GRACE + GRACE / 2).await;

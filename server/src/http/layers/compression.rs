@@ -71,7 +71,10 @@ fn may_compress(method: &Method, path: &str) -> bool {
 }
 
 fn pack(plain: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4), flate2::Compression::fast());
+    let mut encoder = GzEncoder::new(
+        Vec::with_capacity(plain.len() / 4),
+        flate2::Compression::fast(),
+    );
     encoder.write_all(plain)?;
     encoder.finish()
 }
