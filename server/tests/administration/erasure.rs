@@ -430,10 +430,10 @@ async fn first_administrator_can_be_erased_after_deletion() {
     let deleted = second.delete(&format!("/api/admin/users/{}", admin.user_id));
     assert_eq!(deleted.send().await.expect("an answer").status(), 204);
     erase(&second, &admin.user_id, "", 200).await;
-    for nobody in ["system", ""] {
-        let path = format!("/api/admin/users/{nobody}/erase");
+    for unknown in ["system", ""] {
+        let path = format!("/api/admin/users/{unknown}/erase");
         let answer = second.post(&path).send().await.expect("an answer");
-        assert_eq!(answer.status(), 404, "{nobody}");
+        assert_eq!(answer.status(), 404, "{unknown}");
     }
 }
 
