@@ -37,6 +37,11 @@ async fn events_of_a_recording_arrive_in_order_and_signed() {
     let (_, secret) = create(&admin, &format!("{}/hooks", receiver.url), &[]).await;
     let id = ann.record(&chromium_webm()).await;
     let recording = ann.recording(&id).await;
+    // An event has the state of the time when it is queued.
+    until("it is ready", async || {
+        receiver.events().iter().any(|it| it == "recording.ready")
+    })
+    .await;
     let session = recording["session_id"].as_str().expect("an id");
     json_of(ann.post(&format!("/api/sessions/{session}/stop")), 200).await;
     let deleted = ann.delete(&format!("/api/recordings/{id}")).send().await;
