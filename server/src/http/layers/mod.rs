@@ -20,7 +20,7 @@ use compression::Compression;
 use metrics::Count;
 use security_headers::SecurityPolicy;
 
-/// What [`surround`] needs of the server.
+/// State of [`surround`].
 #[derive(Clone)]
 pub(super) struct Surroundings {
     state: HttpState,
