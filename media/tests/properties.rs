@@ -392,3 +392,16 @@ fn repair_reads_few_bytes() {
         );
     }
 }
+
+/// The torn last fragment has a time far behind the frames before it, and no frames: the last frame keeps its duration.
+#[test]
+fn repair_of_a_finished_file_with_a_fragment_without_frames_changes_nothing() {
+    let name = "mdat in front of its moof";
+    let index = names().position(|it| it == name).expect("the stream");
+    let mut bytes = STREAMS[index].clone();
+    bytes.splice(18312..18314, [0]);
+    let options = Options::default().patch_clusters(false);
+    let (stored, finish) = store(&bytes, options).expect("playable");
+    let (_, again) = scan(options, [stored.stream()]);
+    assert_eq!(again.map(|it| it.append), Ok(finish.append));
+}

@@ -45,6 +45,8 @@ pub(super) struct SampleTable {
     /// Decoding time of the first sample, and end of the last.
     first: Option<u64>,
     end: u64,
+    /// Decoding time of the next sample if it is later than `end`.
+    gap_end: Option<u64>,
     /// Latest end of a sample in presentation time.
     shown_end: u64,
 }
@@ -160,17 +162,18 @@ impl SampleTable {
     pub(super) fn seek(&mut self, time: u64) {
         if self.first.is_some() {
             let time = self.plausible_time(time);
-            return self.skip_to(time);
+            self.gap_end = Some(time).filter(|&time| time > self.end);
+            return;
         }
         let time = time.min(LATEST_START);
         (self.first, self.end) = (Some(time), time);
     }
 
-    fn skip_to(&mut self, time: u64) {
-        if let Ok(gap) = u32::try_from(time.saturating_sub(self.end))
-            && gap > 0
+    /// Prolongs the last sample to the next one, because `stts` cannot represent gaps.
+    fn close_gap(&mut self) {
+        if let Some(time) = self.gap_end.take()
+            && let Ok(gap) = u32::try_from(time - self.end)
         {
-            // `stts` cannot represent gaps, so the last sample is prolonged.
             self.durations.raise_last(gap);
             self.end = time;
         }
@@ -188,6 +191,7 @@ impl SampleTable {
         if count == 0 {
             return;
         }
+        self.close_gap();
         sample.duration = self.plausible_duration(sample.duration);
         if sample.offset.unsigned_abs() > self.longest_gap() {
             sample.offset = 0;
