@@ -52,28 +52,28 @@ function chooseType(given) {
 
 const isObject = (value) => typeof value === 'object' && value !== null;
 
-function require(isRight, message) {
+function demand(isRight, message) {
   if (!isRight) throw new TypeError(message);
 }
 
 /** Throws a `TypeError` that names the first wrong option. */
 function check({ source, mimeType, masks, cropTo, restrictTo, ...devices }) {
-  require([mimeType ?? []].flat().every((it) => typeof it === 'string'), 'mimeType must be a MIME type or a list of them');
-  require(!cropTo || !restrictTo, 'only one of cropTo and restrictTo can be given');
-  require((!cropTo && !restrictTo) || source === 'screen', "cropTo and restrictTo need the source 'screen'");
+  demand([mimeType ?? []].flat().every((it) => typeof it === 'string'), 'mimeType must be a MIME type or a list of them');
+  demand(!cropTo || !restrictTo, 'only one of cropTo and restrictTo can be given');
+  demand((!cropTo && !restrictTo) || source === 'screen', "cropTo and restrictTo need the source 'screen'");
   const isMask = (it) => typeof it === 'string'
     || (isObject(it) && [it.x, it.y, it.width, it.height].every(Number.isFinite) && it.width > 0 && it.height > 0);
-  require((masks ?? []).every(isMask), 'masks must be selectors, and rectangles with x, y, width and height');
+  demand((masks ?? []).every(isMask), 'masks must be selectors, and rectangles with x, y, width and height');
   checkDevices(devices);
 }
 
 function checkDevices(devices) {
   for (const name of ['microphone', 'camera']) {
     const { deviceId = '', corner = CORNERS[0], size = 1, shape = 'circle' } = devices?.[name] ?? {};
-    require(typeof deviceId === 'string', `${name}.deviceId must be a string`);
-    require(CORNERS.includes(corner), `${name}.corner must be one of ${CORNERS.join(', ')}`);
-    require(size > 0 && size <= 1, `${name}.size must be greater than 0 and at most 1`);
-    require(shape === 'circle' || shape === 'rectangle', `${name}.shape must be circle or rectangle`);
+    demand(typeof deviceId === 'string', `${name}.deviceId must be a string`);
+    demand(CORNERS.includes(corner), `${name}.corner must be one of ${CORNERS.join(', ')}`);
+    demand(size > 0 && size <= 1, `${name}.size must be greater than 0 and at most 1`);
+    demand(shape === 'circle' || shape === 'rectangle', `${name}.shape must be circle or rectangle`);
   }
   return devices ?? {};
 }

@@ -200,7 +200,7 @@ impl<'d> AuditLog<'d> {
         erasure::objects(self, user_id, after).await
     }
 
-    /// Returns the detail of the row [`Action::Gone`] of a deleted recording.
+    /// Returns the detail of the row `recording.gone` of a deleted recording.
     #[cfg(feature = "webhooks")]
     pub(crate) async fn gone(self, recording_id: &str) -> Result<Option<String>, DatabaseError> {
         Ok(sqlx::query_scalar(
