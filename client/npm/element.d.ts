@@ -32,7 +32,7 @@ export interface SortieRecorderAttributes {
   audio?: boolean | '' | undefined;
   /** Present: shows a camera in a corner of the picture. */
   camera?: boolean | '' | undefined;
-  /** Selectors of elements that are painted black, of this tab or over a canvas. */
+  /** Selectors of elements over a canvas that are painted black. */
   masks?: string | undefined;
   /** Selector of an element; only its box in this tab is recorded. */
   'crop-to'?: string | undefined;

@@ -46,7 +46,7 @@ const HTMLElement = globalThis.HTMLElement ?? class {};
  * @attr {boolean} microphone - Records a microphone as well.
  * @attr {boolean} audio - Offers the sound of the shared tab or system.
  * @attr {boolean} camera - Shows a camera in a corner of the picture.
- * @attr {string} masks - Selectors of elements that are painted black, of this tab or over a canvas.
+ * @attr {string} masks - Selectors of elements over a canvas that are painted black.
  * @attr {string} crop-to - Selector of an element; only its box in this tab is recorded.
  * @attr {string} restrict-to - Selector of an element; only the element is recorded.
  * @attr {string} mime-type - MIME type to record.

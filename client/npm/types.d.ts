@@ -240,7 +240,7 @@ export interface MaskRectangle {
   height: number;
 }
 
-/** Selector of elements of the page, or a rectangle. */
+/** Selector of elements over a canvas, or a rectangle. */
 export type Mask = string | MaskRectangle;
 
 /** A microphone or camera. */
@@ -326,13 +326,13 @@ export type SourceOptions =
      * Painted black before encoding. A screen must be the page's own tab, which Chromium can tell. A mask that cannot be
      * applied makes `start()` reject with `mask_failed`.
      */
-    masks?: Mask[] | undefined;
+    masks?: MaskRectangle[] | undefined;
   } & RegionOptions
-  | { source: HTMLCanvasElement; masks?: Mask[] | undefined; cropTo?: undefined; restrictTo?: undefined }
+  | { source: HTMLCanvasElement | SourceFunction; masks?: Mask[] | undefined; cropTo?: undefined; restrictTo?: undefined }
   | {
     /** Source, or a function that returns it when recording starts. */
     source: RecorderSource | SourceFunction;
-    /** Selectors need the page's own tab or a canvas of it. */
+    /** Selectors need a canvas of the page. */
     masks?: MaskRectangle[] | undefined;
     cropTo?: undefined;
     restrictTo?: undefined;

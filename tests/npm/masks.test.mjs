@@ -45,45 +45,18 @@ describe('masks', { timeout: 600_000 }, () => {
     assert.equal(dirty, 0, `${dirty} of ${frames} frames: ${first}`);
     assert.ok(frames - black >= shown, `only ${frames - black} of ${frames} frames are not black`);
   };
-  const scroll = async (page) => {
-    await page.mouse.move(700, 500);
-    const until = Date.now() + RECORD_MS;
-    for (let step = 0; Date.now() < until; step += 1) {
-      await page.mouse.wheel(0, step % 8 < 4 ? 170 : -170);
-      await wait(60);
-    }
-  };
-  const TAB = { source: 'screen', masks: ['.secret'] };
+  const TAB = { source: 'screen', masks: [{ x: 0, y: 0, ...VIEW }] };
 
   test('unmasked tab shows the secrets', async () => {
     const { frames, dirty } = await record('control', 'tab', { source: 'screen', preferCurrentTab: true });
     assert.ok(dirty > frames / 2, `${dirty} of ${frames} frames`);
   });
 
-  test('moving, scrolling, appearing and vanishing elements of a tab stay hidden', async (t) => {
-    isClean(t, await record('tab', 'tab', TAB, scroll));
-  });
-
-  test('page that blocks its thread for 200 ms stays hidden', async (t) => {
-    const busy = async (page) => {
-      await page.evaluate(() => setInterval(() => { for (const end = performance.now() + 200; performance.now() < end;); }, 300));
-      await scroll(page);
-    };
-    const { frames, dirty, first, heard } = await record('busy', 'tab', TAB, busy);
-    t.diagnostic(`${frames} frames, ${JSON.stringify(heard)}`);
+  test('rectangle over a tab hides it', async (t) => {
+    const { frames, dirty, first } = await record('tab', 'tab', TAB);
+    t.diagnostic(`${frames} frames`);
     assert.equal(dirty, 0, first);
-  });
-
-  test('mask follows an element that is removed and added', async (t) => {
-    const again = async (page) => {
-      for (let time = 0; time < 5; time += 1) {
-        await page.evaluate(() => document.querySelectorAll('.secret').forEach((it) => it.remove()));
-        await wait(500);
-        await page.evaluate(() => { window.page.secret('moving'); window.page.secret('late').style.cssText = 'left: 500px; top: 400px'; });
-        await wait(500);
-      }
-    };
-    isClean(t, await record('again', 'tab', TAB, again));
+    assert.ok(frames > 3);
   });
 
   test('element over a moving part of a canvas hides it', async (t) => {
@@ -97,18 +70,6 @@ describe('masks', { timeout: 600_000 }, () => {
     assert.ok(shown.dirty > 0, 'nothing is shown without the mask');
     const masks = [{ x: 500, y: 20, width: 100, height: 50 }, { x: 30, y: 380, width: 50, height: 90 }];
     isClean(t, await record('rectangle', 'fixed', { source: 'canvas', masks }, undefined, size));
-  });
-
-  test('region of a tab is cropped, and masked within', async (t) => {
-    const region = { source: 'screen', masks: ['.secret'], cropTo: '#list' };
-    isClean(t, await record('region', 'tab', region, undefined, { width: 220, height: 250 }));
-  });
-
-  test('region that scrolls out of the window stays hidden', async (t) => {
-    const region = { source: 'screen', masks: ['.secret'], cropTo: '#list' };
-    const { frames, dirty, first } = await record('region scrolls', 'tab', region, scroll, { width: 220, height: 250 });
-    t.diagnostic(`${frames} frames`);
-    assert.equal(dirty, 0, first);
   });
 
   test('picture of a canvas that is resized stays hidden', async (t) => {
@@ -125,21 +86,9 @@ describe('masks', { timeout: 600_000 }, () => {
     isClean(t, await record('resized', 'canvas', { source: 'canvas', masks: ['#marker'] }, resize, { width: 640, height: 480 }));
   });
 
-  test('window that is resized stays hidden', async (t) => {
-    const resize = async (page) => {
-      for (const size of [{ width: 600, height: 600 }, { width: 900, height: 500 }, VIEW]) {
-        await page.setViewportSize(size);
-        await wait(1_500);
-      }
-    };
-    const seen = await record('window', 'tab', TAB, resize);
-    t.diagnostic(JSON.stringify(seen));
-    assert.equal(seen.dirty, 0, seen.first);
-    assert.ok(seen.frames > 10);
-  });
-
   for (const [what, options, code, scene = 'tab'] of [
     ['selector that is none', { source: 'screen', masks: ['..'] }, 'mask_failed'],
+    ['selector for a tab', { source: 'screen', masks: ['.secret'] }, 'mask_failed'],
     ['selector for a camera', { source: 'camera', masks: ['.secret'] }, 'mask_failed'],
     ['region that does not exist', { source: 'screen', cropTo: '#nothing' }, 'region_failed'],
     ['region without a size', { source: 'screen', cropTo: '#empty' }, 'region_failed'],

@@ -78,7 +78,7 @@ new Recorder({ endpoint: 'https://files.example.com/', server: undefined, source
 
 const [format] = await supportedFormats({ audio: true, fps: 30 });
 new Recorder({ server: '', source: 'screen', mimeType: [format!.mimeType, 'video/webm'], width: 1280, height: 720, contentHint: 'text' });
-new Recorder({ server: '', source: 'screen', masks: ['.private', { x: 0, y: 0, width: 1, height: 1 }], cropTo: '#region' });
+new Recorder({ server: '', source: 'screen', masks: [{ x: 0, y: 0, width: 1, height: 1 }], cropTo: '#region' });
 new Recorder({ server: '', source: canvas, masks: ['.private'], camera: { corner: 'top-left', deviceId: 'd' }, microphone: { deviceId: 'd' } });
 new Recorder({ server: '', source: () => 'screen', restrictTo: canvas });
 new Recorder({ server: '', source: 'camera', masks: [{ x: 0, y: 0, width: 1, height: 1 }] });

@@ -65,7 +65,7 @@ pub struct Composition {
 /// Part of a picture that is painted over.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mask {
-    /// Elements of the page that this CSS selector matches. They may move, appear and vanish.
+    /// Elements over a canvas that this CSS selector matches. They may move, appear and vanish.
     Selector(String),
     /// Rectangle in pixels of a canvas, camera or stream, or in CSS pixels of the tab or region.
     Rectangle {

@@ -571,8 +571,9 @@ class Composition {
         throw maskFailed(`${selector} is no selector.`, cause);
       }
     }
-    if (this.#selectors.length > 0 && source !== 'screen' && !(source instanceof HTMLCanvasElement)) {
-      throw maskFailed('selectors need a canvas of the page or its own tab.');
+    // The browser moves elements of a tab before the page can know it.
+    if (this.#selectors.length > 0 && !(source instanceof HTMLCanvasElement)) {
+      throw maskFailed('selectors need a canvas of the page.');
     }
     if (source === 'screen' && (this.#hasMasks || this.#region)) {
       const failed = this.#region ? regionFailed : maskFailed;
