@@ -123,7 +123,8 @@ describe('formats', { timeout: 900_000 }, () => {
     });
   });
 
-  for (const mimeType of ['video/mp4', 'video/mp4;codecs=avc1.640028', 'video/webm;codecs=vp9']) {
+  // Crashes of WebM are tested with the recorder and the server.
+  for (const mimeType of ['video/mp4', 'video/mp4;codecs=avc1.640028']) {
     test(`${mimeType}: bytes are kept every few seconds, the server may crash`, async (t) => {
       await visit('server crash', async (page) => {
         await page.evaluate((it) => window.page.record(it), { mimeType });
