@@ -40,9 +40,8 @@ impl FinalUploads<'_> {
         let mut transaction = self.database.pool.begin().await?;
         lock_user_not_erased(&mut transaction, &row.user_id).await?;
         insert(row).execute(&mut *transaction).await?;
-        labels::index_labels(&mut transaction, LabelKind::Recording, &row.id, &row.labels).await?;
         let is_set_for_owner = event.actor.id != row.user_id;
-        labels::lock_new(
+        labels::add(
             &mut transaction,
             LabelKind::Recording,
             &row.id,

@@ -145,14 +145,15 @@ pub(super) async fn change(
     Ok(Relabelled::Done(changed))
 }
 
-/// Locks the labels of a new object for its owner if they were set by an administrator.
-pub(super) async fn lock_new(
+/// Adds the labels of a new object to the index, and locks them if an administrator has set them for its owner.
+pub(super) async fn add(
     connection: &mut AnyConnection,
     kind: LabelKind,
     id: &str,
     labels: &Labels,
     is_set_for_owner: bool,
 ) -> Result<(), DatabaseError> {
+    index_labels(connection, kind, id, labels).await?;
     if !is_set_for_owner || *labels == Labels::default() {
         return Ok(());
     }
@@ -169,7 +170,7 @@ pub(super) async fn lock_new(
 }
 
 /// Adds the index rows of an object that has none.
-pub(super) async fn index_labels(
+async fn index_labels(
     connection: &mut AnyConnection,
     kind: LabelKind,
     id: &str,

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::recordings::SELECT;
+use super::statement::placeholders;
 use super::{Database, DatabaseError, List, Page, RecordingRow};
 
 /// Most parts of one recording.
@@ -15,12 +16,6 @@ const PARTS_MAX: u16 = 1000;
 
 /// Most further parts of all recordings of a page.
 const PAGE_PARTS_MAX: u16 = 2 * PARTS_MAX;
-
-/// Returns `$1, $2, …` for that many values.
-fn placeholders(values: usize) -> String {
-    let names: Vec<_> = (1..=values).map(|place| format!("${place}")).collect();
-    names.join(", ")
-}
 
 /// Number of a part to be inserted.
 pub(super) enum NextNumber {
@@ -143,7 +138,7 @@ impl Parts<'_> {
         let limit = limit.map_or_else(String::new, |limit| format!(" LIMIT {limit}"));
         let sql = format!(
             "{SELECT} WHERE r.part_of IN ({}) ORDER BY r.part_of, r.part{limit}",
-            placeholders(first.len())
+            placeholders(1, first.len())
         );
         let mut query = sqlx::query_as(AssertSqlSafe(sql));
         for id in first {
@@ -156,7 +151,7 @@ impl Parts<'_> {
     async fn count(self, first: &[&str]) -> Result<HashMap<String, usize>, DatabaseError> {
         let sql = format!(
             "SELECT part_of, COUNT(*) AS parts FROM recordings WHERE part_of IN ({}) GROUP BY part_of",
-            placeholders(first.len())
+            placeholders(1, first.len())
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for id in first {

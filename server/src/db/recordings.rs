@@ -6,6 +6,7 @@ mod tests;
 
 use super::labels::Relabelled;
 use super::owners::protected_bytes;
+use super::statement::placeholders;
 use super::users::lock_user_not_erased;
 use super::{
     Action, AuditEvent, Database, DatabaseError, Editor, ProtectedLimit, audit, labels, parts,
@@ -175,9 +176,8 @@ impl Recordings<'_> {
         if insert.execute(&mut *transaction).await?.rows_affected() != 1 {
             return Ok(Attempt::Conflict);
         }
-        labels::index_labels(&mut transaction, LabelKind::Recording, &row.id, &row.labels).await?;
         let is_set_for_owner = event.is_some_and(|event| event.actor.id != row.user_id);
-        labels::lock_new(
+        labels::add(
             &mut transaction,
             LabelKind::Recording,
             &row.id,
@@ -437,8 +437,7 @@ impl Recordings<'_> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let places: Vec<_> = (1..=ids.len()).map(|place| format!("${place}")).collect();
-        let sql = format!("{SELECT} WHERE r.id IN ({})", places.join(", "));
+        let sql = format!("{SELECT} WHERE r.id IN ({})", placeholders(1, ids.len()));
         let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
         for id in ids {
             query = query.bind(*id);

@@ -4,7 +4,7 @@ use sortie_api::SessionStatus;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::statement::Statement;
+use super::statement::{Statement, placeholders};
 
 use super::labels::Relabelled;
 use super::users::lock_user_not_erased;
@@ -237,16 +237,9 @@ impl Sessions<'_> {
         .bind(&session.labels.metadata)
         .execute(&mut *transaction)
         .await?;
-        labels::index_labels(
-            &mut transaction,
-            LabelKind::Session,
-            &session.id,
-            &session.labels,
-        )
-        .await?;
         // Only administrators create sessions of others.
         let is_set_for_owner = actor.id != session.user_id;
-        labels::lock_new(
+        labels::add(
             &mut transaction,
             LabelKind::Session,
             &session.id,
@@ -463,10 +456,9 @@ impl Sessions<'_> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let places: Vec<_> = (1..=ids.len()).map(|place| format!("${place}")).collect();
         let sql = format!(
             "SELECT {COLUMNS} FROM sessions WHERE id IN ({})",
-            places.join(", ")
+            placeholders(1, ids.len())
         );
         let mut query = sqlx::query_as(AssertSqlSafe(sql));
         for id in ids {

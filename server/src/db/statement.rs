@@ -10,6 +10,14 @@ pub(super) struct Statement {
     pub(super) arguments: AnyArguments,
 }
 
+/// Returns `$first, …` for that many values.
+pub(super) fn placeholders(first: usize, values: usize) -> String {
+    let names: Vec<_> = (first..first + values)
+        .map(|place| format!("${place}"))
+        .collect();
+    names.join(", ")
+}
+
 impl Statement {
     /// Binds a value; returns its placeholder.
     pub(super) fn bind<'t, T>(&mut self, value: T) -> String

@@ -152,6 +152,15 @@ pub(super) async fn lock_user_not_erased(
     id: &str,
 ) -> Result<bool, DatabaseError> {
     let exists = lock_user(&mut *connection, id).await?;
+    check_not_erased(connection, id).await?;
+    Ok(exists)
+}
+
+/// [`DatabaseError::Erased`] if the erasure of a user, whose row is locked, was requested.
+async fn check_not_erased(
+    connection: &mut sqlx::AnyConnection,
+    id: &str,
+) -> Result<(), DatabaseError> {
     let erasure: Option<i64> =
         sqlx::query_scalar("SELECT requested_ms FROM erasures WHERE user_id = $1")
             .bind(id)
@@ -159,7 +168,7 @@ pub(super) async fn lock_user_not_erased(
             .await?;
     match erasure {
         Some(_) => Err(DatabaseError::Erased),
-        None => Ok(exists),
+        None => Ok(()),
     }
 }
 
@@ -271,7 +280,14 @@ impl Users<'_> {
         .bind(&user.labels.metadata)
         .execute(&mut *transaction)
         .await?;
-        labels::index_labels(&mut transaction, LabelKind::User, &user.id, &user.labels).await?;
+        labels::add(
+            &mut transaction,
+            LabelKind::User,
+            &user.id,
+            &user.labels,
+            false,
+        )
+        .await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -450,7 +466,7 @@ impl Users<'_> {
             self.database.pool.begin().await?
         };
         if lock_user(&mut transaction, id).await? {
-            lock_user_not_erased(&mut transaction, id).await?;
+            check_not_erased(&mut transaction, id).await?;
         }
         if update.execute(&mut *transaction).await?.rows_affected() != 1 {
             return Ok(false);

@@ -15,6 +15,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::leases::milliseconds;
 use super::pool::is_sqlite;
+use super::statement::placeholders;
 use super::{AuditEvent, Database, DatabaseError, Page, Position, unknown_text, webhooks};
 
 /// Most delivered rows kept for each endpoint.
@@ -194,10 +195,7 @@ impl WebhookDeliveries<'_> {
             return Ok(Vec::new());
         }
         let claim = uuid::Uuid::new_v4().to_string();
-        let places: Vec<_> = (5..ids.len() + 5)
-            .map(|place| format!("${place}"))
-            .collect();
-        let places = places.join(", ");
+        let places = placeholders(5, ids.len());
         // The conditions hold for the current version of a row, which another server may have claimed since.
         let sql = format!(
             "UPDATE webhook_deliveries SET claim = $1, claimed_until_ms = {now} + $2 WHERE id IN ({places}) \
@@ -284,10 +282,9 @@ impl WebhookDeliveries<'_> {
 
     /// Marks deliveries as blocked that wait for an earlier one. A server of an earlier version does not mark them.
     async fn block(self, ids: &[String]) -> Result<(), DatabaseError> {
-        let places: Vec<_> = (1..=ids.len()).map(|place| format!("${place}")).collect();
         let sql = format!(
             "UPDATE webhook_deliveries SET blocked = 1 WHERE id IN ({}) AND status = 'pending' AND EXISTS ({EARLIER})",
-            places.join(", ")
+            placeholders(1, ids.len())
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for id in ids {
@@ -481,12 +478,9 @@ async fn erased_among(
     if owners.is_empty() {
         return Ok(HashSet::new());
     }
-    let places: Vec<_> = (1..=owners.len())
-        .map(|place| format!("${place}"))
-        .collect();
     let sql = format!(
         "SELECT user_id FROM erasures WHERE user_id IN ({})",
-        places.join(", ")
+        placeholders(1, owners.len())
     );
     let mut query = sqlx::query_scalar(AssertSqlSafe(sql));
     for owner in owners {
