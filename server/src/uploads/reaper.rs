@@ -122,6 +122,16 @@ impl Reaper {
         let Some(interrupted) = state.pending_finish.or(interrupted) else {
             return;
         };
+        self.close_or_retry(entry, open, interrupted).await;
+    }
+
+    /// Closes an upload; a failure is only logged, because a later pass tries again.
+    pub(super) async fn close_or_retry(
+        &self,
+        entry: &Arc<UploadEntry>,
+        open: tokio::sync::MutexGuard<'_, Option<Upload>>,
+        interrupted: Interrupted,
+    ) {
         match self.close(entry, open, interrupted).await {
             Ok(_) => {}
             // Expected: deletions do not wait for finishes.

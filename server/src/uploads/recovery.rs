@@ -102,20 +102,7 @@ impl Recovery {
                 let Ok(open) = entry.upload.try_lock() else {
                     return;
                 };
-                match self.reaper.close(&entry, open, interrupted).await {
-                    Ok(_) => {}
-                    // Expected: deletions do not wait for finishes.
-                    Err(UploadError::Unknown) => {
-                        tracing::debug!(
-                            recording = entry.id,
-                            "a recording was deleted before its finish"
-                        );
-                    }
-                    Err(error) => tracing::error!(
-                        recording = entry.id,
-                        "cannot finish a recording, will try again: {error}"
-                    ),
-                }
+                self.reaper.close_or_retry(&entry, open, interrupted).await;
             })
             .await;
     }
