@@ -31,22 +31,17 @@ if [[ ${1:-} == client ]]; then
     SORTIE_NPM=$ROOT/target/bench-npm exec node tests/npm/bench/main.mjs
 fi
 
-if [[ ${1:-} == client-faults ]]; then
+if [[ ${1:-} == client-faults || ${1:-} == client-formats ]]; then
     scripts/setup.sh test
     scripts/npm.sh target/bench-npm
     cargo build --locked --quiet --release -p sortie-server
-    say "Injecting faults into recordings in Chromium; leave the machine idle (10 min)"
+    if [[ $1 == client-faults ]]; then
+        say "Injecting faults into recordings in Chromium; leave the machine idle (10 min)"
+    else
+        say "Recording tabs in Chromium"
+    fi
     SORTIE_NPM=$ROOT/target/bench-npm SORTIE_SERVER=$CARGO_TARGET_DIR/release/sortie-server \
-        exec node tests/npm/bench/faults.mjs
-fi
-
-if [[ ${1:-} == client-formats ]]; then
-    scripts/setup.sh test
-    scripts/npm.sh target/bench-npm
-    cargo build --locked --quiet --release -p sortie-server
-    say "Recording tabs in Chromium"
-    SORTIE_NPM=$ROOT/target/bench-npm SORTIE_SERVER=$CARGO_TARGET_DIR/release/sortie-server \
-        exec node tests/npm/bench/formats.mjs
+        exec node "tests/npm/bench/${1#client-}.mjs"
 fi
 
 if [[ ${1:-} == agent ]]; then
