@@ -1,8 +1,10 @@
 //! The indexer: consumes a stream, and produces patches and an index.
 
+use crate::activity::Activity;
 use crate::container::{Container, Signature};
 use crate::error::Unplayable;
 use crate::finish::Finish;
+use crate::live::{self, EntryPoint};
 use crate::options::Options;
 use crate::patch::Patch;
 use crate::report::Report;
@@ -149,6 +151,57 @@ impl Indexer {
         }
     }
 
+    /// Returns the end of the stored file up to which it can be played while it grows: the end of the last complete
+    /// frame in WebM, of the last complete fragment in MP4. 0 without a frame. Bytes before it change only in the sizes
+    /// of clusters.
+    #[must_use]
+    pub fn playable_end(&self) -> u64 {
+        match &self.state {
+            State::WebM(scanner) => scanner.playable_end(),
+            State::Mp4(scanner) => scanner.playable_end(),
+            State::Sniffing(_) | State::Unrecognized(_) => 0,
+        }
+    }
+
+    /// Returns the end of the head in the stored file: everything in front of the first cluster or fragment. `None`
+    /// until that begins, and for an unfragmented MP4.
+    #[must_use]
+    pub fn head_end(&self) -> Option<u64> {
+        match &self.state {
+            State::WebM(scanner) => scanner.head_end(),
+            State::Mp4(scanner) => scanner.head_end(),
+            State::Sniffing(_) | State::Unrecognized(_) => None,
+        }
+    }
+
+    /// Returns the newest keyframe at which playback of the growing file can begin.
+    #[must_use]
+    pub fn newest_entry_point(&self) -> Option<EntryPoint> {
+        match &self.state {
+            State::WebM(scanner) => scanner.newest_entry_point(),
+            State::Mp4(scanner) => scanner.newest_entry_point(),
+            State::Sniffing(_) | State::Unrecognized(_) => None,
+        }
+    }
+
+    /// Returns keyframes at which playback of the growing file can begin, in order and at most a few thousand, evenly
+    /// spread over the recording.
+    #[must_use]
+    pub fn entry_points(&self) -> Vec<EntryPoint> {
+        match &self.state {
+            State::WebM(scanner) => scanner.entry_points(),
+            State::Mp4(scanner) => scanner.entry_points(),
+            State::Sniffing(_) | State::Unrecognized(_) => Vec::new(),
+        }
+    }
+
+    /// Returns the media type with codecs, such as `video/webm; codecs="vp9,opus"`, once the tracks are known.
+    #[must_use]
+    pub fn media_type(&self) -> Option<String> {
+        let container = self.container().filter(|_| !self.tracks().is_empty())?;
+        Some(live::media_type(container, self.tracks()))
+    }
+
     /// Reports what has been found so far. Takes time proportional to the number of frames for an unfragmented MP4,
     /// constant time otherwise.
     #[must_use]
@@ -161,6 +214,17 @@ impl Indexer {
         report.container = self.container();
         report.tracks = self.tracks().to_vec();
         report
+    }
+
+    /// Returns the activity so far: how much the picture of the first video track changes over time, or how loud the
+    /// first audio track is without one. Takes time proportional to the number of frames for an unfragmented MP4.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        match &self.state {
+            State::WebM(scanner) => scanner.activity(),
+            State::Mp4(scanner) => scanner.activity(),
+            State::Sniffing(_) | State::Unrecognized(_) => Activity::default(),
+        }
     }
 
     /// Returns how many of the next bytes may be passed to [`skip`](Self::skip) instead of being read and pushed.

@@ -25,6 +25,12 @@
 //! The complete frames of a torn last fragment count. With more than about eight million frames, or if the caller is
 //! short of memory, the tables are dropped and the finished file stays fragmented, with its duration in the head.
 //!
+//! # Seek index and clips
+//!
+//! [`SeekIndexReader`] reads the index of a finished file, wherever it is, with a few ranges and without the media.
+//! [`SeekIndex::clip`] derives a shorter file from it: a new head, then ranges of the stored file, from a keyframe on.
+//! Frames are not changed; in WebM, the timestamps of clusters are, as the bytes pass through [`ClipBody`].
+//!
 //! # Limits
 //!
 //! - **No I/O, no clock, no threads.** Bytes come in, patches go out. Builds for `wasm32-unknown-unknown`.
@@ -71,6 +77,9 @@
 //! assert!(store(recording.chunks(1000)).is_ok());
 //! ```
 
+mod activity;
+mod activity_meter;
+mod clip;
 mod container;
 mod ebml;
 mod error;
@@ -78,23 +87,29 @@ mod finish;
 mod frame_stats;
 mod indexer;
 mod left_out;
+mod live;
 mod mp4;
 mod options;
 mod patch;
 mod report;
+mod seek_index;
 pub mod stored;
 mod stream_cursor;
 mod track;
 mod webm;
 
+pub use activity::{Activity, ActivitySummary};
+pub use clip::{Clip, ClipBody};
 pub use container::Container;
 pub use error::Unplayable;
 pub use finish::Finish;
 pub use frame_stats::FrameStats;
 pub use indexer::Indexer;
 pub use left_out::{LeftOut, LeftOutReason};
+pub use live::{EntryPoint, live_head};
 pub use mp4::{Colour, EncodedFrame, Fragmenter, VideoTrack};
 pub use options::Options;
 pub use patch::{HEAD_ROOM, Patch};
 pub use report::{Damage, Report};
+pub use seek_index::{Keyframe, NoSeekIndex, SeekIndex, SeekIndexReader};
 pub use track::{Track, TrackKind};

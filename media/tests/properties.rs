@@ -8,7 +8,9 @@ use common::fragments::{self, arrange, orders};
 use common::{FIXTURES, MP4_FIXTURES, Stored, fixture, store, walk::check_finished};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch, Unplayable};
+use sortie_media::{
+    Finish, HEAD_ROOM, Indexer, Options, Patch, SeekIndex, SeekIndexReader, Unplayable,
+};
 
 /// All fixtures: WebM and Matroska first, then MP4, then an MP4 with its fragments in other orders.
 static STREAMS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
@@ -404,4 +406,91 @@ fn repair_of_a_finished_file_with_a_fragment_without_frames_changes_nothing() {
     let (stored, finish) = store(&bytes, options).expect("playable");
     let (_, again) = scan(options, [stored.stream()]);
     assert_eq!(again.map(|it| it.append), Ok(finish.append));
+}
+
+/// Reads a file's index as hostile input; returns the number of bytes read.
+fn index_of(file: &[u8]) -> (Option<SeekIndex>, u64) {
+    let (mut reader, mut read) = (SeekIndexReader::new(file.len() as u64), 0);
+    while let Some(range) = reader.wanted() {
+        read += range.end - range.start;
+        assert!(range.start < range.end && range.end <= file.len() as u64);
+        let at = |position| usize::try_from(position).expect("small");
+        reader.push(&file[at(range.start)..at(range.end)]);
+    }
+    (reader.finish().ok(), read)
+}
+
+/// Makes a clip in pieces of these sizes; checks what holds for every clip of every file.
+fn clip_of(file: &[u8], start_ms: u64, end_ms: u64, pieces: &[usize]) -> Option<Vec<u8>> {
+    let (index, _) = index_of(file);
+    let mut clip = index?.clip(start_ms, end_ms)?;
+    let head = clip.head.len();
+    assert!(head < file.len() + (64 << 10));
+    let mut bytes = clip.head.clone();
+    let mut pieces = pieces.iter().copied().cycle();
+    let mut read = 0;
+    'ranges: for range in &clip.ranges {
+        assert!(range.start < range.end && range.end <= file.len() as u64);
+        let at = |position| usize::try_from(position).expect("small");
+        let mut rest = &file[at(range.start)..at(range.end)];
+        while !rest.is_empty() {
+            let piece = pieces.next().unwrap_or(1).clamp(1, rest.len());
+            let (now, later) = rest.split_at(piece);
+            bytes.extend(clip.body.push(now));
+            read += now.len();
+            assert!(bytes.len() - head <= read, "more than was read");
+            if clip.body.is_complete() {
+                break 'ranges;
+            }
+            rest = later;
+        }
+    }
+    assert!(clip.size.is_none_or(|size| size == bytes.len() as u64));
+    Some(bytes)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Every range of every finished file: the same clip for every split, and it is a recording itself.
+    #[test]
+    fn clip_of_any_range_is_a_recording(stream in stream(), options in options(), start in 0u64..4000, length in 1u64..4000, pieces in prop::collection::vec(1usize..3000, 1..9)) {
+        let (stored, finish) = store(&STREAMS[stream], options).expect("playable");
+        let end = start.saturating_add(length);
+        let whole = clip_of(&stored.bytes, start, end, &[usize::MAX]);
+        prop_assert_eq!(&clip_of(&stored.bytes, start, end, &pieces), &whole);
+        if let Some(bytes) = whole {
+            let (index, _) = index_of(&bytes);
+            let index = index.expect("a clip has an index");
+            prop_assert!(index.keyframes()[0].time_ms <= 1);
+            let (_, again) = store(&bytes, Options::default()).expect("playable");
+            prop_assert!(again.duration_ms <= length + finish.duration_ms);
+            prop_assert!(again.left_out.iter().all(|range| range.reason.is_harmless()), "{:?}", again.left_out);
+        } else {
+            prop_assert!(start >= finish.duration_ms || end <= 500, "{start} {end} {}", finish.duration_ms);
+        }
+    }
+
+    /// Damaged and hostile files: no panic, few reads, bounded answers, the same clip for every split.
+    #[test]
+    fn damaged_files_have_bounded_clips(damaged in damaged(), options in options(), finished in any::<bool>(), at in prop::collection::vec((any::<Index>(), any::<u8>()), 0..30), start in 0u64..6000, length in 0u64..6000, pieces in prop::collection::vec(1usize..3000, 1..9)) {
+        let mut file = match store(&damaged.bytes, options) {
+            Ok((stored, _)) if finished => stored.bytes,
+            _ => damaged.bytes.clone(),
+        };
+        for (at, byte) in at {
+            let at = at.index(file.len());
+            file[at] = byte;
+        }
+        let (index, read) = index_of(&file);
+        prop_assert!(read <= 24 * (64 << 10) + file.len() as u64);
+        if let Some(index) = index {
+            let keyframes = index.keyframes();
+            prop_assert!(keyframes.len() <= 4096);
+            prop_assert!(keyframes.is_sorted_by_key(|keyframe| keyframe.time_ms));
+        }
+        let end = start.saturating_add(length);
+        let whole = clip_of(&file, start, end, &[usize::MAX]);
+        prop_assert_eq!(clip_of(&file, start, end, &pieces), whole);
+    }
 }

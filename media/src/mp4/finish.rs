@@ -50,7 +50,7 @@ pub(super) fn finish(
         let data_end = HEAD_ROOM.saturating_add(kept + append.len() as u64);
         if has_tables {
             append.reserve_exact(usize::try_from(finish_bytes(movie)).unwrap_or(0));
-            append.extend(moov_with(Contents::SampleTables, movie));
+            append.extend(moov_with(Contents::SampleTables(HEAD_ROOM), movie));
             let without = movie.tracks.iter().filter(|track| track.samples.len() == 0);
             let without: Vec<_> = without.map(|track| u64::from(track.id)).collect();
             tracks.retain(|track| !without.contains(&track.number));

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::boxes::{Reader, children, find};
-use super::movie::{Movie, SampleDefaults};
+use super::movie::{Movie, SampleDefaults, to_ns};
 use super::sample_table::Sample;
 use crate::left_out::{LeftOutList, LeftOutReason};
 use crate::patch::HEAD_ROOM;
@@ -116,6 +116,40 @@ impl Fragment {
             }
         });
         movie.limit_tables();
+    }
+
+    /// Returns the decoding time of the fragment in the main track if playback can begin here: its first sample is a
+    /// keyframe, and no position in it depends on the bytes in front of it.
+    pub(super) fn keyframe_time_ns(&self, movie: &Movie) -> Option<u64> {
+        let main = movie.main_track()?;
+        let mut keyframe_ns = None;
+        for (_, traf) in children(&self.payload).filter(|&(kind, _)| kind == *b"traf") {
+            let mut tfhd = Reader(find(traf, *b"tfhd")?);
+            let (_, flags) = tfhd.full()?;
+            if flags & TFHD_BASE != 0 {
+                return None;
+            }
+            if tfhd.u32()? != main.id {
+                continue;
+            }
+            let known = movie.track_defaults.iter().find(|&&(id, _)| id == main.id);
+            let mut defaults = known.map(|&(_, defaults)| defaults).unwrap_or_default();
+            for flag in [TFHD_DESCRIPTION, TFHD_DURATION, TFHD_SIZE] {
+                if flags & flag != 0 {
+                    tfhd.u32()?;
+                }
+            }
+            if flags & TFHD_FLAGS != 0 {
+                defaults.flags = tfhd.u32()?;
+            }
+            let mut tfdt = Reader(find(traf, *b"tfdt")?);
+            let (version, _) = tfdt.full()?;
+            let time = tfdt.versioned(version)?;
+            let mut run = Run::parse(find(traf, *b"trun")?, self.start, self.start, defaults)?;
+            let is_keyframe = run.offset >= self.start && run.next()?.0.sync;
+            keyframe_ns = is_keyframe.then(|| to_ns(time, main.timescale));
+        }
+        keyframe_ns
     }
 
     /// Returns the stream offset of the end of the box.

@@ -73,14 +73,19 @@ pub(super) fn live_head(ftyp: Option<&[u8]>, movie: &Movie, moov: (u64, u64)) ->
 pub(super) fn indexed_head(ftyp: Option<&[u8]>, keep: u64) -> Patch {
     let mut head = ftyp_box(ftyp);
     let size = keep.saturating_sub(head.len() as u64);
-    // Size 1: the 64-bit size follows.
-    head.extend(1u32.to_be_bytes());
-    head.extend(*b"mdat");
-    head.extend(size.to_be_bytes());
+    head.extend(mdat_header(size));
     Patch::head(head)
 }
 
-fn ftyp_box(payload: Option<&[u8]>) -> Vec<u8> {
+/// Encodes the header of an `mdat` of `size` bytes, header included.
+pub(super) fn mdat_header(size: u64) -> [u8; 16] {
+    let mut header = *b"\0\0\0\x01mdat\0\0\0\0\0\0\0\0";
+    // Size 1: the 64-bit size follows.
+    header[8..].copy_from_slice(&size.to_be_bytes());
+    header
+}
+
+pub(super) fn ftyp_box(payload: Option<&[u8]>) -> Vec<u8> {
     let mut out = Vec::new();
     write(&mut out, *b"ftyp", |out| {
         out.extend_from_slice(payload.unwrap_or(FTYP))

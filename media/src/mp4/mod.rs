@@ -23,6 +23,7 @@
 mod box_reader;
 mod box_search;
 mod boxes;
+mod clip;
 mod finish;
 mod fragment;
 mod fragmenter;
@@ -35,10 +36,13 @@ mod recording;
 mod run_length;
 mod sample_table;
 mod scanner;
+mod seek_index;
 mod stbl_reader;
 mod stream_end;
 mod top_level_box;
 
+pub(crate) use clip::Picker;
 pub use fragmenter::{Colour, EncodedFrame, Fragmenter, VideoTrack};
 pub(crate) use head::StoredHead;
 pub(crate) use scanner::Scanner;
+pub(crate) use seek_index::{Index, Reader};

@@ -8,15 +8,15 @@ use crate::patch::HEAD_ROOM;
 /// Contents of the stored `moov`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Contents {
-    /// New sample tables, so that the file is no longer fragmented.
-    SampleTables,
+    /// New sample tables, so that the file is no longer fragmented, with all chunk offsets increased by this number.
+    SampleTables(u64),
     /// Only the durations are filled in; the file stays fragmented.
     Durations,
 }
 
 /// Copies the `moov` of a movie with new contents.
 pub(super) fn moov_with(contents: Contents, movie: &Movie) -> Vec<u8> {
-    let has_tables = contents == Contents::SampleTables;
+    let has_tables = contents != Contents::Durations;
     let timings: Vec<_> = movie.timings().collect();
     let total = timings.iter().map(|timing| timing.total).max().unwrap_or(0);
     let mut tracks = movie.tracks.iter().zip(&timings);
@@ -59,7 +59,7 @@ pub(super) fn moov_with(contents: Contents, movie: &Movie) -> Vec<u8> {
 /// Copies the children of a `trak`, `mdia` or `minf`, which are `depth` 0 to 2.
 fn write_trak(out: &mut Vec<u8>, parent: &[u8], depth: u8, with: (&MovieTrack, &Timing, Contents)) {
     let (track, timing, contents) = with;
-    let has_tables = contents == Contents::SampleTables;
+    let has_tables = contents != Contents::Durations;
     for (kind, payload) in children(parent) {
         match (&kind, depth) {
             (b"tkhd", 0) => {
@@ -76,10 +76,13 @@ fn write_trak(out: &mut Vec<u8>, parent: &[u8], depth: u8, with: (&MovieTrack, &
             (b"mdia", 0) | (b"minf", 1) => {
                 write(out, kind, |out| write_trak(out, payload, depth + 1, with));
             }
-            (b"stbl", 2) if has_tables => write(out, kind, |out| {
-                copy(out, *b"stsd", find(payload, *b"stsd").unwrap_or_default());
-                track.samples.write(out, HEAD_ROOM);
-            }),
+            (b"stbl", 2) => match contents {
+                Contents::SampleTables(shift) => write(out, kind, |out| {
+                    copy(out, *b"stsd", find(payload, *b"stsd").unwrap_or_default());
+                    track.samples.write(out, shift);
+                }),
+                Contents::Durations => copy(out, kind, payload),
+            },
             _ => copy(out, kind, payload),
         }
     }

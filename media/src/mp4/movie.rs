@@ -3,7 +3,9 @@
 use super::boxes::{Kind, Reader, children, find, find_path};
 use super::sample_table::{LONGEST_GAP_S, SampleTable};
 use super::stbl_reader::{self, MediaBounds, StblReader};
-use crate::frame_stats::FrameStats;
+use crate::activity::Activity;
+use crate::activity_meter::ActivityMeter;
+use crate::frame_stats::{FrameStats, FrameTimes};
 use crate::left_out::{LeftOutList, LeftOutReason};
 use crate::track::{Track, TrackKind};
 
@@ -139,6 +141,13 @@ impl Movie {
         })
     }
 
+    /// Payload of the first `stbl` of a track.
+    pub(super) fn stbl(&self, track: u32) -> Option<&[u8]> {
+        let of_track = |index: Option<usize>| index.is_some_and(|at| self.tracks[at].id == track);
+        let (_, stbl) = self.tables().find(|&(index, _)| of_track(index))?;
+        Some(stbl)
+    }
+
     /// Whether `moov` itself describes samples.
     pub(super) fn has_moov_samples(&self) -> bool {
         let mut tables = self.tables();
@@ -215,11 +224,29 @@ impl Movie {
         if self.fragmented || self.tables_rebuilt {
             return track.samples.frame_times.frame_stats();
         }
-        let of_track =
-            |index: Option<usize>| index.is_some_and(|at| self.tracks[at].id == track.id);
-        let stbl = self.tables().find(|&(index, _)| of_track(index));
-        let times = stbl.map(|(_, stbl)| stbl_reader::frame_times(stbl, track.timescale));
-        times.map(|times| times.frame_stats()).unwrap_or_default()
+        let times = self.moov_frame_times(track);
+        times
+            .map(|(times, _)| times.frame_stats())
+            .unwrap_or_default()
+    }
+
+    /// Activity of the main track in a recording of this duration.
+    pub(super) fn activity(&self, duration_ms: u64) -> Activity {
+        let Some(track) = self.main_track() else {
+            return Activity::default();
+        };
+        if self.fragmented || self.tables_rebuilt {
+            return track.samples.activity.activity(duration_ms);
+        }
+        let times = self.moov_frame_times(track);
+        let meter = times.map(|(_, meter)| meter).unwrap_or_default();
+        meter.activity(duration_ms)
+    }
+
+    /// Times and sizes of the frames of a track that `moov` describes.
+    fn moov_frame_times(&self, track: &MovieTrack) -> Option<(FrameTimes, ActivityMeter)> {
+        let stbl = self.stbl(track.id)?;
+        Some(stbl_reader::frame_times(stbl, track.timescale))
     }
 
     /// Returns the first video track, else the first track.
@@ -430,7 +457,7 @@ pub(super) fn to_ns(time: u64, timescale: u32) -> u64 {
 }
 
 /// Converts a time to another timescale; rounds down and saturates.
-fn rescale(time: u64, from: u32, to: u32) -> u64 {
+pub(super) fn rescale(time: u64, from: u32, to: u32) -> u64 {
     let time = u128::from(time) * u128::from(to) / u128::from(from.max(1));
     u64::try_from(time).unwrap_or(u64::MAX)
 }

@@ -7,6 +7,7 @@ use super::pending_samples::PendingSamples;
 use super::stbl_reader::MediaBounds;
 use super::top_level_box::TopLevelBox;
 use crate::left_out::{LeftOutList, LeftOutReason};
+use crate::live::{EntryPoint, EntryPoints};
 use crate::report::Damage;
 
 /// Reason for missing samples whose media data should be in front of the next fragment.
@@ -30,6 +31,8 @@ pub(super) struct Recording {
     /// valid box follows their media data. If none follows, bytes are missing or surplus, and a decoder could not
     /// decode their frames.
     held: Vec<(Fragment, u64, Option<LeftOutReason>)>,
+    /// Keyframes at which playback of the growing file can begin.
+    pub(super) entry_points: EntryPoints,
     /// Samples that are in no sample table.
     pub(super) unindexed: LeftOutList,
     /// The `mdat` or `imda` that is arriving.
@@ -84,7 +87,8 @@ impl Recording {
         let held = self.held.iter();
         let held: usize = held.map(|(fragment, ..)| fragment.payload.capacity()).sum();
         let fragments = held + self.pending.memory_bytes() + self.unindexed.memory_bytes();
-        fragments as u64 + self.movie.as_ref().map_or(0, Movie::memory_bytes)
+        let entry_points = self.entry_points.memory_bytes();
+        (fragments + entry_points) as u64 + self.movie.as_ref().map_or(0, Movie::memory_bytes)
     }
 
     /// Drops the sample tables, and a `moov` above `limit`.
@@ -92,6 +96,7 @@ impl Recording {
         if self.pending.exceeds(limit) {
             self.pending.clear();
         }
+        self.entry_points.clear();
         let Some(movie) = &mut self.movie else { return };
         // The `moov` is also too large for the head room.
         let is_large = movie.moov.len() as u64 > limit;
@@ -156,6 +161,10 @@ impl Recording {
     ) {
         let media = self.data_start..limit;
         if let Some(movie) = &mut self.movie {
+            if let Some(time_ns) = fragment.keyframe_time_ns(movie) {
+                let entry = EntryPoint::at(time_ns / 1_000_000, fragment.start);
+                self.entry_points.add(entry);
+            }
             fragment.add_to(movie, media, &mut self.unindexed, missing);
         }
     }

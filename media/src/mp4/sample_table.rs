@@ -2,6 +2,7 @@
 
 use super::boxes::{write_chunk_offsets, write_full, write_words};
 use super::run_length::{RunLengthList, push_varint, take_varint, unzigzag, zigzag};
+use crate::activity_meter::ActivityMeter;
 use crate::frame_stats::FrameTimes;
 
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +34,8 @@ pub(super) struct SampleTable {
     /// Whether the tables were dropped, so that only times are kept.
     tableless: bool,
     pub(super) frame_times: FrameTimes,
+    /// Activity, from the first sample on.
+    pub(super) activity: ActivityMeter,
     sizes: RunLengthList,
     durations: RunLengthList,
     /// Composition offsets, zigzag encoded.
@@ -57,6 +60,7 @@ impl SampleTable {
         Self {
             timescale,
             frame_times: FrameTimes::new(timescale.into()),
+            activity: ActivityMeter::new(timescale.into()),
             ..Self::default()
         }
     }
@@ -79,7 +83,7 @@ impl SampleTable {
     pub(super) fn memory_bytes(&self) -> u64 {
         let columns = [&self.sizes, &self.durations, &self.offsets, &self.sync];
         let columns: usize = columns.iter().map(|column| column.memory_bytes()).sum();
-        (columns + self.chunks.closed.capacity()) as u64
+        (columns + self.chunks.closed.capacity()) as u64 + self.activity.memory_bytes()
     }
 
     /// Upper bound for the bytes that [`write`](Self::write) writes.
@@ -124,6 +128,11 @@ impl SampleTable {
     /// Latest end of a sample in presentation time. With B-frames this is later than [`end`](Self::end).
     pub(super) fn shown_end(&self) -> u64 {
         self.shown_end
+    }
+
+    /// Ends the presentation at a time, although samples that others need for decoding are shown later.
+    pub(super) fn end_presentation(&mut self, time: u64) {
+        self.shown_end = self.shown_end.min(time);
     }
 
     /// Longest plausible duration in the media timescale. Fits into the 32 bits of a duration in `stts`.
@@ -200,6 +209,9 @@ impl SampleTable {
         self.first.get_or_insert(0);
         let duration = u64::from(sample.duration);
         self.frame_times.run(self.end, duration, count, sample.sync);
+        let time = self.end - self.first();
+        let size = u64::from(sample.size);
+        self.activity.run(time, duration, count, sample.sync, size);
         self.end = self.end.saturating_add(duration * u64::from(count));
         let shown_end = self.end.saturating_add_signed(sample.offset.into());
         self.shown_end = self.shown_end.max(shown_end);
@@ -457,6 +469,7 @@ mod tests {
         let mut samples = SampleTable::new(1000);
         samples.begin_chunk(0, 1);
         samples.add(SAMPLE, u32::MAX / 2);
-        assert!(samples.memory_bytes() + samples.written_bytes() < 1000);
+        let tables = samples.memory_bytes() - samples.activity.memory_bytes();
+        assert!(tables + samples.written_bytes() < 1000);
     }
 }

@@ -10,8 +10,10 @@ use super::padding::{self, INDEX_MARKER};
 use super::recording::Recording;
 use super::stream_end::StreamEnd;
 use super::top_level_box::{TopLevelBox, is_known, is_media};
+use crate::activity::Activity;
 use crate::error::Unplayable;
 use crate::finish::Finish;
+use crate::live::EntryPoint;
 use crate::options::Options;
 use crate::patch::{HEAD_ROOM, Patch, PatchQueue};
 use crate::report::Report;
@@ -113,6 +115,28 @@ impl Scanner {
         HEAD_ROOM.saturating_add(recording.index_start.unwrap_or(recording.keep))
     }
 
+    pub(crate) fn playable_end(&self) -> u64 {
+        let recording = &self.recording;
+        match recording.is_fragmented() && recording.samples() > 0 {
+            true => HEAD_ROOM.saturating_add(recording.keep),
+            false => 0,
+        }
+    }
+
+    /// Returns the end of `moov` in the stored file, if fragments follow.
+    pub(crate) fn head_end(&self) -> Option<u64> {
+        let moov_end = Some(self.recording.moov.1).filter(|_| self.recording.is_fragmented())?;
+        Some(HEAD_ROOM.saturating_add(moov_end))
+    }
+
+    pub(crate) fn newest_entry_point(&self) -> Option<EntryPoint> {
+        self.recording.entry_points.newest()
+    }
+
+    pub(crate) fn entry_points(&self) -> Vec<EntryPoint> {
+        self.recording.entry_points.entries().to_vec()
+    }
+
     pub(crate) fn memory_bytes(&self) -> u64 {
         let rest = self.reader.payload.capacity() + self.patches.memory_bytes();
         rest as u64 + self.recording.memory_bytes()
@@ -137,14 +161,32 @@ impl Scanner {
         recording.moov_discarded || self.memory_reduced && recording.absolute_offsets
     }
 
+    /// Returns the movie of an unfragmented file, whose index describes the whole recording.
+    fn whole_movie(&self) -> Option<&Movie> {
+        let movie = self.recording.movie.as_ref();
+        movie.filter(|movie| !movie.fragmented && !movie.tables_rebuilt)
+    }
+
+    fn duration_ms(&self) -> u64 {
+        let whole = self.whole_movie();
+        let end_ns = whole.map(|movie| to_ns(movie.duration, movie.timescale));
+        end_ns.unwrap_or_else(|| self.end_ns()) / 1_000_000
+    }
+
+    pub(crate) fn activity(&self) -> Activity {
+        let movie = self.recording.movie.as_ref();
+        let duration_ms = self.duration_ms();
+        movie
+            .map(|movie| movie.activity(duration_ms))
+            .unwrap_or_default()
+    }
+
     pub(crate) fn report(&self) -> Report {
         let movie = self.recording.movie.as_ref();
-        // The index of an unfragmented file describes the whole recording.
-        let whole = movie.filter(|movie| !movie.fragmented && !movie.tables_rebuilt);
+        let whole = self.whole_movie();
         let torn = !self.reader.is_at_boundary() && self.index_marker_at.is_none();
-        let end_ns = whole.map(|movie| to_ns(movie.duration, movie.timescale));
         Report {
-            duration_ms: end_ns.unwrap_or_else(|| self.end_ns()) / 1_000_000,
+            duration_ms: self.duration_ms(),
             frame_stats: movie.map(Movie::frame_stats).unwrap_or_default(),
             front_matter_bytes: self.first_data,
             indexed: whole.is_some(),

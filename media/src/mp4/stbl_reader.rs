@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::boxes::{Reader, find};
 use super::sample_table::{Sample, SampleTable};
+use crate::activity_meter::ActivityMeter;
 use crate::frame_stats::FrameTimes;
 
 /// Maximum number of samples of an unfragmented file that a report examines: 38 hours at 60 frames/s.
@@ -76,6 +77,14 @@ impl<'a> StblReader<'a> {
     /// Returns the number of samples that `stsz` or `stz2` declares.
     pub(super) fn declared(&self) -> u32 {
         self.sizes.left
+    }
+
+    /// Returns the number of samples whose sizes are listed one by one.
+    pub(super) fn listed(&self) -> u32 {
+        match self.sizes.constant {
+            0 => self.sizes.left,
+            _ => 0,
+        }
     }
 
     fn next_chunk(&mut self) -> Option<()> {
@@ -229,16 +238,19 @@ pub(super) fn load(stbl: &[u8], bounds: &MediaBounds, samples: &mut SampleTable)
     }
 }
 
-/// Collects the times of the frames of an `stbl`. The sample count comes from `stsz`, whose size the file limits; a
+/// Collects the times and sizes of the frames of an `stbl`. The sample count comes from `stsz`, whose size the file limits; a
 /// count in `stts` could be arbitrarily large.
-pub(super) fn frame_times(stbl: &[u8], timescale: u32) -> FrameTimes {
+pub(super) fn frame_times(stbl: &[u8], timescale: u32) -> (FrameTimes, ActivityMeter) {
     let mut durations = RunLengthTable::of(stbl, *b"stts");
     let sync = find(stbl, *b"stss").map(|_| TableEntries::of(stbl, *b"stss").reader);
     let all_sync = sync.is_none();
     let mut sync = sync.unwrap_or(Reader(&[]));
     let mut next_sync = sync.u32();
     let stsz = find(stbl, *b"stsz").and_then(|stsz| Reader(stsz.get(8..)?).u32());
-    let (mut frame_times, mut time) = (FrameTimes::new(timescale.into()), 0u64);
+    let mut sizes = SampleSizes::of(stbl);
+    let mut frame_times = FrameTimes::new(timescale.into());
+    let mut activity = ActivityMeter::new(timescale.into());
+    let mut time = 0u64;
     for number in 1..=stsz.unwrap_or(0).min(REPORT_LIMIT) {
         let Some(duration) = durations.value() else {
             break;
@@ -248,10 +260,13 @@ pub(super) fn frame_times(stbl: &[u8], timescale: u32) -> FrameTimes {
         if is_sync {
             next_sync = sync.u32();
         }
-        frame_times.frame(time, 1, all_sync || is_sync);
+        let is_sync = all_sync || is_sync;
+        frame_times.frame(time, 1, is_sync);
+        let size = sizes.take(1).unwrap_or(0);
+        activity.frame(time, is_sync, size.into());
         time = time.saturating_add(u64::from(duration));
     }
-    frame_times
+    (frame_times, activity)
 }
 
 /// Entries of a full box.

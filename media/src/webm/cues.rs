@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::ebml::{ids, write::Writer};
+use crate::live::EntryPoint;
 
 /// Maximum number of entries; keeps the Cues of a day-long recording below 256 KiB.
 const LIMIT: usize = 4096;
@@ -21,6 +22,23 @@ pub(super) struct Cue {
     pub(super) cluster: u64,
     /// Offset of the block within the cluster's payload; `None` for the first block.
     pub(super) relative_position: Option<u64>,
+    /// Offset of the cluster's payload within the cluster.
+    pub(super) payload: u8,
+    /// Ticks since the cluster's timestamp.
+    pub(super) relative_ticks: i16,
+}
+
+impl Cue {
+    /// Point at which playback of the growing file can begin.
+    fn entry_point(&self) -> EntryPoint {
+        let time_ms = self.time_ns / 1_000_000;
+        let Some(relative) = self.relative_position else {
+            return EntryPoint::at(time_ms, self.cluster);
+        };
+        let block = self.cluster + u64::from(self.payload) + relative;
+        let timestamp = (self.ticks).saturating_add_signed(-i64::from(self.relative_ticks));
+        EntryPoint::in_cluster(time_ms, block, timestamp)
+    }
 }
 
 /// Compact form of a [`Cue`]: a server holds one for every keyframe of every growing recording.
@@ -30,6 +48,8 @@ struct Entry {
     cluster: u64,
     /// `None` also if the offset exceeds 32 bits; the entry then points at the cluster.
     relative_position: Option<NonZeroU32>,
+    relative_ticks: i16,
+    payload: u8,
 }
 
 /// A bounded list of seek points of one track, evenly spread over a recording of any length.
@@ -37,6 +57,8 @@ struct Entry {
 pub(super) struct Cues {
     entries: Vec<Entry>,
     track: u64,
+    /// The last seek point, whether or not it is an entry.
+    newest: Option<Cue>,
     /// Time of the last entry.
     last_ns: u64,
     distance_ns: u64,
@@ -51,6 +73,7 @@ impl Default for Cues {
         Self {
             entries: Vec::new(),
             track: 0,
+            newest: None,
             last_ns: 0,
             distance_ns: FIRST_DISTANCE_NS,
             video: false,
@@ -92,6 +115,7 @@ impl Cues {
                 ..Self::default()
             };
         }
+        self.newest = Some(cue);
         self.add(cue);
     }
 
@@ -102,12 +126,34 @@ impl Cues {
                 || cue.time_ns.saturating_sub(self.last_ns) >= SOUND_DISTANCE_NS
         });
         if due && !self.video {
+            self.newest = Some(cue);
             self.add(cue);
         }
     }
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Returns the last seek point.
+    pub(super) fn newest(&self) -> Option<EntryPoint> {
+        self.newest.as_ref().map(Cue::entry_point)
+    }
+
+    /// Returns the entries in order; `scale_ns` is the length of a tick.
+    pub(super) fn entry_points(&self, scale_ns: u64) -> impl Iterator<Item = EntryPoint> {
+        self.entries.iter().map(move |entry| {
+            let cue = Cue {
+                ticks: entry.ticks,
+                time_ns: entry.ticks.saturating_mul(scale_ns),
+                track: self.track,
+                cluster: entry.cluster,
+                relative_position: entry.relative_position.map(|it| it.get().into()),
+                payload: entry.payload,
+                relative_ticks: entry.relative_ticks,
+            };
+            cue.entry_point()
+        })
     }
 
     fn add(&mut self, cue: Cue) {
@@ -125,6 +171,8 @@ impl Cues {
             ticks: cue.ticks,
             cluster: cue.cluster,
             relative_position: relative.and_then(Result::ok).and_then(NonZeroU32::new),
+            relative_ticks: cue.relative_ticks,
+            payload: cue.payload,
         });
     }
 
@@ -164,6 +212,8 @@ mod tests {
             track: 1,
             cluster: time_ms / 1000,
             relative_position: None,
+            payload: 12,
+            relative_ticks: 0,
         }
     }
 
@@ -226,6 +276,23 @@ mod tests {
         cues.add_keyframe(at(2100));
         cues.add_sound(at(9000));
         assert_eq!(ticks(&cues), [2100]);
+    }
+
+    #[test]
+    fn newest_keyframe_is_exact_and_begins_a_cluster_of_its_own() {
+        let mut cues = Cues::default();
+        cues.add_keyframe(at(1000));
+        cues.add_keyframe(Cue {
+            cluster: 500,
+            relative_position: Some(77),
+            relative_ticks: 100,
+            ..at(1100)
+        });
+        assert_eq!(ticks(&cues), [1000], "the second is too close");
+        let expected = EntryPoint::in_cluster(1100, 500 + 12 + 77, 1000);
+        assert_eq!(cues.newest(), Some(expected));
+        let entries: Vec<_> = cues.entry_points(1_000_000).collect();
+        assert_eq!(entries, [EntryPoint::at(1000, 1)]);
     }
 
     #[test]

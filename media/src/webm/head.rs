@@ -1,7 +1,8 @@
 //! Head of a stored WebM or Matroska file: the bytes that a player reads first.
 //!
 //! It fills the [`HEAD_ROOM`] in front of the stream. Its last element is a Void that extends into the stream, up to
-//! the sender's first visible element, and so hides the sender's own head without changing it.
+//! the sender's first visible element, and so hides the sender's own head without changing it. The head of a clip has
+//! the same elements and as much room as it needs.
 
 use super::info::{DocType, Info};
 use crate::ebml::{ids, write::Writer};
@@ -37,8 +38,13 @@ pub(super) struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// Encodes the head; `None` if the Cues do not fit.
+    /// Encodes the head for the head room; `None` if the Cues do not fit.
     pub(super) fn to_patch(&self) -> Option<Patch> {
+        self.to_bytes(HEAD_ROOM).map(Patch::head)
+    }
+
+    /// Encodes the head in `room` bytes, of which the last ones are zero; `None` if the Cues do not fit.
+    pub(super) fn to_bytes(&self, room: u64) -> Option<Vec<u8>> {
         let mut writer = Writer::new();
         write_ebml(&mut writer, self.doc_type);
         let base = segment_payload(self.doc_type);
@@ -75,7 +81,10 @@ impl Head<'_> {
             ids::VOID,
             Some(self.first_kept.saturating_sub(void_payload)),
         );
-        (writer.len() as u64 <= HEAD_ROOM).then(|| Patch::head(writer.into_bytes()))
+        let mut bytes = writer.into_bytes();
+        let fits = bytes.len() as u64 <= room;
+        bytes.resize(usize::try_from(room).ok()?, 0);
+        fits.then_some(bytes)
     }
 
     fn write_info(&self, writer: &mut Writer) {

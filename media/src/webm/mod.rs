@@ -2,6 +2,7 @@
 //! it as a seekable file.
 
 mod block;
+mod clip;
 mod cluster;
 mod cluster_header;
 mod cues;
@@ -12,6 +13,7 @@ mod info;
 mod next_document;
 mod recording;
 mod scanner;
+mod seek_index;
 mod segment_layout;
 mod tags;
 #[cfg(test)]
@@ -20,5 +22,7 @@ mod timeline;
 mod timestamp_shift;
 mod tracks;
 
+pub(crate) use clip::Rewriter;
 pub(crate) use head::is_stored_head;
 pub(crate) use scanner::Scanner;
+pub(crate) use seek_index::{Index, Reader};

@@ -1,5 +1,7 @@
 //! The recording in a stream: its description, its timeline and its place in the stored file.
 
+use std::ops::Range;
+
 use super::block::BlockHeader;
 use super::cluster::Cluster;
 use super::info::{DocType, Info};
@@ -47,13 +49,18 @@ impl Recording {
     /// Length of the stored file that finishing keeps for certain; 0 while finishing could fail. `last` is the cluster
     /// that is being read.
     pub(super) fn immutable_prefix(&self, last: Option<&Cluster>) -> u64 {
+        let frozen = self.layout.frozen_prefix.unwrap_or(u64::MAX);
+        self.playable_end(last).min(frozen)
+    }
+
+    /// End of the stored file that can be played; 0 without a frame. `last` is the cluster that is being read.
+    pub(super) fn playable_end(&self, last: Option<&Cluster>) -> u64 {
         if self.doc_type.is_none() || self.tracks.is_none() || self.timeline.frames == 0 {
             return 0;
         }
         let last = last.filter(|cluster| cluster.is_kept());
         let end = last.map_or(0, |cluster| HEAD_ROOM.saturating_add(cluster.end()));
-        let frozen = self.layout.frozen_prefix.unwrap_or(u64::MAX);
-        self.layout.keep().max(end).min(frozen)
+        self.layout.keep().max(end)
     }
 
     /// Stops the growth of the immutable prefix, because bytes behind it will be patched.
@@ -121,14 +128,14 @@ impl Recording {
         }
     }
 
-    /// Adds a block of a cluster. `duration` is its `BlockDuration`, `start` its stream offset.
+    /// Adds a block of a cluster. `duration` is its `BlockDuration`, `element` its stream range.
     pub(super) fn add_block(
         &mut self,
         cluster: &Cluster,
         header: BlockHeader,
         keyframe: bool,
         duration: Option<u64>,
-        start: u64,
+        element: Range<u64>,
     ) {
         if cluster.misplaced {
             return;
@@ -137,9 +144,12 @@ impl Recording {
             header,
             keyframe,
             duration,
+            bytes: element.end.saturating_sub(element.start),
             cluster_timestamp: cluster.timestamp,
             cluster: cluster.start,
-            relative_position: (cluster.blocks > 0).then(|| start - cluster.payload),
+            relative_position: (cluster.blocks > 0).then(|| element.start - cluster.payload),
+            // An id of 4 bytes and a size of at most 8.
+            payload: u8::try_from(cluster.payload - cluster.start).unwrap_or(u8::MAX),
         });
     }
 

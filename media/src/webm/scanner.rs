@@ -10,6 +10,7 @@ use super::recording::Recording;
 use super::segment_layout::{HEAD_VOID_WIDTH, hidden_info};
 use super::timestamp_shift::{MARKER_SIZE, ShiftMarker};
 use super::tracks::{TRACKS_LIMIT, Tracks};
+use crate::activity::Activity;
 use crate::container::Container;
 use crate::ebml::{
     ids,
@@ -19,8 +20,9 @@ use crate::ebml::{
 use crate::error::Unplayable;
 use crate::finish::Finish;
 use crate::left_out::LeftOutReason;
+use crate::live::EntryPoint;
 use crate::options::Options;
-use crate::patch::Patch;
+use crate::patch::{HEAD_ROOM, Patch};
 use crate::report::{Damage, Report};
 use crate::track::Track;
 
@@ -146,9 +148,28 @@ impl Scanner {
         self.recording.immutable_prefix(self.cluster.as_ref())
     }
 
+    pub(crate) fn playable_end(&self) -> u64 {
+        self.recording.playable_end(self.cluster.as_ref())
+    }
+
+    /// Returns the end of the head in the stored file, once the first cluster has begun.
+    pub(crate) fn head_end(&self) -> Option<u64> {
+        Some(HEAD_ROOM.saturating_add(self.first_cluster?))
+    }
+
+    pub(crate) fn newest_entry_point(&self) -> Option<EntryPoint> {
+        self.recording.timeline.cues.newest()
+    }
+
+    pub(crate) fn entry_points(&self) -> Vec<EntryPoint> {
+        self.recording.timeline.entry_points().collect()
+    }
+
     /// Returns the heap size without queued patches.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        (self.reader.payload.capacity() + self.recording.timeline.cues.memory_bytes()) as u64
+        let timeline = &self.recording.timeline;
+        let rest = self.reader.payload.capacity() + timeline.cues.memory_bytes();
+        rest as u64 + timeline.memory_bytes()
     }
 
     /// Heap memory that finishing allocates in addition.
@@ -161,6 +182,10 @@ impl Scanner {
         self.recording.timeline.cues.limit(SHORT_CUES);
         self.reader.shorten(ids::TRACKS, SHORT_LIMIT);
         self.push(&[]);
+    }
+
+    pub(crate) fn activity(&self) -> Activity {
+        self.recording.timeline.activity()
     }
 
     pub(crate) fn report(&self) -> Report {
@@ -231,8 +256,13 @@ impl Scanner {
         let start = self.reader.pos();
         self.reader.cursor.advance((width + size) as u64);
         if let Some(block) = BlockHeader::parse(&payload[..size.min(BLOCK_HEADER)]) {
-            self.recording
-                .add_block(cluster, block, block.keyframe, None, start);
+            self.recording.add_block(
+                cluster,
+                block,
+                block.keyframe,
+                None,
+                start..self.reader.pos(),
+            );
         }
         cluster.child(ids::SIMPLE_BLOCK, self.reader.pos());
         Some(width + size)
@@ -525,8 +555,13 @@ impl Scanner {
         };
         if let (Some(block), false) = (group.block, group.broken) {
             let keyframe = !group.reference;
-            self.recording
-                .add_block(cluster, block, keyframe, group.duration, group.start);
+            self.recording.add_block(
+                cluster,
+                block,
+                keyframe,
+                group.duration,
+                group.start..group.end,
+            );
         }
         cluster.child(ids::BLOCK_GROUP, group.end);
     }
@@ -541,8 +576,13 @@ impl Scanner {
             if element.id == ids::SIMPLE_BLOCK
                 && let Some(block) = self.simple_block.take()
             {
-                self.recording
-                    .add_block(cluster, block, block.keyframe, None, element.start);
+                self.recording.add_block(
+                    cluster,
+                    block,
+                    block.keyframe,
+                    None,
+                    element.start..element.end,
+                );
             }
             cluster.child(element.id, element.end);
             if hiding {

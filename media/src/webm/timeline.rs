@@ -2,7 +2,10 @@
 
 use super::block::BlockHeader;
 use super::cues::{Cue, Cues};
+use crate::activity::Activity;
+use crate::activity_meter::ActivityMeter;
 use crate::frame_stats::{FrameStats, FrameTimes};
+use crate::live::EntryPoint;
 use crate::track::{Track, TrackKind};
 
 /// Longest estimated duration of a last frame: a still image must not prolong the recording by minutes.
@@ -18,12 +21,16 @@ pub(super) struct Block {
     pub(super) keyframe: bool,
     /// `BlockDuration` in ticks.
     pub(super) duration: Option<u64>,
+    /// Size of the element.
+    pub(super) bytes: u64,
     /// `Timestamp` of the cluster, in ticks.
     pub(super) cluster_timestamp: u64,
     /// Stream offset of the cluster.
     pub(super) cluster: u64,
     /// Offset of the block within the cluster's payload; `None` for the first block.
     pub(super) relative_position: Option<u64>,
+    /// Offset of the cluster's payload within the cluster.
+    pub(super) payload: u8,
 }
 
 /// Timeline of all tracks.
@@ -37,6 +44,7 @@ pub(super) struct Timeline {
     /// End of the last complete frame.
     pub(super) end_ns: u64,
     frame_times: FrameTimes,
+    activity: ActivityMeter,
     pub(super) cues: Cues,
 }
 
@@ -56,6 +64,7 @@ impl Timeline {
         Self {
             scale_ns,
             frame_times: FrameTimes::new(1_000_000_000),
+            activity: ActivityMeter::new(1_000_000_000),
             ..Self::default()
         }
     }
@@ -104,6 +113,7 @@ impl Timeline {
         if self.video.or(self.audio) == Some(track) {
             let frames = u64::from(block.header.frames);
             self.frame_times.frame(time_ns, frames, block.keyframe);
+            self.activity.frame(time_ns, block.keyframe, block.bytes);
         }
         let cue = Cue {
             ticks,
@@ -111,6 +121,8 @@ impl Timeline {
             track,
             cluster: block.cluster,
             relative_position: block.relative_position,
+            payload: block.payload,
+            relative_ticks: block.header.relative,
         };
         if self.video == Some(track) {
             if block.keyframe {
@@ -119,6 +131,11 @@ impl Timeline {
         } else if self.audio == Some(track) {
             self.cues.add_sound(cue);
         }
+    }
+
+    /// Points at which playback of the growing file can begin, in order.
+    pub(super) fn entry_points(&self) -> impl Iterator<Item = EntryPoint> {
+        self.cues.entry_points(self.scale_ns)
     }
 
     /// End of the last complete frame in ticks, rounded up.
@@ -141,6 +158,14 @@ impl Timeline {
 
     pub(super) fn frame_stats(&self) -> FrameStats {
         self.frame_times.frame_stats()
+    }
+
+    pub(super) fn activity(&self) -> Activity {
+        self.activity.activity(self.end_ns / 1_000_000)
+    }
+
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.activity.memory_bytes()
     }
 }
 

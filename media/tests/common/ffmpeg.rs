@@ -46,15 +46,31 @@ pub fn duration_ms(file: &Path, level: &str) -> f64 {
     text.parse::<f64>().expect("a duration") * 1000.0
 }
 
-/// Writes a recording with a keyframe every second, with audio unless `arguments` exclude it.
+/// Writes an H.264 recording with a keyframe every second, with audio unless `arguments` exclude it.
 pub fn ffmpeg(folder: &Path, name: &str, arguments: &[&str]) -> Vec<u8> {
+    let codecs = [
+        "-c:v",
+        "libx264",
+        "-g",
+        "10",
+        "-preset",
+        "ultrafast",
+        "-bf",
+        "2",
+        "-c:a",
+        "aac",
+    ];
+    record(folder, name, &[&codecs, arguments].concat())
+}
+
+/// Writes a test recording with picture and sound.
+pub fn record(folder: &Path, name: &str, arguments: &[&str]) -> Vec<u8> {
     let path = folder.join(name);
     let seconds = SECONDS.to_string();
     let picture = format!("testsrc2=size=96x64:rate=10:duration={seconds}");
     let sound = format!("sine=frequency=440:sample_rate=8000:duration={seconds}");
     let mut all = vec!["-v", "error", "-y", "-f", "lavfi", "-i", &picture];
-    all.extend(["-f", "lavfi", "-i", &sound, "-c:v", "libx264", "-g", "10"]);
-    all.extend(["-preset", "ultrafast", "-bf", "2", "-c:a", "aac"]);
+    all.extend(["-f", "lavfi", "-i", &sound]);
     all.extend(arguments);
     all.push(path.to_str().expect("UTF-8"));
     run("ffmpeg", &all);

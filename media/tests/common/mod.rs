@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "no suite uses all of it")]
 
 pub mod boxes;
+pub mod clips;
 pub mod ffmpeg;
 pub mod fragments;
 pub mod walk;
