@@ -21,6 +21,10 @@ pub enum Via {
     Password,
     /// Sign-in at an OpenID provider.
     Oidc,
+    /// A playback URL.
+    Playback,
+    /// A share link.
+    Share,
     /// The server itself, without a caller.
     System,
 }
@@ -36,6 +40,8 @@ impl Via {
             Self::Proxy => "proxy",
             Self::Password => "password",
             Self::Oidc => "oidc",
+            Self::Playback => "playback",
+            Self::Share => "share",
             Self::System => "system",
         }
     }

@@ -14,7 +14,7 @@ use crate::{Appliance, Recording, Session};
 pub enum Event {
     /// First event of a stream that is not resumed. Sent again after a slow reader has missed events: reload everything
     /// that is displayed.
-    Hello,
+    Hello(Hello),
     /// Current value of a setting that concerns all users.
     Settings(LiveSettings),
     /// New state of a session.
@@ -27,6 +27,15 @@ pub enum Event {
     SessionDeleted(DeletedSession),
     /// New state of the appliance's recorder, at most once a second; for administrators.
     Appliance(Box<Appliance>),
+}
+
+/// Beginning of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Hello {
+    /// Number of the last change before the stream. A list whose `Last-Event-ID` is not smaller need not be loaded again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_event: Option<i64>,
 }
 
 /// Settings that affect open pages.
@@ -57,7 +66,7 @@ impl Event {
     /// Returns the stream's `event` field.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Hello => "hello",
+            Self::Hello(_) => "hello",
             Self::Settings(_) => "settings",
             Self::Session(_) => "session",
             Self::Recording(_) => "recording",
@@ -73,7 +82,7 @@ impl Event {
     /// A number that JSON cannot represent, such as an infinite duration.
     pub fn data(&self) -> Result<String, serde_json::Error> {
         match self {
-            Self::Hello => Ok("{}".to_owned()),
+            Self::Hello(hello) => serde_json::to_string(hello),
             Self::Settings(settings) => serde_json::to_string(settings),
             Self::Session(session) => serde_json::to_string(session),
             Self::Recording(recording) => serde_json::to_string(recording),
@@ -89,7 +98,7 @@ impl Event {
     /// The data does not fit the name.
     pub fn parse(name: &str, data: &str) -> Result<Option<Self>, serde_json::Error> {
         Ok(Some(match name {
-            "hello" => Self::Hello,
+            "hello" => Self::Hello(serde_json::from_str(data)?),
             "settings" => Self::Settings(serde_json::from_str(data)?),
             "session" => Self::Session(serde_json::from_str(data)?),
             "recording" => Self::Recording(serde_json::from_str(data)?),
@@ -115,7 +124,10 @@ mod tests {
         let appliance = r#"{"signal":{"state":"no_signal"},"recorder":"idle","duration_seconds":0.0,
             "dropped_frames":0,"auto_record":false}"#;
         for event in [
-            Event::Hello,
+            Event::Hello(Hello::default()),
+            Event::Hello(Hello {
+                last_event: Some(7),
+            }),
             Event::Settings(LiveSettings {
                 recording_auto_record: true,
             }),

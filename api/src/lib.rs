@@ -5,17 +5,21 @@
 //! client keeps working with a newer server.
 
 mod account;
+mod activity;
 mod appliance;
 mod audit;
 mod event;
 mod labels;
 mod list;
+mod marker;
 mod problem;
 mod recording;
 mod retention;
+mod seek_index;
 mod server;
 mod session;
 mod settings;
+mod share;
 mod storage;
 mod token;
 mod webhook;
@@ -24,29 +28,33 @@ pub use account::{
     ChangePassword, Erasure, ErasureStatus, Login, NewUser, OidcMethod, PageSignIn, RefreshRequest,
     Role, SignIn, SignInMethods, Tokens, User, UserSource, UserUpdate,
 };
+pub use activity::{Activity, IdleSpan};
 pub use appliance::{
     Appliance, Forwarding, GrowingFile, InputSignal, RecorderProblem, RecorderState, SignalState,
     Space, TestSignal,
 };
 pub use audit::{AuditEntry, AuditResult, AuditVerification, Via};
-pub use event::{DeletedRecording, DeletedSession, Event, LiveSettings};
+pub use event::{DeletedRecording, DeletedSession, Event, Hello, LiveSettings};
 pub use labels::Metadata;
-pub use list::RecordingQuery;
+pub use list::{RecordingCount, RecordingQuery, RecordingTotals};
+pub use marker::{Marker, MarkerKind, MarkerUpdate, NewMarker};
 pub use problem::{Problem, ProblemCode};
 pub use recording::{
-    DeleteRecordings, DeletionStatus, LeftOut, LeftOutReason, Recording, RecordingDeletion,
-    RecordingPart, RecordingStarted, RecordingStatus, RecordingStopped, RecordingUpdate,
-    StartRecording, StopRecording, Unforwarded,
+    DeleteRecordings, DeletionStatus, EndReason, LeftOut, LeftOutReason, Recording,
+    RecordingDeletion, RecordingPart, RecordingStarted, RecordingStatus, RecordingStopped,
+    RecordingUpdate, StartRecording, StopRecording, Unforwarded,
 };
 pub use retention::{
     Amount, ClockDoubt, ClockHold, ConfirmClock, DeletionReason, DeletionRule, FailedDeletion,
     PlannedDeletion, RetentionPreview, RetentionRun,
 };
+pub use seek_index::SeekIndex;
 pub use server::{Readiness, Ready, ServerInfo};
 pub use session::{
     NewSession, RecordingRequirement, RecordingToken, Session, SessionStatus, SessionUpdate,
 };
 pub use settings::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
+pub use share::{CreatedShare, NewPlaybackUrl, NewShare, PlaybackUrl, Share};
 pub use storage::{DayUsage, QuotaUsage, RetentionRule, StatusUsage, StorageReport, UserUsage};
 pub use token::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};
 pub use webhook::{

@@ -14,7 +14,9 @@ pub struct RecordingQuery {
     /// Start of the page, as given in a `Link` header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// Case-insensitive part of an ID, session ID, file name or owner name; at most 200 characters.
+    /// ID of the recording or its session; or words, each of them part of the title, file name, application, external IDs, tags,
+    /// metadata values, markers or owner's name, without regard to case and accents. At most 200 characters. A page may be
+    /// short if no word has three characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub q: Option<String>,
     /// Statuses, separated by commas.
@@ -47,10 +49,53 @@ pub struct RecordingQuery {
     /// `created`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
-    /// Sort key: `created` (default), `duration` or `size`.
+    /// Tag, without regard to case; only with the sort key `created`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// Source of the picture, exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Shortest duration in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_seconds: Option<String>,
+    /// Longest duration in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_seconds: Option<String>,
+    /// `true`: only recordings that the caller has not watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwatched: Option<String>,
+    /// Sort key: `created` (default), `duration`, `size` or `active`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort: Option<String>,
     /// Sort order: `desc` (default) or `asc`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<String>,
+}
+
+/// Response of `GET /api/recordings/count` and `GET /api/admin/recordings/count`: the recordings that the filters of
+/// [`RecordingQuery`] select, without `limit`, `cursor`, order and `completed_after`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RecordingCount {
+    /// Number of recordings. Further parts count with their first part.
+    pub count: u64,
+    /// `false`: the server stopped counting, and more recordings may match.
+    pub complete: bool,
+    /// Totals of the counted recordings; with `totals=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totals: Option<RecordingTotals>,
+}
+
+/// Totals of recordings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RecordingTotals {
+    /// Bytes of these recordings with all parts.
+    pub size_bytes: u64,
+    /// How many of them are protected.
+    pub protected: u64,
+    /// How many of them may still receive bytes.
+    pub open: u64,
+    /// How many of them the central server of an appliance lacks.
+    pub forward_pending: u64,
 }

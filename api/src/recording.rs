@@ -1,9 +1,11 @@
 //! Recordings and requests about them.
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::labels::present;
-use crate::{Metadata, Problem};
+use crate::{Metadata, Problem, RecordingQuery};
 
 /// State of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -104,6 +106,65 @@ pub struct Recording {
     /// Data of the embedding platform; empty if not set. Only on the first part.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
+    /// Title, if set. Only on the first part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Application of the session; empty if it was not known at the start.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub app_id: String,
+    /// Source of the picture: `tab`, `window`, `screen`, `camera`, `canvas`, `hdmi`, `file`, or another word of the
+    /// recorder. Absent if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Width of the picture in pixels, once the recording is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Height of the picture in pixels, once the recording is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// Codec of the picture as the container names it, such as `V_VP9` or `avc1`, once the recording is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_codec: Option<String>,
+    /// Codec of the sound as the container names it, such as `A_OPUS` or `mp4a`, once the recording is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_codec: Option<String>,
+    /// Whether the recording has sound, once it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_audio: Option<bool>,
+    /// Duration in seconds without the spans in which nothing happens. Absent until the recording is ready, and for
+    /// recordings of earlier versions until their activity is requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_seconds: Option<f64>,
+    /// Reason for the end. Absent while it is open, and if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_because: Option<EndReason>,
+    /// Tags. Only on the first part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Whether the caller has watched the recording. Only in lists and in the response for a single recording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub viewed: Option<bool>,
+    /// Number of stored pictures; 0 or absent if there are none. `GET /api/recordings/{id}/poster` returns one of them,
+    /// and `storyboard.vtt` has them in the order of time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pictures: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Reason for the end of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The sender ended it, or a user stopped it.
+    Stopped,
+    /// Its session ended.
+    SessionEnded,
+    /// The sender fell silent.
+    Interrupted,
 }
 
 fn first_part() -> u32 {
@@ -172,6 +233,13 @@ pub struct StartRecording {
     /// Data of the embedding platform. Ignored for a next part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
+    /// Title: 1–200 characters. Ignored for a next part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Source of the picture: `tab`, `window`, `screen`, `camera`, `canvas`, `hdmi`, `file`, or another word of up to 32
+    /// small letters, digits, `-` and `_`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// Body of `PATCH /api/recordings/{id}`. Absent fields stay unchanged.
@@ -200,18 +268,62 @@ pub struct RecordingUpdate {
         skip_serializing_if = "Option::is_none"
     )]
     pub metadata: Option<Option<Metadata>>,
+    /// Title: 1–200 characters; `null` removes it. Of a later part: that of the first part.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub title: Option<Option<String>>,
+    /// Tags, replaced as a whole: at most 20 of 1–50 characters without commas. Of a later part: those of the first part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
 }
 
-/// Body of `POST /api/recordings/delete`.
+/// Body of `POST /api/recordings/delete`: either `ids` or `filter`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeleteRecordings {
     /// IDs of the recordings to delete: 1–1000, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<String>,
+    /// Selects the recordings as a list does, without `limit`, `cursor` and `completed_after`: those that match and were
+    /// created before the request, the first ones in the order of the list.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "filter_without_unknown_fields"
+    )]
+    pub filter: Option<RecordingQuery>,
+    /// Largest number of recordings that `filter` deletes: 1–10,000. Required with a filter, for example as the number that
+    /// `GET /api/recordings/count` returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<u32>,
+    /// Whether `filter` selects from the recordings of all users; only for administrators.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_users: bool,
     /// Treatment of recordings that the central server does not have yet.
     #[serde(default)]
     pub unforwarded: Unforwarded,
+}
+
+/// Rejects a filter with a field that is not known: without it, the filter would select more recordings.
+fn filter_without_unknown_fields<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<RecordingQuery>, D::Error> {
+    let Some(given) = Option::<Map<String, Value>>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let filter = RecordingQuery::deserialize(Value::Object(given.clone()));
+    let filter = filter.map_err(D::Error::custom)?;
+    let known = serde_json::to_value(&filter).map_err(D::Error::custom)?;
+    match given.keys().find(|name| known.get(name.as_str()).is_none()) {
+        Some(name) => Err(D::Error::custom(format!(
+            "{name} is null, or no field of a filter"
+        ))),
+        None => Ok(Some(filter)),
+    }
 }
 
 /// Treatment of recordings that the central server does not have yet, in a deletion.

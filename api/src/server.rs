@@ -15,6 +15,9 @@ pub struct ServerInfo {
     /// Whether the server is an appliance with its own recorder (`/api/appliance`).
     #[serde(default)]
     pub appliance: bool,
+    /// Whether recordings can be shared by links (`SORTIE_SHARING_ENABLED`).
+    #[serde(default)]
+    pub sharing: bool,
 }
 
 /// Response of `GET /readyz` with status 200.

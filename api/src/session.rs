@@ -85,6 +85,9 @@ pub struct Session {
     pub id: String,
     /// ID of the owner.
     pub user_id: String,
+    /// User name of the owner, in lists that span several users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
     /// The application that is watched.
     pub app_id: String,
     /// State of the session.
