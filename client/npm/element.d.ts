@@ -9,14 +9,15 @@
  * Attributes: `server`, `session`, `endpoint`, `filename`, `microphone`, `audio`, `camera`, `prefer-current-tab`, `crop-to`,
  * `restrict-to`, `masks`, `mime-type`, `width`, `height`, `fps`, `content-hint`, `max-duration`, `max-size` as in
  * `RecorderOptions`; `source`: `screen` (by default), `camera`, or the selector of a
- * canvas; `text-start`, `text-stop`, `text-recording`, `text-saving`, `text-offline`, `text-saved` for other words.
+ * canvas; `text-start`, `text-stop`, `text-recording`, `text-saving`, `text-offline`, `text-saved`, `text-mark`,
+ * `text-marked` for other words; `markers` for a second button that marks a moment, and the key M.
  *
- * Parts for CSS: `button`, `icon`, `label`, `time`, `status`. It follows the page's `color-scheme`.
+ * Parts for CSS: `button`, `mark`, `icon`, `label`, `time`, `status`. It follows the page's `color-scheme`.
  *
  * @module
  */
 
-import type { Recorder, RecorderDone, RecorderEventMap, RecorderOptions } from './index.js';
+import type { MarkKind, Recorder, RecorderDone, RecorderEventMap, RecorderOptions } from './index.js';
 
 /** Attributes of `<sortie-recorder>`, with the meaning of the options of the same name. */
 export interface SortieRecorderAttributes {
@@ -47,12 +48,16 @@ export interface SortieRecorderAttributes {
   fps?: number | string | undefined;
   'max-duration'?: number | string | undefined;
   'max-size'?: number | string | undefined;
+  /** Present: shows a second button, and takes the key M while the focus is here, to mark a moment. Only with `server`. */
+  markers?: boolean | '' | undefined;
   'text-start'?: string | undefined;
   'text-stop'?: string | undefined;
   'text-recording'?: string | undefined;
   'text-saving'?: string | undefined;
   'text-offline'?: string | undefined;
   'text-saved'?: string | undefined;
+  'text-mark'?: string | undefined;
+  'text-marked'?: string | undefined;
 }
 
 /**
@@ -68,6 +73,8 @@ export class SortieRecorderElement extends HTMLElement {
   start(): Promise<void>;
   /** Stops the recording, like a click while one runs. Resolves when the server holds all of it. */
   stop(): Promise<RecorderDone | undefined>;
+  /** Marks the current moment, like a click on the second button. Returns the recorded time in milliseconds. */
+  mark(text?: string, kind?: MarkKind): Promise<number | undefined>;
   addEventListener<Name extends keyof RecorderEventMap>(
     name: Name, listener: (event: RecorderEventMap[Name]) => void, options?: boolean | AddEventListenerOptions): void;
   addEventListener(

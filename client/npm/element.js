@@ -13,6 +13,7 @@ button {
 }
 button:focus-visible { outline: 3px solid light-dark(#1a5fb4, #8ab4f8); outline-offset: 2px }
 button:disabled { cursor: default; opacity: .65 }
+button[hidden] { display: none }
 [part=icon] { width: .8em; height: .8em; border-radius: 50%; background: light-dark(#c01c28, #ff7b7b) }
 .running [part=icon] { border-radius: .1em }
 [part=time] { font-variant-numeric: tabular-nums }
@@ -21,7 +22,7 @@ button:disabled { cursor: default; opacity: .65 }
 
 const TEXTS = {
   start: 'Start recording', stop: 'Stop recording', recording: 'Recording', saving: 'Saving the last seconds…',
-  offline: 'Recording; there is no network, and nothing is lost.', saved: 'Saved',
+  offline: 'Recording; there is no network, and nothing is lost.', saved: 'Saved', mark: 'Add marker', marked: 'Marker added',
 };
 /** Attributes that are options of the same meaning, and how their values are read. */
 const OPTIONS = {
@@ -30,6 +31,8 @@ const OPTIONS = {
   width: Number, height: Number, fps: Number, 'content-hint': String, 'max-duration': Number, 'max-size': Number,
 };
 const EVENTS = ['statechange', 'progress', 'warning', 'stopped', 'done', 'error'];
+/** Time for which the status says that a marker was added. */
+const MARKED_MS = 2_000;
 
 /** Base class; on a server there is none. */
 const HTMLElement = globalThis.HTMLElement ?? class {};
@@ -57,12 +60,15 @@ const HTMLElement = globalThis.HTMLElement ?? class {};
  * @attr {number} fps - Maximum frame rate.
  * @attr {number} max-duration - Recording stops at this length, in milliseconds.
  * @attr {number} max-size - Recording stops before this size, in bytes.
+ * @attr {boolean} markers - Shows a second button, and takes the key M while the focus is here, to mark a moment. Only with `server`.
  * @attr {string} text-start - Label of the button while nothing is recorded.
  * @attr {string} text-stop - Label of the button while it records.
  * @attr {string} text-recording - Status while it records.
  * @attr {string} text-saving - Status while the remaining bytes are uploaded.
  * @attr {string} text-offline - Status while there is no network.
  * @attr {string} text-saved - Status when the server holds all of the recording.
+ * @attr {string} text-mark - Label of the button that adds a marker.
+ * @attr {string} text-marked - Status when a marker was added; its time follows.
  *
  * @fires {CustomEvent<RecorderState>} statechange - The recorder has entered this state.
  * @fires {CustomEvent<RecorderProgress>} progress - Progress of recording and upload.
@@ -72,6 +78,7 @@ const HTMLElement = globalThis.HTMLElement ?? class {};
  * @fires {CustomEvent<RecorderError>} error - The recording could not begin, or not all bytes have arrived. Does not bubble.
  *
  * @csspart button - The button.
+ * @csspart mark - The button that adds a marker.
  * @csspart icon - Icon in the button.
  * @csspart label - Text in the button.
  * @csspart time - Running time.
@@ -81,6 +88,8 @@ export class SortieRecorderElement extends HTMLElement {
   #parts;
   #recorder;
   #options = {};
+  /** Time at which the last marker was added. */
+  #markedAt = -Infinity;
 
   /**
    * Options that attributes cannot express; they override attributes.
@@ -111,12 +120,18 @@ export class SortieRecorderElement extends HTMLElement {
     this.#parts = {
       button: part('button', 'button', { type: 'button' }),
       label: part('span', 'label'),
+      mark: part('button', 'mark', { type: 'button', 'aria-keyshortcuts': 'M' }),
       time: part('span', 'time', { role: 'timer' }),
       status: part('span', 'status', { role: 'status' }),
     };
-    const { button, label, time, status } = this.#parts;
+    const { button, label, mark, time, status } = this.#parts;
     button.append(part('span', 'icon', { 'aria-hidden': 'true' }), label);
-    shadow.append(button, time, status);
+    shadow.append(button, mark, time, status);
+    mark.addEventListener('click', () => this.mark().catch(({ message }) => this.#say(message)));
+    this.addEventListener('keydown', (event) => {
+      const isM = event.key.toLowerCase() === 'm' && !(event.ctrlKey || event.altKey || event.metaKey || event.repeat);
+      if (isM && !mark.hidden) mark.click();
+    });
     button.addEventListener('click', () => {
       (this.#isRunning() ? this.stop() : this.start()).catch(() => {});
     });
@@ -168,6 +183,21 @@ export class SortieRecorderElement extends HTMLElement {
     return this.#isRunning() ? this.#recorder.stop() : undefined;
   }
 
+  /**
+   * Marks the current moment, like a click on the second button. Returns the recorded time in milliseconds.
+   * @param {string} [text]
+   * @param {MarkKind} [kind]
+   * @returns {Promise<number | undefined>}
+   */
+  async mark(text, kind) {
+    const ms = await this.#recorder?.mark(text, kind);
+    if (ms !== undefined) {
+      this.#markedAt = performance.now();
+      this.#say(`${this.#text('marked')} ${clock(ms)}`);
+    }
+    return ms;
+  }
+
   #isRunning() {
     return ['starting', 'recording', 'paused', 'stopping', 'uploading'].includes(this.#recorder?.state);
   }
@@ -195,14 +225,16 @@ export class SortieRecorderElement extends HTMLElement {
     const state = recorder?.state ?? 'idle';
     const running = this.#isRunning();
     const stopping = state === 'stopping' || state === 'uploading';
-    const { button, label, time } = this.#parts;
+    const { button, label, mark, time } = this.#parts;
     button.classList.toggle('running', running);
     button.disabled = stopping;
     label.textContent = this.#text(running ? 'stop' : 'start');
+    mark.textContent = this.#text('mark');
+    mark.hidden = !(this.hasAttribute('markers') && (state === 'recording' || state === 'paused'));
     time.textContent = state === 'idle' || state === 'loading' ? '' : clock(recorder.progress.recordedMs);
     if (stopping) this.#say(this.#text('saving'));
     else if (state === 'done') this.#say(this.#text('saved'));
-    else if (state === 'recording') this.#say(this.#text(recorder.progress.waiting?.reason === 'offline' ? 'offline' : 'recording'));
+    else if (state === 'recording' && performance.now() - this.#markedAt > MARKED_MS) this.#say(this.#text(recorder.progress.waiting?.reason === 'offline' ? 'offline' : 'recording'));
   }
 
   /** Sets the text of the status, a live region: screen readers must not announce an unchanged text again. */

@@ -14,33 +14,59 @@ export function injectFaults(first = {}, { random = Math.random, matches = isUpl
     if (hit) counts[name] += 1;
     return hit;
   };
-  const answer = (status) => new Response(null, { status, headers: { 'tus-resumable': '1.0.0' } });
+  /** Decides the fault of a request: `drop`, `lose` or a status; calls `proceed` after the delay. */
+  const decide = (request, proceed) => {
+    if (!matches(request)) return proceed();
+    counts.requests += 1;
+    const { delay, drop, unauthorized, fail, lose } = faults;
+    let fault;
+    if (hits(drop, 'dropped')) fault = 'drop';
+    else if (hits(unauthorized, 'unauthorized')) fault = 401;
+    else if (hits(fail, 'failed')) fault = 500;
+    else if (hits(lose, 'lost')) fault = 'lose';
+    return delay > 0 ? new Promise((resolve) => { setTimeout(() => resolve(proceed(fault)), delay); }) : proceed(fault);
+  };
+  const HEADERS = { 'tus-resumable': '1.0.0' };
   const gone = () => new TypeError('Failed to fetch (a fault that was asked for)');
 
   globalThis.fetch = async function fetchWithFaults(input, init) {
     const request = { url: String(input?.url ?? input), method: init?.method ?? input?.method ?? 'GET' };
-    if (!matches(request)) return realFetch.call(this, input, init);
-    counts.requests += 1;
-    const { delay, drop, unauthorized, fail, lose } = faults;
-    if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
-    if (hits(drop, 'dropped')) throw gone();
-    if (hits(unauthorized, 'unauthorized')) return answer(401);
-    if (hits(fail, 'failed')) return answer(500);
-    const real = await realFetch.call(this, input, init);
-    if (hits(lose, 'lost')) throw gone();
-    return real;
+    return decide(request, async (fault) => {
+      if (fault === 'drop') throw gone();
+      if (typeof fault === 'number') return new Response(null, { status: fault, headers: HEADERS });
+      const real = await realFetch.call(this, input, init);
+      if (fault === 'lose') throw gone();
+      return real;
+    });
   };
 
   // Messages of recorders to their worker: [id, name, …].
   Worker.prototype.postMessage = function postMessageWithFaults(message, ...rest) {
-    const isWrite = Array.isArray(message) && message[1] === 'write';
-    if (!isWrite || faults.storage === 'ok') return realPost.call(this, message, ...rest);
-    counts.storage += 1;
-    if (faults.storage === 'full') {
-      const data = [message[0], undefined, 'QuotaExceededError'];
-      queueMicrotask(() => this.dispatchEvent(new MessageEvent('message', { data })));
+    const [id, name, url, init] = Array.isArray(message) ? message : [];
+    const answer = (...data) => queueMicrotask(() => this.dispatchEvent(new MessageEvent('message', { data: [[id, ...data]] })));
+    if (name === 'send') {
+      decide({ url, method: init.method }, (fault) => {
+        if (fault === 'drop') answer(undefined, 'TypeError');
+        else if (typeof fault === 'number') answer([fault, HEADERS, '']);
+        else if (fault === 'lose') lose(this, message, answer);
+        else realPost.call(this, message, ...rest);
+      });
+      return;
     }
-    return undefined;
+    if (name !== 'write' || faults.storage === 'ok') return realPost.call(this, message, ...rest);
+    counts.storage += 1;
+    if (faults.storage === 'full') answer(undefined, 'QuotaExceededError');
+  };
+
+  /** Sends a request whose answer the recorder does not get. */
+  const lose = (worker, [id, ...request], answer) => {
+    const lost = `lost ${id}`;
+    worker.addEventListener('message', function ended({ data }) {
+      if (!data.some((it) => it[0] === lost)) return;
+      worker.removeEventListener('message', ended);
+      answer(undefined, 'TypeError');
+    });
+    realPost.call(worker, [lost, ...request]);
   };
 
   return {

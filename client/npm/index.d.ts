@@ -9,8 +9,8 @@
  */
 
 import type {
-  CaptureOptions, DeviceSwitch, FormatQuery, Mask, OnServer, ProblemDetails, RecorderDone, RecorderErrorCode, RecorderEvents, RecorderOptions,
-  RecorderProgress, RecorderSource, RecorderState, ServerTarget, SpoolOptions, StartOptions, SupportedFormat, TargetOptions,
+  CaptureOptions, DeviceSwitch, FormatQuery, LabelOptions, MarkKind, Mask, OnServer, ProblemDetails, RecorderDone, RecorderErrorCode, RecorderEvents,
+  RecorderOptions, RecorderProgress, RecorderSource, RecorderState, ServerTarget, SpoolOptions, StartOptions, SupportedFormat, TargetOptions,
   UploadFileOptions, UploadOptions, WaitOptions,
 } from './types.js';
 
@@ -106,6 +106,13 @@ export class Recorder extends EventTarget {
   static recover(options: TargetOptions & SpoolOptions): Promise<RecoverableRecording[]>;
 
   /**
+   * Returns number, size and `remove()` of the unfinished recordings on this device: those of `owner`, or all. For a
+   * sign-out on a shared computer: ask the user, then remove them. Recordings in other tabs are not counted. Not while
+   * this page records.
+   */
+  static deviceCopies(options?: Pick<SpoolOptions, 'owner' | 'workerUrl'>): Promise<DeviceCopies>;
+
+  /**
    * Asks for permission where needed, and starts. Resolves when it records. For `'screen'` call it in the handler of a
    * click. A `source` that is a function is called first; its exceptions are passed on.
    *
@@ -133,6 +140,18 @@ export class Recorder extends EventTarget {
    * the server.
    */
   stop(options?: { sessionEnded?: boolean }): Promise<RecorderDone>;
+  /**
+   * Marks the current moment of the recording, for the player's timeline, its list and the search, and returns its time in
+   * milliseconds of recorded time. Only with `server`. Markers are kept on the device and sent like the recording: after an
+   * outage, or by {@link RecoverableRecording.upload} after a crash. A recording has at most 1,000. `stop()` resolves when the
+   * server has them, too.
+   *
+   * @param text At most 500 characters; empty by default.
+   * @param kind `'note'` by default.
+   * @throws {@link RecorderError} `wrong_state`: nothing is being recorded. `bad_request`: the text is too long or has control
+   * characters. `conflict`: too many markers. `unsupported_server`: with `endpoint`.
+   */
+  mark(text?: string, kind?: MarkKind): Promise<number>;
   /** Ends the recording and discards it, on the server too. This is no error: there is no `error` event. */
   abort(): Promise<void>;
   /**
@@ -185,7 +204,17 @@ export class Recorder extends EventTarget {
   /** Whether the server does not hold all bytes yet. */
   get hasUnsent(): boolean;
   /** Bytes that the server has not acknowledged, to save after a failure. */
-  get unsent(): Blob | undefined;
+  unsent(): Promise<Blob | undefined>;
+}
+
+/** Unfinished recordings on this device. */
+export interface DeviceCopies {
+  /** Number of recordings. */
+  readonly count: number;
+  /** Bytes on this device. */
+  readonly sizeBytes: number;
+  /** Removes them from this device. What the server holds stays there. */
+  remove(): Promise<void>;
 }
 
 /**
@@ -198,6 +227,10 @@ export interface RecoverableRecording {
   /** Recording id on our server. */
   readonly recordingId: string | undefined;
   readonly uploadUrl: string | undefined;
+  /** Label that the page gave the recording. If {@link upload} makes a new recording, that has it, too. */
+  readonly externalId: string | undefined;
+  /** Like {@link externalId}. */
+  readonly metadata: Record<string, unknown> | undefined;
   /** MIME type; may be empty. */
   readonly mimeType: string;
   /** Unix time of the start in milliseconds. */
@@ -255,7 +288,7 @@ export function uploadFile(file: Blob, options: UploadFileOptions): Promise<Reco
  */
 export function supportedFormats(query?: FormatQuery): Promise<SupportedFormat[]>;
 
-export interface AutoRecordOptions extends ServerTarget, CaptureOptions, SpoolOptions {
+export interface AutoRecordOptions extends ServerTarget, LabelOptions, CaptureOptions, SpoolOptions {
   /** Session to watch and to record into. */
   session: string;
   /**

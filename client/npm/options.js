@@ -8,6 +8,7 @@ const positive = [(it) => typeof it === 'number' && it > 0, 'a positive number']
 const call = [(it) => typeof it === 'function', 'a function'];
 
 const element = [(it) => typeof it === 'string' || typeof it === 'object', 'an element or a selector'];
+const record = [(it) => typeof it === 'object' && !Array.isArray(it), 'an object'];
 const device = [(it) => typeof it === 'boolean' || typeof it === 'object', 'true, false or an object'];
 
 /** Options that `setup.js` carries out. */
@@ -25,7 +26,7 @@ const KINDS = {
   source: [isSource, "an HTMLCanvasElement, a MediaStream, 'screen', 'camera', or a function that returns one of them"],
   microphone: device, audio: flag, preferCurrentTab: flag, fps: positive, timeslice: positive,
   videoBitsPerSecond: positive, audioBitsPerSecond: positive, keyFrameInterval: positive,
-  maxDuration: positive, maxSize: positive, filename: text, keepAwake: flag,
+  maxDuration: positive, maxSize: positive, filename: text, keepAwake: flag, pictures: flag, externalId: text, metadata: record,
   signal: [(it) => it instanceof AbortSignal, 'an AbortSignal'], onProgress: call, onRecorder: call, onError: call,
 };
 
@@ -42,9 +43,8 @@ export function check(options, { needsSource = false } = {}) {
   if ((options.server ?? null) === null === ((options.endpoint ?? null) === null)) {
     throw new TypeError('exactly one of server and endpoint must be given');
   }
-  if ((options.session ?? null) !== null && (options.server ?? null) === null) {
-    throw new TypeError('session needs server: another tus server has no sessions');
-  }
+  const ofOurServer = ['session', 'externalId', 'metadata'].find((name) => (options[name] ?? null) !== null);
+  if (ofOurServer && (options.server ?? null) === null) throw new TypeError(`${ofOurServer} needs server: other tus servers do not have it`);
   if (needsSource && (options.source ?? null) === null) throw new TypeError(`source must be ${KINDS.source[1]}`);
 }
 

@@ -35,6 +35,9 @@ export class Recorder extends EventTarget {
   /** Whether it was aborted before the module was loaded. */
   #isAborted = false;
   #hasBegun = false;
+  /** Function that passes the events of this name on, and whether that of progress was needed. */
+  #listen;
+  #hasProgress = false;
   /** Owner of the copy on this device, once it is known. */
   #owner;
   #token;
@@ -53,6 +56,8 @@ export class Recorder extends EventTarget {
   }
 
   static async recover(options) { return (await lazily(() => import('./recovery.js'))).recover(options); }
+
+  static async deviceCopies(options) { return (await lazily(() => import('./recovery.js'))).deviceCopies(options); }
 
   /** Calls the recorder of the module. Only `start` creates it. */
   async #call(method, ...values) {
@@ -148,12 +153,19 @@ export class Recorder extends EventTarget {
       owner: this.#owner,
       getToken: getToken && (() => this.#getToken()),
     });
-    for (const name of EVENTS) {
-      made.on(name, (detail) => {
-        if (made === this.#inner) this.#receive(name, typed(detail));
-      });
-    }
+    this.#listen = (name) => made.on(name, (detail) => {
+      if (made === this.#inner) this.#receive(name, typed(detail));
+    });
+    for (const name of EVENTS) if (name !== 'progress' || this.#hasProgress) this.#listen(name);
     return made;
+  }
+
+  /** Progress comes several times a second. Without a listener it costs nothing. */
+  addEventListener(name, ...rest) {
+    super.addEventListener(name, ...rest);
+    if (name !== 'progress' || this.#hasProgress) return;
+    this.#hasProgress = true;
+    this.#listen?.(name);
   }
 
   #receive(name, detail) {
@@ -170,6 +182,7 @@ export class Recorder extends EventTarget {
 
   pause() { return this.#call('pause'); }
   resume() { return this.#call('resume'); }
+  mark(text, kind) { return this.#call('mark', `${text ?? ''}`, kind ?? 'note'); }
   stop({ sessionEnded = false } = {}) {
     // Before the source function has returned, stopping cancels the start.
     if (!this.#inner && this.#isLoading) this.abort();
@@ -236,7 +249,7 @@ export class Recorder extends EventTarget {
   get recordingId() { return this.#inner?.recordingId; }
   get stream() { return this.#inner?.stream; }
   get hasUnsent() { return this.#inner?.hasUnsent ?? false; }
-  get unsent() { return this.#inner?.unsent; }
+  async unsent() { return this.#inner && inCore(() => this.#inner.unsent()); }
 }
 
 const discarded = () => aborted('The recording was discarded.');

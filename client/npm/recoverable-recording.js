@@ -13,6 +13,11 @@ export class RecoverableRecording {
   get recordingId() { return this.#inner.recordingId; }
   get uploadUrl() { return this.#inner.uploadUrl; }
   get mimeType() { return this.#inner.mimeType; }
+  get externalId() { return this.#inner.externalId; }
+  get metadata() {
+    const json = this.#inner.metadata;
+    return json && JSON.parse(json);
+  }
   get startedAt() { return this.#inner.startedAt; }
   get recordedMs() { return this.#inner.recordedMs; }
   get sizeBytes() { return this.#inner.sizeBytes; }

@@ -26,6 +26,13 @@ export async function recover(options) {
   });
 }
 
+/** Returns number, size and `remove()` of the unfinished recordings on this device. */
+export async function deviceCopies({ owner, workerUrl } = {}) {
+  const copies = await inLater((later) => later.deviceCopies({ owner, workerUrl }));
+  const { count, sizeBytes } = copies;
+  return { count, sizeBytes, remove: () => inLater(() => copies.remove()) };
+}
+
 export async function uploadFile(file, options) {
   check(options);
   const done = await inLater((later) => later.uploadFile(file, options));

@@ -18,7 +18,7 @@ export type RecorderState =
   | 'uploading'
   /** The server holds all bytes. */
   | 'done'
-  /** Not all bytes have arrived. `unsent` has the others. */
+  /** Not all bytes have arrived. `unsent()` returns the others. */
   | 'failed'
   /** The recording was discarded by `abort()`, by its signal, or by `stop()` before it had begun. */
   | 'aborted';
@@ -134,10 +134,16 @@ export type RecorderWarningCode =
   | 'backlog'
   /** The server could not be told that recording has stopped; it learns that from the upload. */
   | 'stop_not_announced'
+  /** A marker could not be added on the server; the message says why. */
+  | 'marker'
   /** The encoder reported a fault; the bytes that it emitted are kept. */
   | 'encoder'
   /** Nothing can be stored on this device: unsent bytes do not survive a crash. */
   | 'not_durable'
+  /** The browser refuses the recorder's worker; `message` says why. The page itself uploads, and nothing is stored. */
+  | 'no_worker'
+  /** The worker that stores and uploads crashed and was replaced; nothing is lost. */
+  | 'worker_restarted'
   /** Little storage is left on this device. */
   | 'storage_low'
   /** The storage of this device is full: new bytes stay in memory until the server holds them. */
@@ -205,6 +211,22 @@ export interface EndpointTarget extends AuthorizationOptions {
 
 /** Destination and credentials of the bytes: either `server`, with or without `session`, or `endpoint`. */
 export type TargetOptions = ServerTarget | EndpointTarget;
+
+/** Labels of a recording on a Sortie Recording server, by which its API finds the recording. */
+export interface LabelOptions {
+  /** ID of the recording in your application: 1–200 characters. Several recordings may have the same. */
+  externalId?: string | undefined;
+  /**
+   * Data of your application: a JSON object of at most 4 KiB, 50 keys and 4 levels. Lists filter by keys of the first
+   * level. Further parts of a recording belong to its first part, which has the labels.
+   */
+  metadata?: Record<string, unknown> | undefined;
+}
+
+/** Options of a recorder that name its destination: labels need `server`. */
+export type RecorderTargetOptions =
+  | (ServerTarget & LabelOptions)
+  | (EndpointTarget & { externalId?: undefined; metadata?: undefined });
 
 /** Options of the copy on this device. */
 export interface SpoolOptions {
@@ -316,6 +338,11 @@ export interface CaptureOptions {
   filename?: string | undefined;
   /** Keeps the screen on while recording; `true` by default. */
   keepAwake?: boolean | undefined;
+  /**
+   * Sends our server a small picture of the recorded stream every 10 s, for lists and timelines; `true` by default. It shows
+   * what the recording shows: masks are painted over.
+   */
+  pictures?: boolean | undefined;
 }
 
 /** Source of a recording, and what is painted over. */
@@ -339,7 +366,7 @@ export type SourceOptions =
   };
 
 /** Options of a recorder. */
-export type RecorderOptions = TargetOptions & SourceOptions & CaptureOptions & SpoolOptions;
+export type RecorderOptions = RecorderTargetOptions & SourceOptions & CaptureOptions & SpoolOptions;
 
 /** Progress of recording and upload. */
 export interface RecorderProgress {
@@ -394,6 +421,9 @@ export interface RecorderWarning {
   /** Sentence for the user. */
   message: string;
 }
+
+/** Origin of a marker. The recorder itself makes those of pauses, gaps and restarts of the encoder, the server those of parts. */
+export type MarkKind = 'note' | 'pause' | 'gap' | 'part' | 'encoder_restart';
 
 /** Events of a recorder and their values. */
 export interface RecorderEvents {

@@ -8,6 +8,7 @@ mod checksum;
 mod composition;
 mod continued_file;
 mod credentials;
+mod device_copies;
 mod event_dispatcher;
 mod fetch;
 mod file_upload;
@@ -16,6 +17,7 @@ pub(crate) mod json;
 pub(crate) mod object;
 #[cfg(feature = "finish")]
 mod playable;
+mod problem;
 mod quota;
 mod recorder;
 mod recoverable_recording;
@@ -27,6 +29,7 @@ mod time;
 mod uploader;
 mod wake_lock;
 mod worker;
+mod worker_script;
 
 use std::pin::Pin;
 
@@ -36,6 +39,7 @@ use web_sys::{Document, VisibilityState, Window};
 pub use capture::{is_type_supported, preferred_type};
 #[cfg(feature = "compose")]
 pub use composition::{CameraOverlay, Composition, Corner, DeviceChoice, Devices, Mask, Region};
+pub use device_copies::{DeviceCopies, device_copies};
 pub use event_dispatcher::EventListener;
 pub use file_upload::{UploadProgress, upload_file};
 #[cfg(feature = "finish")]
@@ -75,6 +79,12 @@ fn window() -> Window {
 
 fn document() -> Document {
     DOCUMENT.with(Clone::clone)
+}
+
+/// Returns the URL for code without an address of its own.
+fn absolute(url: &str) -> String {
+    let base = document().base_uri().ok().flatten().unwrap_or_default();
+    web_sys::Url::new_with_base(url, &base).map_or_else(|_| url.to_owned(), |it| it.href())
 }
 
 fn is_hidden() -> bool {

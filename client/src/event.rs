@@ -90,6 +90,15 @@ pub enum Warning {
     /// The device has no usable storage: bytes that are not sent are lost if the page crashes.
     #[error("Nothing can be stored on this device: keep this page open until everything is sent.")]
     NotDurable,
+    /// The browser refuses the recorder's worker: the page itself uploads, and cannot store. The payload is the browser's
+    /// text.
+    #[error(
+        "The browser refuses the recorder's worker: keep this page open until everything is sent. {0} A Content-Security-Policy needs worker-src blob: (or workerUrl), and with Trusted Types trusted-types sortie-recorder."
+    )]
+    NoWorker(String),
+    /// The recorder's worker crashed and was replaced.
+    #[error("The recorder's worker crashed and was replaced. The recording continues.")]
+    WorkerRestarted,
     /// Little storage is left for the browser.
     #[error(
         "This device has only {} MB left for the recording. Free storage, or wait until more is sent.",
@@ -153,6 +162,9 @@ pub enum Warning {
         /// Length of the sleep in milliseconds.
         asleep_ms: u64,
     },
+    /// A marker could not be added on the server. The payload says why.
+    #[error("A marker is not on the server. {0}")]
+    Marker(String),
     /// The encoder reported a fault; the bytes that it wrote are kept and uploaded.
     #[error("The browser's encoder failed ({0}). What was recorded is kept.")]
     Encoder(String),
@@ -168,6 +180,8 @@ impl Warning {
             Self::Backlog { .. } => WarningCode::Backlog,
             Self::StopNotAnnounced => WarningCode::StopNotAnnounced,
             Self::NotDurable => WarningCode::NotDurable,
+            Self::NoWorker(_) => WarningCode::NoWorker,
+            Self::WorkerRestarted => WarningCode::WorkerRestarted,
             Self::StorageLow { .. } => WarningCode::StorageLow,
             Self::StorageFull => WarningCode::StorageFull,
             Self::Unreachable => WarningCode::Unreachable,
@@ -181,6 +195,7 @@ impl Warning {
             Self::Slept { .. } => WarningCode::Slept,
             #[cfg(feature = "compose")]
             Self::Composition(code, _) => *code,
+            Self::Marker(_) => WarningCode::Marker,
             Self::Encoder(_) => WarningCode::Encoder,
         }
     }
@@ -209,6 +224,10 @@ named! {
         StopNotAnnounced = "stop_not_announced",
         /// The device has no usable storage.
         NotDurable = "not_durable",
+        /// The browser refuses the recorder's worker.
+        NoWorker = "no_worker",
+        /// A crashed worker was replaced.
+        WorkerRestarted = "worker_restarted",
         /// Little storage is left.
         StorageLow = "storage_low",
         /// The storage is full.
@@ -231,6 +250,8 @@ named! {
         VideoEnded = "video_ended",
         /// The device slept; that time is missing.
         Slept = "slept",
+        /// A marker could not be added on the server.
+        Marker = "marker",
         /// The encoder reported a fault.
         Encoder = "encoder",
     }

@@ -33,7 +33,7 @@ pub use self::playable::playable;
 #[cfg(feature = "js-recorder")]
 pub use self::recorder::Recorder;
 #[cfg(feature = "js-recovery")]
-pub use self::recovery::{RecoverableRecording, recover, upload_file};
+pub use self::recovery::{DeviceCopies, RecoverableRecording, device_copies, recover, upload_file};
 #[cfg(feature = "js-session-watcher")]
 pub use self::session_watcher::SessionWatcher;
 

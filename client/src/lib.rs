@@ -44,6 +44,7 @@ mod event;
 mod filler;
 #[cfg(all(feature = "finish", any(target_arch = "wasm32", test)))]
 mod finish;
+mod mark_kind;
 mod named;
 #[cfg(any(target_arch = "wasm32", test))]
 mod numbers;
@@ -66,7 +67,8 @@ pub use container::{AUDIO_VIDEO_TYPES, VIDEO_TYPES, choose_type, file_extension}
 pub use error::{Device, RecorderError};
 pub use error_code::ErrorCode;
 pub use event::{Done, Event, Progress, Waiting, Warning, WarningCode};
-pub use options::{Authorization, Options, Renewal, RenewalFailed, Target};
+pub use mark_kind::MarkKind;
+pub use options::{Authorization, Labels, Options, Renewal, RenewalFailed, Target};
 pub use refusal::Refusal;
 pub use spool_storage::SpoolStorage;
 pub use state::{State, StopReason};
@@ -81,9 +83,9 @@ pub use browser::playable;
 pub use browser::{CameraOverlay, Composition, Corner, DeviceChoice, Devices, Mask, Region};
 #[cfg(target_arch = "wasm32")]
 pub use browser::{
-    EventListener, OnServer, OpenSource, Recorder, RecoverableRecording, Recovery, ScreenOptions,
-    SessionWatcher, Source, UploadProgress, create_session, is_type_supported, preferred_type,
-    recover, screen_capture_supported, upload_file,
+    DeviceCopies, EventListener, OnServer, OpenSource, Recorder, RecoverableRecording, Recovery,
+    ScreenOptions, SessionWatcher, Source, UploadProgress, create_session, device_copies,
+    is_type_supported, preferred_type, recover, screen_capture_supported, upload_file,
 };
 #[cfg(all(target_arch = "wasm32", feature = "js"))]
 pub mod js;

@@ -103,11 +103,22 @@ impl fmt::Debug for Authorization {
     }
 }
 
+/// Labels of the embedding platform for a recording on our server. Further parts have those of the first part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// ID of the recording at the platform: 1–200 characters.
+    pub external_id: Option<String>,
+    /// JSON object of at most 4 KiB.
+    pub metadata: Option<String>,
+}
+
 /// Options of a recorder.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Destination of the bytes.
     pub target: Target,
+    /// Labels of the recording on our server; another tus server does not receive them.
+    pub labels: Labels,
     /// Credentials of the requests.
     pub authorization: Authorization,
     /// MIME type to record, for example `video/mp4;codecs=avc1.640028`; see `is_type_supported`. `None` chooses the
@@ -136,6 +147,8 @@ pub struct Options {
     pub owner: Option<String>,
     /// Whether the screen is kept on while recording.
     pub keep_awake: bool,
+    /// Whether our server gets a small picture of the recorded stream every 10 s, for lists and timelines.
+    pub pictures: bool,
     /// `filename` in the metadata for another tus server, without an extension. Our server chooses its own.
     pub filename: String,
 }
@@ -145,6 +158,7 @@ impl Options {
     pub fn new(target: Target) -> Self {
         Self {
             target,
+            labels: Labels::default(),
             authorization: Authorization::default(),
             mime_type: None,
             timeslice_ms: 1_000,
@@ -157,6 +171,7 @@ impl Options {
             worker_url: None,
             owner: None,
             keep_awake: true,
+            pictures: true,
             filename: "recording".to_owned(),
         }
     }

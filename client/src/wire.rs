@@ -3,6 +3,8 @@
 //! The browser parses JSON. A parser with the types of `sortie-api` would make up a quarter of the code that a page
 //! fetches; a test compares both.
 
+use crate::recorder::NewMark;
+
 /// JSON object.
 pub(crate) trait Fields {
     /// Returns the string in a field.
@@ -21,10 +23,28 @@ pub(crate) fn stop_recording(id: &str) -> String {
     format!(r#"{{"recording_id":{id}}}"#)
 }
 
-/// Returns the body that begins a recording: `StartRecording`. `continues` is the id, as JSON, of the recording whose
-/// next part it is.
-pub(crate) fn start_recording(continues: Option<&str>) -> String {
-    continues.map_or_else(|| "{}".to_owned(), |id| format!(r#"{{"continues":{id}}}"#))
+/// Returns the body that begins a recording, of the fields that have a value: `StartRecording`. Values are JSON.
+pub(crate) fn start_recording(fields: [(&str, Option<String>); 3]) -> String {
+    let mut body = String::from("{");
+    for (name, value) in fields {
+        if let Some(value) = value {
+            let comma = if body.len() > 1 { "," } else { "" };
+            body = body + comma + "\"" + name + "\":" + &value;
+        }
+    }
+    body + "}"
+}
+
+/// Returns the body that adds a marker, whose text is given as JSON: `NewMarker`.
+pub(crate) fn new_marker(mark: &NewMark, text: &str) -> String {
+    let NewMark {
+        number,
+        time_ms,
+        kind,
+        ..
+    } = mark;
+    let kind = kind.name();
+    format!(r#"{{"id":"r{number}","time_ms":{time_ms},"text":{text},"kind":"{kind}"}}"#)
 }
 
 /// State of a `Session`.
@@ -101,10 +121,11 @@ mod tests {
     use serde_json::{Value, json, to_value};
     use sortie_api::{
         Event, NewSession, Problem, RecordingStarted, RecordingStatus, Session, SessionStatus,
-        StopRecording,
+        StartRecording, StopRecording,
     };
 
     use super::*;
+    use crate::MarkKind;
 
     #[test]
     fn upload_url_keeps_one_path_prefix() {
@@ -145,6 +166,7 @@ mod tests {
         Session {
             id: "s".to_owned(),
             user_id: "u".to_owned(),
+            username: None,
             app_id: "record".to_owned(),
             status,
             recording_policy: String::new(),
@@ -215,9 +237,34 @@ mod tests {
         let new: NewSession = serde_json::from_str(NEW_SESSION).unwrap();
         assert_eq!((new.app_id.as_str(), new.user_id), ("record", None));
         assert_eq!(new.status, None);
-        assert_eq!(start_recording(None), "{}");
-        let start: Value = serde_json::from_str(&start_recording(Some(r#""r\"1""#))).unwrap();
-        assert_eq!(start.text("continues").as_deref(), Some("r\"1"));
+        let start = |values: [Option<&str>; 3]| -> StartRecording {
+            let [continues, external_id, metadata] = values.map(|it| it.map(str::to_owned));
+            let body = start_recording([
+                ("continues", continues),
+                ("external_id", external_id),
+                ("metadata", metadata),
+            ]);
+            serde_json::from_str(&body).unwrap()
+        };
+        assert_eq!(start([None; 3]), StartRecording::default());
+        let next = start([Some(r#""r\"1""#), None, None]);
+        assert_eq!(next.continues.as_deref(), Some("r\"1"));
+        let labelled = start([None, Some(r#""lesson 7""#), Some(r#"{"room":[7]}"#)]);
+        assert_eq!(labelled.external_id.as_deref(), Some("lesson 7"));
+        assert_eq!(labelled.metadata.unwrap()["room"], json!([7]));
+        for kind in MarkKind::ALL {
+            let mark = NewMark {
+                number: 7,
+                time_ms: 1_500,
+                kind: *kind,
+                text: String::new(),
+            };
+            let body = new_marker(&mark, r#""a\"\nb""#);
+            let marker: sortie_api::NewMarker = serde_json::from_str(&body).unwrap();
+            assert_eq!((marker.text.as_str(), marker.time_ms), ("a\"\nb", 1_500));
+            assert_eq!(marker.id.as_deref(), Some("r7"));
+            assert_eq!(to_value(marker.kind).unwrap(), kind.name());
+        }
         let stop: StopRecording = serde_json::from_str(&stop_recording(r#""a\"b""#)).unwrap();
         assert_eq!(stop.recording_id.as_deref(), Some("a\"b"));
         let problem = Problem {

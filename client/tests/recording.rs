@@ -218,7 +218,7 @@ async fn abort_discards_recording_on_device_and_server() {
     heard.progress(|it| it.safe_bytes > 0).await;
     let stream = heard.recorder.stream().expect("recording");
     heard.recorder.abort();
-    assert!(heard.recorder.unsent().is_none() && !heard.recorder.has_unsent());
+    assert!(heard.recorder.unsent().await.is_none() && !heard.recorder.has_unsent());
     let error = heard
         .first(|it| {
             if let Event::Failed(error) = it {
@@ -259,7 +259,7 @@ async fn unsent_bytes_can_be_saved() {
     heard.reaches(State::Failed).await;
     assert_eq!(heard.stop_reasons(), [StopReason::UploadFailed]);
     assert!(heard.recorder.has_unsent());
-    let rest = bytes_of(&heard.recorder.unsent().expect("something is left")).await;
+    let rest = bytes_of(&heard.recorder.unsent().await.expect("something is left")).await;
     let mut whole = server.stored();
     whole.extend(rest);
     assert_eq!(whole.len() as u64, heard.recorder.progress().size_bytes);

@@ -167,7 +167,17 @@ fn continued(event: &Event) -> Option<()> {
 
 #[wasm_bindgen_test]
 async fn upload_ended_by_the_server_continues_as_further_parts() {
+    continues_as_further_parts(&Server::open()).await;
+}
+
+#[wasm_bindgen_test]
+async fn first_chunk_of_one_byte_does_not_hide_the_front_matter() {
     let server = Server::open();
+    server.split_first_chunk();
+    continues_as_further_parts(&server).await;
+}
+
+async fn continues_as_further_parts(server: &Server) {
     let canvas = TestCanvas::new(true);
     let heard = record(&canvas, with_keyframes()).await;
     let safe = heard.progress(|it| it.safe_bytes > 0).await;

@@ -43,21 +43,19 @@ impl Checksums {
         })
     }
 
-    /// Returns `Upload-Checksum` for a call with a blob as its body; `None` if the server does not support it, and on
-    /// insecure pages, where browsers do not compute it.
-    pub(super) async fn of(&self, call: &Call, access: &Rc<Credentials>) -> Option<String> {
+    /// Returns `Upload-Checksum` for a call with a blob as its body; `None` on insecure pages, where browsers do not
+    /// compute it.
+    pub(super) async fn of(call: &Call) -> Option<String> {
         let body: &Blob = call.body.as_ref()?.unchecked_ref();
         let subtle = subtle()?;
-        if !self.are_understood(access).await {
-            return None;
-        }
         let bytes = JsFuture::from(body.array_buffer()).await.ok()?;
         let digest = subtle.digest("SHA-256", &bytes).ok()?;
         let digest = Uint8Array::new(&JsFuture::from(digest).await.ok()?);
         Some(Checksum::new(ALGORITHM, digest.to_vec())?.to_string())
     }
 
-    async fn are_understood(&self, access: &Rc<Credentials>) -> bool {
+    /// Whether the server verifies checksums of this algorithm.
+    pub(super) async fn are_understood(&self, access: &Rc<Credentials>) -> bool {
         if let (None, Some(endpoint)) = (self.understood.get(), &self.endpoint) {
             let mut call = Call::new("OPTIONS", endpoint);
             if access.authorize(&mut call).await.is_err() {

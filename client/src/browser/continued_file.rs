@@ -7,11 +7,15 @@ use web_sys::Blob;
 use super::object::{array, blob, slice};
 use crate::filler::{Format, OVERLAP};
 use crate::numbers::whole;
+use crate::recorder::MediaTime;
 
 /// Bytes that are searched at a time.
 const WINDOW_BYTES: u64 = 1 << 20;
 /// Bytes searched for the first cluster or fragment. A cluster lasts for one keyframe interval.
 const SEARCH_BYTES: u64 = 64 << 20;
+
+/// Bytes that contain the headers of a cluster and of its first picture.
+const CLUSTER_HEAD_BYTES: u64 = 64;
 
 /// Front matter of a recording.
 pub(super) struct FrontMatter {
@@ -44,6 +48,12 @@ impl FrontMatter {
             from += WINDOW_BYTES - OVERLAP as u64;
         }
         None
+    }
+
+    /// Returns the time of the first picture of the cluster at this offset of `tail`, in ms of the stream.
+    pub(super) async fn picture_ms(&self, tail: &Blob, at: u64) -> Option<u64> {
+        let bytes = read(&slice(tail, at, at + CLUSTER_HEAD_BYTES)?).await?;
+        MediaTime::of_first_picture(&bytes)
     }
 
     /// Returns the blobs of a file: front matter, a filler over the bytes of `tail` before its first cluster or

@@ -1,14 +1,20 @@
-//! HTTP request.
+//! HTTP request, sent by the page or by its worker.
 //!
 //! Calls `window.fetch` directly: pages wrap it (for tracing, for tests), and it may then reject with any value, which
 //! gloo-net does not handle.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, Headers, ReadableStreamDefaultReader, Response};
 
+use super::blob_range::Slice;
 use super::object::{object, property};
 use super::window;
+use super::worker::{Worker, WorkerEnded};
 
 /// Request to be sent.
 pub(super) struct Call {
@@ -20,8 +26,11 @@ pub(super) struct Call {
     pub(super) keepalive: bool,
 }
 
-/// Answer whose body was not read.
+/// Answer to a request of the page, whose body was not read.
 pub(super) struct Answer(Response);
+
+/// Answer to a request of the worker: status, headers, text of an error.
+pub(super) struct WorkerAnswer(Array);
 
 /// Body of an answer, read in pieces.
 pub(super) struct Chunks(ReadableStreamDefaultReader);
@@ -40,24 +49,25 @@ impl Chunks {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unanswered;
 
-/// Aborts its request when dropped, even while the answer's body is being read.
-pub(super) struct Cancel(Option<AbortController>);
+/// Guard of a request: aborts it when dropped, even while the answer's body is being read.
+#[derive(Default)]
+pub(super) struct Cancel(RefCell<Option<Box<dyn FnOnce()>>>);
 
 impl Cancel {
     pub(super) fn new() -> Self {
-        Self(AbortController::new().ok())
+        Self::default()
     }
 
     /// Disarms the guard: the request was answered.
-    pub(super) fn disarm(mut self) {
+    pub(super) fn disarm(self) {
         self.0.take();
     }
 }
 
 impl Drop for Cancel {
     fn drop(&mut self) {
-        if let Some(controller) = &self.0 {
-            controller.abort();
+        if let Some(abort) = self.0.take() {
+            abort();
         }
     }
 }
@@ -87,7 +97,7 @@ impl Call {
     pub(super) fn send(
         self,
         cancel: &Cancel,
-    ) -> impl Future<Output = Result<Answer, Unanswered>> + 'static {
+    ) -> impl Future<Output = Result<Answer, Unanswered>> + use<> {
         let started = self.start(cancel);
         async move {
             let response = JsFuture::from(started?).await.map_err(|_| Unanswered)?;
@@ -95,12 +105,33 @@ impl Call {
         }
     }
 
+    /// Sends the request with this body by the worker. Dropping `cancel` aborts it, dropping the future does not.
+    ///
+    /// # Errors
+    /// The worker has ended; the page may send the request itself.
+    pub(super) fn send_by(
+        &self,
+        worker: &Rc<Worker>,
+        body: Option<&Slice>,
+        has_checksum: bool,
+        cancel: &Cancel,
+    ) -> impl Future<Output = Result<Result<WorkerAnswer, Unanswered>, WorkerEnded>> + use<> {
+        let (id, answer) = worker.send(self, body, has_checksum);
+        let worker = Rc::clone(worker);
+        cancel.0.replace(Some(Box::new(move || worker.cancel(id))));
+        async move { Ok(answer.await?.map(WorkerAnswer).ok_or(Unanswered)) }
+    }
+
     fn start(self, cancel: &Cancel) -> Result<js_sys::Promise, Unanswered> {
         let headers = Headers::new().map_err(|_| Unanswered)?;
         for (name, value) in &self.headers {
             headers.set(name, value).map_err(|_| Unanswered)?;
         }
-        let signal = cancel.0.as_ref().map(AbortController::signal);
+        let controller = AbortController::new().ok();
+        let signal = controller.as_ref().map(AbortController::signal);
+        if let Some(controller) = controller {
+            cancel.0.replace(Some(Box::new(move || controller.abort())));
+        }
         let init = object(&[
             ("method", self.method.into()),
             ("headers", headers.into()),
@@ -110,6 +141,23 @@ impl Call {
             ("signal", signal.into()),
         ]);
         Ok(window().fetch_with_str_and_init(&self.url, init.unchecked_ref()))
+    }
+}
+
+impl WorkerAnswer {
+    pub(super) fn status(&self) -> u16 {
+        let status = self.0.get(0).as_f64().map(crate::numbers::saturated);
+        status.and_then(|it| it.try_into().ok()).unwrap_or_default()
+    }
+
+    /// Returns a header by its lower-case name.
+    pub(super) fn header(&self, name: &str) -> Option<String> {
+        property(&self.0.get(1), name)?.as_string()
+    }
+
+    /// Returns the beginning of an error's text.
+    pub(super) fn text(&self) -> String {
+        self.0.get(2).as_string().unwrap_or_default()
     }
 }
 

@@ -14,8 +14,10 @@ use super::server::Server;
 use super::spool::Spool;
 use super::uploader::Uploader;
 use crate::numbers::whole;
-use crate::recorder::{BegunUpload, creation, failure, last_segment, refused_status, waiting_for};
-use crate::{Authorization, Done, ErrorCode, RecorderError, Refusal, Target, Waiting};
+use crate::recorder::{
+    BegunUpload, RecordingSession, creation, failure, last_segment, refused_status, waiting_for,
+};
+use crate::{Authorization, Done, ErrorCode, Labels, RecorderError, Refusal, Target, Waiting};
 
 /// Progress of an upload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,21 +34,32 @@ pub struct UploadProgress {
 pub(super) struct FileUpload {
     pub(super) target: Target,
     pub(super) access: Rc<Credentials>,
+    /// URL of the worker's script, if not the one in this module.
+    worker_url: Option<String>,
 }
 
 impl FileUpload {
-    pub(super) fn new(target: Target, authorization: Authorization) -> Self {
+    pub(super) fn new(
+        target: Target,
+        authorization: Authorization,
+        worker_url: Option<String>,
+    ) -> Self {
         let access = Credentials::new(authorization, &target);
-        Self { target, access }
+        Self {
+            target,
+            access,
+            worker_url,
+        }
     }
 
-    /// Begins an upload of `size` bytes.
+    /// Begins an upload of `size` bytes for a recording with these labels.
     pub(super) async fn begin(
         &self,
         size: u64,
         filename: &str,
         mime_type: &str,
         continues: Option<&str>,
+        labels: &Labels,
     ) -> Result<(Start, Option<BegunUpload>), RecorderError> {
         let (base, session) = match &self.target {
             Target::Server { base, session } => (base, session),
@@ -55,14 +68,19 @@ impl FileUpload {
             }
         };
         let server = Server::new(base.clone(), Rc::clone(&self.access));
-        let mut begun = server.begin(session.clone(), continues).await;
+        let in_session = |id: Option<&String>| RecordingSession {
+            id: id.cloned(),
+            labels: labels.clone(),
+        };
+        let session = session.as_ref();
+        let mut begun = server.begin(in_session(session), continues).await;
         // The recording that it continues was deleted.
         if matches!(begun, Err(RecorderError::Refused(_))) && continues.is_some() {
-            begun = server.begin(session.clone(), None).await;
+            begun = server.begin(in_session(session), None).await;
         }
         // The session has ended, but its recording is still accepted in another session.
         if matches!(begun, Err(RecorderError::Refused(_))) && session.is_some() {
-            begun = server.begin(None, None).await;
+            begun = server.begin(in_session(None), None).await;
         }
         let begun = begun?;
         if size > begun.max_size_bytes {
@@ -129,6 +147,7 @@ impl FileUpload {
             Rc::clone(spool),
             Rc::clone(&self.access),
             Checksums::new(&self.target),
+            self.worker_url.clone(),
             Config::default(),
             Box::new(move |notice| {
                 let before = progress.get();
@@ -165,7 +184,9 @@ impl FileUpload {
                     .is_none()
                     .then(|| self.refused(reason))
                     .flatten();
-                return Err(refused.unwrap_or_else(|| failure(reason, &self.target)));
+                return Err(
+                    uploader.explain(refused.unwrap_or_else(|| failure(reason, &self.target)))
+                );
             }
             // The upload has not begun, so the caller may retry.
             Notice::NeverAnswered => return Err(RecorderError::Unreachable),
@@ -192,7 +213,7 @@ pub async fn upload_file(
     authorization: Authorization,
     on_progress: impl Fn(UploadProgress) + 'static,
 ) -> Result<Done, RecorderError> {
-    let transfer = FileUpload::new(target, authorization);
+    let transfer = FileUpload::new(target, authorization, None);
     let size_bytes = whole(file.size());
     if size_bytes == 0 {
         return Err(RecorderError::Empty);

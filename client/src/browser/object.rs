@@ -26,6 +26,15 @@ pub(crate) fn object(properties: &[(&str, JsValue)]) -> JsValue {
     object
 }
 
+/// Returns a number.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "JavaScript numbers are doubles; values stay far below 2^53"
+)]
+pub(crate) fn number(value: u64) -> JsValue {
+    JsValue::from_f64(value as f64)
+}
+
 /// Creates an array.
 pub(super) fn array(values: &[JsValue]) -> Array {
     values.iter().collect()

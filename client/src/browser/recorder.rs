@@ -4,6 +4,7 @@
 mod core;
 mod encoder;
 mod part;
+mod pictures;
 mod rest;
 
 use std::fmt;
@@ -15,7 +16,7 @@ use self::core::Core;
 use super::event_dispatcher::EventListener;
 use super::source::OpenSource;
 use crate::recorder::Call;
-use crate::{Event, Options, Progress, RecorderError, State, StopReason};
+use crate::{Event, MarkKind, Options, Progress, RecorderError, State, StopReason};
 
 /// Records one source once.
 ///
@@ -74,6 +75,16 @@ impl Recorder {
         self.core.call(Call::Stop(reason))
     }
 
+    /// Marks the current moment on our server, with a text of at most 500 characters, and returns the length of the recording
+    /// in milliseconds. The marker is kept on the device like the recording until the server has it.
+    ///
+    /// # Errors
+    /// [`RecorderError::WrongState`] unless it is `recording` or `paused`; [`RecorderError::Refused`] for a text that is
+    /// too long, more than 1,000 markers, or another tus server.
+    pub fn mark(&self, text: &str, kind: MarkKind) -> Result<u64, RecorderError> {
+        self.core.mark(text, kind)
+    }
+
     /// Ends the recording and discards it, on the server too; [`Event::Failed`] with [`RecorderError::Aborted`]
     /// follows. Does nothing in a final state.
     pub fn abort(&self) {
@@ -118,8 +129,9 @@ impl Recorder {
     }
 
     /// Bytes that the server has not acknowledged, to save after a failure. They begin at [`Progress::safe_bytes`] or
-    /// before. `None` when the server holds all bytes.
-    pub fn unsent(&self) -> Option<Blob> {
+    /// before. `None` when the server holds all bytes, or
+    /// when they cannot be read.
+    pub fn unsent(&self) -> impl Future<Output = Option<Blob>> + use<> {
         self.core.unsent()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::ops::Range;
 use std::rc::Rc;
 
 use js_sys::Array;
@@ -10,16 +11,19 @@ use sortie_tus::header;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Blob, BlobPropertyBag};
 
+use super::blob_range::{Bytes, StoredFile};
 use super::continued_file::FrontMatter;
 use super::fetch::{Call, Cancel};
 use super::file_upload::{FileUpload, UploadProgress};
+use super::object::array;
+use super::server::{Server, markers_path};
 use super::spool::Spool;
 use super::worker::Worker;
 use crate::container::file_extension;
 use crate::numbers::whole;
-use crate::recorder::last_segment;
+use crate::recorder::{is_temporary, last_segment};
 use crate::spool::{Fact, HEAD_FILE, RecoveredSpool};
-use crate::{Authorization, Done, RecorderError, SpoolStorage, Target};
+use crate::{Authorization, Done, Labels, RecorderError, SpoolStorage, Target};
 
 /// State of a recoverable recording on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,7 +127,11 @@ impl RecoverableRecording {
             worker: Rc::clone(worker),
             folder,
             recovered,
-            transfer: FileUpload::new(target, recovery.authorization.clone()),
+            transfer: FileUpload::new(
+                target,
+                recovery.authorization.clone(),
+                recovery.worker_url.clone(),
+            ),
             on_server: Cell::new(OnServer::Unknown),
             is_gone: Cell::default(),
         })
@@ -146,10 +154,41 @@ impl RecoverableRecording {
             _ => (OnServer::Unreachable, false),
         };
         self.on_server.set(on_server);
-        if complete {
+        // A copy whose markers did not arrive waits for the next page.
+        if complete
+            && self
+                .send_marks(self.recording_id(), self.settled_marks())
+                .await
+        {
             self.remove();
         }
         complete
+    }
+
+    /// Returns the number of markers that need not be sent again.
+    fn settled_marks(&self) -> u64 {
+        let facts = &self.recovered.facts;
+        facts.number(Fact::MarksSettled).unwrap_or_default()
+    }
+
+    /// Adds the markers after the first `settled` ones to a recording on our server. Returns whether none is to be sent
+    /// again.
+    async fn send_marks(&self, recording: Option<&str>, settled: u64) -> bool {
+        let (Target::Server { base, .. }, Some(recording)) = (&self.transfer.target, recording)
+        else {
+            return true;
+        };
+        let server = Server::new(base.clone(), Rc::clone(&self.transfer.access));
+        let path = markers_path(recording);
+        for (mark, number) in self.recovered.facts.all(Fact::Mark).zip(0..) {
+            if number >= settled
+                && let Err(error) = server.post(&path, mark).await
+                && is_temporary(&error)
+            {
+                return false;
+            }
+        }
+        true
     }
 
     /// Returns status, offset and length of the upload.
@@ -189,6 +228,15 @@ impl RecoverableRecording {
     /// MIME type, for example `video/webm;codecs=vp9,opus`; may be empty.
     pub fn mime_type(&self) -> &str {
         self.recovered.facts.text(Fact::Type).unwrap_or_default()
+    }
+
+    /// Labels of the recording; none if an older version has recorded it.
+    pub fn labels(&self) -> Labels {
+        let text = |fact| self.recovered.facts.text(fact).map(str::to_owned);
+        Labels {
+            external_id: text(Fact::ExternalId),
+            metadata: text(Fact::Metadata),
+        }
     }
 
     /// Unix time of the start in milliseconds.
@@ -245,7 +293,7 @@ impl RecoverableRecording {
                 let start = Start::Resume {
                     url: url.to_owned(),
                 };
-                let spool = self.spool().await?;
+                let spool = self.spool()?;
                 self.transfer.send(start, &spool, telling()).await
             }
             None => Err(RecorderError::Gone),
@@ -266,13 +314,26 @@ impl RecoverableRecording {
                 } else {
                     facts.text(Fact::Continues).or(own)
                 };
-                let spool = Spool::of(0, self.parts().await?);
-                let begun = self
-                    .transfer
-                    .begin(spool.end(), &name, self.mime_type(), continues);
+                let spool = if is_whole {
+                    self.spool()?
+                } else {
+                    Spool::of(0, self.parts().await?)
+                };
+                let labels = self.labels();
+                let begun =
+                    self.transfer
+                        .begin(spool.end(), &name, self.mime_type(), continues, &labels);
                 let (start, begun) = begun.await?;
                 let url = self.transfer.send(start, &spool, telling()).await?;
                 let recording = begun.map(|it| it.recording);
+                // A new recording gets all markers. The beginning of a part is not known in milliseconds, so those of the
+                // rest go to the end of the recording that it continues.
+                let (marked, settled) = match is_whole {
+                    true => (recording.as_deref(), 0),
+                    false => (self.recording_id(), self.settled_marks()),
+                };
+                self.send_marks(marked, settled).await;
+                self.remove();
                 if !is_whole {
                     let part = recording.clone().unwrap_or_else(|| url.clone());
                     parts = self
@@ -285,9 +346,18 @@ impl RecoverableRecording {
                 }
                 (url, recording)
             }
-            resumed => (resumed?, self.recording_id().map(str::to_owned)),
+            resumed => {
+                let url = resumed?;
+                // The next page sends those that did not arrive.
+                if self
+                    .send_marks(self.recording_id(), self.settled_marks())
+                    .await
+                {
+                    self.remove();
+                }
+                (url, self.recording_id().map(str::to_owned))
+            }
         };
-        self.remove();
         Ok(Done {
             recording_id: recording,
             parts,
@@ -309,7 +379,7 @@ impl RecoverableRecording {
         if self.missing_bytes() == 0 {
             return Ok(blobs);
         }
-        let head = self.file(HEAD_FILE).await?;
+        let head = self.front().await?;
         let Some(front) = FrontMatter::read(&head).await else {
             return Ok(blobs);
         };
@@ -344,41 +414,63 @@ impl RecoverableRecording {
     }
 
     fn remove(&self) {
-        if !self.is_gone.replace(true) {
-            self.worker.tell("remove", &[self.folder.as_str().into()]);
+        if !self.is_gone.replace(true)
+            && let Some(worker) = Worker::revived()
+        {
+            worker.tell("remove", &[self.folder.as_str().into()]);
         }
     }
 
-    async fn spool(&self) -> Result<Rc<Spool>, RecorderError> {
-        let blobs = self.blobs().await?;
-        Ok(Spool::of(self.recovered.start(), blobs))
+    /// Returns the recorded bytes on this device.
+    fn spool(&self) -> Result<Rc<Spool>, RecorderError> {
+        Ok(Spool::of(self.recovered.start(), self.files()?))
     }
 
-    async fn blobs(&self) -> Result<Vec<Blob>, RecorderError> {
+    fn files(&self) -> Result<Vec<Bytes>, RecorderError> {
         if self.is_gone.get() {
             return Err(RecorderError::Storage);
         }
+        let segments = self.recovered.segments.iter();
+        let file = |(name, range): &(String, Range<u64>)| {
+            Bytes::File(StoredFile {
+                folder: self.folder.clone(),
+                name: name.clone(),
+                size: range.end - range.start,
+            })
+        };
+        Ok(segments.map(file).collect())
+    }
+
+    /// Returns the recorded bytes on this device as blobs.
+    async fn blobs(&self) -> Result<Vec<Blob>, RecorderError> {
         let mut blobs = Vec::new();
-        for (name, range) in &self.recovered.segments {
-            let size = range.end - range.start;
-            let file = self.file(name).await?;
-            if whole(file.size()) < size {
-                return Err(RecorderError::Storage);
-            }
-            #[expect(clippy::cast_precision_loss, reason = "a segment is small")]
-            let blob = file.slice_with_f64_and_f64(0.0, size as f64);
-            blobs.push(blob.map_err(|_| RecorderError::Storage)?);
+        for file in self.files()? {
+            blobs.push(blob(file).await?);
         }
         Ok(blobs)
     }
 
-    async fn file(&self, name: &str) -> Result<Blob, RecorderError> {
-        let arguments = [self.folder.as_str().into(), name.into()];
-        let file = self.worker.ask("read", &arguments).await;
-        file.ok()
-            .and_then(|it| it.dyn_into().ok())
-            .ok_or(RecorderError::Storage)
+    async fn front(&self) -> Result<Blob, RecorderError> {
+        let head = array(&[self.folder.as_str().into(), HEAD_FILE.into()]);
+        let head = self
+            .worker
+            .ask("blob", &[array(&[head.into()]).into()])
+            .await;
+        let head = head.ok().and_then(|it| it.dyn_into().ok());
+        head.ok_or(RecorderError::Storage)
     }
+}
+
+/// Reads a file of the spool.
+async fn blob(file: Bytes) -> Result<Blob, RecorderError> {
+    let spool = Spool::of(0, [file]);
+    let bytes = match spool.slice(0, spool.end()) {
+        Some(bytes) => bytes.read("").await,
+        None => None,
+    };
+    bytes
+        .filter(|it| whole(it.size()) == spool.end())
+        .ok_or(RecorderError::Storage)
 }
 
 impl Drop for RecoverableRecording {
@@ -406,7 +498,7 @@ fn belongs(recovered: &RecoveredSpool, target: &Target, owner: Option<&str>) -> 
 }
 
 /// Reads the worker's description of a folder.
-fn recovered(looked: &JsValue) -> Option<RecoveredSpool> {
+pub(super) fn recovered(looked: &JsValue) -> Option<RecoveredSpool> {
     let looked: &Array = looked.dyn_ref()?;
     let pairs = |at| {
         let list: Array = looked.get(at).dyn_into().unwrap_or_default();

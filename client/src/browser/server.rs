@@ -7,8 +7,9 @@ use wasm_bindgen::JsValue;
 use super::credentials::Credentials;
 use super::fetch::{Call, Cancel};
 use super::json;
+use super::problem::Problem;
 use super::time::{sleep, within};
-use crate::recorder::BegunUpload;
+use crate::recorder::{BegunUpload, RecordingSession};
 use crate::wire::{Fields, NEW_SESSION, Started, resolve, start_recording, stop_recording};
 use crate::{Authorization, RecorderError, Refusal, RenewalFailed, Target};
 
@@ -60,19 +61,25 @@ impl Server {
     }
 
     /// Begins an upload: the next part of the recording `continues`, or a new recording. Without a session it creates
-    /// one.
+    /// one. A next part has the labels of its recording.
     pub(super) async fn begin(
         &self,
-        session: Option<String>,
+        session: RecordingSession,
         continues: Option<&str>,
     ) -> Result<BegunUpload, RecorderError> {
-        let session = match session {
+        let RecordingSession { id, labels } = session;
+        let session = match id {
             Some(session) => session,
             None => self.create_session().await?,
         };
         let id = encode(&session);
         let path = format!("/api/sessions/{id}/recording/start");
-        let body = start_recording(continues.map(json::string).as_deref());
+        let external_id = labels.external_id.as_deref().map(json::string);
+        let body = start_recording([
+            ("continues", continues.map(json::string)),
+            ("external_id", external_id),
+            ("metadata", labels.metadata),
+        ]);
         let started = self.post(&path, &body).await?;
         let started = Started::read(&started).ok_or_else(unknown_answer)?;
         Ok(BegunUpload {
@@ -84,21 +91,13 @@ impl Server {
         })
     }
 
-    /// Notifies the server that recording has ended; the last bytes may still be in transit.
-    pub(super) async fn announce_stop(&self, begun: &BegunUpload) -> Result<(), RecorderError> {
-        let id = encode(&begun.session);
-        let path = format!("/api/sessions/{id}/recording/stop");
-        let body = stop_recording(&json::string(&begun.recording));
-        self.post(&path, &body).await.map(drop)
-    }
-
     async fn create_session(&self) -> Result<String, RecorderError> {
         let session = self.post("/api/sessions", NEW_SESSION).await?;
         session.text("id").ok_or_else(unknown_answer)
     }
 
     /// Sends a request and returns the object in the answer.
-    async fn post(&self, path: &str, body: &str) -> Result<JsValue, RecorderError> {
+    pub(super) async fn post(&self, path: &str, body: &str) -> Result<JsValue, RecorderError> {
         let mut renewed = false;
         let (status, text, retry_after_ms) = loop {
             let (status, text, retry_after_ms) = self.attempt(path, body).await?;
@@ -114,18 +113,14 @@ impl Server {
         match (status, json::object(&text)) {
             (401, _) => Err(RecorderError::SignedOut),
             (200..300, Some(answer)) => Ok(answer),
-            // The answer is the page of a proxy or a login portal, sent with status 200.
-            (_, None) => Err(unexpected(status).into()),
-            (_, Some(problem)) => {
-                let mut refusal = unexpected(status);
-                refusal.retry_after_s = retry_after_ms.map(|it| it.div_ceil(1_000));
-                if let Some(detail) = problem.text("detail").filter(|it| !it.is_empty()) {
-                    refusal.detail = detail;
-                }
-                if let Some(code) = problem.text("code") {
-                    refusal = refusal.with_problem(&code, text);
-                }
-                Err(refusal.into())
+            // With status 200: the page of a proxy or a login portal.
+            _ => {
+                let problem = Problem {
+                    status,
+                    text,
+                    retry_after_ms,
+                };
+                Err(problem.explain(unexpected(status)).into())
             }
         }
     }
@@ -169,6 +164,18 @@ impl Server {
         let answer = within(TIMEOUT_MS, answer).await;
         answer.unwrap_or(Err(RecorderError::Unreachable))
     }
+}
+
+/// Returns path and body of the request that notifies the server of the end of a recording; the last bytes may still be in
+/// transit.
+pub(super) fn stop_announcement(begun: &BegunUpload) -> (String, String) {
+    let path = "/api/sessions/".to_owned() + &encode(&begun.session) + "/recording/stop";
+    (path, stop_recording(&json::string(&begun.recording)))
+}
+
+/// Returns the path of the markers of a recording.
+pub(super) fn markers_path(recording: &str) -> String {
+    "/api/recordings/".to_owned() + &encode(recording) + "/markers"
 }
 
 fn signed_out(failed: RenewalFailed) -> RecorderError {

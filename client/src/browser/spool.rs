@@ -4,16 +4,17 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use js_sys::Array;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsValue;
 use web_sys::Blob;
 
-use super::blob_range::BlobRange;
-use super::object::array;
+use super::blob_range::{BlobRange, Bytes, Slice, StoredFile};
+use super::object::{array, number};
 use super::spawn;
+use super::time::sleep;
 use super::worker::Worker;
 use crate::numbers::{saturated, whole};
 use crate::spool::{Change, Data, Fact, Put, SpoolJournal, Step, StoreFailure};
-use crate::{Options, SpoolStorage, Target};
+use crate::{Labels, Options, SpoolStorage, Target};
 
 /// Event of the spool.
 pub(super) enum SpoolNews {
@@ -22,6 +23,11 @@ pub(super) enum SpoolNews {
     /// The storage of new bytes has changed.
     Changed(Change),
 }
+
+/// Attempts to repeat a step by another worker. Browsers release the files and locks of a worker some time after its end.
+const ATTEMPTS: u32 = 15;
+/// Wait between these attempts.
+const RETRY_MS: u32 = 400;
 
 type Listener = Rc<dyn Fn(SpoolNews)>;
 
@@ -32,8 +38,12 @@ pub(super) struct Spool {
     run: RefCell<BlobRange>,
     journal: RefCell<SpoolJournal>,
     worker: RefCell<Option<Rc<Worker>>>,
+    worker_url: Option<String>,
     folder: String,
     store: Cell<SpoolStorage>,
+    /// Whether the worker was replaced.
+    is_moved: Cell<bool>,
+    is_removed: Cell<bool>,
     listener: RefCell<Option<Listener>>,
     /// Whether no more bytes follow.
     is_over: Cell<bool>,
@@ -56,18 +66,21 @@ impl Spool {
             run: RefCell::default(),
             journal: RefCell::new(journal),
             worker: RefCell::new(worker),
+            worker_url: options.worker_url.clone(),
             folder: format!("{}-{:08x}", whole(js_sys::Date::now()), saturated(random)),
             store: Cell::default(),
+            is_moved: Cell::default(),
+            is_removed: Cell::default(),
             listener: RefCell::default(),
             is_over: Cell::default(),
         })
     }
 
     /// Creates a spool of bytes from `start` on that are stored elsewhere.
-    pub(super) fn of(start: u64, blobs: impl IntoIterator<Item = Blob>) -> Rc<Self> {
+    pub(super) fn of<T: Into<Bytes>>(start: u64, pieces: impl IntoIterator<Item = T>) -> Rc<Self> {
         let mut run = BlobRange::starting_at(start);
-        for blob in blobs {
-            run.push(blob);
+        for piece in pieces {
+            run.push(piece);
         }
         let mut journal = SpoolJournal::new();
         journal.chunk(run.end(), 0);
@@ -77,8 +90,11 @@ impl Spool {
             run: RefCell::new(run),
             journal: RefCell::new(journal),
             worker: RefCell::default(),
+            worker_url: None,
             folder: String::new(),
             store: Cell::default(),
+            is_moved: Cell::default(),
+            is_removed: Cell::default(),
             listener: RefCell::default(),
             is_over: Cell::default(),
         })
@@ -87,18 +103,27 @@ impl Spool {
     /// Opens the storage. Bytes that arrive before wait for it.
     pub(super) fn open(&self, listener: impl Fn(SpoolNews) + 'static) {
         self.listener.replace(Some(Rc::new(listener)));
-        let Some(worker) = self.worker.borrow().clone() else {
+        let Some(mut worker) = self.worker.borrow().clone() else {
             return self.input(|journal| journal.opened(false));
         };
         let this = self.this.clone();
         let folder = self.folder.clone();
+        let worker_url = self.worker_url.clone();
         spawn(async move {
-            let store = worker.open().await;
-            let is_ours = store != SpoolStorage::Memory && worker.lock(&folder).await;
+            let mut store = worker.open().await;
+            let mut is_ours = store != SpoolStorage::Memory && worker.lock(&folder).await;
+            while worker.is_dead()
+                && let Some(next) = Worker::shared(worker_url.as_deref())
+            {
+                worker = next;
+                store = worker.open().await;
+                is_ours = store != SpoolStorage::Memory && worker.lock(&folder).await;
+            }
             match this.upgrade() {
                 Some(spool) => {
                     if is_ours {
                         spool.store.set(store);
+                        spool.worker.replace(Some(worker));
                     } else {
                         spool.worker.take();
                     }
@@ -153,10 +178,17 @@ impl Spool {
             run.release(end);
         }
         self.listener.take();
-        if let Some(worker) = self.worker.take() {
-            worker.tell("remove", &[self.folder.as_str().into()]);
-            worker.tell("unlock", &[self.folder.as_str().into()]);
+        self.is_removed.set(true);
+        if self.worker.take().is_some()
+            && let Some(worker) = Worker::revived()
+        {
+            self.remove_by(&worker);
         }
+    }
+
+    fn remove_by(&self, worker: &Worker) {
+        worker.tell("remove", &[self.folder.as_str().into()]);
+        worker.tell("unlock", &[self.folder.as_str().into()]);
     }
 
     /// Returns the offset of the first byte.
@@ -183,9 +215,9 @@ impl Spool {
         }
     }
 
-    /// Returns the bytes from `start` up to `end` as one blob; `None` if some were released.
-    pub(super) fn slice(&self, start: u64, end: u64, mime_type: &str) -> Option<Blob> {
-        self.run.borrow().slice(start, end, mime_type)
+    /// Returns the bytes from `start` up to `end`; `None` if some were released.
+    pub(super) fn slice(&self, start: u64, end: u64) -> Option<Slice> {
+        self.run.borrow().slice(start, end)
     }
 
     fn input(&self, input: impl FnOnce(&mut SpoolJournal)) {
@@ -224,22 +256,88 @@ impl Spool {
         let answer = self.write(&step);
         let this = self.this.clone();
         spawn(async move {
-            let outcome = match answer {
-                Some(answer) => answer.await,
-                None => Err(StoreFailure::Broken),
-            };
+            let mut outcome = answer.await;
+            for _ in 0..ATTEMPTS {
+                if !matches!(outcome, Err(StoreFailure::Broken)) {
+                    break;
+                }
+                let Some(spool) = this.upgrade() else { return };
+                if !spool.has_other_worker().await {
+                    break;
+                }
+                outcome = spool.write(&step).await;
+                drop(spool);
+                if outcome.is_err() {
+                    sleep(RETRY_MS).await;
+                }
+            }
             let Some(spool) = this.upgrade() else { return };
-            if let (Ok(file), Some((_, range))) = (&outcome, &step.seal)
-                && !file.is_undefined()
-            {
-                let file: Blob = file.clone().unchecked_into();
+            if let (Ok(_), Some((name, range))) = (&outcome, &step.seal) {
+                let file = StoredFile {
+                    folder: spool.folder.clone(),
+                    name: name.clone(),
+                    size: range.end - range.start,
+                };
                 spool.run.borrow_mut().replace(range, file);
             }
             spool.input(|journal| journal.done(outcome.map(|_| ())));
         });
     }
 
-    fn write(
+    /// Replaces the worker if it has ended. Returns whether a step that failed may succeed with another worker.
+    async fn has_other_worker(&self) -> bool {
+        let Some(worker) = self.worker.borrow().clone() else {
+            return false;
+        };
+        if !worker.is_dead() {
+            return self.is_moved.get();
+        }
+        if let Some(other) = Worker::shared(self.worker_url.as_deref())
+            && other.open().await == self.store.get()
+            && other.lock(&self.folder).await
+        {
+            if self.is_removed.get() {
+                self.remove_by(&other);
+                return false;
+            }
+            self.is_moved.set(true);
+            self.worker.replace(Some(other));
+            return true;
+        }
+        Worker::refusal().is_none()
+    }
+
+    /// Locks the copy by the next worker, because the worker has ended: without a lock, another tab could recover it.
+    pub(super) fn move_to_next_worker(&self) {
+        let this = self.this.clone();
+        spawn(async move {
+            for _ in 0..ATTEMPTS {
+                let Some(spool) = this.upgrade() else { return };
+                let is_moved = !spool
+                    .worker
+                    .borrow()
+                    .as_ref()
+                    .is_some_and(|it| it.is_dead());
+                if is_moved || !spool.has_other_worker().await {
+                    return;
+                }
+                drop(spool);
+                sleep(RETRY_MS).await;
+            }
+        });
+    }
+
+    fn write(&self, step: &Step) -> impl Future<Output = Result<JsValue, StoreFailure>> + use<> {
+        let asked = self.ask_to_write(step);
+        async move {
+            match asked {
+                Some(answer) => answer.await,
+                None => Err(StoreFailure::Broken),
+            }
+        }
+    }
+
+    fn ask_to_write(
         &self,
         step: &Step,
     ) -> Option<impl Future<Output = Result<JsValue, StoreFailure>> + use<>> {
@@ -247,7 +345,8 @@ impl Spool {
         for Put { file, at, data } in &step.puts {
             let data: JsValue = match data {
                 Data::Lines(lines) => lines.into(),
-                Data::Bytes(range) => self.slice(range.start, range.end, "")?.into(),
+                // New bytes are in the page.
+                Data::Bytes(range) => self.slice(range.start, range.end)?.blob("")?.into(),
             };
             puts.push(&array(&[file.into(), number(*at), data]));
         }
@@ -277,11 +376,16 @@ fn facts(options: &Options) -> Vec<(Fact, String)> {
         Target::Tus { endpoint } => facts.push((Fact::Endpoint, endpoint.clone())),
     }
     facts.push((Fact::Name, options.filename.clone()));
-    facts.extend(options.owner.clone().map(|it| (Fact::Owner, it)));
+    let Labels {
+        external_id,
+        metadata,
+    } = &options.labels;
+    for (fact, value) in [
+        (Fact::Owner, &options.owner),
+        (Fact::ExternalId, external_id),
+        (Fact::Metadata, metadata),
+    ] {
+        facts.extend(value.clone().map(|it| (fact, it)));
+    }
     facts
-}
-
-#[expect(clippy::cast_precision_loss, reason = "offsets in a segment are small")]
-fn number(value: u64) -> JsValue {
-    JsValue::from_f64(value as f64)
 }

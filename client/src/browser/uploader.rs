@@ -10,13 +10,16 @@ use sortie_tus::client::{
 };
 use sortie_tus::header;
 
+use super::blob_range::Slice;
 use super::checksum::Checksums;
 use super::credentials::Credentials;
 use super::fetch::{Call, Cancel, Unanswered};
+use super::problem::Problem;
 use super::spool::Spool;
+use super::worker::Worker;
 use super::{now_ms, spawn, window};
-use crate::RenewalFailed;
 use crate::numbers::whole;
+use crate::{RecorderError, RenewalFailed};
 
 /// Browsers send at most 64 KiB for closed pages, bodies and headers of all requests together.
 const KEEPALIVE_BYTES: u64 = 56 * 1024;
@@ -32,13 +35,18 @@ struct Driver {
     spool: Rc<Spool>,
     access: Rc<Credentials>,
     checksums: Rc<Checksums>,
+    /// URL of the worker's script, if not the one in this module.
+    worker_url: Option<String>,
     leaving: Cell<bool>,
     /// Whether the request under way continues after the page is closed.
     outlives: Cell<bool>,
     notify: Box<dyn Fn(Notice)>,
+    /// Last error answer.
+    problem: RefCell<Option<Problem>>,
     /// Request under way.
     flight: RefCell<Option<(RequestId, Cancel)>>,
-    timer: RefCell<Option<Timeout>>,
+    /// Timer and the time at which it fires.
+    timer: RefCell<Option<(u64, Timeout)>>,
     network: RefCell<Vec<EventListener>>,
     /// Reference to itself while the upload is deleted after the handle was dropped.
     deleting: RefCell<Option<Rc<Self>>>,
@@ -53,6 +61,7 @@ impl Uploader {
         spool: Rc<Spool>,
         access: Rc<Credentials>,
         checksums: Rc<Checksums>,
+        worker_url: Option<String>,
         config: Config,
         notify: Box<dyn Fn(Notice)>,
     ) -> Self {
@@ -68,9 +77,11 @@ impl Uploader {
             spool,
             access,
             checksums,
+            worker_url,
             leaving: Cell::default(),
             outlives: Cell::default(),
             notify,
+            problem: RefCell::default(),
             flight: RefCell::default(),
             timer: RefCell::default(),
             network: RefCell::default(),
@@ -133,9 +144,42 @@ impl Uploader {
             .input(|machine, now| machine.handle_abandon(now, Abandon::DeleteOnServer));
     }
 
+    /// Adds the server's explanation to the error of this upload.
+    pub(super) fn explain(&self, error: RecorderError) -> RecorderError {
+        match self.driver.problem.borrow().clone() {
+            Some(problem) => problem.explain_error(error),
+            None => error,
+        }
+    }
+
     /// Returns the URL of the upload, once it exists.
     pub(super) fn url(&self) -> Option<String> {
         self.driver.machine.borrow().url().map(str::to_owned)
+    }
+}
+
+/// Calls `send` with the guard of a request, unless the request was cancelled.
+fn with_cancel<T>(
+    driver: &Weak<Driver>,
+    request: RequestId,
+    send: impl FnOnce(&Cancel) -> T,
+) -> Result<T, Unanswered> {
+    let driver = driver.upgrade().ok_or(Unanswered)?;
+    let flight = driver.flight.borrow();
+    let under_way = flight.as_ref().filter(|it| it.0 == request);
+    under_way.map(|it| send(&it.1)).ok_or(Unanswered)
+}
+
+/// Keeps the last error answer, which explains a failure of the upload.
+fn keep_problem(driver: &Weak<Driver>, response: &Response, text: String) {
+    if let Some(driver) = driver.upgrade()
+        && response.status >= 400
+    {
+        driver.problem.replace(Some(Problem {
+            status: response.status,
+            text,
+            retry_after_ms: response.retry_after_ms.and_then(|it| it.try_into().ok()),
+        }));
     }
 }
 
@@ -184,18 +228,25 @@ impl Driver {
         self.set_timer();
     }
 
+    /// Sets the timer. One that fires too early stays: most are moved to a later time before they fire.
     fn set_timer(&self) {
-        let due = self.machine.borrow().poll_timeout();
-        *self.timer.borrow_mut() = due.map(|due| {
-            // Timers take 31 bits; after a day the machine is asked again.
-            let wait = due.saturating_sub(whole(now_ms())).min(86_400_000);
-            let this = self.this.clone();
-            Timeout::new(u32::try_from(wait).unwrap_or(u32::MAX), move || {
-                if let Some(driver) = this.upgrade() {
-                    driver.input(Upload::handle_timeout);
-                }
-            })
+        let Some(due) = self.machine.borrow().poll_timeout() else {
+            return;
+        };
+        let mut timer = self.timer.borrow_mut();
+        if timer.as_ref().is_some_and(|it| it.0 <= due) {
+            return;
+        }
+        // Timers take 31 bits; after a day the machine is asked again.
+        let wait = due.saturating_sub(whole(now_ms())).min(86_400_000);
+        let this = self.this.clone();
+        let timeout = Timeout::new(u32::try_from(wait).unwrap_or(u32::MAX), move || {
+            if let Some(driver) = this.upgrade() {
+                driver.timer.take();
+                driver.input(Upload::handle_timeout);
+            }
         });
+        timer.replace((due, timeout));
     }
 
     fn take_note(&self, notice: Notice) {
@@ -223,6 +274,10 @@ impl Driver {
         let Some(http) = command.http() else {
             match command {
                 Command::Cancel { .. } => {
+                    // The machine does not wait any longer; perhaps because the worker has ended without an event.
+                    if let Some(worker) = Worker::existing() {
+                        worker.end_if_silent();
+                    }
                     self.flight
                         .borrow_mut()
                         .take_if(|(under_way, _)| *under_way == request);
@@ -233,32 +288,33 @@ impl Driver {
         };
         let mut call = Call::new(http.method, http.url);
         call.headers = http.headers;
+        let mut body = None;
         if let Command::Patch { .. } = command {
             // The header names the type.
-            let body = self.spool.slice(http.body.start, http.body.end, "");
-            let Some(body) = body else {
+            let (start, end) = (http.body.start, http.body.end);
+            let Some(slice) = self.spool.slice(start, end) else {
                 // The machine never asks for released bytes, so the browser failed to create the blob.
                 return self.later(request, async { Err(Unanswered) });
             };
-            call.keepalive = self.leaving.get() && whole(body.size()) <= KEEPALIVE_BYTES;
-            call.body = Some(body.into());
+            call.keepalive = self.leaving.get() && end - start <= KEEPALIVE_BYTES;
+            body = Some(slice);
         }
-        self.send(request, call);
+        self.send(request, call, body);
     }
 
-    fn send(&self, request: RequestId, mut call: Call) {
+    fn send(&self, request: RequestId, mut call: Call, body: Option<Slice>) {
         let access = Rc::clone(&self.access);
         let checksums = Rc::clone(&self.checksums);
         let this = self.this.clone();
         self.outlives.set(call.keepalive);
         *self.flight.borrow_mut() = Some((request, Cancel::new()));
+        // A request that must survive the page is sent by the page itself, and has no time for a checksum.
+        let is_late = call.keepalive;
+        let worker_url = self.worker_url.as_deref();
+        let worker = (!is_late).then(|| Worker::shared(worker_url)).flatten();
         self.later(request, async move {
-            // A request that must survive the page has no time for a checksum.
-            if !call.keepalive
-                && let Some(sum) = checksums.of(&call, &access).await
-            {
-                call.header(header::UPLOAD_CHECKSUM, sum);
-            }
+            let has_checksum =
+                !is_late && body.is_some() && checksums.are_understood(&access).await;
             match access.authorize(&mut call).await {
                 Ok(()) => {}
                 Err(RenewalFailed::Unreachable) => return Err(Unanswered),
@@ -271,19 +327,31 @@ impl Driver {
                     });
                 }
             }
-            let sent = {
-                let driver = this.upgrade().ok_or(Unanswered)?;
-                let flight = driver.flight.borrow();
-                let (_, cancel) = flight
-                    .as_ref()
-                    .filter(|it| it.0 == request)
-                    .ok_or(Unanswered)?;
-                call.send(cancel)
-            };
-            let answer = sent.await?;
-            Ok(Response::from_headers(answer.status(), |name| {
-                answer.header(name)
-            }))
+            if let Some(worker) = worker {
+                let sent = with_cancel(&this, request, |cancel| {
+                    call.send_by(&worker, body.as_ref(), has_checksum, cancel)
+                });
+                if let Ok(answer) = sent?.await {
+                    let answer = answer?;
+                    let response =
+                        Response::from_headers(answer.status(), |name| answer.header(name));
+                    keep_problem(&this, &response, answer.text());
+                    return Ok(response);
+                }
+                // The worker has ended.
+            }
+            if let Some(body) = body {
+                call.body = Some(body.read("").await.ok_or(Unanswered)?.into());
+            }
+            if has_checksum && let Some(sum) = Checksums::of(&call).await {
+                call.header(header::UPLOAD_CHECKSUM, sum);
+            }
+            let answer = with_cancel(&this, request, |cancel| call.send(cancel))?.await?;
+            let response = Response::from_headers(answer.status(), |name| answer.header(name));
+            if response.status >= 400 {
+                keep_problem(&this, &response, answer.text().await);
+            }
+            Ok(response)
         });
     }
 

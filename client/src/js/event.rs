@@ -3,30 +3,37 @@
 use wasm_bindgen::JsValue;
 
 use super::error::error;
-use super::value::{done, number, waiting};
-use crate::browser::object::object;
+use super::value::{done, waiting};
+use crate::browser::object::{number, object};
 use crate::{Event, Progress, RecorderError};
 
-/// An event's name and payload.
-pub(super) fn name_and_value(event: &Event) -> (&'static str, JsValue) {
+/// Name of an event.
+pub(super) fn name(event: &Event) -> &'static str {
     match event {
-        Event::State(state) => ("statechange", state.name().into()),
-        Event::Progress(it) => ("progress", progress(it)),
-        Event::Warning(warning) => {
-            let message = warning.to_string();
-            (
-                "warning",
-                object(&[
-                    ("code", warning.code().name().into()),
-                    ("message", message.into()),
-                ]),
-            )
-        }
-        Event::Stopped(reason) => ("stopped", reason.code().into()),
-        Event::Done(it) => ("done", done(it)),
+        Event::State(_) => "statechange",
+        Event::Progress(_) => "progress",
+        Event::Warning(_) => "warning",
+        Event::Stopped(_) => "stopped",
+        Event::Done(_) => "done",
         // The page requested it, so it is no error.
-        Event::Failed(RecorderError::Aborted) => ("aborted", JsValue::NULL),
-        Event::Failed(it) => ("error", error(it)),
+        Event::Failed(RecorderError::Aborted) => "aborted",
+        Event::Failed(_) => "error",
+    }
+}
+
+/// Payload of an event.
+pub(super) fn value(event: &Event) -> JsValue {
+    match event {
+        Event::State(state) => state.name().into(),
+        Event::Progress(it) => progress(it),
+        Event::Warning(warning) => object(&[
+            ("code", warning.code().name().into()),
+            ("message", warning.to_string().into()),
+        ]),
+        Event::Stopped(reason) => reason.code().into(),
+        Event::Done(it) => done(it),
+        Event::Failed(RecorderError::Aborted) => JsValue::NULL,
+        Event::Failed(it) => error(it),
     }
 }
 

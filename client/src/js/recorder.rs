@@ -9,15 +9,16 @@ use futures_channel::oneshot;
 use gloo_events::EventListener as DomListener;
 use js_sys::{Function, Promise};
 use wasm_bindgen::prelude::*;
-use web_sys::{AbortSignal, Blob, MediaStream};
+use web_sys::{AbortSignal, MediaStream};
 
 use super::error::call;
-use super::event::{name_and_value, progress};
-use super::options::Fields;
+use super::event::{name, progress, value};
+use super::options::{Fields, wrong};
 use super::promise::promise;
 use super::recorder_options;
 use super::value::done;
-use crate::{Done, Event, EventListener, RecorderError, Source, State, StopReason};
+use crate::browser::object::number;
+use crate::{Done, Event, EventListener, MarkKind, RecorderError, Source, State, StopReason};
 
 /// Records one source once and uploads while recording.
 ///
@@ -126,6 +127,17 @@ impl Recorder {
         })
     }
 
+    /// Marks the current moment. Resolves with the length of the recording in milliseconds.
+    ///
+    /// # Errors
+    /// A `TypeError` for an unknown kind.
+    pub fn mark(&self, text: &str, kind: &str) -> Result<Promise, JsValue> {
+        let kind = MarkKind::ALL.iter().find(|it| it.name() == kind);
+        let kind = *kind.ok_or_else(|| wrong("kind must be a kind of marker"))?;
+        let marked = self.shared.recorder.mark(text, kind);
+        Ok(promise(ready(marked.map(number))))
+    }
+
     /// Ends the recording and discards it, on the server too.
     pub fn abort(&self) -> Promise {
         self.shared.abort();
@@ -180,10 +192,10 @@ impl Recorder {
         self.shared.recorder.has_unsent()
     }
 
-    /// Bytes that the server has not acknowledged, to save after a failure.
-    #[wasm_bindgen(getter)]
-    pub fn unsent(&self) -> Option<Blob> {
-        self.shared.recorder.unsent()
+    /// Resolves with the bytes that the server has not acknowledged, to save after a failure.
+    pub fn unsent(&self) -> Promise {
+        let unsent = self.shared.recorder.unsent();
+        promise(async move { Ok(unsent.await.map(JsValue::from).unwrap_or_default()) })
     }
 }
 
@@ -271,7 +283,7 @@ impl Shared {
         if is_last {
             self.outcome.replace(outcome);
         }
-        let (name, value) = name_and_value(event);
+        let name = name(event);
         // A copy: a listener may add and remove listeners.
         let listeners: Vec<_> = {
             let all = self.listeners.borrow();
@@ -280,8 +292,11 @@ impl Shared {
                 .map(|it| it.1.clone())
                 .collect()
         };
-        for listener in listeners {
-            call(&listener, &value);
+        if !listeners.is_empty() {
+            let value = value(event);
+            for listener in listeners {
+                call(&listener, &value);
+            }
         }
         if is_last {
             self.signal.take();

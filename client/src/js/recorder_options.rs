@@ -1,11 +1,12 @@
 //! Reader of a recorder's options.
 
+use js_sys::JSON;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{HtmlCanvasElement, MediaStream};
 
 use super::options::{Fields, target, wrong};
 use crate::numbers::{saturated, whole};
-use crate::{Options, ScreenOptions, Source};
+use crate::{Labels, Options, ScreenOptions, Source};
 
 /// Reads all options. Throws a `TypeError` for a wrong destination or source.
 pub(super) fn read(options: &JsValue) -> Result<(Options, Source), JsValue> {
@@ -15,6 +16,10 @@ pub(super) fn read(options: &JsValue) -> Result<(Options, Source), JsValue> {
     let flag = |name| given.get(name).as_bool();
     let mut read = Options::new(target);
     read.authorization = authorization;
+    read.labels = Labels {
+        external_id: given.text("externalId"),
+        metadata: metadata(&given.get("metadata"))?,
+    };
     for (name, option) in [
         ("timeslice", &mut read.timeslice_ms),
         ("videoBitsPerSecond", &mut read.video_bits_per_second),
@@ -35,6 +40,7 @@ pub(super) fn read(options: &JsValue) -> Result<(Options, Source), JsValue> {
     read.worker_url = given.text("workerUrl");
     read.durable = flag("durable") != Some(false);
     read.keep_awake = flag("keepAwake") != Some(false);
+    read.pictures = flag("pictures") != Some(false);
 
     let is_set = |name| flag(name) == Some(true);
     let source = given.get("source");
@@ -54,4 +60,12 @@ pub(super) fn read(options: &JsValue) -> Result<(Options, Source), JsValue> {
         },
     };
     Ok((read, source.with_microphone(is_set("microphone"))))
+}
+
+/// Returns the metadata as JSON. Throws the exception of `JSON.stringify`, for example for a cycle.
+fn metadata(value: &JsValue) -> Result<Option<String>, JsValue> {
+    if !value.is_object() {
+        return Ok(None);
+    }
+    Ok(JSON::stringify(value)?.as_string())
 }

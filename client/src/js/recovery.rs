@@ -11,8 +11,8 @@ use web_sys::{AbortSignal, Blob};
 use super::error::call;
 use super::options::{Fields, target};
 use super::promise::promise;
-use super::value::{done, number, waiting};
-use crate::browser::object::{object, property};
+use super::value::{done, waiting};
+use crate::browser::object::{number, object, property};
 use crate::{RecorderError, Recovery, UploadProgress};
 
 /// Finds the recoverable recordings on this device, oldest first, except those that another tab has locked. Without
@@ -35,6 +35,46 @@ pub fn recover(options: &JsValue) -> Result<Promise, JsValue> {
         let found = found.map(|it| JsValue::from(RecoverableRecording(Rc::new(it))));
         Ok(found.collect::<Array>().into())
     }))
+}
+
+/// Counts the unfinished recordings on this device, of one owner or of all.
+#[wasm_bindgen(js_name = deviceCopies)]
+pub fn device_copies(options: &JsValue) -> Promise {
+    let options = Fields(options);
+    let (owner, worker_url) = (options.text("owner"), options.text("workerUrl"));
+    promise(async move {
+        let copies = crate::device_copies(owner.as_deref(), worker_url.as_deref()).await;
+        Ok(JsValue::from(DeviceCopies(copies)))
+    })
+}
+
+/// Unfinished recordings on this device.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct DeviceCopies(crate::DeviceCopies);
+
+#[wasm_bindgen]
+impl DeviceCopies {
+    /// Number of recordings.
+    #[wasm_bindgen(getter)]
+    pub fn count(&self) -> usize {
+        self.0.count()
+    }
+
+    /// Bytes on this device.
+    #[wasm_bindgen(getter, js_name = sizeBytes)]
+    pub fn size_bytes(&self) -> JsValue {
+        number(self.0.size_bytes())
+    }
+
+    /// Removes them from this device.
+    pub fn remove(&self) -> Promise {
+        let copies = self.0.clone();
+        promise(async move {
+            copies.remove().await;
+            Ok(JsValue::UNDEFINED)
+        })
+    }
 }
 
 /// Uploads a file. Resolves when the server holds all of it.
@@ -117,6 +157,18 @@ impl RecoverableRecording {
     #[wasm_bindgen(getter, js_name = mimeType)]
     pub fn mime_type(&self) -> String {
         self.0.mime_type().to_owned()
+    }
+
+    /// External ID that the page gave the recording.
+    #[wasm_bindgen(getter, js_name = externalId)]
+    pub fn external_id(&self) -> Option<String> {
+        self.0.labels().external_id
+    }
+
+    /// Metadata that the page gave the recording, as JSON.
+    #[wasm_bindgen(getter)]
+    pub fn metadata(&self) -> Option<String> {
+        self.0.labels().metadata
     }
 
     /// Unix time of the start in milliseconds.

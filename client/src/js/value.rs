@@ -4,7 +4,7 @@ use js_sys::Array;
 use wasm_bindgen::JsValue;
 
 use super::error::sign_in_cause;
-use crate::browser::object::{object, set};
+use crate::browser::object::{number, object, set};
 use crate::{Done, Waiting};
 
 pub(super) fn waiting(waiting: Option<Waiting>) -> JsValue {
@@ -33,12 +33,4 @@ pub(super) fn done(done: &Done) -> JsValue {
         set(&value, "parts", &parts);
     }
     value
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "JavaScript numbers are doubles; values stay far below 2^53"
-)]
-pub(super) fn number(value: u64) -> JsValue {
-    JsValue::from_f64(value as f64)
 }

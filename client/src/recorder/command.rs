@@ -2,10 +2,11 @@
 
 use super::begun_upload::BegunUpload;
 use super::encoders::EncoderId;
-use crate::StopReason;
+use super::marks::NewMark;
+use crate::{Labels, StopReason};
 
 /// Interval of ticks.
-pub(crate) const TICK_MS: u32 = 250;
+pub(crate) const TICK_MS: u32 = 500;
 
 /// Time of an input.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,6 +65,13 @@ pub(crate) enum Command {
     /// The server holds the part.
     RemovePart(usize),
     DeleteUpload(String),
+    /// Store a marker with its part.
+    KeepMark(usize, NewMark),
+    /// Add a marker to the recording with this ID on our server. The answer goes to
+    /// [`handle_mark_sent`](super::machine::RecorderMachine::handle_mark_sent).
+    SendMark(String, NewMark),
+    /// Store the number of a part's markers that need not be sent again.
+    MarksSettled(usize, usize),
     /// Cancel all uploads, and delete them and those at the URLs.
     Discard(Vec<String>),
     /// The answer goes to [`handle_stop_announced`](super::machine::RecorderMachine::handle_stop_announced).
@@ -91,10 +99,18 @@ pub(crate) struct ChunkPlace {
     pub(crate) recorded_ms: u64,
 }
 
-/// Request to our server to begin an upload; without a session it creates one.
+/// Session to record into, and the labels of the recording there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RecordingSession {
+    /// `None` creates a session.
+    pub(crate) id: Option<String>,
+    pub(crate) labels: Labels,
+}
+
+/// Request to our server to begin an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BeginRequest {
-    pub(crate) session: Option<String>,
+    pub(crate) session: RecordingSession,
     /// First part of the recording that the upload continues.
     pub(crate) continues: Option<String>,
 }
@@ -107,6 +123,15 @@ pub(crate) struct RestRequest {
     /// The bytes may be the single picture that an encoder emits when it is stopped after a pause. In the middle of a
     /// cluster it does not play, so it is left out.
     pub(crate) may_be_picture: bool,
+}
+
+/// Rest of a part that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rest {
+    /// Bytes of front matter before it in the file.
+    pub(crate) front: u64,
+    /// Time of its first picture in the part in ms, if it could be read.
+    pub(crate) media_ms: Option<u64>,
 }
 
 /// Upload of one part.

@@ -4,11 +4,12 @@ use sortie_tus::client::{FailureReason, Notice};
 
 use super::begun_upload::BegunUpload;
 use super::capture_monitor::CaptureMonitor;
-use super::command::{Call, ChunkPlace, Command, Now};
+use super::command::{Call, ChunkPlace, Command, Now, Rest};
 use super::device_storage::DeviceStorage;
 use super::encoders::{Encoder, EncoderId};
 use super::lifecycle::{Action, Input, Lifecycle};
 use super::limits::Limits;
+use super::marks::{Marks, Sent};
 use super::part_progress::PartProgress;
 use super::schedule::Schedule;
 use super::storage_pressure::Reaction;
@@ -19,8 +20,8 @@ use crate::numbers::whole;
 use crate::queue::pop_first;
 use crate::spool::Change;
 use crate::{
-    Done, Event, Options, Progress, RecorderError, SpoolStorage, State, StopReason, Target,
-    Waiting, Warning,
+    Done, Event, MarkKind, Options, Progress, RecorderError, Refusal, SpoolStorage, State,
+    StopReason, Target, Waiting, Warning,
 };
 
 #[derive(Debug)]
@@ -33,6 +34,9 @@ pub(crate) struct RecorderMachine {
     storage: DeviceStorage,
     progress: PartProgress,
     uploads: Uploads,
+    marks: Marks,
+    /// Time of the first picture in the rest that was read last, in its part.
+    rest_media_ms: Option<u64>,
     waiting: Option<Waiting>,
     mime_type: Option<String>,
     end_reason: StopReason,
@@ -55,7 +59,9 @@ impl RecorderMachine {
             schedule: Schedule::default(),
             storage: DeviceStorage::new(options.durable),
             progress: PartProgress::default(),
-            uploads: Uploads::new(&options.target),
+            uploads: Uploads::new(&options.target, &options.labels),
+            marks: Marks::default(),
+            rest_media_ms: None,
             waiting: None,
             mime_type: None,
             end_reason: StopReason::TrackEnded,
@@ -122,6 +128,71 @@ impl RecorderMachine {
         self.call(now, input)
     }
 
+    /// Makes a marker at the current length of the recording, and returns that length in ms.
+    ///
+    /// # Errors
+    /// Nothing is being recorded, the text is too long, the recording has too many markers, or the target is another tus
+    /// server.
+    pub(crate) fn handle_mark(
+        &mut self,
+        now: Now,
+        kind: MarkKind,
+        text: String,
+    ) -> Result<u64, RecorderError> {
+        if !self.state().is_capturing() {
+            return Err(RecorderError::WrongState(self.state()));
+        }
+        if !self.has_marks() {
+            let detail = "Markers need server: other tus servers do not have them.";
+            return Err(Refusal::of_status(404, detail.to_owned()).into());
+        }
+        let (part, recorded_ms) = (self.capture.encoders.current_part(), self.recorded_ms());
+        let command = self.marks.make(part, recorded_ms, kind, text)?;
+        self.commands.push(command);
+        self.advance(now);
+        Ok(recorded_ms)
+    }
+
+    /// Takes the answer to [`Command::SendMark`].
+    pub(crate) fn handle_mark_sent(&mut self, now: Now, sent: Result<(), RecorderError>) {
+        if self.state().is_final() {
+            return;
+        }
+        match self.marks.handle_sent(now.steady_ms, sent) {
+            Sent::Settled(command, error) => {
+                self.commands.push(command);
+                if let Some(error) = error {
+                    self.warn(Warning::Marker(error.to_string()));
+                }
+                while let Some(part) = self.marks.take_released() {
+                    self.commands.push(Command::RemovePart(part));
+                }
+            }
+            Sent::Again => {}
+            Sent::GivenUp => {
+                self.marks.leave();
+                // The next page, or another tab, sends them.
+                self.commands.push(Command::LeaveSpools);
+                let detail = "It stays on this device. Open this page again later.";
+                self.warn(Warning::Marker(detail.to_owned()));
+            }
+        }
+        self.advance(now);
+    }
+
+    fn has_marks(&self) -> bool {
+        matches!(self.target, Target::Server { .. })
+    }
+
+    /// Makes a marker of what happens now.
+    fn mark(&mut self, kind: MarkKind, text: String) {
+        if self.has_marks() {
+            let (part, recorded_ms) = (self.capture.encoders.current_part(), self.recorded_ms());
+            let command = self.marks.make_automatic(part, recorded_ms, kind, text);
+            self.commands.extend(command);
+        }
+    }
+
     pub(crate) fn handle_audio_ended(&mut self) {
         if self.state().is_capturing() {
             self.capture.audio_ended();
@@ -129,9 +200,9 @@ impl RecorderMachine {
         }
     }
 
-    #[cfg(feature = "compose")]
-    pub(crate) fn handle_source_warning(&mut self, warning: Warning) {
-        if self.state().is_capturing() {
+    /// Reports a warning of the source or of the worker.
+    pub(crate) fn handle_warning(&mut self, warning: Warning) {
+        if !self.state().is_final() {
             self.warn(warning);
         }
     }
@@ -362,10 +433,23 @@ impl RecorderMachine {
         self.event(now, Input::StopAnnounced);
     }
 
-    /// Takes the answer to [`Command::ReadRest`]: bytes of front matter before the rest, or `None` without a file.
-    pub(crate) fn handle_rest(&mut self, now: Now, part: usize, front: Option<u64>) {
-        self.uploads.handle_rest(part, front);
-        self.advance(now);
+    /// Takes the answer to [`Command::ReadRest`]; `None` without a file.
+    pub(crate) fn handle_rest(
+        &mut self,
+        now: Now,
+        part: usize,
+        rest: Result<Option<Rest>, RecorderError>,
+    ) {
+        match rest {
+            Ok(rest) => {
+                self.rest_media_ms = rest.and_then(|it| it.media_ms);
+                let front = rest.map(|it| it.front);
+                self.uploads.handle_rest(part, front);
+                self.advance(now);
+            }
+            // The device keeps its copy.
+            Err(error) => self.event(now, Input::UploadFailed(error)),
+        }
     }
 
     /// Handles a notice of the upload of `part`.
@@ -383,7 +467,7 @@ impl RecorderMachine {
             Notice::Resumed => self.set_waiting(None),
             Notice::Done => {
                 let command = self.uploads.complete(part);
-                self.commands.push(command);
+                self.take(now, Step::Command(command));
             }
             Notice::Failed { reason } => {
                 let is_gone = matches!(reason, FailureReason::Gone { .. });
@@ -479,6 +563,7 @@ impl RecorderMachine {
                 self.capture.halt(now);
                 self.drop_candidate();
                 self.command_current(Command::PauseEncoder);
+                self.mark(MarkKind::Pause, "Recording paused".to_owned());
             }
             Action::ResumeCapture => {
                 self.command_current(Command::ResumeEncoder);
@@ -558,18 +643,46 @@ impl RecorderMachine {
             let Some(step) = step else { break };
             self.take(now, step);
         }
+        if self.marks.is_settled() && self.state() == State::Uploading {
+            self.event(now, Input::UploadDone);
+        } else if !self.state().is_final() {
+            let safe_ms = self.progress.safe_ms();
+            let command = self.marks.step(now.steady_ms, safe_ms);
+            self.commands.extend(command);
+        }
     }
 
     fn take(&mut self, now: Now, step: Step) {
         match step {
-            Step::Command(command) => self.commands.push(command),
+            Step::Command(Command::RemovePart(part)) if self.marks.hold(part) => {}
+            Step::Command(command) => {
+                let (sending, is_rest) = match &command {
+                    Command::SendPart(sending) => (Some(sending), false),
+                    Command::SendRest(sending) => (Some(sending), true),
+                    _ => (None, false),
+                };
+                if let Some(sending) = sending
+                    && let Some(begun) = &sending.begun
+                {
+                    let (part, recording) = (sending.part, begun.recording.as_str());
+                    if is_rest {
+                        let safe_ms = self.progress.safe_ms();
+                        let media_ms = self.rest_media_ms.take();
+                        let gap = self.marks.sends_rest_to(part, recording, safe_ms, media_ms);
+                        self.commands.extend(gap.filter(|_| self.has_marks()));
+                    } else {
+                        self.marks.sends_to(part, recording);
+                    }
+                }
+                self.commands.push(command);
+            }
             Step::Split => self.split(now),
             Step::LeftOut(part, bytes) => {
                 self.warn(Warning::LeftOut { bytes });
                 let size = self.progress.size_of(part);
                 self.progress.acknowledged(part, size);
             }
-            Step::Done => self.event(now, Input::UploadDone),
+            Step::Done => self.marks.uploaded(),
         }
     }
 
@@ -589,6 +702,7 @@ impl RecorderMachine {
 
     fn add_part(&mut self) -> usize {
         self.progress.add();
+        self.marks.add_part(self.recorded_ms());
         let part = self.uploads.add_part();
         let continues = self.uploads.continues();
         self.commands.push(Command::OpenPart(part, continues));
@@ -696,6 +810,20 @@ impl RecorderMachine {
     }
 
     fn warn(&mut self, warning: Warning) {
+        match &warning {
+            Warning::Restarted => {
+                self.mark(MarkKind::EncoderRestart, "Encoder restarted".to_owned());
+            }
+            Warning::Slept { asleep_ms } => {
+                let text = format!("The device slept for {} s", asleep_ms / 1_000);
+                self.mark(MarkKind::Gap, text);
+            }
+            Warning::LeftOut { bytes } => {
+                let text = format!("{bytes} bytes could not be played and were left out");
+                self.mark(MarkKind::Gap, text);
+            }
+            _ => {}
+        }
         self.events.push(Event::Warning(warning));
     }
 }

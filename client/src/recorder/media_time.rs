@@ -50,6 +50,20 @@ impl Default for MediaTime {
 }
 
 impl MediaTime {
+    /// Returns the time of the first picture in bytes that begin with a cluster, in ms of the stream.
+    pub(crate) fn of_first_picture(cluster: &[u8]) -> Option<u64> {
+        // Behind the beginning of a stream.
+        let mut time = Self {
+            next: Some(1),
+            ..Self::default()
+        };
+        time.chunk(1..1 + cluster.len() as u64, |range| {
+            let at = |offset| usize::try_from(offset - 1).unwrap_or(usize::MAX);
+            cluster[at(range.start)..at(range.end)].to_vec()
+        });
+        time.first_ms
+    }
+
     /// Takes the next chunk, the stream's bytes in `range`; `read` copies some of them.
     pub(crate) fn chunk(&mut self, range: Range<u64>, mut read: impl FnMut(Range<u64>) -> Vec<u8>) {
         while let Some(next) = self.next {
@@ -211,6 +225,22 @@ mod tests {
             assert_eq!(read(stream, 10).length_ms(), None);
         }
         assert_eq!(read(&CHROMIUM[..40], 40).length_ms(), None);
+    }
+
+    #[test]
+    fn first_picture_of_a_cluster_has_its_time_in_the_stream() {
+        let mut times = Vec::new();
+        for at in 0..CHROMIUM.len() {
+            if CHROMIUM[at..].starts_with(&CLUSTER.to_be_bytes()) {
+                times.extend(MediaTime::of_first_picture(
+                    &CHROMIUM[at..CHROMIUM.len().min(at + 64)],
+                ));
+            }
+        }
+        assert!(times.len() > 1 && times.is_sorted(), "{times:?}");
+        assert_eq!(times.first(), Some(&0));
+        assert_eq!(MediaTime::of_first_picture(&CHROMIUM[..0]), None);
+        assert_eq!(MediaTime::of_first_picture(&[0xff; 64]), None);
     }
 
     #[test]

@@ -4,10 +4,10 @@
 //! silent encoder was replaced. Each part is a file of its own; the server groups them by `continues`.
 
 use super::begun_upload::BegunUpload;
-use super::command::{BeginRequest, Command, RestRequest, Sending};
+use super::command::{BeginRequest, Command, RecordingSession, RestRequest, Sending};
 use super::part_progress::PartProgress;
 use super::tus::last_segment;
-use crate::{RecorderError, Target, Waiting};
+use crate::{Labels, RecorderError, Target, Waiting};
 
 /// Consecutive uploads that the server ends without accepting a byte before the recording fails.
 const FRUITLESS_UPLOADS: u32 = 3;
@@ -119,6 +119,7 @@ enum Request {
 pub(super) struct Uploads {
     is_our_server: bool,
     session: Option<String>,
+    labels: Labels,
     /// Parts of which the server does not hold all bytes, in order; the last one is being recorded.
     queue: Vec<Part>,
     next_part: usize,
@@ -137,7 +138,7 @@ pub(super) struct Uploads {
 }
 
 impl Uploads {
-    pub(super) fn new(target: &Target) -> Self {
+    pub(super) fn new(target: &Target, labels: &Labels) -> Self {
         let session = match target {
             Target::Server { session, .. } => session.clone(),
             Target::Tus { .. } => None,
@@ -145,6 +146,7 @@ impl Uploads {
         Self {
             is_our_server: matches!(target, Target::Server { .. }),
             session,
+            labels: labels.clone(),
             queue: vec![Part::new(0)],
             next_part: 1,
             is_open: false,
@@ -415,7 +417,10 @@ impl Uploads {
         let own = self.latest.as_ref().map(|it| it.session.clone());
         let session = self.session.clone().or(own);
         BeginRequest {
-            session: session.filter(|_| attempt != Attempt::OwnSession),
+            session: RecordingSession {
+                id: session.filter(|_| attempt != Attempt::OwnSession),
+                labels: self.labels.clone(),
+            },
             continues: self
                 .ids
                 .first()

@@ -4,7 +4,7 @@
 const SILENCE_MS: u64 = 7_000;
 /// Silence after which the canvas is examined.
 const QUIET_MS: u64 = 2_000;
-/// Ticks come four times a second, in hidden pages from a worker. A longer gap is not explained by a busy machine.
+/// Ticks come twice a second, in hidden pages from a worker. A longer gap is not explained by a busy machine.
 const SLEEP_MS: u64 = 15_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -34,12 +34,20 @@ pub(crate) enum Fact {
     Ended,
     /// First part of the recording: its id on our server, or the last segment of its upload URL on another one.
     Continues,
+    /// External ID of the recording.
+    ExternalId,
+    /// Metadata of the recording: a JSON object.
+    Metadata,
+    /// Marker of the recording: the body that adds it to our server. There may be several.
+    Mark,
+    /// Number of markers, from the first one on, that need not be sent again.
+    MarksSettled,
 }
 
 /// Version of the format. Other versions are not read.
 const VERSION: &str = "1";
 
-const NAMES: [(Fact, &str); 14] = [
+const NAMES: [(Fact, &str); 18] = [
     (Fact::Version, "sortie-spool"),
     (Fact::Owner, "owner"),
     (Fact::Server, "server"),
@@ -54,9 +62,13 @@ const NAMES: [(Fact, &str); 14] = [
     (Fact::At, "at"),
     (Fact::Ended, "ended"),
     (Fact::Continues, "continues"),
+    (Fact::ExternalId, "external-id"),
+    (Fact::Metadata, "metadata"),
+    (Fact::Mark, "mark"),
+    (Fact::MarksSettled, "marks-settled"),
 ];
 
-/// Latest value of each fact, in order of first use.
+/// Latest value of each fact, and all markers, in order of first use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Facts(Vec<(Fact, String)>);
 
@@ -67,17 +79,24 @@ impl Default for Facts {
 }
 
 impl Facts {
-    /// Sets a fact. Control characters are removed, because a line break would end the line.
+    /// Sets a fact. Line breaks are removed, because they end the line.
     pub(crate) fn set(&mut self, fact: Fact, value: &str) {
-        let value = value.chars().filter(|it| !it.is_control()).collect();
-        match self.0.iter_mut().find(|it| it.0 == fact) {
+        let value = value.chars().filter(|it| *it != '\n').collect();
+        let mut known = self.0.iter_mut();
+        match known.find(|it| it.0 == fact && fact != Fact::Mark) {
             Some(known) => known.1 = value,
             None => self.0.push((fact, value)),
         }
     }
 
+    /// Returns the latest value of a fact.
     pub(crate) fn text(&self, fact: Fact) -> Option<&str> {
-        let known = self.0.iter().find(|it| it.0 == fact);
+        self.all(fact).last()
+    }
+
+    /// Returns all values of a fact.
+    pub(crate) fn all(&self, fact: Fact) -> impl Iterator<Item = &str> {
+        let known = self.0.iter().filter(move |it| it.0 == fact);
         known.map(|it| it.1.as_str())
     }
 
@@ -150,7 +169,7 @@ mod tests {
     fn facts_are_read_as_written() {
         let read = Facts::read(&facts().lines());
         assert_eq!(read, Some(facts()));
-        assert_eq!(facts().text(Fact::Name), Some("abc=d"));
+        assert_eq!(facts().text(Fact::Name), Some("ab\tc=d"));
     }
 
     #[test]
@@ -162,6 +181,23 @@ mod tests {
         assert_eq!(later.line(Fact::Upload), "");
         let read = Facts::read(&journal).expect("a journal");
         assert_eq!(read.text(Fact::At), Some("20 2000 10"));
+    }
+
+    #[test]
+    fn every_marker_is_kept() {
+        let mut facts = facts();
+        let mut journal = facts.lines();
+        for number in 0..3 {
+            facts.set(Fact::Mark, &format!("{{\"id\":\"r{number}\"}}"));
+            journal += &facts.line(Fact::Mark);
+        }
+        let read = Facts::read(&journal).expect("a journal");
+        let marks: Vec<_> = read.all(Fact::Mark).collect();
+        assert_eq!(
+            marks,
+            [r#"{"id":"r0"}"#, r#"{"id":"r1"}"#, r#"{"id":"r2"}"#]
+        );
+        assert_eq!(Facts::read(&facts.lines()), Some(facts));
     }
 
     #[test]
@@ -197,6 +233,19 @@ mod tests {
         assert_eq!(Facts::read(&facts.lines()), None);
         assert_eq!(Facts::read(""), None);
         assert_eq!(Facts::read("\0\0\0\0"), None);
+    }
+
+    #[test]
+    fn facts_of_later_versions_are_ignored() {
+        let mut journal = facts().lines();
+        let unknown = "later=1 2";
+        journal += &format!("{:08x} {unknown}\n", fnv(unknown.as_bytes()));
+        let mut last = Facts::default();
+        last.set(Fact::Metadata, "{\"a\":\"\u{7f}\"}");
+        journal += &last.line(Fact::Metadata);
+        let read = Facts::read(&journal).expect("a journal");
+        assert_eq!(read.text(Fact::Metadata), last.text(Fact::Metadata));
+        assert_eq!(read.text(Fact::At), facts().text(Fact::At));
     }
 
     #[test]

@@ -42,6 +42,23 @@ impl Step {
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Appends the lines of a step that writes nothing else, if they follow this step's own. Returns whether they do.
+    pub(super) fn join(&mut self, next: &Self) -> bool {
+        let are_plain = [&*self, next]
+            .iter()
+            .all(|it| it.seal.is_none() && it.drop.is_empty());
+        if let ([first], [second]) = (&mut self.puts[..], &next.puts[..])
+            && let (Data::Lines(lines), Data::Lines(more)) = (&mut first.data, &second.data)
+            && first.file == second.file
+            && first.at + lines.len() as u64 == second.at
+            && are_plain
+        {
+            *lines += more;
+            return true;
+        }
+        false
+    }
 }
 
 /// Files of a recording. Every change is a [`Step`] for the storage; steps are carried out in order.
@@ -52,6 +69,8 @@ pub(crate) struct Layout {
     segment_bytes: u64,
     /// Number and length of the current journal; the length is 0 before it is begun.
     journal: (u32, u64),
+    /// Bytes in the head file.
+    head: u64,
     end: u64,
 }
 
@@ -62,6 +81,7 @@ impl Layout {
             segments: Vec::new(),
             segment_bytes: SEGMENT_BYTES,
             journal: (0, 0),
+            head: 0,
             end: 0,
         }
     }
@@ -86,14 +106,17 @@ impl Layout {
         if full || self.segments.is_empty() {
             self.segments.push(self.end..self.end);
         }
-        if bytes.start == 0 {
-            let head = 0..end.min(HEAD_BYTES);
+        // An encoder's first chunk may be a single byte.
+        if bytes.start == self.head && self.head < HEAD_BYTES {
+            self.head = end.min(HEAD_BYTES);
             step.puts.push(Put {
                 file: HEAD_FILE.to_owned(),
-                at: 0,
-                data: Data::Bytes(head.clone()),
+                at: bytes.start,
+                data: Data::Bytes(bytes.start..self.head),
             });
-            step.seal = Some((HEAD_FILE.to_owned(), head));
+            if self.head == HEAD_BYTES {
+                step.seal = Some((HEAD_FILE.to_owned(), 0..HEAD_BYTES));
+            }
         }
         if let Some(segment) = self.segments.last_mut() {
             step.puts.push(Put {

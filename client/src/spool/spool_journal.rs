@@ -110,7 +110,12 @@ impl SpoolJournal {
         // Otherwise the next journal contains it.
         if self.mode == Mode::Durable {
             let step = self.layout.fact(fact, value);
-            self.queue.push((step, Purpose::Other));
+            // Many facts at once must not delay the bytes behind them.
+            let waiting = self.queue.get_mut(usize::from(self.under_way)..);
+            let last = waiting.and_then(|it| it.last_mut());
+            if !last.is_some_and(|(last, _)| last.join(&step)) {
+                self.queue.push((step, Purpose::Other));
+            }
         } else {
             self.layout.know(fact, value);
         }
@@ -252,6 +257,23 @@ mod tests {
         assert!(journal.is_idle());
         assert_eq!(journal.available(), 2_000);
         assert_eq!(journal.poll_change(), None);
+    }
+
+    #[test]
+    fn facts_that_wait_are_written_together() {
+        let mut journal = journal(1);
+        assert_eq!(carry_out(&mut journal), 1);
+        for number in 0..100 {
+            journal.fact(Fact::Mark, &number.to_string());
+        }
+        assert!(journal.poll().is_some(), "all that were not under way");
+        journal.fact(Fact::Mark, "under way");
+        journal.fact(Fact::Mark, "and one more");
+        journal.chunk(2_000, 2);
+        journal.fact(Fact::Mark, "behind bytes");
+        journal.done(Ok(()));
+        // The two facts, the bytes, the last fact.
+        assert_eq!(carry_out(&mut journal), 3);
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn recording_is_recovered_with_its_facts() {
     assert_eq!(remains.facts.text(Fact::Upload), Some("/files/1"));
     assert_eq!(remains.facts.text(Fact::Ended), Some("1"));
     let head = &files.0[HEAD_FILE];
-    assert_eq!(head.len(), 1_000, "the first chunk is all of the head");
+    assert_eq!(head.len(), 5_000, "all bytes are part of the head");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn acknowledged_segments_are_deleted_and_journal_stays_small() {
     assert_eq!(sealed, 13);
     let remains = files.remains().expect("a recording");
     assert_eq!(remains.end, 40 * CHUNK);
-    assert_eq!(files.0[HEAD_FILE].len() as u64, CHUNK);
+    assert_eq!(files.0[HEAD_FILE].len() as u64, HEAD_BYTES);
 }
 
 #[test]
@@ -125,6 +125,27 @@ fn head_file_keeps_the_first_bytes_of_a_large_chunk() {
     let (mut files, mut layout) = (Files::default(), layout());
     files.all(&layout.chunk(HEAD_BYTES + 1, 1, 0));
     assert_eq!(files.0[HEAD_FILE].len() as u64, HEAD_BYTES);
+}
+
+#[test]
+fn head_file_is_complete_after_a_first_chunk_of_one_byte() {
+    let (mut files, mut layout) = (Files::default(), layout());
+    let mut sealed = Vec::new();
+    for end in [
+        1,
+        150,
+        HEAD_BYTES - 1,
+        HEAD_BYTES + 5_000,
+        HEAD_BYTES + 6_000,
+    ] {
+        let step = layout.chunk(end, end, 0);
+        sealed.extend(step.seal.clone());
+        files.all(&step);
+    }
+    let recorded: Vec<u8> = (0..HEAD_BYTES).map(byte).collect();
+    assert_eq!(files.0[HEAD_FILE], recorded);
+    let seals_of_head = sealed.iter().filter(|it| it.0 == HEAD_FILE);
+    assert_eq!(seals_of_head.count(), 1);
 }
 
 #[test]

@@ -1,8 +1,22 @@
-// Fake server inside the page: our REST routes and a tus 1.0 server in place of window.fetch. It refuses every request
-// that a real server refuses.
+// Fake server inside the page: our REST routes and a tus 1.0 server in place of window.fetch and of the worker's requests.
+// It refuses every request that a real server refuses.
 
 const TUS = { 'tus-resumable': '1.0.0' };
 const realFetch = window.fetch;
+const realPost = Worker.prototype.postMessage;
+
+/** Returns the answer of the recorder's worker to a request. */
+function ask(worker, id, ...request) {
+  return new Promise((resolve) => {
+    worker.addEventListener('message', function heard({ data }) {
+      const answer = data.find((it) => it[0] === id);
+      if (!answer) return;
+      worker.removeEventListener('message', heard);
+      resolve(answer[1]);
+    });
+    realPost.call(worker, [id, ...request]);
+  });
+}
 
 /** State of one server. */
 export class FakeServer {
@@ -28,12 +42,21 @@ export class FakeServer {
     this.count = 0;
     this.auth = [];
     window.fetch = (url, init) => this.#answer(String(url), init ?? {});
+    const uploads = new Map();
+    const answer = (...request) => this.#answerWorker(uploads, ...request);
+    Worker.prototype.postMessage = function post(message, ...rest) {
+      const [id, name, ...request] = message;
+      if (name === 'send') answer(this, id, ...request);
+      else if (name === 'cancel') uploads.get(request[0])?.abort();
+      else realPost.call(this, message, ...rest);
+    };
     this.#teeRecorders();
   }
 
   /** Restores the page. */
   close() {
     window.fetch = realFetch;
+    Worker.prototype.postMessage = realPost;
     window.MediaRecorder = this.realRecorder;
   }
 
@@ -49,18 +72,41 @@ export class FakeServer {
 
   #teeRecorders() {
     const { tee, tees } = this;
+    const fake = this;
     this.realRecorder = window.MediaRecorder;
     window.MediaRecorder = class extends this.realRecorder {
       constructor(...args) {
         super(...args);
         const own = [];
         tees.push(own);
-        this.addEventListener('dataavailable', ({ data }) => {
+        this.addEventListener('dataavailable', (event) => {
+          const { data } = event;
+          if (fake.splitsFirst && own.length === 0 && data.size > 1) {
+            event.stopImmediatePropagation();
+            for (const part of [data.slice(0, 1), data.slice(1)]) this.dispatchEvent(new BlobEvent('dataavailable', { data: part }));
+            return;
+          }
           tee.push(data);
           own.push(data);
         });
       }
     };
+  }
+
+  /** Answers a request that the recorder gives to its worker. */
+  async #answerWorker(uploads, worker, id, url, { parts, hasChecksum, headers, ...init }) {
+    const controller = new AbortController();
+    uploads.set(id, controller);
+    let result;
+    try {
+      const body = parts && await ask(worker, `body ${id}`, 'blob', parts);
+      if (body && hasChecksum) headers.push(['upload-checksum', await checksum(await body.arrayBuffer())]);
+      const answer = await this.#answer(url, { ...init, headers, body, signal: controller.signal });
+      result = [[answer.status, Object.fromEntries(answer.headers), await answer.text()]];
+    } catch (error) {
+      result = [undefined, error.name];
+    }
+    worker.dispatchEvent(new MessageEvent('message', { data: [[id, ...result]] }));
   }
 
   async #answer(url, { method = 'GET', headers, body, signal, keepalive }) {
@@ -113,6 +159,7 @@ export class FakeServer {
       const known = /^r\d$/.test(JSON.parse(body).recording_id);
       return known ? json(200, { status: 'uploading' }) : json(400, {});
     }
+    if (/^\/api\/recordings\/r\d+\/markers$/.test(path)) return json(201, JSON.parse(body));
     return json(404, {});
   }
 
@@ -183,6 +230,8 @@ export class FakeServer {
   expireSignIn(forGood) { this.signedIn = forGood ? 'never' : false; }
   /** Finishes the recording without the sender's remaining bytes; a new recording can begin. */
   closeUpload() { this.closed = true; }
+  /** Makes the first chunk of each encoder a single byte, as busy browsers do. */
+  splitFirstChunk() { this.splitsFirst = true; }
   refuseStart(status, detail) {
     const code = status === 403 ? 'forbidden' : 'session_not_running';
     this.startProblem = { status, detail, code, type: `urn:sortie:problem:${code}`, title: 'Refused' };

@@ -40,6 +40,8 @@ extern "C" {
     pub fn authorizations(this: &FakeServer) -> Vec<String>;
     #[wasm_bindgen(method, js_name = expireSignIn)]
     pub fn expire_sign_in(this: &FakeServer, for_good: bool);
+    #[wasm_bindgen(method, js_name = splitFirstChunk)]
+    pub fn split_first_chunk(this: &FakeServer);
     #[wasm_bindgen(method, js_name = closeUpload)]
     pub fn close_upload(this: &FakeServer);
     #[wasm_bindgen(method, js_name = encoded)]

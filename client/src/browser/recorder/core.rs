@@ -5,30 +5,31 @@ use std::rc::{Rc, Weak};
 
 use gloo_events::EventListener as DomListener;
 use gloo_timers::callback::Interval;
-use js_sys::Array;
-use wasm_bindgen::JsCast;
+use sortie_tus::client::Notice;
 use web_sys::{Blob, MediaStream};
 
 use super::super::capture::CaptureEvent;
 use super::super::checksum::Checksums;
 use super::super::credentials::Credentials;
 use super::super::event_dispatcher::{EventDispatcher, EventListener};
-use super::super::server::Server;
+use super::super::server::{Server, markers_path, stop_announcement};
 use super::super::source::{OpenSource, SourceEvent};
 use super::super::wake_lock::WakeLock;
-use super::super::worker::{Ticking, Worker};
-use super::super::{document, is_hidden, now_ms, quota, spawn, window};
+use super::super::worker::{Ticking, Worker, WorkerEvent};
+use super::super::{document, is_hidden, json, now_ms, quota, spawn, window};
 use super::encoder::Encoder;
 use super::part::Part;
+use super::pictures::Pictures;
 use super::rest;
 use crate::container::file_extension;
 use crate::numbers::whole;
 use crate::recorder::{
-    BegunUpload, Call, Command, EncoderId, Now, RecorderMachine, Sending, TICK_MS, creation,
-    upload_config,
+    BeginRequest, BegunUpload, Call, Command, EncoderId, NewMark, Now, RecorderMachine, Sending,
+    TICK_MS, creation, upload_config,
 };
 use crate::spool::Fact;
-use crate::{Event, Options, Progress, RecorderError, SpoolStorage, Target};
+use crate::wire::new_marker;
+use crate::{Event, MarkKind, Options, Progress, RecorderError, SpoolStorage, Target, Warning};
 
 pub(super) struct Core {
     this: Weak<Self>,
@@ -46,6 +47,7 @@ pub(super) struct Core {
     parts: RefCell<Vec<Rc<Part>>>,
     ticks: RefCell<Option<Ticks>>,
     wake_lock: RefCell<Option<WakeLock>>,
+    pictures: Rc<Pictures>,
     page: RefCell<Vec<DomListener>>,
 }
 
@@ -69,6 +71,7 @@ impl Core {
             parts: RefCell::default(),
             ticks: RefCell::default(),
             wake_lock: RefCell::default(),
+            pictures: Rc::default(),
             page: RefCell::default(),
             options,
         })
@@ -102,7 +105,7 @@ impl Core {
                         }
                         #[cfg(feature = "compose")]
                         SourceEvent::Warning(warning) => {
-                            core.apply(|machine, _| machine.handle_source_warning(warning));
+                            core.apply(|machine, _| machine.handle_warning(warning));
                         }
                     }
                 }
@@ -124,6 +127,10 @@ impl Core {
                 part.spool.know(Fact::Owner, owner);
             }
         }
+    }
+
+    pub(super) fn mark(&self, text: &str, kind: MarkKind) -> Result<u64, RecorderError> {
+        self.apply(|machine, now| machine.handle_mark(now, kind, text.to_owned()))
     }
 
     pub(super) fn call(&self, call: Call) -> Result<(), RecorderError> {
@@ -158,7 +165,7 @@ impl Core {
             if let Some(command) = { self.machine.borrow_mut().poll_command() } {
                 self.carry_out(command);
             } else if let Some(event) = { self.machine.borrow_mut().poll_event() } {
-                self.dispatcher.dispatch(event);
+                self.dispatcher.dispatch(self.explained(event));
             } else {
                 break;
             }
@@ -166,22 +173,29 @@ impl Core {
         self.is_running.set(false);
     }
 
+    /// Adds the server's explanation to a failure.
+    fn explained(&self, event: Event) -> Event {
+        match event {
+            Event::Failed(error) => {
+                let part = self.parts.borrow().first().cloned();
+                Event::Failed(match part {
+                    Some(part) => part.explain(error),
+                    None => error,
+                })
+            }
+            event => event,
+        }
+    }
+
     fn carry_out(&self, command: Command) {
         match command {
             Command::OpenPart(number, continues) => self.open_part(number, continues.as_deref()),
-            Command::BeginUpload(request) => self.request(async move |server| {
-                let continues = request.continues.as_deref();
-                let begun = server.begin(request.session, continues).await;
-                move |machine: &mut RecorderMachine, now| {
-                    machine.handle_begun(now, begun, js_sys::Math::random());
-                }
-            }),
-            Command::AnnounceStop(begun) => self.request(async move |server| {
-                let announced = server.announce_stop(&begun).await;
-                move |machine: &mut RecorderMachine, now| {
-                    machine.handle_stop_announced(now, announced);
-                }
-            }),
+            Command::BeginUpload(request) => self.begin_upload(request),
+            Command::AnnounceStop(begun) => {
+                let (path, body) = stop_announcement(&begun);
+                let server = self.telling_server();
+                self.post(server, path, body, RecorderMachine::handle_stop_announced);
+            }
             Command::StartEncoder {
                 encoder,
                 renew_source,
@@ -202,9 +216,9 @@ impl Core {
                 if let Some(part) = self.part(number) {
                     let core = self.this.clone();
                     spawn(async move {
-                        let front = rest::read(&part, request).await;
+                        let rest = rest::read(&part, request).await;
                         if let Some(core) = core.upgrade() {
-                            core.apply(|machine, now| machine.handle_rest(now, number, front));
+                            core.apply(|machine, now| machine.handle_rest(now, number, rest));
                         }
                     });
                 }
@@ -219,6 +233,20 @@ impl Core {
                 self.parts.borrow_mut().retain(|it| it.number != number);
             }
             Command::DeleteUpload(url) => self.delete(url),
+            Command::KeepMark(number, mark) => {
+                let body = marker_body(&mark);
+                self.with_part(number, |part| part.spool.know(Fact::Mark, &body));
+            }
+            Command::SendMark(recording, mark) => {
+                let (path, body) = (markers_path(&recording), marker_body(&mark));
+                // A wait that the server asks for concerns nothing else.
+                let server = self.server();
+                self.post(server, path, body, RecorderMachine::handle_mark_sent);
+            }
+            Command::MarksSettled(number, count) => {
+                let count = count.to_string();
+                self.with_part(number, |part| part.spool.know(Fact::MarksSettled, &count));
+            }
             Command::Discard(urls) => self.discard(urls),
             Command::Watch => self.watch(),
             Command::WatchPage => self.watch_page(),
@@ -292,11 +320,19 @@ impl Core {
                 self.apply(|machine, now| machine.handle_encoder_started(now, id, mime_type));
             }
             CaptureEvent::Chunk(blob) => {
+                // Chunks arrive in frozen and hidden pages, too, unlike timers.
+                if let Some(worker) = Worker::existing() {
+                    worker.tick_if_silent();
+                    worker.end_if_silent();
+                }
                 let bytes = whole(blob.size());
                 let place = self.apply(|machine, now| machine.handle_chunk(now, id, bytes));
                 let Some(place) = place else { return };
                 self.with_encoder(id, |it| it.timestamps.push(&blob));
-                self.with_part(place.part, |it| it.append(blob, place.recorded_ms));
+                self.with_part(place.part, |it| {
+                    it.append(blob, place.recorded_ms);
+                    self.take_picture(it, place.recorded_ms);
+                });
             }
             CaptureEvent::Stopped => {
                 self.apply(|machine, now| machine.handle_encoder_stopped(now, id));
@@ -305,6 +341,19 @@ impl Core {
             CaptureEvent::Fault(detail) => {
                 self.apply(|machine, now| machine.handle_encoder_fault(now, id, detail));
             }
+        }
+    }
+
+    fn take_picture(&self, part: &Part, recorded_ms: u64) {
+        if let (Target::Server { base, .. }, true) = (&self.options.target, self.options.pictures) {
+            self.pictures.handle_chunk(
+                (part.number, recorded_ms),
+                base,
+                part.recording.borrow().as_deref(),
+                self.stream(),
+                self.options.worker_url.as_deref(),
+                &self.credentials,
+            );
         }
     }
 
@@ -386,6 +435,7 @@ impl Core {
         }
         let this = self.this.clone();
         let number = part.number;
+        let is_spool = rest.is_none();
         part.upload(
             start,
             rest,
@@ -394,6 +444,11 @@ impl Core {
             upload_config(begun),
             move |notice| {
                 if let Some(core) = this.upgrade() {
+                    if let Notice::Created { url } = &notice
+                        && is_spool
+                    {
+                        core.with_part(number, |part| part.spool.know(Fact::Upload, url));
+                    }
                     core.apply(|machine, now| machine.handle_notice(now, number, notice));
                 }
             },
@@ -414,7 +469,8 @@ impl Core {
 
     fn delete(&self, url: String) {
         let checksums = Checksums::new(&self.options.target);
-        Part::delete_upload(url, Rc::clone(&self.credentials), checksums);
+        let worker_url = self.options.worker_url.clone();
+        Part::delete_upload(url, Rc::clone(&self.credentials), checksums, worker_url);
     }
 
     fn leave_spools(&self) {
@@ -444,26 +500,52 @@ impl Core {
 
     // Server
 
-    /// Sends a request to our server and passes the answer to the machine.
-    fn request<F>(&self, send: impl AsyncFnOnce(Server) -> F + 'static)
-    where
-        F: FnOnce(&mut RecorderMachine, Now) + 'static,
-    {
+    fn server(&self) -> Option<Server> {
         let Target::Server { base, .. } = &self.options.target else {
-            return;
+            return None;
         };
+        Some(Server::new(base.clone(), Rc::clone(&self.credentials)))
+    }
+
+    /// Returns our server, whose waits are reported.
+    fn telling_server(&self) -> Option<Server> {
         let this = self.this.clone();
         let on_wait = move |ms: Option<u32>| {
             this.upgrade()
                 .is_some_and(|core| core.apply(|machine, _| machine.handle_server_wait(ms)))
         };
-        let server = Server::new(base.clone(), Rc::clone(&self.credentials));
-        let server = server.telling(Rc::new(on_wait));
+        Some(self.server()?.telling(Rc::new(on_wait)))
+    }
+
+    fn begin_upload(&self, request: BeginRequest) {
+        let Some(server) = self.telling_server() else {
+            return;
+        };
         let this = self.this.clone();
         spawn(async move {
-            let answer = send(server).await;
+            let continues = request.continues.as_deref();
+            let begun = server.begin(request.session, continues).await;
             if let Some(core) = this.upgrade() {
-                core.apply(answer);
+                let jitter = js_sys::Math::random();
+                core.apply(|machine, now| machine.handle_begun(now, begun, jitter));
+            }
+        });
+    }
+
+    /// Sends a request and passes the outcome to the machine.
+    fn post(
+        &self,
+        server: Option<Server>,
+        path: String,
+        body: String,
+        handle: fn(&mut RecorderMachine, Now, Result<(), RecorderError>),
+    ) {
+        let Some(server) = server else { return };
+        let this = self.this.clone();
+        spawn(async move {
+            let outcome = server.post(&path, &body).await.map(drop);
+            if let Some(core) = this.upgrade() {
+                core.apply(|machine, now| handle(machine, now, outcome));
             }
         });
     }
@@ -477,18 +559,50 @@ impl Core {
         if self.options.keep_awake {
             self.wake_lock.replace(Some(WakeLock::new()));
         }
+        self.watch_time();
+    }
+
+    /// Starts the ticks. Timers of hidden pages are late or do not fire, those of workers do.
+    fn watch_time(&self) {
         let this = self.this.clone();
-        let tick = move || {
-            if let Some(core) = this.upgrade() {
-                core.tick();
+        let worker = Worker::shared(self.options.worker_url.as_deref());
+        let ticks = match worker {
+            Some(worker) => Ticks::Worker(worker.ticking(move |event| {
+                if let Some(core) = this.upgrade() {
+                    core.handle_worker_event(event);
+                }
+            })),
+            None => {
+                if let Some(refusal) = Worker::refusal() {
+                    self.warn(Warning::NoWorker(refusal));
+                }
+                Ticks::Page(Interval::new(TICK_MS, move || {
+                    if let Some(core) = this.upgrade() {
+                        core.tick();
+                    }
+                }))
             }
         };
-        // Timers of hidden pages are late or do not fire.
-        let worker = Worker::shared(self.options.worker_url.as_deref());
-        self.ticks.replace(Some(match worker {
-            Some(worker) => Ticks::Worker(worker.ticking(tick)),
-            None => Ticks::Page(Interval::new(TICK_MS, tick)),
-        }));
+        let previous = self.ticks.replace(Some(ticks));
+        drop(previous);
+    }
+
+    fn handle_worker_event(&self, event: &WorkerEvent) {
+        match event {
+            WorkerEvent::Tick => self.tick(),
+            WorkerEvent::Refused => self.watch_time(),
+            WorkerEvent::Crashed => {
+                self.watch_time();
+                for part in self.parts.borrow().iter() {
+                    part.spool.move_to_next_worker();
+                }
+                self.warn(Warning::WorkerRestarted);
+            }
+        }
+    }
+
+    fn warn(&self, warning: Warning) {
+        self.apply(|machine, _| machine.handle_warning(warning));
     }
 
     fn tick(&self) {
@@ -571,21 +685,24 @@ impl Core {
         self.source.borrow().as_ref().map(OpenSource::stream)
     }
 
-    pub(super) fn unsent(&self) -> Option<Blob> {
+    /// Returns the bytes of the first part that the server does not hold. Each part is a file of its own.
+    pub(super) fn unsent(&self) -> impl Future<Output = Option<Blob>> + use<> {
         let mime_type = self.read(|machine| machine.mime_type().unwrap_or_default().to_owned());
-        let blobs = Array::new();
-        for part in self.parts.borrow().iter() {
-            let spool = &part.spool;
-            if spool.start() < spool.end() {
-                blobs.push(&spool.slice(spool.start(), spool.end(), &mime_type)?.into());
-            }
-        }
-        // Each part is a file of its own; this is the first that is missing.
-        (blobs.length() > 0).then(|| blobs.get(0).unchecked_into())
+        let parts = self.parts.borrow();
+        let mut spools = parts.iter().map(|it| &it.spool);
+        let bytes = spools
+            .find(|it| it.start() < it.end())
+            .and_then(|it| it.slice(it.start(), it.end()));
+        async move { bytes?.read(&mime_type).await }
     }
 }
 
+fn marker_body(mark: &NewMark) -> String {
+    new_marker(mark, &json::string(&mark.text))
+}
+
 fn know(part: &Part, begun: &BegunUpload) {
+    part.recording.replace(Some(begun.recording.clone()));
     part.spool.know(Fact::Session, &begun.session);
     part.spool.know(Fact::Recording, &begun.recording);
     part.spool.know(Fact::Upload, &begun.upload_url);

@@ -4,12 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use js_sys::Uint8Array;
+use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, MediaStream};
 
 use super::super::capture::{Capture, CaptureEvent};
 use super::super::source::RenewedSource;
 use super::super::spawn;
+use super::super::worker::Worker;
 use crate::numbers::{saturated, whole};
 use crate::recorder::{EncoderId, MediaTime};
 use crate::{Options, RecorderError};
@@ -47,6 +49,8 @@ pub(super) struct Timestamps {
     time: RefCell<MediaTime>,
     queue: RefCell<Vec<Blob>>,
     is_reading: Cell<bool>,
+    /// Whether chunks are read in the page, because the worker has not answered.
+    is_in_page: Cell<bool>,
     offset: Cell<u64>,
     on_length: Box<dyn Fn(Option<u64>)>,
 }
@@ -57,6 +61,7 @@ impl Timestamps {
             time: RefCell::default(),
             queue: RefCell::default(),
             is_reading: Cell::default(),
+            is_in_page: Cell::default(),
             offset: Cell::default(),
             on_length: Box::new(on_length),
         })
@@ -82,8 +87,7 @@ impl Timestamps {
         let start = self.offset.get();
         let end = start + whole(blob.size());
         self.offset.set(end);
-        let bytes = JsFuture::from(blob.array_buffer()).await;
-        if let Ok(bytes) = bytes {
+        if let Some(bytes) = self.bytes(blob).await {
             let bytes = Uint8Array::new(&bytes);
             #[expect(
                 clippy::cast_precision_loss,
@@ -96,5 +100,19 @@ impl Timestamps {
         }
         let length_ms = self.time.borrow().length_ms();
         (self.on_length)(length_ms);
+    }
+
+    /// Reads a blob in the worker if there is one: the transfer of the bytes costs the page less than reading them.
+    async fn bytes(&self, blob: &Blob) -> Option<JsValue> {
+        if !self.is_in_page.get()
+            && let Some(worker) = Worker::existing()
+        {
+            if let Ok(bytes) = worker.ask("bytes", &[blob.into()]).await {
+                return Some(bytes);
+            }
+            // A worker that was replaced has lost this request only.
+            self.is_in_page.set(!worker.is_dead());
+        }
+        JsFuture::from(blob.array_buffer()).await.ok()
     }
 }

@@ -6,26 +6,30 @@ use std::rc::Rc;
 use sortie_tus::client::{Config, Notice, Start, UploadLength};
 use web_sys::Blob;
 
+use super::super::blob_range::BlobRange;
 use super::super::checksum::Checksums;
 use super::super::credentials::Credentials;
 use super::super::object::slice;
 use super::super::spool::{Spool, SpoolNews};
 use super::super::uploader::Uploader;
-use crate::Options;
 use crate::spool::{Change, Fact};
+use crate::{Options, RecorderError};
 
 /// Leading bytes of a stream that contain a recorder's front matter.
 const FRONT_BYTES: u64 = 16 * 1024;
 
 pub(super) struct Part {
     pub(super) number: usize,
+    /// ID on our server, once the upload has begun.
+    pub(super) recording: RefCell<Option<String>>,
     pub(super) spool: Rc<Spool>,
     /// First bytes of the stream, with the front matter.
-    pub(super) front: RefCell<Option<Blob>>,
+    front: RefCell<BlobRange>,
     /// Bytes that the server does not hold, as a file of their own, once they were read.
     pub(super) rest: RefCell<Option<Vec<Blob>>>,
     /// No more bytes follow, but not all of them may be sent yet.
     is_ending: Cell<bool>,
+    worker_url: Option<String>,
     uploader: RefCell<Option<Uploader>>,
 }
 
@@ -33,10 +37,12 @@ impl Part {
     pub(super) fn new(number: usize, options: &Options) -> Rc<Self> {
         Rc::new(Self {
             number,
+            recording: RefCell::default(),
             spool: Spool::new(options),
             front: RefCell::default(),
             rest: RefCell::default(),
             is_ending: Cell::default(),
+            worker_url: options.worker_url.clone(),
             uploader: RefCell::default(),
         })
     }
@@ -55,10 +61,20 @@ impl Part {
 
     /// Appends a chunk that arrived when the recording was `recorded_ms` long.
     pub(super) fn append(&self, blob: Blob, recorded_ms: u64) {
-        if self.front.borrow().is_none() && blob.size() > 0.0 {
-            self.front.replace(slice(&blob, 0, FRONT_BYTES));
+        // An encoder's first chunk may be a single byte.
+        let missing = FRONT_BYTES - self.front.borrow().end();
+        if missing > 0
+            && let Some(bytes) = slice(&blob, 0, missing)
+        {
+            self.front.borrow_mut().push(bytes);
         }
         self.spool.push(blob, recorded_ms);
+    }
+
+    /// Returns the first bytes of the stream.
+    pub(super) fn front(&self) -> Option<Blob> {
+        let front = self.front.borrow();
+        front.slice(0, front.end())?.blob("")
     }
 
     /// Starts the upload of the spool, or of `rest` in its place.
@@ -77,7 +93,16 @@ impl Part {
             None => Rc::clone(&self.spool),
         };
         let on_notice = Box::new(on_notice);
-        let uploader = Uploader::new(start, spool, credentials, checksums, config, on_notice);
+        let worker_url = self.worker_url.clone();
+        let uploader = Uploader::new(
+            start,
+            spool,
+            credentials,
+            checksums,
+            worker_url,
+            config,
+            on_notice,
+        );
         if is_rest {
             uploader.end();
         }
@@ -104,6 +129,14 @@ impl Part {
                 uploader.grown();
             }
         });
+    }
+
+    /// Adds the server's explanation to the error of the upload.
+    pub(super) fn explain(&self, error: RecorderError) -> RecorderError {
+        match self.uploader.borrow().as_ref() {
+            Some(uploader) => uploader.explain(error),
+            None => error,
+        }
     }
 
     pub(super) fn tick(&self) {
@@ -135,14 +168,24 @@ impl Part {
         url: String,
         credentials: Rc<Credentials>,
         checksums: Rc<Checksums>,
+        worker_url: Option<String>,
     ) {
         let start = Start::Fresh {
             url,
             length: UploadLength::Deferred,
         };
-        let (spool, config) = (Spool::of(0, []), Config::default());
+        let (spool, config) = (Spool::of::<Blob>(0, []), Config::default());
         let on_notice = Box::new(|_| {});
-        Uploader::new(start, spool, credentials, checksums, config, on_notice).delete();
+        Uploader::new(
+            start,
+            spool,
+            credentials,
+            checksums,
+            worker_url,
+            config,
+            on_notice,
+        )
+        .delete();
     }
 
     fn with_uploader(&self, call: impl FnOnce(&Uploader)) {

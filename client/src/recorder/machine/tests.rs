@@ -19,6 +19,10 @@ struct World {
     uploads: u32,
     storage: SpoolStorage,
     is_reading: bool,
+    /// Time of the first picture in a rest.
+    rest_media_ms: Option<u64>,
+    /// Whether the server accepts markers; otherwise it does not answer.
+    is_marking: bool,
 }
 
 fn begun(number: u32) -> BegunUpload {
@@ -56,6 +60,8 @@ impl World {
             uploads: 0,
             storage: SpoolStorage::Memory,
             is_reading: true,
+            rest_media_ms: None,
+            is_marking: true,
         }
     }
 
@@ -105,8 +111,15 @@ impl World {
             }
             Command::DropEncoder(encoder) => self.running.retain(|it| *it != encoder),
             Command::AnnounceStop(_) => self.machine.handle_stop_announced(self.now, Ok(())),
+            Command::SendMark(..) if self.is_marking => {
+                self.machine.handle_mark_sent(self.now, Ok(()));
+            }
             Command::ReadRest(part, _) if self.is_reading => {
-                self.machine.handle_rest(self.now, part, Some(100));
+                let rest = Rest {
+                    front: 100,
+                    media_ms: self.rest_media_ms,
+                };
+                self.machine.handle_rest(self.now, part, Ok(Some(rest)));
             }
             _ => {}
         }
@@ -425,7 +438,7 @@ fn rest_that_is_a_single_picture_is_left_out_with_a_warning() {
     world.stopped(encoder);
     world.notice(0, Notice::Acknowledged { offset: 60 });
     world.notice(0, GONE);
-    world.apply(|machine, now| machine.handle_rest(now, 0, None));
+    world.apply(|machine, now| machine.handle_rest(now, 0, Ok(None)));
     assert_eq!(world.warnings(), ["continued", "left_out"]);
     assert_eq!(world.machine.state(), State::Done);
 }
@@ -475,7 +488,7 @@ fn further_part_is_begun_with_backoff_and_in_its_own_session_at_last() {
         .commands
         .iter()
         .filter_map(|it| match it {
-            Command::BeginUpload(it) => Some((it.session.is_some(), it.continues.is_some())),
+            Command::BeginUpload(it) => Some((it.session.id.is_some(), it.continues.is_some())),
             _ => None,
         })
         .collect();
@@ -550,15 +563,22 @@ fn abort_while_beginning_deletes_the_upload() {
 }
 
 #[test]
+fn warning_of_the_worker_is_reported() {
+    let mut world = World::recording();
+    world.apply(|machine, _| machine.handle_warning(Warning::WorkerRestarted));
+    assert_eq!(world.warnings(), ["worker_restarted"]);
+}
+
+#[test]
 fn full_memory_pauses_the_recording_and_resumes_it() {
     let mut world = World::recording();
     let encoder = world.running[0];
-    world.wait(250);
+    world.wait(TICK_MS);
     world.chunk(encoder, 1 << 30);
-    world.wait(250);
+    world.wait(TICK_MS);
     assert_eq!(world.machine.state(), State::Paused);
     world.notice(0, Notice::Acknowledged { offset: 1 << 30 });
-    world.wait(250);
+    world.wait(TICK_MS);
     assert_eq!(world.machine.state(), State::Recording);
     assert_eq!(world.warnings(), ["backlog", "storage_full"]);
 }
@@ -668,4 +688,116 @@ fn wait_for_the_server_is_reported_until_the_recording_ends() {
     assert_eq!(world.machine.progress().waiting, waiting);
     world.apply(|machine, now| machine.handle_call(now, Call::Abort).expect("recording"));
     assert!(!world.apply(|machine, _| machine.handle_server_wait(None)));
+}
+
+impl World {
+    fn mark(&mut self, text: &str) -> Result<u64, RecorderError> {
+        let text = text.to_owned();
+        self.apply(|machine, now| machine.handle_mark(now, MarkKind::Note, text))
+    }
+
+    /// Returns recording, time and kind of the markers that were sent.
+    fn marks(&self) -> Vec<(&str, u64, MarkKind)> {
+        let marks = self.commands.iter().filter_map(|it| match it {
+            Command::SendMark(recording, mark) => {
+                Some((recording.as_str(), mark.time_ms, mark.kind))
+            }
+            _ => None,
+        });
+        marks.collect()
+    }
+}
+
+#[test]
+fn markers_are_kept_and_sent_with_the_recorded_time() {
+    let mut world = World::recording();
+    let encoder = world.running[0];
+    world.wait(1_000);
+    assert_eq!(world.mark("first"), Ok(1_000));
+    world.apply(|machine, now| machine.handle_call(now, Call::Pause).expect("recording"));
+    world.wait(5_000);
+    assert_eq!(world.mark("paused"), Ok(1_000));
+    world.apply(|machine, now| machine.handle_call(now, Call::Resume).expect("paused"));
+    world.wait(2_000);
+    world.chunk(encoder, 100);
+    assert_eq!(world.mark("last"), Ok(3_000));
+    assert_eq!(world.marks(), []);
+    world.notice(0, Notice::Acknowledged { offset: 100 });
+    let (note, pause) = (MarkKind::Note, MarkKind::Pause);
+    let expected = [
+        ("r1", 1_000, note),
+        ("r1", 1_000, pause),
+        ("r1", 1_000, note),
+        ("r1", 3_000, note),
+    ];
+    assert_eq!(world.marks(), expected);
+    assert_eq!(world.count(|it| matches!(it, Command::KeepMark(0, _))), 4);
+    assert_eq!(world.count(|it| *it == Command::MarksSettled(0, 4)), 1);
+    world.stop();
+    assert!(world.mark("late").is_err());
+}
+
+/// Records and uploads everything but a marker, which the server does not answer.
+fn with_unanswered_marker() -> World {
+    let mut world = World::recording();
+    let encoder = world.running[0];
+    world.is_marking = false;
+    world.wait(1_000);
+    world.chunk(encoder, 100);
+    world.mark("x").expect("a marker");
+    world.stop();
+    world.stopped(encoder);
+    world.notice(0, Notice::Done);
+    world
+}
+
+#[test]
+fn recording_is_done_when_the_server_has_its_markers() {
+    let mut world = with_unanswered_marker();
+    assert_eq!(world.count(|it| *it == Command::RemovePart(0)), 0);
+    assert!(world.done().is_none());
+    world.apply(|machine, now| machine.handle_mark_sent(now, Ok(())));
+    assert_eq!(world.count(|it| *it == Command::RemovePart(0)), 1);
+    assert!(world.done().is_some());
+}
+
+#[test]
+fn markers_that_the_server_never_takes_end_the_wait_and_stay() {
+    let mut world = with_unanswered_marker();
+    while world.done().is_none() {
+        assert!(world.now.steady_ms < 600_000.0);
+        world.apply(|machine, now| {
+            machine.handle_mark_sent(now, Err(RecorderError::Unreachable));
+        });
+        world.wait(30_000);
+    }
+    assert_eq!(world.count(|it| *it == Command::RemovePart(0)), 0);
+    assert_eq!(world.count(|it| *it == Command::LeaveSpools), 1);
+    assert_eq!(world.warnings(), ["marker"]);
+}
+
+#[test]
+fn replaced_encoder_and_a_sleep_are_marked() {
+    let (mut world, silent, candidate) = with_candidate();
+    world.chunk(candidate, 50);
+    world.stopped(silent);
+    world.notice(0, Notice::Acknowledged { offset: 300 });
+    world.notice(0, Notice::Done);
+    world.now.wall_ms += 60_000;
+    world.wait(1_000);
+    world.chunk(candidate, 50);
+    world.notice(1, Notice::Acknowledged { offset: 100 });
+    let kinds: Vec<_> = world.marks().iter().map(|it| (it.0, it.2)).collect();
+    let expected = [("r2", MarkKind::EncoderRestart), ("r2", MarkKind::Gap)];
+    assert_eq!(kinds, expected);
+}
+
+#[test]
+fn other_tus_servers_have_no_markers() {
+    let mut world = World::new(&Options::new(Target::tus("/files")));
+    world.start();
+    let error = world.mark("x").unwrap_err();
+    assert_eq!(error.code(), crate::ErrorCode::UnsupportedServer);
+    world.apply(|machine, now| machine.handle_call(now, Call::Pause).expect("recording"));
+    assert_eq!(world.count(|it| matches!(it, Command::KeepMark(..))), 0);
 }
