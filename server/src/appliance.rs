@@ -205,6 +205,7 @@ impl Importer {
             id: uuid::Uuid::now_v7().to_string(),
             session_id: file.session.clone(),
             user_id: owner.clone(),
+            app_id: APP.to_owned(),
             name: file.name.clone(),
             size_bytes: file.size_bytes,
             duration_ms: file.duration_ms,
@@ -244,7 +245,19 @@ impl Importer {
         };
         let event = AuditEvent::done(&system, action, &row.id).detail(detail);
         self.database.audit().append(now_ms, &event).await?;
+        self.index_activity(&row.id).await?;
         Ok(true)
+    }
+
+    /// Stores the activity of a playable file, from the index of the file. A file that cannot be read is scanned again at
+    /// the first request for its activity.
+    async fn index_activity(&self, id: &str) -> Result<(), ImportError> {
+        if let Some(row) = self.database.recordings().get(id).await?
+            && let Err(error) = self.uploads.activity(&row).await
+        {
+            tracing::info!(recording = id, "cannot determine the activity: {error}");
+        }
+        Ok(())
     }
 
     /// Deletes a file and its row, unless the recording is protected. The audit row has the reason.

@@ -112,6 +112,7 @@ impl Eraser {
             );
             return Err(Stop::Waiting);
         }
+        self.database.markers().erase_author(user_id).await?;
         self.erase_traces(user_id, Some(lease)).await?;
         let now_ms = self.clock.now_ms();
         self.database.erasures().complete(user_id, now_ms).await?;

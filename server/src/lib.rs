@@ -21,6 +21,7 @@ mod labels;
 mod left_out;
 mod metrics;
 mod net;
+mod picture;
 #[cfg(all(test, any(feature = "postgres", feature = "s3")))]
 #[path = "../tests/support/ports.rs"]
 mod ports;
@@ -29,6 +30,7 @@ mod required_recordings;
 mod retention;
 mod server;
 mod storage;
+mod tags;
 #[cfg(feature = "otel")]
 mod telemetry;
 #[cfg(all(test, feature = "postgres"))]

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode as Code};
 use prost::Message;
 use support::process::Process;
-use support::{Client, chromium_webm};
+use support::{Client, chromium_webm, json_of};
 
 /// Trace and span of the caller (W3C Trace Context, section 3.2).
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -46,13 +46,18 @@ async fn collector(received: Received) -> String {
 }
 
 fn start(collector: &str) -> Process {
+    start_with_log(collector, "warn", Stdio::inherit())
+}
+
+fn start_with_log(collector: &str, filter: &str, log: Stdio) -> Process {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(env!("CARGO_BIN_EXE_sortie-server"));
     command
         .env_clear()
         .env("SORTIE_DB", folder.path().join("sortie.db"))
         .env("SORTIE_RECORDING_STORAGE_PATH", folder.path())
-        .env("SORTIE_LOG", "warn")
+        .env("SORTIE_LOG", filter)
+        .stderr(log)
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
         .env("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a key")
         .env("OTEL_SERVICE_NAME", "recordings-north");
@@ -167,6 +172,53 @@ async fn collector_receives_the_complete_trace_of_a_request() {
     assert_ne!(lost.trace_id, TRACE.to_be_bytes());
     assert!(!format!("{spans:?}").contains("secret"));
     assert!(spans.iter().all(|span| !span.name.contains("healthz")));
+}
+
+/// At the most talkative level of the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn token_of_a_share_link_is_neither_traced_nor_logged() {
+    let received = Received::default();
+    let collector = collector(received.clone()).await;
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    let output = Stdio::from(log.reopen().expect("a file"));
+    let started =
+        tokio::task::spawn_blocking(move || start_with_log(&collector, "trace", output)).await;
+    let server = started.expect("no panic");
+    let client = Client::admin_at(&server.url).await;
+    let id = client.record(&chromium_webm()).await;
+    let body = serde_json::json!({ "password": "open sesame" });
+    let shares = format!("/api/recordings/{id}/shares");
+    let share = json_of(client.post(&shares).json(&body), 201).await;
+    let url = share["url"].as_str().expect("a URL");
+    let (_, token) = url.split_once("/s/").expect("a token");
+    for path in ["", "/file", "/poster", "/other", "?part=2"] {
+        let answer = client.http.get(format!("{url}{path}")).send().await;
+        assert!(answer.expect("an answer").status().as_u16() < 500);
+    }
+    let form = client.http.post(url).header("origin", "null");
+    let unlocked = form.body("password=open+sesame").send().await;
+    assert!(unlocked.expect("an answer").status().as_u16() < 400);
+    let playback = format!("/api/recordings/{id}/playback-url");
+    let playback = json_of(client.post(&playback), 201).await;
+    let playback = playback["url"].as_str().expect("a URL");
+    let played = client.http.get(playback).send().await;
+    assert_eq!(played.expect("an answer").status(), 200);
+    let (_, playback) = playback.split_once("playback=").expect("a token");
+    tokio::task::spawn_blocking(|| stop(server))
+        .await
+        .expect("no panic");
+
+    let traces = format!("{:?}", received.0.lock().expect("a lock"));
+    let log = std::fs::read_to_string(log.path()).expect("the log");
+    for text in [&traces, &log] {
+        assert!(text.contains("/s/…/file"));
+        for secret in [token, playback, "sesame"] {
+            let at = text.find(secret);
+            let around = at.map(|at| text[at.saturating_sub(200)..].chars().take(300));
+            let around = around.map(Iterator::collect::<String>);
+            assert_eq!(around, None, "{secret}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,11 @@ impl AuthCache {
         format!("r {session_id}")
     }
 
+    /// Key of a user's playback URLs.
+    pub(super) fn playback_key(user_id: &str) -> String {
+        format!("p {user_id}")
+    }
+
     /// Key of a user of another source.
     pub(super) fn external_key(external_key: &str) -> String {
         format!("x {external_key}")

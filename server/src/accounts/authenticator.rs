@@ -102,7 +102,10 @@ impl Authenticator {
                 is_admin && token.is_some_and(|token| token.expires_ms.is_none_or(|at| now_ms < at))
             }
             // A platform's token has its own roles, and a proxy asserts its users.
-            Credential::RecordingToken { .. } | Credential::Platform | Credential::Proxy => true,
+            Credential::RecordingToken { .. }
+            | Credential::Playback
+            | Credential::Platform
+            | Credential::Proxy => true,
         })
     }
 }

@@ -11,12 +11,40 @@ use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-/// Wrong passwords for one account from one origin before a wait.
-const FREE_FOR_ACCOUNT: u32 = 5;
-/// Wrong passwords from one address before a wait: more than for an account, as a whole office may share an address.
-const FREE_FOR_ADDRESS: u32 = 20;
-/// Wrong passwords from one IPv6 /48 (the usual allocation of a customer) before a wait.
-const FREE_FOR_NETWORK: u32 = 100;
+/// Wrong guesses before a wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// For one account from one origin.
+    account: u32,
+    /// From one address: more than for an account, as a whole office may share an address.
+    address: u32,
+    /// From one IPv6 /48, the usual allocation of a customer.
+    network: u32,
+    /// For one account from all origins. `None`: not limited, because strangers could lock its user out.
+    everywhere: Option<u32>,
+}
+
+/// Passwords of users.
+pub(super) const SIGN_INS: Limits = Limits {
+    account: 5,
+    address: 20,
+    network: 100,
+    everywhere: None,
+};
+/// Passwords of share links. The account is the link, which only its recipients know.
+pub(super) const SHARE_PASSWORDS: Limits = Limits {
+    account: 5,
+    address: 20,
+    network: 100,
+    everywhere: Some(50),
+};
+/// Tokens of share links. The account is the same for all tokens.
+pub(super) const SHARE_TOKENS: Limits = Limits {
+    account: 200,
+    address: 200,
+    network: 1000,
+    everywhere: None,
+};
 /// First wait; each further failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
@@ -84,22 +112,26 @@ pub(super) struct Backoff {
     accounts: Failures<GuessKey>,
     addresses: Failures<IpAddr>,
     networks: Failures<IpAddr>,
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self {
-            accounts: Failures::new(FREE_FOR_ACCOUNT),
-            addresses: Failures::new(FREE_FOR_ADDRESS),
-            networks: Failures::new(FREE_FOR_NETWORK),
-        }
-    }
+    /// By account, whatever the origin.
+    everywhere: Option<Failures<String>>,
 }
 
 impl Backoff {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            accounts: Failures::new(limits.account),
+            addresses: Failures::new(limits.address),
+            networks: Failures::new(limits.network),
+            everywhere: limits.everywhere.map(Failures::new),
+        }
+    }
+
     /// Begins an attempt, if it is allowed.
     pub(super) fn begin(&mut self, key: &GuessKey, now_ms: i64) -> Admission {
         let mut admission = self.accounts.admission(key, now_ms);
+        if let Some(everywhere) = &self.everywhere {
+            admission = admission.stricter(everywhere.admission(&key.account, now_ms));
+        }
         if let Guesser::Address(address) = key.guesser {
             admission = admission.stricter(self.addresses.admission(&address, now_ms));
             if let Some(network) = provider_network(address) {
@@ -127,6 +159,9 @@ impl Backoff {
             row.failures = 0;
         }
         self.accounts.forget_if_idle(key);
+        if let Some(everywhere) = &mut self.everywhere {
+            everywhere.forget_if_idle(&key.account);
+        }
         if let Guesser::Address(address) = key.guesser {
             self.addresses.forget_if_idle(&address);
             if let Some(network) = provider_network(address) {
@@ -138,6 +173,9 @@ impl Backoff {
     /// Applies `act` to every row that counts the attempt.
     fn each(&mut self, key: &GuessKey, now_ms: i64, act: impl Fn(&mut Row, i64)) {
         act(self.accounts.row(key.clone(), now_ms), now_ms);
+        if let Some(everywhere) = &mut self.everywhere {
+            act(everywhere.row(key.account.clone(), now_ms), now_ms);
+        }
         if let Guesser::Address(address) = key.guesser {
             act(self.addresses.row(address, now_ms), now_ms);
             if let Some(network) = provider_network(address) {
@@ -159,7 +197,7 @@ impl Admission {
 }
 
 /// Truncates an IPv6 address to a network: a client with one address of a /64 controls all of it.
-fn network(address: IpAddr, bits: u32) -> IpAddr {
+pub(crate) fn network(address: IpAddr, bits: u32) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let mask = u128::MAX << (128 - bits);
@@ -313,7 +351,7 @@ mod tests {
     fn wait_begins_after_five_failures_and_doubles() {
         let seconds: Vec<u64> = (4..=17)
             .map(|times| {
-                let mut backoff = Backoff::default();
+                let mut backoff = Backoff::new(SIGN_INS);
                 let now = fail(&mut backoff, &key("ann", HERE), times, START);
                 wait(&mut backoff, &key("ann", HERE), now).map_or(0, |wait| wait.as_secs())
             })
@@ -325,8 +363,26 @@ mod tests {
     }
 
     #[test]
+    fn wrong_passwords_of_a_share_link_count_for_all_addresses() {
+        let mut backoff = Backoff::new(SHARE_PASSWORDS);
+        let now = (0..50).fold(START, |now, number| {
+            fail(&mut backoff, &key("link", other(number)), 1, now)
+        });
+        assert!(wait(&mut backoff, &key("link", HERE), now).is_some());
+        assert_eq!(wait(&mut backoff, &key("other link", HERE), now), None);
+        let hour = 60 * 60 * 1000;
+        assert_eq!(wait(&mut backoff, &key("link", HERE), now + hour), None);
+        // Those of a user do not lock the user out elsewhere.
+        let mut backoff = Backoff::new(SIGN_INS);
+        for number in 0..200 {
+            fail(&mut backoff, &key("ann", other(number)), 1, START);
+        }
+        assert_eq!(wait(&mut backoff, &key("ann", HERE), START), None);
+    }
+
+    #[test]
     fn wait_ends_at_the_exact_millisecond() {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(SIGN_INS);
         let ann = key("ann", HERE);
         let now = fail(&mut backoff, &ann, 6, START);
         assert_eq!(
@@ -340,7 +396,7 @@ mod tests {
 
     #[test]
     fn stranger_elsewhere_does_not_lock_out_an_account() {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(SIGN_INS);
         let mut now = START;
         for number in 0..50 {
             now = fail(&mut backoff, &key("ann", other(number)), 7, now);
@@ -357,7 +413,7 @@ mod tests {
 
     #[test]
     fn known_device_behind_an_attackers_address_is_allowed() {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(SIGN_INS);
         let now = fail(&mut backoff, &key("ann", HERE), 30, START);
         assert!(wait(&mut backoff, &key("bob", HERE), now).is_some());
         let device = GuessKey::new("ann", Guesser::Device("d1".to_owned()));
@@ -369,15 +425,15 @@ mod tests {
 
     #[test]
     fn parallel_attempts_are_counted_before_their_outcome() {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(SIGN_INS);
         let ann = key("ann", HERE);
-        for _ in 0..FREE_FOR_ACCOUNT {
+        for _ in 0..SIGN_INS.account {
             assert_eq!(backoff.begin(&ann, START), Admission::Go);
         }
         assert_eq!(backoff.begin(&ann, START), Admission::Queue);
         backoff.end(&ann, Outcome::Wrong, START);
         assert_eq!(backoff.begin(&ann, START), Admission::Queue);
-        for _ in 1..FREE_FOR_ACCOUNT {
+        for _ in 1..SIGN_INS.account {
             backoff.end(&ann, Outcome::Wrong, START);
         }
         assert_eq!(backoff.begin(&ann, START), Admission::Wait(FIRST_WAIT));
@@ -390,8 +446,8 @@ mod tests {
 
     #[test]
     fn right_password_clears_the_account_but_not_the_address() {
-        let mut backoff = Backoff::default();
-        for number in 0..FREE_FOR_ADDRESS - 1 {
+        let mut backoff = Backoff::new(SIGN_INS);
+        for number in 0..SIGN_INS.address - 1 {
             fail(
                 &mut backoff,
                 &key(&format!("name {number}"), HERE),
@@ -410,7 +466,7 @@ mod tests {
 
     #[test]
     fn failures_are_forgotten_after_an_hour() {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(SIGN_INS);
         let ann = key("ann", HERE);
         let now = fail(&mut backoff, &ann, 20, START) + 60 * 60 * 1000;
         fail(&mut backoff, &ann, 1, now);
@@ -419,7 +475,7 @@ mod tests {
 
     #[test]
     fn clock_set_back_starts_the_wait_anew() {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(SIGN_INS);
         let ann = key("ann", HERE);
         let now = fail(&mut backoff, &ann, 5, START);
         assert_eq!(wait(&mut backoff, &ann, now - 1_000_000), Some(FIRST_WAIT));
@@ -431,9 +487,9 @@ mod tests {
         assert_eq!(parse("2001:db8:1:2:aaaa::1"), parse("2001:db8:1:2:bbbb::2"));
         assert_ne!(parse("2001:db8:1:2::1"), parse("2001:db8:1:3::1"));
         assert_eq!(parse("::ffff:192.0.2.1"), HERE);
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(SIGN_INS);
         let from = |number: u32| -> IpAddr { format!("2001:db8:1:{number:x}::1").parse().unwrap() };
-        for number in 0..FREE_FOR_NETWORK {
+        for number in 0..SIGN_INS.network {
             fail(
                 &mut backoff,
                 &key(&format!("name {number}"), from(number)),
@@ -448,7 +504,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_the_oldest_row_is_evicted() {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(SIGN_INS);
         for number in 0..u32::try_from(CAPACITY).unwrap() + 5 {
             let name = key(&format!("name {number}"), other(number));
             fail(&mut backoff, &name, 1, START + i64::from(number));

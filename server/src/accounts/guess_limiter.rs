@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, Semaphore};
 
-use super::backoff::{Admission, Backoff, GuessKey, Guesser, Outcome};
+use super::backoff::{Admission, Backoff, GuessKey, Guesser, Limits, Outcome};
 use super::error::SignInError;
 use super::passwords::PasswordError;
 use crate::clock::Clock;
@@ -23,9 +23,9 @@ pub(super) struct GuessLimiter {
 }
 
 impl GuessLimiter {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(limits: Limits, clock: Arc<dyn Clock>) -> Self {
         Self {
-            backoff: Mutex::default(),
+            backoff: Mutex::new(Backoff::new(limits)),
             settled: Notify::new(),
             waiting: Semaphore::new(WAITING_MAX),
             clock,

@@ -38,6 +38,8 @@ pub(crate) enum Credential {
         /// Session that it is valid for.
         session_id: String,
     },
+    /// Token of a playback URL.
+    Playback,
     /// Token of the embedding platform.
     Platform,
     /// User name asserted by a trusted proxy.

@@ -28,12 +28,14 @@ pub(crate) mod oidc;
 mod password_sign_in;
 mod passwords;
 mod platform;
+mod playback_urls;
 mod random;
 mod recording_jwt;
 mod recording_tokens;
 mod refresh_tokens;
 #[cfg(feature = "sso")]
 mod sealing;
+mod share_links;
 mod sign_ins;
 mod token_issuer;
 mod tokens;
@@ -47,6 +49,7 @@ use api_tokens::ApiTokens;
 pub(crate) use api_tokens::{MOST as MOST_API_TOKENS, TokenCreationError};
 use auth_cache::AuthCache;
 use authenticator::Authenticator;
+pub(crate) use backoff::network;
 pub(crate) use error::{IssueError, RefreshError, SignInError, TokenError};
 pub(crate) use external::is_plausible_email;
 use external_users::ExternalUsers;
@@ -60,10 +63,12 @@ use password_sign_in::PasswordSignIn;
 pub(crate) use passwords::PasswordError;
 use passwords::Passwords;
 use platform::Platform;
+use playback_urls::PlaybackUrls;
 pub(crate) use recording_jwt::RECORDING_TOKEN_LIFE;
 use recording_jwt::RecordingJwt;
 use recording_tokens::RecordingTokens;
 use refresh_tokens::RefreshTokens;
+pub(crate) use share_links::{OpenShare, ShareError, ShareLinks};
 pub(crate) use sign_ins::SignInSource;
 use sign_ins::SignIns;
 pub(crate) use token_issuer::SignedIn;
@@ -85,6 +90,8 @@ pub(crate) struct Accounts {
     pub(crate) known_devices: Arc<KnownDevices>,
     pub(crate) api_tokens: Arc<ApiTokens>,
     pub(crate) recording_tokens: Arc<RecordingTokens>,
+    pub(crate) playback_urls: PlaybackUrls,
+    pub(crate) share_links: ShareLinks,
     #[cfg(feature = "sso")]
     pub(crate) oidc: Oidc,
 }
@@ -147,6 +154,18 @@ impl Accounts {
             Arc::clone(&auth_cache),
             RecordingJwt::new(secret),
         ));
+        let playback_urls = PlaybackUrls::new(
+            database.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&auth_cache),
+            secret,
+        );
+        let share_links = ShareLinks::new(
+            database.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&passwords),
+            secret,
+        );
         let first_admin = FirstAdmin::create(&database, &*clock, &passwords, config).await?;
         let accounts = Self {
             authenticator: Authenticator::new(
@@ -181,6 +200,8 @@ impl Accounts {
             known_devices,
             api_tokens,
             recording_tokens,
+            playback_urls,
+            share_links,
             #[cfg(feature = "sso")]
             oidc,
         };

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::auth_cache::AuthCache;
-use super::backoff::{Guesser, Outcome};
+use super::backoff::{Guesser, Outcome, SIGN_INS};
 use super::error::SignInError;
 use super::guess_limiter::GuessLimiter;
 use super::known_devices::KnownDevices;
@@ -39,7 +39,7 @@ impl PasswordSignIn {
             sign_ins,
             devices,
             auth_cache,
-            guesses: GuessLimiter::new(clock),
+            guesses: GuessLimiter::new(SIGN_INS, clock),
         }
     }
 

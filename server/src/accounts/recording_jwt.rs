@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use super::TokenError;
-use super::tokens::{is_issued_in_the_future, validation};
+use super::tokens::{read_signed, validation};
 use crate::db::SessionRow;
 
 /// Lifetime of a recording token.
@@ -57,16 +57,8 @@ impl RecordingJwt {
     }
 
     pub(super) fn read(&self, token: &str, now_ms: i64) -> Result<Claims, TokenError> {
-        let data = jsonwebtoken::decode::<Claims>(token, &self.reading, &self.validation)
-            .map_err(|_| TokenError::Invalid)?;
-        if data.header.crit.is_some() {
-            return Err(TokenError::Invalid);
-        }
-        let now = now_ms.div_euclid(1000);
-        if now >= data.claims.exp || is_issued_in_the_future(data.claims.iat, now) {
-            return Err(TokenError::Expired);
-        }
-        Ok(data.claims)
+        let times = |claims: &Claims| (claims.iat, claims.exp);
+        read_signed(token, &self.reading, &self.validation, now_ms, times)
     }
 }
 

@@ -5,12 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sortie_api::Role;
 use subtle::ConstantTimeEq as _;
 
-use super::random;
+use super::{TokenError, random};
 use crate::digest::to_hex;
 
 /// Largest difference between the clocks of servers on one database.
@@ -191,6 +192,26 @@ impl AccessTokens {
 /// correction.
 pub(super) fn is_issued_in_the_future(iat: i64, now: i64) -> bool {
     iat > now.saturating_add_unsigned(FUTURE_LEEWAY.as_secs())
+}
+
+/// Reads a token that this server has signed and that is valid at `now_ms`. `times` returns `iat` and `exp` in s.
+pub(super) fn read_signed<C: DeserializeOwned>(
+    token: &str,
+    key: &DecodingKey,
+    validation: &Validation,
+    now_ms: i64,
+    times: impl Fn(&C) -> (i64, i64),
+) -> Result<C, TokenError> {
+    let data = jsonwebtoken::decode::<C>(token, key, validation);
+    let data = data.map_err(|_| TokenError::Invalid)?;
+    if data.header.crit.is_some() {
+        return Err(TokenError::Invalid);
+    }
+    let ((iat, exp), now) = (times(&data.claims), now_ms.div_euclid(1000));
+    if now >= exp || is_issued_in_the_future(iat, now) {
+        return Err(TokenError::Expired);
+    }
+    Ok(data.claims)
 }
 
 /// Hash under which a token is stored and found. One round of SHA-256 is enough for random tokens.

@@ -36,6 +36,7 @@ impl Tasks {
         let tracker = TaskTracker::new();
         tracker.spawn(feed);
         tracker.spawn(keep_retention(state.clone(), stopping.clone()));
+        tracker.spawn(index_texts(state.clone(), stopping.clone()));
         tracker.spawn(reap_uploads(state.clone(), stopping.clone()));
         if state.config.recording_enabled {
             tracker.spawn(watch_required_recordings(state.clone(), stopping.clone()));
@@ -73,6 +74,22 @@ async fn keep_retention(state: AppState, stopping: CancellationToken) {
         state.accounts.sign_ins.clean_up(watch.is_trusted()).await;
         if state.config.recording_enabled {
             state.retention.tick().await;
+        }
+    }
+}
+
+/// Updates the search index.
+async fn index_texts(state: AppState, stopping: CancellationToken) {
+    while tick(&stopping).await {
+        loop {
+            match state.database.search_index().update().await {
+                Ok(true) if !stopping.is_cancelled() => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "the search index was not updated");
+                    break;
+                }
+            }
         }
     }
 }

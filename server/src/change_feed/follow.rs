@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use sortie_api::{Appliance, Event};
+use sortie_api::{Appliance, Event, Hello};
 use tokio::time::MissedTickBehavior;
 
 use super::changes::{Change, Notices, change_of};
@@ -49,7 +49,7 @@ impl<S: Source> Follower<S> {
                 // Listeners may have missed a change: this event makes them reload.
                 self.events.0.followed.send_replace(false);
                 tokio::time::sleep(POLL_INTERVAL).await;
-                if let Some(notice) = Notice::event(None, None, &Event::Hello) {
+                if let Some(notice) = Notice::event(None, None, &Event::Hello(Hello::default())) {
                     self.events.send(notice);
                 }
             }

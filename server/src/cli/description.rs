@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use sortie_media::{Container, Report, Track, TrackKind};
+use sortie_media::{ActivitySummary, Container, Report, Track, TrackKind};
 
 /// Number of ranges listed individually.
 const NAMED: usize = 5;
@@ -56,6 +56,21 @@ pub(super) fn contents(report: &Report) -> String {
         );
     }
     text
+}
+
+/// Describes how much of the recording is active.
+pub(super) fn activity(activity: &ActivitySummary) -> String {
+    let spans = activity.idle_ms.len() as u64;
+    if spans == 0 {
+        return String::new();
+    }
+    let idle = activity.idle_ms.iter().map(|&(from, to)| from..to);
+    format!(
+        "The picture changes for {}. Nothing happens in {}: {}.\n",
+        duration(activity.active_ms),
+        count(spans, "span"),
+        ranges(idle, spans, duration)
+    )
 }
 
 /// Describes problems; empty without any.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use sortie_media::stored::Layout;
-use sortie_media::{HEAD_ROOM, Report, TrackKind};
+use sortie_media::{ActivitySummary, HEAD_ROOM, Report, TrackKind};
 
 use super::byte_accounting::ByteAccounting;
 use super::source::Source;
@@ -44,12 +44,17 @@ impl State {
     }
 }
 
+/// Findings in a file.
+pub(super) struct Examination {
+    pub(super) report: Report,
+    pub(super) activity: ActivitySummary,
+    pub(super) state: State,
+    pub(super) accounting: ByteAccounting,
+}
+
 /// Scans the file as a player sees it, from its beginning. Without a head by this server, or with one that names a lost
 /// index, the stream after the head room.
-pub(super) fn examine(
-    source: &Source,
-    arguments: &Arguments,
-) -> Result<(Report, State, ByteAccounting), Failure> {
+pub(super) fn examine(source: &Source, arguments: &Arguments) -> Result<Examination, Failure> {
     let cannot = || Failure::file("cannot read", &arguments.file);
     let mut start = match source.layout {
         Layout::Blank => HEAD_ROOM,
@@ -67,6 +72,7 @@ pub(super) fn examine(
     }
     indexer.end();
     let report = indexer.report().offset_by(start);
+    let activity = indexer.activity().summary();
     let finish = indexer.finish()?;
     let accounting = ByteAccounting::new(&finish, start, source.length.saturating_sub(start));
     let state = match State::of(&report) {
@@ -77,16 +83,32 @@ pub(super) fn examine(
         State::Finished => accounting.unchanged(),
         State::Live | State::Damaged => accounting,
     };
-    Ok((report, state, accounting))
+    Ok(Examination {
+        report,
+        activity,
+        state,
+        accounting,
+    })
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let source = Source::open(&arguments.file)?;
-    let (report, state, accounting) = examine(&source, arguments)?;
+    let Examination {
+        report,
+        activity,
+        state,
+        accounting,
+    } = examine(&source, arguments)?;
     if arguments.json {
-        return print_json(&Facts::new(source.length, state, &report, accounting));
+        return print_json(&Facts::new(
+            source.length,
+            state,
+            &report,
+            activity,
+            accounting,
+        ));
     }
-    let mut text = description::contents(&report);
+    let mut text = description::contents(&report) + &description::activity(&activity);
     if let Some(bytes) = report.front_matter_bytes {
         text += &format!(
             "Media data begins behind {}.\n",
@@ -119,6 +141,10 @@ struct Facts {
     gap_count: u64,
     /// The first 64.
     gaps_ms: Vec<(u64, u64)>,
+    /// Duration without the idle spans.
+    active_ms: u64,
+    /// Spans of more than five seconds in which nothing happens.
+    idle_ms: Vec<(u64, u64)>,
     damaged_count: u64,
     damaged_bytes: u64,
     /// The first 64, as start and end.
@@ -147,7 +173,13 @@ struct TrackFacts {
 }
 
 impl Facts {
-    fn new(size_bytes: u64, state: State, report: &Report, accounting: ByteAccounting) -> Self {
+    fn new(
+        size_bytes: u64,
+        state: State,
+        report: &Report,
+        activity: ActivitySummary,
+        accounting: ByteAccounting,
+    ) -> Self {
         let some = |value: u32| (value != 0).then_some(value);
         let tracks = report.tracks.iter().map(|track| TrackFacts {
             number: track.number,
@@ -178,6 +210,8 @@ impl Facts {
             longest_keyframe_distance_ms: stats.longest_keyframe_distance_ms,
             gap_count: stats.gap_count,
             gaps_ms: stats.gaps_ms.clone(),
+            active_ms: activity.active_ms,
+            idle_ms: activity.idle_ms,
             damaged_count: damage.count,
             damaged_bytes: damage.bytes,
             damaged_ranges: (damage.ranges.iter())

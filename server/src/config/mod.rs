@@ -129,6 +129,8 @@ pub struct Config {
     pub hsts: Duration,
     /// `SORTIE_WEBHOOK_ALLOW_PRIVATE`: whether webhooks may use plain HTTP and addresses that are not public.
     pub webhook_allow_private: bool,
+    /// `SORTIE_SHARING_ENABLED`: whether users may create share links, and existing ones work.
+    pub sharing_enabled: bool,
     /// `SORTIE_METRICS_PUBLIC`: whether the metrics are public.
     pub metrics_public: bool,
     /// `SORTIE_LOG`: log filter.
@@ -329,6 +331,7 @@ impl Config {
         let frame_ancestors = origins::read(&mut reader, "SORTIE_FRAME_ANCESTORS");
         let hsts = reader.number("SORTIE_HSTS_SECONDS", 31_536_000, 0, 63_072_000);
         let webhook_allow_private = reader.flag("SORTIE_WEBHOOK_ALLOW_PRIVATE", false);
+        let sharing_enabled = reader.flag("SORTIE_SHARING_ENABLED", true);
         let metrics_public = reader.flag("SORTIE_METRICS_PUBLIC", false);
         let log = reader.text("SORTIE_LOG").unwrap_or_else(|| LOG.to_owned());
         if let Err(error) = EnvFilter::try_new(&log) {
@@ -372,6 +375,7 @@ impl Config {
             frame_ancestors,
             hsts: Duration::from_secs(hsts),
             webhook_allow_private,
+            sharing_enabled,
             metrics_public,
             log,
             sign_in,

@@ -140,6 +140,7 @@ pub const VARIABLES: &[Variable] = &[
     // Other sites.
     plain("SORTIE_CORS_ORIGINS", "", "Origins whose pages may call the API with a token, comma-separated: `https://app.example.com`. If unset, none"),
     plain("SORTIE_FRAME_ANCESTORS", "", "Origins that may show the pages in a frame, comma-separated. If unset, none"),
+    plain("SORTIE_SHARING_ENABLED", "true", "Whether recordings can be shared with people without an account, by links that expire. If `false`, existing links do not work, the routes answer 404 and the pages show no button"),
     plain("SORTIE_HSTS_SECONDS", "31536000", "`max-age` of `Strict-Transport-Security`, which makes browsers use HTTPS only (0 to 63,072,000); 0: not sent"),
     plain("SORTIE_WEBHOOK_ALLOW_PRIVATE", "false", "Whether webhooks may be sent over plain HTTP and to addresses that are not public (loopback, private, link-local)"),
 
@@ -165,13 +166,21 @@ pub(super) fn find(name: &str) -> Option<&'static Variable> {
 /// Returns the known name that is most similar to an unknown one.
 pub(super) fn closest_name(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
+    // A name with all words of the unknown one is more likely than one with similar words.
+    let missing_words = |known: &str| {
+        let is_missing = |word: &&str| !known.split('_').any(|other| other == *word);
+        upper.split('_').filter(is_missing).count()
+    };
     VARIABLES
         .iter()
-        .map(|variable| (strsim::levenshtein(&upper, variable.name), variable.name))
+        .map(|variable| {
+            let distance = strsim::levenshtein(&upper, variable.name);
+            (missing_words(variable.name), distance, variable.name)
+        })
         .min()
         // A name that differs in half of its letters is not a misspelling.
-        .filter(|(distance, known)| distance * 2 <= known.len())
-        .map(|(_, known)| known)
+        .filter(|(_, distance, known)| distance * 2 <= known.len())
+        .map(|(.., known)| known)
 }
 
 /// Returns the list for `--help`.

@@ -84,7 +84,7 @@ impl ApiTokens<'_> {
         most: i64,
         sign_in: Option<&str>,
     ) -> Result<TokenInsertion, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         // Concurrent insertions count the owner's tokens one after the other.
         if !lock_user(&mut transaction, &row.user_id).await? {
             transaction.rollback().await?;

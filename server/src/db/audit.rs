@@ -104,6 +104,9 @@ pub(crate) enum Action {
     UserDelete,
     TokenCreate,
     TokenRevoke,
+    PlaybackUrlCreate,
+    ShareCreate,
+    ShareRevoke,
     /// Removal of an orphan from the storage.
     Sweep,
     WebhookCreate,
@@ -160,6 +163,9 @@ impl Action {
             Self::UserDelete => "user.delete",
             Self::TokenCreate => "token.create",
             Self::TokenRevoke => "token.revoke",
+            Self::PlaybackUrlCreate => "playback_url.create",
+            Self::ShareCreate => "share.create",
+            Self::ShareRevoke => "share.revoke",
             Self::Sweep => "recording.sweep",
             Self::WebhookCreate => "webhook.create",
             Self::WebhookChange => "webhook.change",
@@ -291,6 +297,8 @@ impl AuditRow {
             "proxy" => Via::Proxy,
             "password" => Via::Password,
             "oidc" => Via::Oidc,
+            "playback" => Via::Playback,
+            "share" => Via::Share,
             "system" => Via::System,
             other => return Err(unknown_text("audit.via", other).into()),
         })

@@ -10,14 +10,14 @@ use crate::clock::{EARLIEST_MS, latest_ms};
 /// First parts that may be deleted, by age. A recording with a growing part is left out; one whose first part failed
 /// counts if another part is ready. Two ranges of one index, merged.
 const CANDIDATES: &str = "SELECT c.id, c.user_id, c.created_ms, c.size_bytes + \
-    CAST((SELECT COALESCE(SUM(p.size_bytes), 0) FROM recordings AS p WHERE p.part_of = c.id) AS BIGINT) AS size_bytes, \
+    CAST((SELECT COALESCE(SUM(p.size_bytes + p.picture_bytes), 0) FROM recordings AS p WHERE p.part_of = c.id) AS BIGINT) AS size_bytes, \
     c.protected, c.deleting FROM (\
-    SELECT * FROM (SELECT id, user_id, created_ms, size_bytes, protected, deleting FROM recordings AS r \
+    SELECT * FROM (SELECT id, user_id, created_ms, size_bytes + picture_bytes AS size_bytes, protected, deleting FROM recordings AS r \
     WHERE status = 'ready' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 AND forward_pending = 0 {owner}\
     AND (created_ms, id) > ($1, $2) AND (age_confirmed = 1 OR (created_ms >= $4 AND created_ms <= $5)) AND NOT EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
     AND p.status IN ('recording', 'uploading', 'processing')) ORDER BY created_ms, id LIMIT $3) AS a \
     UNION ALL \
-    SELECT * FROM (SELECT id, user_id, created_ms, size_bytes, protected, deleting FROM recordings AS r \
+    SELECT * FROM (SELECT id, user_id, created_ms, size_bytes + picture_bytes AS size_bytes, protected, deleting FROM recordings AS r \
     WHERE status = 'failed' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 AND forward_pending = 0 {owner}\
     AND (created_ms, id) > ($1, $2) AND (age_confirmed = 1 OR (created_ms >= $4 AND created_ms <= $5)) AND EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
     AND p.status = 'ready') AND NOT EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
@@ -130,7 +130,7 @@ impl Candidates<'_> {
         detail: &str,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
             "UPDATE recordings SET deleting = 1 WHERE id = $1 AND part_of IS NULL AND protected = 0 AND forward_pending = 0 \
              AND (status = 'ready' OR (status = 'failed' AND EXISTS (SELECT 1 FROM recordings AS p \

@@ -37,7 +37,7 @@ impl FinalUploads<'_> {
         // Sorted, so that two transactions that claim the same parts cannot deadlock.
         let mut parts: Vec<_> = parts.iter().collect();
         parts.sort_unstable();
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         lock_user_not_erased(&mut transaction, &row.user_id).await?;
         insert(row).execute(&mut *transaction).await?;
         let is_set_for_owner = event.actor.id != row.user_id;

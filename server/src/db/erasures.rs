@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Action, Actor, AuditEvent, Database, DatabaseError};
+use super::{Action, Actor, AuditEvent, Database, DatabaseError, shares};
 
 /// Row of an erasure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +39,13 @@ impl Erasures<'_> {
         actor: &Actor,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         // Changes of the user that were begun before are complete; later ones find the request.
         sqlx::query("UPDATE users SET disabled = 1, generation = generation + 1 WHERE id = $1")
             .bind(user_id)
             .execute(&mut *transaction)
             .await?;
+        shares::delete_of_creator(&mut transaction, user_id).await?;
         let done = sqlx::query(
             "INSERT INTO erasures (user_id, requested_ms) VALUES ($1, $2) ON CONFLICT (user_id) DO NOTHING",
         )
@@ -90,7 +91,7 @@ impl Erasures<'_> {
 
     /// Marks an erasure as completed; `false` if it was before.
     pub(crate) async fn complete(self, user_id: &str, now_ms: i64) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
             "UPDATE erasures SET completed_ms = $1 WHERE user_id = $2 AND completed_ms IS NULL",
         )

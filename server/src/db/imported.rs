@@ -1,16 +1,18 @@
 //! Recordings imported from the storage folder of an appliance, finished or failed.
 
-use sortie_api::RecordingStatus;
+use sortie_api::{EndReason, RecordingStatus};
 use sqlx::Row as _;
 
 use super::recordings::{signed, status_to_text};
-use super::{Action, Actor, AuditEvent, Database, DatabaseError, GoneRecording, audit};
+use super::{Action, Actor, AuditEvent, Database, DatabaseError, GoneRecording, audit, library};
 
 #[derive(Clone, Debug)]
 pub(crate) struct ImportedRow {
     pub(crate) id: String,
     pub(crate) session_id: String,
     pub(crate) user_id: String,
+    /// Application of the session.
+    pub(crate) app_id: String,
     /// Name in the storage folder and of downloads.
     pub(crate) name: String,
     pub(crate) size_bytes: u64,
@@ -38,8 +40,9 @@ impl Imported<'_> {
     pub(crate) async fn insert(self, row: &ImportedRow) -> Result<bool, DatabaseError> {
         let done = sqlx::query(
             "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, status, \
-             size_bytes, duration_ms, format, interrupted, upload_length, created_ms, completed_ms, failure, forward_pending) \
-             SELECT $1, $2, $3, $4, 'local', $4, $5, $6, $7, 'mp4', $8, $6, $9, $10, $11, $12 \
+             size_bytes, duration_ms, format, interrupted, upload_length, created_ms, completed_ms, failure, forward_pending, \
+             source, app_id, ended_because) \
+             SELECT $1, $2, $3, $4, 'local', $4, $5, $6, $7, 'mp4', $8, $6, $9, $10, $11, $12, 'hdmi', $13, $14 \
              WHERE NOT EXISTS (SELECT 1 FROM recordings WHERE storage_backend = 'local' AND storage_path = $4)",
         )
         .bind(&row.id)
@@ -57,6 +60,11 @@ impl Imported<'_> {
         .bind(row.completed_ms)
         .bind(&row.failure)
         .bind(i64::from(row.forward_pending))
+        .bind(&row.app_id)
+        .bind(library::end_reason_to_text(Some(match row.interrupted {
+            true => EndReason::Interrupted,
+            false => EndReason::Stopped,
+        })))
         .execute(&self.database.pool)
         .await?;
         Ok(done.rows_affected() == 1)
@@ -71,7 +79,7 @@ impl Imported<'_> {
         detail: &str,
         now_ms: i64,
     ) -> Result<Option<String>, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let id: Option<String> = sqlx::query_scalar(
             "UPDATE recordings SET deleting = 1 WHERE storage_backend = 'local' AND storage_path = $1 \
              AND status = 'ready' AND protected = 0 AND deleting = 0 RETURNING id",
@@ -139,22 +147,31 @@ impl Imported<'_> {
             .collect()
     }
 
-    /// Updates duration and size of a file that another program has changed.
+    /// Updates duration and size of a file that another program has changed, and forgets its activity.
     pub(crate) async fn update(
         self,
         name: &str,
         size_bytes: u64,
         duration_ms: u64,
     ) -> Result<(), DatabaseError> {
+        let mut transaction = self.database.begin().await?;
         sqlx::query(
-            "UPDATE recordings SET size_bytes = $1, upload_length = $1, duration_ms = $2 \
+            "DELETE FROM recording_activity WHERE recording_id IN \
+             (SELECT id FROM recordings WHERE storage_backend = 'local' AND storage_path = $1)",
+        )
+        .bind(name)
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "UPDATE recordings SET size_bytes = $1, upload_length = $1, duration_ms = $2, active_ms = -1 \
              WHERE storage_backend = 'local' AND storage_path = $3 AND status = 'ready'",
         )
         .bind(signed(size_bytes))
         .bind(signed(duration_ms))
         .bind(name)
-        .execute(&self.database.pool)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -166,7 +183,7 @@ impl Imported<'_> {
         actor: &Actor,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let row = sqlx::query(
             "DELETE FROM recordings WHERE storage_backend = 'local' AND storage_path = $1 AND status = 'ready' \
              AND deleting = 0 RETURNING id, user_id, session_id, part_of",

@@ -221,7 +221,7 @@ pub(super) fn has_labels(kind: LabelKind, subject: &str, placeholders: &[String]
         .collect()
 }
 
-/// Assigns recordings to another owner in the index.
+/// Assigns recordings to another owner in the indexes of labels and tags.
 pub(super) async fn change_owner(
     connection: &mut AnyConnection,
     recordings: &[&str],
@@ -233,14 +233,16 @@ pub(super) async fn change_owner(
     let places: Vec<_> = (2..recordings.len() + 2)
         .map(|place| format!("${place}"))
         .collect();
-    let sql = format!(
-        "UPDATE recording_labels SET owner_id = $1 WHERE subject_id IN ({})",
-        places.join(", ")
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(owner_id.to_owned());
-    for id in recordings {
-        query = query.bind((*id).to_owned());
+    for index in ["recording_labels", "recording_tags"] {
+        let sql = format!(
+            "UPDATE {index} SET owner_id = $1 WHERE subject_id IN ({})",
+            places.join(", ")
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(owner_id.to_owned());
+        for id in recordings {
+            query = query.bind((*id).to_owned());
+        }
+        query.execute(&mut *connection).await?;
     }
-    query.execute(connection).await?;
     Ok(())
 }

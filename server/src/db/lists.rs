@@ -2,20 +2,32 @@
 //!
 //! A page begins after the last row of the previous page (keyset), never at an offset. It is read from the index of its
 //! order as one merged range per status, so its cost depends neither on the number of recordings nor on the depth. A
-//! filter without an index (a search) reads a bounded number of rows per page; the page may then be short or empty,
-//! with a position from which the next page continues. Further parts of a recording are listed with the first part.
+//! filter without an index reads a bounded number of rows per page; the page may then be short or empty, with a position
+//! from which the next page continues. Further parts of a recording are listed with the first part.
+//!
+//! A search reads as many rows first, which suffices for words that many recordings have, and for lists of few
+//! recordings. For the rest of its page it reads the index of trigrams, which suffices for words that few recordings have.
+//! It reads as many matches of it, so that a filter that excludes most of them cannot read all.
+
+use std::borrow::Cow;
 
 use sortie_api::RecordingStatus;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Row as _};
 
-use super::recordings::{SELECT, status_to_text};
-use super::search::Search;
+use super::pool::is_sqlite;
+use super::recordings::{SELECT, signed, status_to_text};
+use super::search_index::{first_place, time_of};
+use super::search_terms::SearchTerms;
 use super::statement::Statement;
 use super::{Database, DatabaseError, Page, Position, RecordingRow, labels};
 use crate::labels::LabelKind;
 
-/// Rows read for one page of a search.
+/// Rows read in order for one page of a filter without an index, and matches of a search.
 const STRETCH: i64 = if cfg!(test) { 20 } else { 5_000 };
+
+/// Largest number of matches with the same time.
+const SAME_TIME: usize = 10_000;
 
 const STATUSES: [RecordingStatus; 5] = [
     RecordingStatus::Recording,
@@ -32,6 +44,7 @@ pub(crate) enum Sort {
     Created,
     Duration,
     Size,
+    Active,
 }
 
 impl Sort {
@@ -40,6 +53,7 @@ impl Sort {
             Self::Created => "created_ms",
             Self::Duration => "duration_ms",
             Self::Size => "size_bytes",
+            Self::Active => "active_ms",
         }
     }
 }
@@ -47,6 +61,7 @@ impl Sort {
 /// Filter and order of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct List {
+    pub(crate) id: Option<String>,
     pub(crate) user_id: Option<String>,
     pub(crate) session_id: Option<String>,
     /// Statuses; empty: any.
@@ -56,10 +71,20 @@ pub(crate) struct List {
     pub(crate) from_ms: Option<i64>,
     /// Unix time in ms, exclusive.
     pub(crate) to_ms: Option<i64>,
-    /// Part of an id, a session's id, a file name or the owner's name.
+    /// ID of the recording or its session, or words in its title, file name, tags, application, labels, markers or the
+    /// owner's name.
     pub(crate) search: Option<String>,
     /// Index entries that the recording must have; only with [`Sort::Created`].
     pub(crate) labels: Vec<String>,
+    /// Tags without regard to case that the recording must have; only with [`Sort::Created`].
+    pub(crate) tags: Vec<String>,
+    pub(crate) source: Option<String>,
+    /// Shortest duration in ms, inclusive.
+    pub(crate) min_ms: Option<i64>,
+    /// Longest duration in ms, inclusive.
+    pub(crate) max_ms: Option<i64>,
+    /// User who must not have watched the recording.
+    pub(crate) unwatched_by: Option<String>,
     pub(crate) sort: Sort,
     pub(crate) ascending: bool,
 }
@@ -78,48 +103,131 @@ impl Lists<'_> {
         after: Option<&Position>,
         limit: u32,
     ) -> Result<Page<RecordingRow>, DatabaseError> {
-        let mut end = None;
-        if list.is_searched() {
-            let statement = list.end_of_stretch(after);
-            let row = sqlx::query_with(AssertSqlSafe(statement.text), statement.arguments)
-                .fetch_optional(&self.database.pool)
-                .await?;
-            if let Some(row) = row {
-                end = Some(Position {
-                    value: row.try_get("k")?,
-                    id: row.try_get("id")?,
-                });
-            }
+        let (mut connection, list, mut end) = self.begin(list, after).await?;
+        // One row more than requested shows whether there is a next page.
+        let most = (limit as usize).saturating_add(1);
+        let statement = list.page(after, end.as_ref(), most);
+        let mut rows = records(statement, &mut connection).await?;
+        if rows.len() < most
+            && let (Some(reached), Some(terms)) = (&end, self.indexed_terms(&list))
+        {
+            let missing = most - rows.len();
+            let further = list.by_trigrams(&terms, reached, missing, &mut connection);
+            let further = further.await?;
+            rows.extend(further.rows);
+            end = further.next;
         }
-        let limit = limit as usize;
-        let search = list.search.as_deref().map(Search::new);
-        let inexact = search.filter(Search::is_inexact);
-        // One row more than requested shows whether there is a next page. A broad pattern may find rows that do not
-        // match, so all rows of the range are read.
-        let most = match &inexact {
-            Some(_) => usize::try_from(STRETCH).unwrap_or(usize::MAX),
-            None => limit,
-        };
-        let statement = list.page(after, end.as_ref(), most.saturating_add(1));
-        let mut rows: Vec<RecordingRow> =
-            sqlx::query_as_with(AssertSqlSafe(statement.text), statement.arguments)
-                .fetch_all(&self.database.pool)
-                .await?;
-        if let Some(search) = inexact {
-            rows.retain(|row| {
-                let texts = [&row.id, &row.session_id, &row.filename];
-                let mut texts = texts.into_iter().chain(&row.username);
-                texts.any(|text| search.finds(text))
-            });
-        }
-        let next = if rows.len() > limit {
-            rows.truncate(limit);
+        let next = if rows.len() == most {
+            rows.truncate(limit as usize);
             rows.last().map(|row| list.position(row))
         } else {
             end
         };
         Ok(Page { rows, next })
     }
+
+    /// Begins to read a list after `after`. Returns the list, or that of the ID which is searched for, and the end of the
+    /// rows that are read in order, if rows must be excluded without an index.
+    pub(super) async fn begin<'l>(
+        self,
+        list: &'l List,
+        after: Option<&Position>,
+    ) -> Result<(PoolConnection<Any>, Cow<'l, List>, Option<Position>), DatabaseError> {
+        if list.search.is_some()
+            && let Err(error) = self.database.search_index().update().await
+        {
+            // A background task will do it; until then the search does not find the latest changes.
+            tracing::warn!(%error, "the search index was not updated");
+        }
+        let mut connection = self.database.pool.acquire().await?;
+        let by_id = self.by_id(list, &mut connection).await?;
+        let list = by_id.map_or(Cow::Borrowed(list), Cow::Owned);
+        let mut end = None;
+        if list.is_searched() {
+            let rows = list.end_of_stretch(after).fetch_all(&mut connection);
+            end = rows.await?.first().map(Position::of).transpose()?;
+        }
+        Ok((connection, list, end))
+    }
+
+    /// Returns the words of a search that the index of trigrams can find.
+    pub(super) fn indexed_terms(self, list: &List) -> Option<SearchTerms> {
+        list.terms()
+            .filter(|terms| self.database.has_trigrams && terms.is_indexable())
+    }
+
+    /// Returns the list of the recording or the session whose ID is searched for; `None` if there is neither.
+    async fn by_id(
+        self,
+        list: &List,
+        connection: &mut AnyConnection,
+    ) -> Result<Option<List>, DatabaseError> {
+        let Some(id) = list.search.as_deref().map(str::trim) else {
+            return Ok(None);
+        };
+        for column in ["id", "session_id"] {
+            let known: Option<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
+                "SELECT created_ms FROM recordings WHERE {column} = $1 AND kind <> 'partial' AND part_of IS NULL LIMIT 1"
+            )))
+            .bind(id)
+            .fetch_optional(&mut *connection)
+            .await?;
+            if known.is_none() {
+                continue;
+            }
+            let mut found = List {
+                search: None,
+                ..list.clone()
+            };
+            if column == "id" {
+                found.id = Some(id.to_owned());
+            } else if list
+                .session_id
+                .as_deref()
+                .is_none_or(|session| session == id)
+            {
+                found.session_id = Some(id.to_owned());
+            } else {
+                continue;
+            }
+            return Ok(Some(found));
+        }
+        Ok(None)
+    }
+}
+
+async fn records(
+    statement: Statement,
+    connection: &mut AnyConnection,
+) -> Result<Vec<RecordingRow>, DatabaseError> {
+    let query = sqlx::query_as_with(AssertSqlSafe(statement.text), statement.arguments);
+    Ok(query.fetch_all(connection).await?)
+}
+
+/// Order in which matches are read.
+#[derive(Clone, Copy)]
+pub(super) enum Order {
+    /// That of the list: all matches before `end` are read and sorted.
+    Value { limit: usize, end: Option<i64> },
+    /// That of the places, which is that of the list except for rows with the same time; before `end`.
+    Place { limit: usize, end: Option<i64> },
+    /// All rows with this time.
+    At { time: i64 },
+    /// None; at most `matches` are read.
+    None { limit: usize, matches: i64 },
+}
+
+/// Column with the place of a match.
+fn place_column(is_sqlite: bool) -> &'static str {
+    if is_sqlite { "f.rowid" } else { "t.place" }
+}
+
+/// Returns the condition that the text in the table `t` contains every word.
+fn contains(statement: &mut Statement, terms: &SearchTerms) -> String {
+    terms
+        .patterns()
+        .map(|pattern| format!(" AND t.text LIKE {} ESCAPE '!'", statement.bind(pattern)))
+        .collect()
 }
 
 /// Side of a range of positions.
@@ -138,6 +246,7 @@ impl List {
                 Sort::Created => row.created_ms,
                 Sort::Duration => row.duration_ms,
                 Sort::Size => row.size_bytes,
+                Sort::Active => row.library.active_ms.map_or(-1, signed),
             },
             id: row.id.clone(),
         }
@@ -146,9 +255,22 @@ impl List {
     /// Whether rows that do not match must be excluded without an index.
     fn is_searched(&self) -> bool {
         self.search.is_some()
-            || !self.labels.is_empty()
+            || self.is_labelled()
+            || self.source.is_some()
+            || self.unwatched_by.is_some()
             || self.checks_time()
+            || self.checks_duration()
             || self.checks_protection()
+    }
+
+    /// Whether the list is read from the index of a label or a tag.
+    fn is_labelled(&self) -> bool {
+        !self.labels.is_empty() || !self.tags.is_empty()
+    }
+
+    /// In a list ordered by duration, a duration is a position.
+    fn checks_duration(&self) -> bool {
+        self.sort != Sort::Duration && (self.min_ms.is_some() || self.max_ms.is_some())
     }
 
     /// In a list ordered by time, a time is a position.
@@ -175,10 +297,7 @@ impl List {
 
     /// Returns the rows after `after` up to and including `end`.
     fn page(&self, after: Option<&Position>, end: Option<&Position>, limit: usize) -> Statement {
-        let mut statement = Statement {
-            text: format!("{SELECT} JOIN ("),
-            ..Statement::default()
-        };
+        let mut statement = Statement::new(&format!("{SELECT} JOIN ("));
         self.places(&mut statement, after, end, true);
         let direction = self.direction();
         statement.text += &format!(
@@ -187,25 +306,231 @@ impl List {
         statement
     }
 
+    /// Returns at most `limit` rows after `after`, found by the index of trigrams, and the position that was reached if it
+    /// has further matches.
+    async fn by_trigrams(
+        &self,
+        terms: &SearchTerms,
+        after: &Position,
+        limit: usize,
+        connection: &mut AnyConnection,
+    ) -> Result<Page<RecordingRow>, DatabaseError> {
+        let is_sqlite = is_sqlite(connection);
+        let by_place = self.sort == Sort::Created;
+        let end = self.match_number(STRETCH, terms, by_place.then_some(after), is_sqlite);
+        let end = end.fetch_all(&mut *connection).await?;
+        let end: Option<i64> = end.first().map(|row| row.try_get("place")).transpose()?;
+        if !by_place && end.is_some() {
+            // Too many to be sorted, so many that the rows read in order have some of them.
+            return Ok(Page {
+                rows: Vec::new(),
+                next: Some(after.clone()),
+            });
+        }
+        // Behind all matches of the same time.
+        let end = end.map(|place| match self.ascending {
+            true => time_of(place).saturating_add(1),
+            false => time_of(place),
+        });
+        // FTS5 returns rows in the order of their places, like the times of the recordings. Reading ends with the page.
+        let is_ordered = is_sqlite && by_place;
+        let order = match is_ordered {
+            true => Order::Place { limit, end },
+            false => Order::Value { limit, end },
+        };
+        let mut rows = records(self.matches(terms, after, order, is_sqlite), connection).await?;
+        // The order of rows with the same time is another one, so the last ones may be the wrong ones.
+        if is_ordered
+            && rows.len() == limit
+            && let Some(time) = rows.last().map(|row| row.created_ms)
+        {
+            rows.retain(|row| row.created_ms != time);
+            let order = Order::At { time };
+            rows.extend(records(self.matches(terms, after, order, true), connection).await?);
+            rows.truncate(limit);
+        }
+        let next = end.map(|value| Position {
+            value,
+            id: String::new(),
+        });
+        Ok(Page { rows, next })
+    }
+
+    /// Returns the place of a match by its number, counted from 1 in the order of the places after `after`, or else in any.
+    pub(super) fn match_number(
+        &self,
+        number: i64,
+        terms: &SearchTerms,
+        after: Option<&Position>,
+        is_sqlite: bool,
+    ) -> Statement {
+        let mut statement = Statement::default();
+        let column = place_column(is_sqlite);
+        if is_sqlite {
+            let query = statement.bind(terms.fts_query());
+            statement.text = format!(
+                "SELECT {column} AS place FROM recording_search AS f WHERE f.recording_search MATCH {query}"
+            );
+        } else {
+            statement.text = format!("SELECT {column} FROM recording_texts AS t WHERE true");
+            let contains = contains(&mut statement, terms);
+            statement.text += &contains;
+        }
+        if after.is_some() {
+            self.checks_places(column, after, None, &mut statement);
+            statement.text += &format!(" ORDER BY {column} {}", self.direction());
+        }
+        statement.text += &format!(" LIMIT 1 OFFSET {}", number - 1);
+        statement
+    }
+
+    /// Excludes the places outside of the list's times, and those before `after` or not before the time `end`.
+    fn checks_places(
+        &self,
+        column: &str,
+        after: Option<&Position>,
+        end: Option<i64>,
+        statement: &mut Statement,
+    ) {
+        for bound in self.bounds(after, None) {
+            let (comparison, place) = if bound.comparison.starts_with('<') {
+                ("<", first_place(bound.value.saturating_add(1)))
+            } else {
+                (">=", first_place(bound.value))
+            };
+            let place = statement.bind(place);
+            statement.text += &format!(" AND {column} {comparison} {place}");
+        }
+        if let Some(end) = end {
+            let comparison = if self.ascending { "<" } else { ">=" };
+            statement.text += &format!(" AND {column} {comparison} {}", first_place(end));
+        }
+    }
+
+    /// Returns the rows after `after` that the index of trigrams finds.
+    fn matches(
+        &self,
+        terms: &SearchTerms,
+        after: &Position,
+        order: Order,
+        is_sqlite: bool,
+    ) -> Statement {
+        let mut statement = Statement::new(&format!("{SELECT} JOIN ("));
+        self.match_places(&mut statement, terms, after, order, is_sqlite);
+        let direction = self.direction();
+        statement.text +=
+            &format!(") AS p ON p.id = r.id ORDER BY p.k {direction}, p.id {direction}");
+        statement
+    }
+
+    /// Selects value and id of each recording after `after` that the index of trigrams finds.
+    pub(super) fn match_places(
+        &self,
+        statement: &mut Statement,
+        terms: &SearchTerms,
+        after: &Position,
+        order: Order,
+        is_sqlite: bool,
+    ) {
+        let direction = self.direction();
+        let column = self.sort.column();
+        let places = place_column(is_sqlite);
+        statement.text += &format!("SELECT r.{column} AS k, r.id AS id FROM ");
+        let mut conditions = String::new();
+        if is_sqlite {
+            let query = statement.bind(terms.fts_query());
+            if let Order::None { matches, .. } = order {
+                statement.text += &format!(
+                    "(SELECT rowid FROM recording_search WHERE recording_search MATCH {query} LIMIT {matches}) AS f"
+                );
+            } else {
+                statement.text += "recording_search AS f";
+                conditions = format!(" AND f.recording_search MATCH {query}");
+            }
+            // No other order of these joins is quick.
+            statement.text += " CROSS JOIN recording_texts AS t ON t.place = f.rowid \
+                CROSS JOIN recordings AS r ON r.id = t.recording_id";
+        } else {
+            // `OFFSET` keeps PostgreSQL from reading the list in order instead, which it takes for quick.
+            statement.text += "(SELECT t.recording_id FROM recording_texts AS t WHERE true";
+            let contains = contains(statement, terms);
+            statement.text += &contains;
+            if let Order::Value { end, .. } = order
+                && self.sort == Sort::Created
+            {
+                self.checks_places(places, Some(after), end, statement);
+            }
+            statement.text += &match order {
+                Order::None { matches, .. } => format!(" LIMIT {matches}"),
+                _ => " OFFSET 0".to_owned(),
+            };
+            statement.text += ") AS t JOIN recordings AS r ON r.id = t.recording_id";
+        }
+        statement.text += " WHERE r.kind <> 'partial' AND r.part_of IS NULL";
+        if let Order::Place { end, .. } = order {
+            self.checks_places(places, Some(after), end, statement);
+        }
+        if !self.statuses.is_empty() {
+            let statuses = self.statuses.iter().copied().map(status_to_text);
+            let statuses: Vec<_> = statuses.map(|status| format!("'{status}'")).collect();
+            conditions += &format!(" AND r.status IN ({})", statuses.join(", "));
+        }
+        self.checks_owner(statement, &mut conditions);
+        if let Some(protected) = self.protected {
+            conditions += &format!(" AND r.protected = {}", i64::from(protected));
+        }
+        for bound in self.bounds(Some(after), None) {
+            let value = statement.bind(bound.value);
+            let id = statement.bind(bound.id.to_owned());
+            conditions += &format!(
+                " AND (r.{column}, r.id) {} ({value}, {id})",
+                bound.comparison
+            );
+        }
+        if self.checks_time() {
+            self.checks_created(statement, &mut conditions);
+        }
+        let labels: Vec<_> = self
+            .labels
+            .iter()
+            .map(|it| statement.bind(it.clone()))
+            .collect();
+        conditions += &labels::has_labels(LabelKind::Recording, "r.id", &labels);
+        self.checks_tags("r.id", statement, &mut conditions);
+        self.checks_columns(statement, &mut conditions);
+        statement.text += &conditions;
+        if is_sqlite {
+            let contains = contains(statement, terms);
+            statement.text += &contains;
+        }
+        statement.text += &match order {
+            Order::Value { limit, .. } => {
+                format!(" ORDER BY k {direction}, id {direction} LIMIT {limit}")
+            }
+            Order::Place { limit, .. } => format!(" ORDER BY f.rowid {direction} LIMIT {limit}"),
+            Order::At { time } => {
+                let (first, last) = (first_place(time), first_place(time.saturating_add(1)));
+                // The limit keeps SQLite from searching once for each recording.
+                format!(" AND f.rowid >= {first} AND f.rowid < {last} LIMIT {SAME_TIME}")
+            }
+            Order::None { limit, .. } => format!(" LIMIT {limit}"),
+        };
+    }
+
     /// Selects value and id of each recording in order, from an index alone unless it is `searched`.
-    fn places(
+    pub(super) fn places(
         &self,
         statement: &mut Statement,
         after: Option<&Position>,
         end: Option<&Position>,
         searched: bool,
     ) {
-        if !self.labels.is_empty() {
+        if self.is_labelled() {
             return self.labelled_places(statement, after, end, searched);
         }
         let column = self.sort.column();
         let mut same = String::new();
-        for (name, wanted) in [("user_id", &self.user_id), ("session_id", &self.session_id)] {
-            if let Some(wanted) = wanted {
-                let value = statement.bind(wanted.clone());
-                same += &format!(" AND r.{name} = {value}");
-            }
-        }
+        self.checks_owner(statement, &mut same);
         if self.protected == Some(true) && !self.checks_protection() {
             same += " AND r.protected = 1";
         }
@@ -250,7 +575,13 @@ impl List {
         end: Option<&Position>,
         searched: bool,
     ) {
-        let label = statement.bind(self.labels.first().cloned().unwrap_or_default());
+        let none = String::new();
+        // A tag is read from its own index if there is no label.
+        let (index, first) = match self.labels.first() {
+            Some(label) => ("recording_labels", label),
+            None => ("recording_tags", self.tags.first().unwrap_or(&none)),
+        };
+        let label = statement.bind(first.clone());
         let mut same = format!(" WHERE l.label = {label}");
         if let Some(owner) = &self.user_id {
             let value = statement.bind(owner.clone());
@@ -268,10 +599,12 @@ impl List {
         if searched {
             join = " JOIN recordings AS r ON r.id = l.subject_id";
             same += " AND r.part_of IS NULL AND COALESCE(r.kind, '') <> 'partial'";
-            if let Some(session) = &self.session_id {
-                let value = statement.bind(session.clone());
-                // Expressions, so that no other index than that of the label is used.
-                same += &format!(" AND COALESCE(r.session_id, '') = {value}");
+            // Expressions, so that no other index than that of the label is used.
+            for (column, wanted) in [("id", &self.id), ("session_id", &self.session_id)] {
+                if let Some(wanted) = wanted {
+                    let value = statement.bind(wanted.clone());
+                    same += &format!(" AND COALESCE(r.{column}, '') = {value}");
+                }
             }
             if !self.statuses.is_empty() {
                 let statuses = self.statuses.iter().copied().map(status_to_text);
@@ -284,24 +617,25 @@ impl List {
             let others = self.labels.iter().skip(1);
             let others: Vec<_> = others.map(|label| statement.bind(label.clone())).collect();
             same += &labels::has_labels(LabelKind::Recording, "l.subject_id", &others);
+            self.checks_tags("l.subject_id", statement, &mut same);
+            self.checks_columns(statement, &mut same);
             self.checks_search(statement, &mut same);
         }
         let direction = self.direction();
         statement.text += &format!(
-            "SELECT l.position AS k, l.subject_id AS id FROM recording_labels AS l{join}{same} \
+            "SELECT l.position AS k, l.subject_id AS id FROM {index} AS l{join}{same} \
              ORDER BY k {direction}, id {direction}"
         );
     }
 
     /// At most one lower and one upper bound, the narrowest: an index can follow only one of each.
     fn bounds<'a>(&self, after: Option<&'a Position>, end: Option<&'a Position>) -> Vec<Bound<'a>> {
-        let time = |ms: Option<i64>, comparison| {
-            ms.filter(|_| self.sort == Sort::Created)
-                .map(|value| Bound {
-                    value,
-                    id: "",
-                    comparison,
-                })
+        let limit = |value: Option<i64>, comparison| {
+            value.map(|value| Bound {
+                value,
+                id: "",
+                comparison,
+            })
         };
         let at = |place: Option<&'a Position>, comparison| {
             place.map(|place| Bound {
@@ -310,7 +644,12 @@ impl List {
                 comparison,
             })
         };
-        let (from, to) = (time(self.from_ms, ">="), time(self.to_ms, "<"));
+        let (from, to) = match self.sort {
+            Sort::Created => (self.from_ms, self.to_ms),
+            Sort::Duration => (self.min_ms, self.max_ms.map(|ms| ms.saturating_add(1))),
+            Sort::Size | Sort::Active => (None, None),
+        };
+        let (from, to) = (limit(from, ">="), limit(to, "<"));
         let (lower, upper) = if self.ascending {
             ([at(after, ">"), from], [at(end, "<="), to])
         } else {
@@ -325,31 +664,79 @@ impl List {
     /// Conditions checked row by row.
     fn checks(&self, statement: &mut Statement, conditions: &mut String) {
         if self.checks_time() {
-            for (limit, comparison) in [(self.from_ms, ">="), (self.to_ms, "<")] {
-                if let Some(limit) = limit {
-                    let value = statement.bind(limit);
-                    *conditions += &format!(" AND r.created_ms {comparison} {value}");
-                }
-            }
+            self.checks_created(statement, conditions);
         }
         if let (true, Some(protected)) = (self.checks_protection(), self.protected) {
             *conditions += &format!(" AND r.protected = {}", i64::from(protected));
         }
+        self.checks_columns(statement, conditions);
         self.checks_search(statement, conditions);
     }
 
-    fn checks_search(&self, statement: &mut Statement, conditions: &mut String) {
-        if let Some(search) = &self.search {
-            let pattern = statement.bind(Search::new(search).pattern());
-            let has = |column| format!("lower({column}) LIKE {pattern} ESCAPE '!'");
+    fn checks_owner(&self, statement: &mut Statement, conditions: &mut String) {
+        for (column, wanted) in [
+            ("id", &self.id),
+            ("user_id", &self.user_id),
+            ("session_id", &self.session_id),
+        ] {
+            if let Some(wanted) = wanted {
+                let value = statement.bind(wanted.clone());
+                *conditions += &format!(" AND r.{column} = {value}");
+            }
+        }
+    }
+
+    fn checks_created(&self, statement: &mut Statement, conditions: &mut String) {
+        for (limit, comparison) in [(self.from_ms, ">="), (self.to_ms, "<")] {
+            if let Some(limit) = limit {
+                let value = statement.bind(limit);
+                *conditions += &format!(" AND r.created_ms {comparison} {value}");
+            }
+        }
+    }
+
+    fn checks_tags(&self, subject: &str, statement: &mut Statement, conditions: &mut String) {
+        for tag in &self.tags {
+            let tag = statement.bind(tag.clone());
             *conditions += &format!(
-                " AND ({} OR {} OR {} OR r.user_id IN (SELECT id FROM users WHERE {}))",
-                has("r.id"),
-                has("r.session_id"),
-                has("r.filename"),
-                has("username"),
+                " AND EXISTS (SELECT 1 FROM recording_tags AS t WHERE t.subject_id = {subject} AND t.label = {tag})"
             );
         }
+    }
+
+    /// Conditions on columns without an index. Expressions keep the databases from using the index of another order.
+    fn checks_columns(&self, statement: &mut Statement, conditions: &mut String) {
+        if self.checks_duration() {
+            for (limit, comparison) in [(self.min_ms, ">="), (self.max_ms, "<=")] {
+                if let Some(limit) = limit {
+                    let value = statement.bind(limit);
+                    *conditions += &format!(" AND r.duration_ms + 0 {comparison} {value}");
+                }
+            }
+        }
+        if let Some(source) = &self.source {
+            let value = statement.bind(source.clone());
+            *conditions += &format!(" AND r.source = {value}");
+        }
+        if let Some(user) = &self.unwatched_by {
+            let value = statement.bind(user.clone());
+            *conditions += &format!(
+                " AND NOT EXISTS (SELECT 1 FROM recording_views AS v WHERE v.recording_id = r.id AND v.user_id = {value})"
+            );
+        }
+    }
+
+    fn checks_search(&self, statement: &mut Statement, conditions: &mut String) {
+        if let Some(terms) = self.terms() {
+            *conditions +=
+                " AND EXISTS (SELECT 1 FROM recording_texts AS t WHERE t.recording_id = r.id";
+            *conditions += &contains(statement, &terms);
+            *conditions += ")";
+        }
+    }
+
+    fn terms(&self) -> Option<SearchTerms> {
+        self.search.as_deref().map(SearchTerms::new)
     }
 
     fn direction(&self) -> &'static str {
@@ -359,4 +746,4 @@ impl List {
 
 #[cfg(test)]
 #[path = "lists/tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -2,26 +2,34 @@
 //!
 //! Portable SQL for SQLite and PostgreSQL. "Not found" is `Ok(None)` or `Ok(false)`, never an error.
 
+mod activities;
 mod api_tokens;
 mod audit;
 mod candidates;
 mod completed;
 mod concatenation;
+mod counts;
 mod erasures;
 mod imported;
 mod labels;
 mod leases;
+mod library;
 mod lists;
+mod markers;
 #[cfg(feature = "sso")]
 mod oidc_sign_ins;
 mod owners;
 mod paging;
 mod parts;
+mod pictures;
 mod pool;
 mod recordings;
 mod search;
+mod search_index;
+mod search_terms;
 mod sessions;
 mod settings;
+mod shares;
 mod sign_ins;
 mod statement;
 mod statistics;
@@ -32,6 +40,7 @@ mod transfer;
 mod upload_leases;
 mod upload_progress;
 mod users;
+mod views;
 #[cfg(feature = "webhooks")]
 mod webhook_deliveries;
 #[cfg(feature = "webhooks")]
@@ -39,9 +48,10 @@ mod webhooks;
 
 use std::sync::Arc;
 
-use sqlx::AnyPool;
+use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::Notify;
 
+use activities::Activities;
 use api_tokens::ApiTokens;
 use audit::AuditLog;
 use candidates::Candidates;
@@ -51,19 +61,24 @@ use erasures::Erasures;
 use imported::Imported;
 use leases::Leases;
 use lists::Lists;
+use markers::Markers;
 #[cfg(feature = "sso")]
 use oidc_sign_ins::OidcSignIns;
 use owners::Owners;
 use parts::Parts;
+use pictures::Pictures;
 use recordings::Recordings;
+use search_index::SearchIndex;
 use sessions::Sessions;
 use settings::Settings;
+use shares::Shares;
 use sign_ins::SignIns;
 use statistics::Statistics;
 #[cfg(all(feature = "postgres", feature = "s3"))]
 use upload_leases::UploadLeaseTable;
 use upload_progress::UploadProgress;
 use users::Users;
+use views::Views;
 #[cfg(feature = "webhooks")]
 use webhook_deliveries::WebhookDeliveries;
 #[cfg(feature = "webhooks")]
@@ -78,15 +93,19 @@ pub(crate) use erasures::ErasureRow;
 pub(crate) use imported::ImportedRow;
 pub(crate) use labels::Editor;
 pub(crate) use leases::{ERASURE, Lease, RETENTION, SWEEP};
+pub(crate) use library::{LibraryChange, LibraryColumns, MediaFacts};
 pub(crate) use lists::{List, Sort};
+pub(crate) use markers::{MARKERS_MAX, MarkerChange, MarkerInsertion, MarkerRow};
 #[cfg(feature = "sso")]
 pub(crate) use oidc_sign_ins::{LogoutScope, OidcSignInRow};
 pub(crate) use owners::ProtectedLimit;
 pub(crate) use paging::{Page, Position};
+pub(crate) use pictures::{PictureInsertion, PictureRow};
 pub(crate) use recordings::{
     Changed, Completion, Insertion, OpenLimit, RecordingChange, RecordingRow, UploadKind,
 };
 pub(crate) use sessions::{SessionChange, SessionFilter, SessionRow, SessionUpdated};
+pub(crate) use shares::{SHARES_MAX, ShareInsertion, ShareRow};
 pub(crate) use sign_ins::{RefreshTokenRow, Rotation, SignInRow};
 pub(crate) use statistics::{Amount, Usage};
 pub use transfer::{Copied, CopyError, copy_database};
@@ -193,6 +212,9 @@ fn words_from_text<T: Copy>(
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
     pool: AnyPool,
+    is_sqlite: bool,
+    /// Whether an index of trigrams exists.
+    has_trigrams: bool,
     /// Notified when this process appends to the audit log.
     audited: Arc<Notify>,
 }
@@ -201,11 +223,26 @@ impl Database {
     /// Connects and migrates the schema.
     pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
         let pool = pool::connect(config).await?;
-        pool::migrate(&pool, &pool::MIGRATIONS).await?;
+        let is_sqlite = pool::is_sqlite(&*pool.acquire().await?);
+        pool::migrate(&pool, &pool::migrations(is_sqlite)).await?;
+        let has_trigrams = is_sqlite || search_index::add_trigrams(&pool).await?;
         Ok(Self {
             pool,
+            is_sqlite,
+            has_trigrams,
             audited: Arc::default(),
         })
+    }
+
+    /// Begins a transaction that writes. SQLite locks its only writer now and waits for another one: a transaction that
+    /// reads first would fail at its first write while another one writes.
+    async fn begin(&self) -> Result<Transaction<'static, Any>, DatabaseError> {
+        let statement = if self.is_sqlite {
+            "BEGIN IMMEDIATE"
+        } else {
+            "BEGIN"
+        };
+        Ok(self.pool.begin_with(statement).await?)
     }
 
     /// Checks that the database answers.
@@ -264,8 +301,32 @@ impl Database {
         Lists { database: self }
     }
 
+    pub(crate) fn search_index(&self) -> SearchIndex<'_> {
+        SearchIndex { database: self }
+    }
+
     pub(crate) fn completed(&self) -> Completed<'_> {
         Completed { database: self }
+    }
+
+    pub(crate) fn activities(&self) -> Activities<'_> {
+        Activities { database: self }
+    }
+
+    pub(crate) fn views(&self) -> Views<'_> {
+        Views { database: self }
+    }
+
+    pub(crate) fn markers(&self) -> Markers<'_> {
+        Markers { database: self }
+    }
+
+    pub(crate) fn shares(&self) -> Shares<'_> {
+        Shares { database: self }
+    }
+
+    pub(crate) fn pictures(&self) -> Pictures<'_> {
+        Pictures { database: self }
     }
 
     pub(crate) fn imported(&self) -> Imported<'_> {

@@ -66,7 +66,7 @@ pub(crate) struct OidcSignIns<'d> {
 impl OidcSignIns<'_> {
     /// Stores a sign-in; nothing if the sign-in has ended meanwhile.
     pub(crate) async fn insert(self, row: &OidcSignInRow) -> Result<(), DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let locked = lock_user(&mut transaction, &row.user_id).await?;
         let sign_in = sqlx::query("UPDATE sign_ins SET last_used_ms = last_used_ms WHERE id = $1")
             .bind(&row.id)
@@ -157,7 +157,7 @@ impl OidcSignIns<'_> {
         expires_ms: i64,
         now_ms: i64,
     ) -> Result<Option<Vec<(String, String)>>, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         sqlx::query("DELETE FROM oidc_logout_tokens WHERE expires_ms < $1")
             .bind(now_ms)
             .execute(&mut *transaction)

@@ -30,6 +30,7 @@ impl OpenUploads {
 /// Bytes of one user's recordings, as last written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UserBytes {
+    /// Closed recordings, and the pictures of all.
     pub(crate) closed_bytes: u64,
     /// Id and bytes of each open upload, complete partial uploads included.
     pub(crate) open: Vec<(String, u64)>,
@@ -91,7 +92,7 @@ impl Owners<'_> {
         actor: &Actor,
         now_ms: i64,
     ) -> Result<u64, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         lock_user_not_erased(&mut transaction, from).await?;
         let moved: Vec<(String, String)> = sqlx::query_as(
             "UPDATE recordings SET user_id = $1, idempotency_key = NULL WHERE id IN \
@@ -132,7 +133,8 @@ impl Owners<'_> {
     /// Returns the bytes of a user's protected recordings.
     pub(crate) async fn protected_bytes(self, user_id: &str) -> Result<u64, DatabaseError> {
         let bytes: i64 = sqlx::query_scalar(
-            "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM recordings WHERE user_id = $1 AND protected = 1",
+            "SELECT CAST(COALESCE(SUM(size_bytes + picture_bytes), 0) AS BIGINT) FROM recordings \
+             WHERE user_id = $1 AND protected = 1",
         )
         .bind(user_id)
         .fetch_one(&self.database.pool)
@@ -143,25 +145,27 @@ impl Owners<'_> {
     /// Returns the bytes of a user's recordings and partial uploads.
     pub(crate) async fn bytes(self, user_id: &str) -> Result<UserBytes, DatabaseError> {
         let closed: i64 = sqlx::query_scalar(
-            "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM recordings WHERE user_id = $1 \
+            "SELECT CAST(COALESCE(SUM(size_bytes + picture_bytes), 0) AS BIGINT) FROM recordings WHERE user_id = $1 \
              AND status IN ('processing', 'ready', 'failed') AND kind <> 'partial'",
         )
         .bind(user_id)
         .fetch_one(&self.database.pool)
         .await?;
-        let sql = format!("SELECT id, size_bytes FROM recordings WHERE user_id = $1 AND ({OPEN})");
+        let sql = format!(
+            "SELECT id, size_bytes, picture_bytes FROM recordings WHERE user_id = $1 AND ({OPEN})"
+        );
         let open = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(user_id)
             .fetch_all(&self.database.pool)
             .await?;
+        let mut closed_bytes = closed.unsigned_abs();
         let open = open.iter().map(|row| {
+            closed_bytes += row.try_get::<i64, _>("picture_bytes")?.unsigned_abs();
             let size_bytes = row.try_get::<i64, _>("size_bytes")?.unsigned_abs();
             Ok((row.try_get("id")?, size_bytes))
         });
-        Ok(UserBytes {
-            closed_bytes: closed.unsigned_abs(),
-            open: open.collect::<Result<_, sqlx::Error>>()?,
-        })
+        let open = open.collect::<Result<_, sqlx::Error>>()?;
+        Ok(UserBytes { closed_bytes, open })
     }
 
     /// Counts a user's open uploads, and those of one session among them.
@@ -196,7 +200,7 @@ pub(super) async fn protected_bytes(
     let bytes: i64 = sqlx::query_scalar(
         "SELECT CAST(COALESCE(SUM(CASE WHEN status IN ('recording', 'uploading') \
          AND size_bytes < COALESCE(upload_length, $2) THEN COALESCE(upload_length, $2) \
-         ELSE size_bytes END), 0) AS BIGINT) FROM recordings \
+         ELSE size_bytes END + picture_bytes), 0) AS BIGINT) FROM recordings \
          WHERE user_id = (SELECT user_id FROM recordings WHERE id = $1) AND protected = 1 AND deleting = 0",
     )
     .bind(id)

@@ -1,5 +1,8 @@
 //! Keyset pages: a page begins after the last row of the page before, so its cost does not depend on its depth.
 
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
 /// Position of a row in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
@@ -7,6 +10,16 @@ pub(crate) struct Position {
     pub(crate) value: i64,
     /// ID of the row, which orders rows of equal value.
     pub(crate) id: String,
+}
+
+impl Position {
+    /// Position in a row with the columns `k` and `id`.
+    pub(super) fn of(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            value: row.try_get("k")?,
+            id: row.try_get("id")?,
+        })
+    }
 }
 
 /// Part of a list.

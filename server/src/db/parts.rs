@@ -93,6 +93,20 @@ pub(crate) struct Parts<'d> {
 }
 
 impl Parts<'_> {
+    /// Returns the further part of a recording with this number.
+    pub(crate) async fn numbered(
+        self,
+        first: &str,
+        number: u32,
+    ) -> Result<Option<RecordingRow>, DatabaseError> {
+        let sql = format!("{SELECT} WHERE r.part_of = $1 AND r.part = $2");
+        Ok(sqlx::query_as(AssertSqlSafe(sql))
+            .bind(first)
+            .bind(i64::from(number))
+            .fetch_optional(&self.database.pool)
+            .await?)
+    }
+
     /// Returns a page with the further parts of its recordings, in order of recording and part. A page with more than
     /// [`PAGE_PARTS_MAX`] further parts is cut before the recording that exceeds the limit; the next page begins with
     /// that recording.

@@ -1,5 +1,6 @@
 //! Connection pool and migrations.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,8 +11,11 @@ use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 use super::DatabaseError;
 use crate::config::DatabaseConfig;
 
-/// All migrations. A released migration is never edited.
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+/// Migrations of both databases. A released migration is never edited.
+static COMMON: Migrator = sqlx::migrate!("./migrations");
+/// Migrations whose SQL is not portable.
+static SQLITE: Migrator = sqlx::migrate!("./migrations-sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("./migrations-postgres");
 
 /// Longest wait of a request for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,6 +55,17 @@ pub(super) async fn migrate(pool: &AnyPool, migrations: &Migrator) -> Result<(),
         migrations.run_direct(None, &mut *connection, false).await
     };
     result.map_err(migration_failed)
+}
+
+/// Returns the migrations of a database in order.
+pub(super) fn migrations(is_sqlite: bool) -> Migrator {
+    let own = if is_sqlite { &SQLITE } else { &POSTGRES };
+    let mut all: Vec<_> = COMMON.iter().chain(own.iter()).cloned().collect();
+    all.sort_by_key(|migration| migration.version);
+    Migrator {
+        migrations: Cow::Owned(all),
+        ..Migrator::DEFAULT
+    }
 }
 
 /// Whether this is SQLite, for the few statements that are not portable.

@@ -4,16 +4,19 @@ mod row;
 #[cfg(test)]
 mod tests;
 
+use sortie_api::EndReason;
+
 use super::labels::Relabelled;
 use super::owners::protected_bytes;
 use super::statement::placeholders;
 use super::users::lock_user_not_erased;
 use super::{
-    Action, AuditEvent, Database, DatabaseError, Editor, ProtectedLimit, audit, labels, parts,
+    Action, AuditEvent, Database, DatabaseError, Editor, LibraryChange, MediaFacts, ProtectedLimit,
+    audit, labels, library, parts,
 };
 use crate::clock::TOLERANCE_MS;
 use crate::labels::{LabelKind, LabelsChange};
-use row::{INSERT, bound};
+use row::{INSERT, VALUES, bound};
 pub(crate) use row::{RecordingRow, UploadKind};
 pub(super) use row::{SELECT, insert, status_from_text, status_to_text};
 
@@ -64,6 +67,7 @@ pub(crate) struct RecordingChange<'a> {
     pub(crate) protected: Option<bool>,
     pub(crate) filename: Option<&'a str>,
     pub(crate) labels: LabelsChange,
+    pub(crate) library: LibraryChange,
 }
 
 /// Planned result of finishing, stored before the object is finished so that a crash in between can resume.
@@ -86,6 +90,23 @@ pub(crate) struct Completion {
     pub(crate) interrupted: bool,
     /// Ranges that players do not get; see [`crate::left_out::Accounts`].
     pub(crate) left_out: Option<String>,
+    /// Facts about the media; `None` if nothing can be played.
+    pub(crate) media: Option<MediaFacts>,
+    pub(crate) ended_because: EndReason,
+}
+
+/// Locks a recording's row until the end of the transaction; `false` if the recording is deleted. Serialises what is added
+/// to one recording within a limit: otherwise two at the same time would both fit.
+pub(super) async fn lock_recording(
+    connection: &mut sqlx::AnyConnection,
+    id: &str,
+) -> Result<bool, DatabaseError> {
+    let done =
+        sqlx::query("UPDATE recordings SET protected = protected WHERE id = $1 AND deleting = 0")
+            .bind(id)
+            .execute(connection)
+            .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Converts a count to the database's type.
@@ -150,13 +171,13 @@ impl Recordings<'_> {
         event: Option<&AuditEvent<'_>>,
     ) -> Result<Attempt, DatabaseError> {
         let condition = format!(
-            "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17 \
-             WHERE (SELECT COUNT(*) FROM recordings WHERE user_id = $3 AND ({OPEN})) < $18 \
-             AND (SELECT COUNT(*) FROM recordings WHERE user_id = $3 AND session_id = $2 AND ({OPEN})) < $19 \
+            "SELECT {VALUES} \
+             WHERE (SELECT COUNT(*) FROM recordings WHERE user_id = $3 AND ({OPEN})) < $20 \
+             AND (SELECT COUNT(*) FROM recordings WHERE user_id = $3 AND session_id = $2 AND ({OPEN})) < $21 \
              ON CONFLICT (user_id, idempotency_key) WHERE idempotency_key IS NOT NULL AND {KEYED} DO NOTHING"
         );
         let sql = format!("{INSERT} {condition}");
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         // Serialises inserts of one user: a condition alone does not see uncommitted rows of another transaction
         // (PostgreSQL, read committed).
         lock_user_not_erased(&mut transaction, &row.user_id).await?;
@@ -290,7 +311,7 @@ impl Recordings<'_> {
         plan: &Completion,
         fence: Option<i64>,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         if let Some(fence) = fence {
             // Locks the lease: a server that takes it over later finds the row in `processing`.
             let held = sqlx::query(
@@ -307,7 +328,7 @@ impl Recordings<'_> {
         let done = sqlx::query(
             "UPDATE recordings SET status = 'processing', upload_length = $1, failure = $2, size_bytes = $3, \
              duration_ms = $4, format = $5, filename = CASE WHEN filename = $10 THEN $6 ELSE filename END, \
-             storage_path = $7, interrupted = $8, left_out = $11 WHERE id = $9 AND status IN ('recording', 'uploading', 'processing')",
+             storage_path = $7, interrupted = $8, left_out = $11, ended_because = $12 WHERE id = $9 AND status IN ('recording', 'uploading', 'processing')",
         )
         .bind(signed(plan.upload_length))
         .bind(&plan.failure)
@@ -320,8 +341,12 @@ impl Recordings<'_> {
         .bind(id)
         .bind(&plan.was_named)
         .bind(&plan.left_out)
+        .bind(library::end_reason_to_text(Some(plan.ended_because)))
         .execute(&mut *transaction)
         .await?;
+        if let (1, Some(facts)) = (done.rows_affected(), &plan.media) {
+            library::set_facts(&mut transaction, id, facts).await?;
+        }
         transaction.commit().await?;
         Ok(done.rows_affected() == 1)
     }
@@ -337,7 +362,7 @@ impl Recordings<'_> {
         now_ms: i64,
         event: Option<&AuditEvent<'_>>,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
             "UPDATE recordings SET status = CASE WHEN failure IS NULL THEN 'ready' ELSE 'failed' END, \
              completed_ms = $1 WHERE id = $2 AND status = 'processing'",
@@ -373,7 +398,7 @@ impl Recordings<'_> {
         self,
         id: &str,
     ) -> Result<Option<Vec<String>>, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let joined: Option<i64> = sqlx::query_scalar(
             "UPDATE recordings SET deleting = CASE WHEN final_id IS NULL THEN 1 ELSE deleting END WHERE id = $1 \
              RETURNING CASE WHEN final_id IS NULL THEN 0 ELSE 1 END",
@@ -404,7 +429,7 @@ impl Recordings<'_> {
         now_ms: i64,
         event: Option<&AuditEvent<'_>>,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let done = sqlx::query("DELETE FROM recordings WHERE id = $1")
             .bind(id)
             .execute(&mut *transaction)
@@ -481,7 +506,7 @@ impl Recordings<'_> {
         now_ms: i64,
         event: &AuditEvent<'_>,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
             "UPDATE recordings SET status = 'failed', failure = $1 \
              WHERE id = $2 AND status = 'ready' AND kind <> 'partial' AND deleting = 0",
@@ -514,7 +539,7 @@ impl Recordings<'_> {
         now_ms: i64,
     ) -> Result<Changed, DatabaseError> {
         let (id, first) = (row.id.as_str(), row.part_of.as_deref().unwrap_or(&row.id));
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let mut is_found = true;
         let mut events = Vec::new();
         if change.protected.is_some() && limit.is_some() {
@@ -582,6 +607,11 @@ impl Recordings<'_> {
                 // Names only: values may be personal data.
                 Relabelled::Done(changed) => events.push((first, changed.join(", "))),
             }
+        }
+        match library::change(&mut transaction, first, &change.library).await? {
+            None => is_found = false,
+            Some(changed) if changed.is_empty() => {}
+            Some(changed) => events.push((first, changed.join(", "))),
         }
         if !is_found {
             return Ok(Changed::Gone);

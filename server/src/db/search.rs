@@ -3,16 +3,13 @@
 //! The databases fold the case of ASCII only, and an accented letter may be stored as one character or two (NFC, NFD).
 //! A pattern therefore omits non-ASCII characters, and [`Search::finds`] decides about the rows that it finds.
 
-use unicode_normalization::UnicodeNormalization as _;
+use super::statement::push_literal;
+use crate::tags::folded;
 
 /// Search term, in any case and normal form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Search {
     folded: String,
-}
-
-fn folded(text: &str) -> String {
-    text.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
 impl Search {
@@ -31,10 +28,7 @@ impl Search {
                 pattern.push('%');
                 continue;
             }
-            if matches!(character, '%' | '_' | '!') {
-                pattern.push('!');
-            }
-            pattern.push(character);
+            push_literal(&mut pattern, character);
         }
         pattern.push('%');
         pattern

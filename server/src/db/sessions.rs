@@ -216,7 +216,7 @@ impl Sessions<'_> {
         session: &SessionRow,
         actor: &Actor,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         if !lock_user_not_erased(&mut transaction, &session.user_id).await? {
             transaction.rollback().await?;
             return Ok(false);
@@ -349,7 +349,7 @@ impl Sessions<'_> {
         editor: Editor<'_>,
         now_ms: i64,
     ) -> Result<SessionUpdated, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let kind = LabelKind::Session;
         let relabelled = labels::change(&mut transaction, kind, id, &change.labels, editor);
         let mut changed = match relabelled.await? {
@@ -476,7 +476,7 @@ impl Sessions<'_> {
         actor: &Actor,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let is_changed = enter(&mut transaction, id, status, now_ms).await?;
         let event = AuditEvent::done(actor, Action::SessionChange, id);
         let event = event.detail(status_to_text(status));
@@ -493,7 +493,7 @@ impl Sessions<'_> {
         actor: &Actor,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
             "UPDATE sessions SET auto_declined = 1 WHERE id = $1 AND auto_declined = 0 AND status = 'running'",
         )
@@ -552,7 +552,7 @@ impl Sessions<'_> {
         actor: &Actor,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
             "UPDATE sessions SET missing_since_ms = $1 WHERE id = $2 AND missing_since_ms IS NULL \
              AND recording_required = 1 AND status = 'running' AND recording_resumes = $3",
@@ -575,7 +575,7 @@ impl Sessions<'_> {
         actor: &Actor,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
             "UPDATE sessions SET missing_since_ms = NULL, recording_resumes = recording_resumes + 1 WHERE id = $1 AND missing_since_ms IS NOT NULL",
         )
@@ -595,7 +595,7 @@ impl Sessions<'_> {
         actor: &Actor,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let done = sqlx::query("DELETE FROM sessions WHERE id = $1")
             .bind(&session.id)
             .execute(&mut *transaction)

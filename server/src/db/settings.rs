@@ -98,7 +98,7 @@ impl Settings<'_> {
         actor: &Actor,
         at_ms: i64,
     ) -> Result<(), DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         for (name, value) in changes {
             // Locks an existing row: of two concurrent changes, the second sees the value of the first.
             sqlx::query(

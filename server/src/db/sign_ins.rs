@@ -94,7 +94,7 @@ impl SignIns<'_> {
         token: &RefreshTokenRow,
         generation: i64,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         if !lock_user(&mut transaction, &row.user_id).await? {
             transaction.rollback().await?;
             return Ok(false);
@@ -156,7 +156,7 @@ impl SignIns<'_> {
         user_agent: &str,
     ) -> Result<Rotation, DatabaseError> {
         let now_ms = successor.created_ms;
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         if !lock_user(&mut transaction, &successor.user_id).await? {
             transaction.rollback().await?;
             return Ok(Rotation::Ended);
@@ -229,7 +229,7 @@ impl SignIns<'_> {
         user_id: &str,
         keep: Option<&str>,
     ) -> Result<(), DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let generation: Option<i64> = sqlx::query_scalar(
             "UPDATE users SET generation = generation + 1 WHERE id = $1 RETURNING generation",
         )

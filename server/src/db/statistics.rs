@@ -46,20 +46,20 @@ pub(crate) struct Usage {
 
 // PostgreSQL's sum of BIGINT is NUMERIC. Every statement uses the order of the statuses' index, so that SQLite reads
 // the index only.
-const BY_STATUS: &str = "SELECT status, COUNT(*) AS recordings, CAST(SUM(size_bytes) AS BIGINT) AS bytes \
+const BY_STATUS: &str = "SELECT status, COUNT(*) AS recordings, CAST(SUM(size_bytes + picture_bytes) AS BIGINT) AS bytes \
     FROM recordings WHERE kind <> 'partial' GROUP BY status ORDER BY status";
 const BY_OWNER: &str = "SELECT o.user_id, u.username, o.recordings, o.bytes FROM (\
-    SELECT user_id, COUNT(*) AS recordings, CAST(SUM(size_bytes) AS BIGINT) AS bytes \
+    SELECT user_id, COUNT(*) AS recordings, CAST(SUM(size_bytes + picture_bytes) AS BIGINT) AS bytes \
     FROM recordings WHERE kind <> 'partial' GROUP BY user_id ORDER BY bytes DESC, user_id LIMIT $1) AS o \
     LEFT JOIN users AS u ON u.id = o.user_id ORDER BY o.bytes DESC, o.user_id";
 const BY_DAY: &str = "SELECT created_ms / 86400000 AS day, COUNT(*) AS recordings, \
-    CAST(SUM(size_bytes) AS BIGINT) AS bytes FROM recordings WHERE kind <> 'partial' \
+    CAST(SUM(size_bytes + picture_bytes) AS BIGINT) AS bytes FROM recordings WHERE kind <> 'partial' \
     AND status IN ('recording', 'uploading', 'processing', 'ready', 'failed') AND created_ms >= $1 \
     GROUP BY created_ms / 86400000 ORDER BY day";
 
 /// Reads the whole table; callers cache the result.
 const TOTALS: &str = "SELECT status, COUNT(*) AS recordings, \
-    CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS bytes FROM recordings GROUP BY status";
+    CAST(COALESCE(SUM(size_bytes + picture_bytes), 0) AS BIGINT) AS bytes FROM recordings GROUP BY status";
 
 /// Table `recordings`: totals.
 #[derive(Clone, Copy, Debug)]

@@ -57,6 +57,7 @@ pub(crate) fn growing(id: &str) -> RecordingRow {
         part: 1,
         left_out: None,
         labels: crate::labels::Labels::default(),
+        library: super::LibraryColumns::default(),
     }
 }
 

@@ -1,13 +1,15 @@
 //! Rows of users.
 
+use std::collections::{HashMap, HashSet};
+
 use sortie_api::{Role, UserSource};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::search::Search;
-use super::statement::Statement;
+use super::statement::{Statement, placeholders};
 use super::{
-    Actor, Database, DatabaseError, Editor, Page, Position, labels, sign_ins, unknown_text,
+    Actor, Database, DatabaseError, Editor, Page, Position, labels, shares, sign_ins, unknown_text,
     words_from_text, words_to_text,
 };
 use crate::labels::{LabelKind, Labels, LabelsChange};
@@ -78,6 +80,10 @@ impl UserChange {
 
 const ROLES: [Role; 2] = [Role::User, Role::Admin];
 
+pub(super) fn roles_from_text(text: &str) -> Result<Vec<Role>, sqlx::Error> {
+    words_from_text("roles", text, &ROLES, role_to_text)
+}
+
 fn role_to_text(role: Role) -> &'static str {
     match role {
         Role::User => "user",
@@ -112,7 +118,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for UserRow {
             password_hash: row.try_get("password_hash")?,
             email: row.try_get("email")?,
             display_name: row.try_get("display_name")?,
-            roles: words_from_text("roles", row.try_get("roles")?, &ROLES, role_to_text)?,
+            roles: roles_from_text(row.try_get("roles")?)?,
             disabled: row.try_get::<i64, _>("disabled")? != 0,
             source: source_from_text(row.try_get("source")?)?,
             external_key: row.try_get("external_key")?,
@@ -258,7 +264,7 @@ pub(crate) struct Users<'d> {
 impl Users<'_> {
     /// Inserts a user; [`DatabaseError::Taken`] if the name or the external ID exists.
     pub(crate) async fn insert(self, user: &UserRow) -> Result<(), DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         sqlx::query(
             "INSERT INTO users (id, username, username_key, password_hash, email, display_name, roles, \
              disabled, source, external_key, created_ms, subject, external_id, metadata) \
@@ -299,6 +305,26 @@ impl Users<'_> {
         .bind(id)
         .fetch_optional(&self.database.pool)
         .await?)
+    }
+
+    /// Returns the names of users by ID. Intended for at most a few thousand IDs.
+    pub(crate) async fn names(
+        self,
+        ids: &HashSet<&str>,
+    ) -> Result<HashMap<String, String>, DatabaseError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let sql = format!(
+            "SELECT id, username FROM users WHERE id IN ({})",
+            placeholders(1, ids.len())
+        );
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
+        for id in ids {
+            query = query.bind((*id).to_owned());
+        }
+        let names: Vec<(String, String)> = query.fetch_all(&self.database.pool).await?;
+        Ok(names.into_iter().collect())
     }
 
     /// Returns the user with this name, ignoring case.
@@ -423,7 +449,8 @@ impl Users<'_> {
         Ok(())
     }
 
-    /// Changes a user and, with a new password or when disabled, ends their sign-ins. Returns `false` if the user does
+    /// Changes a user and, with a new password or when disabled, ends their sign-ins; when disabled, also their share
+    /// links. Returns `false` if the user does
     /// not exist, or if no enabled local administrator would remain (then nothing is changed; [`Users::get`] tells
     /// which). Users of other sources do not count, because their source may be unavailable. [`DatabaseError::Taken`] if
     /// another user has the external ID, [`DatabaseError::Erased`] if the user is being erased.
@@ -463,7 +490,7 @@ impl Users<'_> {
         let mut transaction = if demotes || change.disabled == Some(true) {
             self.one_demotion_at_a_time().await?
         } else {
-            self.database.pool.begin().await?
+            self.database.begin().await?
         };
         if lock_user(&mut transaction, id).await? {
             check_not_erased(&mut transaction, id).await?;
@@ -485,6 +512,9 @@ impl Users<'_> {
                 editor,
             )
             .await?;
+        }
+        if change.disabled == Some(true) {
+            shares::delete_of_creator(&mut transaction, id).await?;
         }
         transaction.commit().await?;
         Ok(true)
@@ -528,7 +558,7 @@ impl Users<'_> {
     async fn one_demotion_at_a_time(
         self,
     ) -> Result<sqlx::Transaction<'static, sqlx::Any>, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         sqlx::query("UPDATE locks SET taken = taken + 1 WHERE name = 'administrators'")
             .execute(&mut *transaction)
             .await?;
@@ -544,7 +574,7 @@ impl Users<'_> {
         password_hash: &str,
         keep: Option<&str>,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let generation: Option<i64> = sqlx::query_scalar(
             "UPDATE users SET password_hash = $1, generation = generation + 1 \
              WHERE id = $2 AND password_hash = $3 AND disabled = 0 RETURNING generation",

@@ -132,7 +132,7 @@ impl WebhookDeliveries<'_> {
         deliveries: &[NewDelivery],
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         if !webhooks::move_cursor(&mut transaction, webhook_id, from, to).await? {
             transaction.rollback().await?;
             return Ok(false);
@@ -247,7 +247,7 @@ impl WebhookDeliveries<'_> {
             .filter(|c| !c.is_control())
             .take(ERROR_MAX)
             .collect();
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         if ended_ms.is_some() {
             webhooks::lock(&mut transaction, &delivery.webhook_id).await?;
         }
@@ -308,7 +308,7 @@ impl WebhookDeliveries<'_> {
         if stuck.is_empty() {
             return Ok(());
         }
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         webhooks::lock(&mut transaction, webhook_id).await?;
         for id in stuck {
             let sql = format!(
@@ -393,7 +393,7 @@ impl WebhookDeliveries<'_> {
         if event_id.contains('\0') {
             return Ok(false);
         }
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         webhooks::lock(&mut transaction, webhook_id).await?;
         let sql = format!(
             "UPDATE webhook_deliveries SET status = 'pending', next_ms = $1, attempts = 0, ended_ms = NULL, \

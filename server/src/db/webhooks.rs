@@ -135,7 +135,7 @@ impl Webhooks<'_> {
         now_ms: i64,
         event: &AuditEvent<'_>,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         // Locks the head of the audit log, so that concurrent inserts count one after the other and no row is
         // committed before the cursor is.
         audit::append(&mut transaction, now_ms, event).await?;
@@ -218,7 +218,7 @@ impl Webhooks<'_> {
         now_ms: i64,
         event: &AuditEvent<'_>,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         // Before the head of the audit log, as in every transaction that locks both.
         lock(&mut transaction, id).await?;
         audit::append(&mut transaction, now_ms, event).await?;
@@ -256,7 +256,7 @@ impl Webhooks<'_> {
         now_ms: i64,
         event: &AuditEvent<'_>,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
             "UPDATE webhooks SET enabled = 0, disabled_reason = $1 WHERE id = $2 AND enabled = 1 \
              AND url = $3",
@@ -280,7 +280,7 @@ impl Webhooks<'_> {
         now_ms: i64,
         event: &AuditEvent<'_>,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         lock(&mut transaction, id).await?;
         let row = sqlx::query(
             "SELECT previous_secret, previous_until_ms, older_secrets FROM webhooks WHERE id = $1",
@@ -327,7 +327,7 @@ impl Webhooks<'_> {
         now_ms: i64,
         event: &AuditEvent<'_>,
     ) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let done = sqlx::query("DELETE FROM webhooks WHERE id = $1")
             .bind(id)
             .execute(&mut *transaction)
@@ -368,7 +368,7 @@ pub(super) async fn wait_for_queues(database: &Database) -> Result<(), DatabaseE
         .fetch_all(&database.pool)
         .await?;
     for id in ids {
-        let mut transaction = database.pool.begin().await?;
+        let mut transaction = database.begin().await?;
         lock(&mut transaction, &id).await?;
         transaction.commit().await?;
     }

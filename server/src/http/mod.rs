@@ -6,6 +6,7 @@ mod extract;
 mod file;
 mod layers;
 mod openapi;
+mod public_address;
 mod resources;
 mod router;
 mod routes;

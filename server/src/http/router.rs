@@ -21,8 +21,9 @@ use super::{ApiError, HttpState, layers, openapi, resources};
 /// Limit of the bytes of a JSON body.
 const JSON_MAX: usize = 64 * 1024;
 
-/// Routes of a server. Those of recording and of the appliance are omitted if turned off.
-fn routes(recording: bool, appliance: bool) -> Routes {
+/// Routes of a server. Those of recording, sharing and the appliance are omitted if turned off. Pages of share links
+/// exist always: viewers of a link that does not work see a page.
+fn routes(recording: bool, sharing: bool, appliance: bool) -> Routes {
     let mut routes = resources::health::routes()
         .merge(resources::metrics::routes())
         .merge(resources::auth::routes())
@@ -32,6 +33,7 @@ fn routes(recording: bool, appliance: bool) -> Routes {
         .merge(resources::sessions::routes())
         .merge(resources::settings::routes())
         .merge(resources::events::routes())
+        .merge(resources::shares::pages())
         .merge(resources::audit::routes());
     #[cfg(feature = "sso")]
     {
@@ -48,6 +50,9 @@ fn routes(recording: bool, appliance: bool) -> Routes {
             .merge(resources::storage::routes())
             .merge(resources::uploads::routes());
     }
+    if recording && sharing {
+        routes = routes.merge(resources::shares::routes());
+    }
     if appliance {
         routes = routes.merge(resources::appliance::routes());
     }
@@ -57,8 +62,9 @@ fn routes(recording: bool, appliance: bool) -> Routes {
 /// Builds the router with its layers. `pages` answers paths without a route.
 pub(crate) fn router<T: 'static>(state: HttpState, pages: impl Handler<T, HttpState>) -> App {
     let description = openapi::Description::default();
-    let api = routes(state.config.recording_enabled, state.appliance.is_some())
-        .merge(description.routes());
+    let config = &state.config;
+    let (recording, sharing) = (config.recording_enabled, config.sharing_enabled);
+    let api = routes(recording, sharing, state.appliance.is_some()).merge(description.routes());
     description.describe(api.rows());
     let request_id = HeaderName::from_static("x-request-id");
     let log = TraceLayer::new_for_http()
@@ -115,7 +121,7 @@ mod tests {
     #[test]
     fn every_row_has_a_registered_route() {
         let key = |row: &&'static Row| (row.method, row.path);
-        let registered = routes(true, true).merge(openapi::Description::default().routes());
+        let registered = routes(true, true, true).merge(openapi::Description::default().routes());
         let registered: BTreeSet<_> = registered.rows().iter().map(key).collect();
         let unregistered = rows()
             .map(|row| key(&row))

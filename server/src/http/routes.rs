@@ -14,23 +14,25 @@ use schemars::generate::SchemaGenerator;
 use sortie_api as api;
 use sortie_api::TokenScope::{Admin as AdminScope, Read, Record};
 
+use crate::http::extract::caller::PLAYBACK;
 pub(in crate::http) use registry::check;
 pub(crate) use registry::{Routes, routes};
 pub(crate) use row::Row;
 pub(in crate::http) use row::{Answer, Body, Kind, Parameter, Who, names};
 use row::{
-    Answer::{Bytes, Data, Empty, Events, Text},
-    Body::{Form, Json, OptionalJson, Stream},
+    Answer::{Bytes, Data, Empty, Events, Image, Text},
+    Body::{Form, Json, OptionalJson, Picture, Stream},
     Scopes::{AnyScope, Only, Recorder, SignInOnly},
     Who::{Admin, Owner, Public, Scraper, User},
 };
-use row::{Type, flag, limit, one_of, route, text, time};
+use row::{Type, flag, limit, ms, one_of, optional_ms, route, text, time};
 
 const SERVER: &str = "Server";
 const SIGN_IN: &str = "Signing in";
 const API_TOKENS: &str = "API tokens";
 const SESSIONS: &str = "Sessions";
 const RECORDINGS: &str = "Recordings";
+const SHARING: &str = "Sharing";
 const APPLIANCE: &str = "Appliance";
 const UPLOADS: &str = "Uploads (tus)";
 const ADMINISTRATION: &str = "Administration";
@@ -76,8 +78,30 @@ const RECORDING_FILTER: &[Parameter] = &[
     flag("protected"),
     text("external_id"),
     text("metadata"),
-    one_of("sort", &["created", "duration", "size"]),
+    text("tag"),
+    text("source"),
+    text("min_seconds"),
+    text("max_seconds"),
+    flag("unwatched"),
+    one_of("sort", &["created", "duration", "size", "active"]),
     one_of("order", &["desc", "asc"]),
+];
+const RECORDING_COUNT_FILTER: &[Parameter] = &[
+    text("q"),
+    text("status"),
+    text("user_id"),
+    text("session_id"),
+    time("from"),
+    time("to"),
+    flag("protected"),
+    text("external_id"),
+    text("metadata"),
+    text("tag"),
+    text("source"),
+    text("min_seconds"),
+    text("max_seconds"),
+    flag("unwatched"),
+    flag("totals"),
 ];
 const AUDIT_FILTER: &[Parameter] = &[
     text("actor"),
@@ -105,7 +129,7 @@ const DELIVERY_FILTER: &[Parameter] = &[
 ];
 /// Data of the server-sent events by name.
 const EVENTS: &[(&str, Type)] = &[
-    ("hello", of::<serde_json::Map<String, serde_json::Value>>),
+    ("hello", of::<api::Hello>),
     ("settings", of::<api::LiveSettings>),
     ("session", of::<api::Session>),
     ("session_deleted", of::<api::DeletedSession>),
@@ -114,6 +138,7 @@ const EVENTS: &[(&str, Type)] = &[
     ("appliance", of::<api::Appliance>),
 ];
 const FILE: &[(u16, Answer)] = &[(200, Bytes), (206, Bytes), (304, Empty), (307, Empty)];
+const IMAGE: &[(u16, Answer)] = &[(200, Image), (304, Empty)];
 const REDIRECT: &[(u16, Answer)] = &[(302, Empty), (303, Empty), (307, Empty)];
 
 /// Every route. An administrator's token with the scope `admin` may use every route that accepts a scope.
@@ -137,7 +162,10 @@ static TABLE: &[Row] = &[
     route("POST", "/api/auth/refresh", Public, AnyScope, SIGN_IN, "Exchange a refresh token for new tokens",
         &[(200, Data(of::<api::Tokens>))])
         .body(OptionalJson(of::<api::RefreshRequest>)),
-    route("POST", "/api/auth/logout", Public, AnyScope, SIGN_IN, "Sign out", &[(204, Empty)])
+    route("POST", "/api/auth/logout", Public, AnyScope, SIGN_IN,
+        "Sign out; with clear_site_data=true the browser also deletes what this origin stores on the device",
+        &[(204, Empty)])
+        .query(&[flag("clear_site_data")])
         .body(OptionalJson(of::<api::RefreshRequest>)),
     route("GET", "/api/auth/methods", Public, AnyScope, SIGN_IN, "List the available sign-in methods",
         &[(200, Data(of::<api::SignInMethods>))]),
@@ -194,28 +222,99 @@ static TABLE: &[Row] = &[
         &[(200, Data(of::<api::RecordingStopped>))])
         .body(Form),
 
-    route("GET", "/api/recordings", User, Only(&[Read]), RECORDINGS, "List your recordings, newest first; the header Link has the next page",
+    route("GET", "/api/recordings", User, Only(&[Read]), RECORDINGS, "List your recordings, newest first; the header Link has the next page, Last-Event-ID the number of the last change",
         &[(200, Data(of::<Many<api::Recording>>))])
         .query(RECORDING_FILTER),
+    route("GET", "/api/recordings/count", User, Only(&[Read]), RECORDINGS, "Count your recordings, up to 10,000",
+        &[(200, Data(of::<api::RecordingCount>))])
+        .query(RECORDING_COUNT_FILTER),
     route("POST", "/api/recordings/delete", User, Only(&[AdminScope]), RECORDINGS,
-        "Delete up to 1000 recordings; the answer has one line of JSON for each",
+        "Delete up to 1000 named recordings, or up to 10,000 that match a filter; the answer has one line of JSON for each",
         &[(200, Text(&["application/x-ndjson"]))])
         .body(Json(of::<api::DeleteRecordings>)),
     route("GET", "/api/recordings/{id}", Owner, Only(&[Record, Read]), RECORDINGS, "Return a recording",
         &[(200, Data(of::<api::Recording>))]),
-    route("PATCH", "/api/recordings/{id}", Owner, Only(&[AdminScope]), RECORDINGS, "Protect, rename or label a recording",
+    route("PATCH", "/api/recordings/{id}", Owner, Only(&[AdminScope]), RECORDINGS, "Protect, rename, title, tag or label a recording",
         &[(200, Data(of::<api::Recording>))])
         .body(Json(of::<api::RecordingUpdate>)),
     route("DELETE", "/api/recordings/{id}", Owner, Only(&[AdminScope]), RECORDINGS,
         "Delete a recording; one that is not forwarded to the central server yet needs unforwarded=delete",
         &[(204, Empty)])
         .query(&[one_of("unforwarded", &["keep", "delete"])]),
+    route("GET", "/api/recordings/{id}/activity", Owner, Only(&[Read]), RECORDINGS,
+        "Return how much the picture changes over time, and the spans in which nothing happens",
+        &[(200, Data(of::<api::Activity>))]),
+    route("GET", "/api/recordings/{id}/clip", Owner, Only(&[Read]), RECORDINGS,
+        "Download a part as a file of its own, without re-encoding, from the keyframe at or before its start",
+        &[(200, Bytes)])
+        .query(&[ms("start_ms"), ms("end_ms")]),
+    route("GET", "/api/recordings/{id}/index", Owner, Only(&[Read]), RECORDINGS,
+        "Return the times of keyframes with their places in the file",
+        &[(200, Data(of::<api::SeekIndex>)), (304, Empty)]),
+    route("GET", "/api/recordings/{id}/markers", Owner, Only(&[Record, Read]), RECORDINGS,
+        "List the markers of a recording, or of one of its parts, in the order of time",
+        &[(200, Data(of::<Many<api::Marker>>))]),
+    route("POST", "/api/recordings/{id}/markers", Owner, Recorder, RECORDINGS, "Add a marker",
+        &[(200, Data(of::<api::Marker>)), (201, Data(of::<api::Marker>))])
+        .body(Json(of::<api::NewMarker>)),
+    route("GET", "/api/recordings/{id}/markers.vtt", Owner, Only(&[Record, Read]), RECORDINGS,
+        "Return the markers as WebVTT chapters", &[(200, Text(&["text/vtt"]))]),
+    route("PATCH", "/api/recordings/{id}/markers/{marker}", Owner, Only(&[AdminScope]), RECORDINGS, "Change a marker",
+        &[(200, Data(of::<api::Marker>))])
+        .body(Json(of::<api::MarkerUpdate>)),
+    route("DELETE", "/api/recordings/{id}/markers/{marker}", Owner, Only(&[AdminScope]), RECORDINGS, "Delete a marker",
+        &[(204, Empty)]),
+    route("POST", "/api/recordings/{id}/pictures", Owner, Recorder, RECORDINGS,
+        "Add a picture of up to 320 × 180 pixels and 64 KiB; the server keeps the first of every 10 seconds, and at most 300",
+        &[(204, Empty)])
+        .query(&[ms("at_ms")])
+        .body(Picture),
+    route("GET", "/api/recordings/{id}/pictures/{at_ms}", Owner, Only(&[Read]), RECORDINGS, "Return a picture of the storyboard", IMAGE),
+    route("GET", "/api/recordings/{id}/poster", Owner, Only(&[Read]), RECORDINGS,
+        "Return the picture nearest to a tenth of the length, or the newest one of an open recording; pictures is ignored and lets a \
+         page fetch it again when the number has changed", IMAGE)
+        .query(&[text("pictures")]),
+    route("GET", "/api/recordings/{id}/storyboard.vtt", Owner, Only(&[Read]), RECORDINGS,
+        "Return the times and addresses of the pictures as WebVTT", &[(200, Text(&["text/vtt"]))]),
+    route("POST", "/api/recordings/{id}/viewed", Owner, Only(&[Read]), RECORDINGS, "Mark a recording as watched by you",
+        &[(204, Empty)]),
+    route("DELETE", "/api/recordings/{id}/viewed", Owner, Only(&[Read]), RECORDINGS, "Mark a recording as not watched by you",
+        &[(204, Empty)]),
     route("GET", "/api/recordings/{id}/download", Owner, Only(&[Read]), RECORDINGS,
         "Download the file; supports range requests", FILE),
     route("GET", "/api/recordings/{id}/stream", Owner, Only(&[Read]), RECORDINGS,
-        "Play the file; supports range requests", FILE),
+        "Play the file; supports range requests. The query parameter playback of a playback URL replaces a sign-in", FILE)
+        .query(&[text(PLAYBACK)]),
+    route("POST", "/api/recordings/{id}/playback-url", Owner, Only(&[Read]), RECORDINGS,
+        "Create a playback URL: an address of the file that works without a sign-in for a limited time",
+        &[(201, Data(of::<api::PlaybackUrl>))])
+        .body(OptionalJson(of::<api::NewPlaybackUrl>)),
+    route("GET", "/api/recordings/{id}/live", Owner, Only(&[Read]), RECORDINGS,
+        "Watch an open recording: the head, then media from the newest keyframe, or from the last one at or before from_ms, until the recording ends; the media type names the codecs", FILE)
+        .query(&[optional_ms("from_ms")]),
     route("GET", "/api/recordings/{id}/raw", Owner, Only(&[Read]), RECORDINGS,
         "Download the bytes received for a failed recording; supports range requests", FILE),
+
+    route("GET", "/api/recordings/{id}/shares", Owner, Only(&[Read]), SHARING,
+        "List the share links of a recording that have not expired, newest first",
+        &[(200, Data(of::<Many<api::Share>>))]),
+    route("POST", "/api/recordings/{id}/shares", Owner, Only(&[AdminScope]), SHARING,
+        "Create a share link: a page for viewers without an account; only this answer has its address",
+        &[(201, Data(of::<api::CreatedShare>))])
+        .body(OptionalJson(of::<api::NewShare>)),
+    route("DELETE", "/api/recordings/{id}/shares/{share}", Owner, Only(&[AdminScope]), SHARING, "Revoke a share link",
+        &[(204, Empty)]),
+    // Pages for viewers: not in the OpenAPI document. Mail programs and search engines add parameters to links.
+    route("GET", "/s/style.css", Public, AnyScope, SHARING, "Style sheet of the pages for viewers", &[(200, Text(&["text/css"]))])
+        .open_query(),
+    route("GET", "/s/{token}", Public, AnyScope, SHARING, "Page of a share link", &[(200, Text(&["text/html"]))])
+        .query(&[text("part")]).open_query(),
+    route("POST", "/s/{token}", Public, AnyScope, SHARING, "Unlock a share link with its password, sent as a form", &[(303, Empty)])
+        .open_query(),
+    route("GET", "/s/{token}/file", Public, AnyScope, SHARING, "Play the file of a share link; supports range requests", FILE)
+        .query(&[text("part")]).open_query(),
+    route("GET", "/s/{token}/poster", Public, AnyScope, SHARING, "Picture of a share link", IMAGE)
+        .query(&[text("part")]).open_query(),
 
     route("GET", "/api/storage/usage", User, Only(&[Record, Read]), RECORDINGS, "Return your storage usage and quotas",
         &[(200, Data(of::<api::QuotaUsage>))]),
@@ -231,8 +330,8 @@ static TABLE: &[Row] = &[
         .body(Json(of::<api::TestSignal>)),
 
     route("GET", "/api/events", User, Only(&[Record, Read]), SERVER,
-        "Stream changes as server-sent events; the header Last-Event-ID resumes a stream, which begins with hello if \
-         everything must be loaded again",
+        "Stream changes as server-sent events; the header Last-Event-ID resumes a stream or begins after a list, otherwise \
+         the stream begins with hello",
         &[(200, Events(EVENTS))])
         .query(&[text("session"), flag("all")])
         .header(&[text("Last-Event-ID")]),
@@ -255,6 +354,10 @@ static TABLE: &[Row] = &[
     route("GET", "/api/admin/recordings", Admin, Only(&[AdminScope]), ADMINISTRATION, "List the recordings of all users",
         &[(200, Data(of::<Many<api::Recording>>))])
         .query(RECORDING_FILTER),
+    route("GET", "/api/admin/recordings/count", Admin, Only(&[AdminScope]), ADMINISTRATION,
+        "Count the recordings of all users, up to 10,000",
+        &[(200, Data(of::<api::RecordingCount>))])
+        .query(RECORDING_COUNT_FILTER),
     route("GET", "/api/admin/storage", Admin, Only(&[AdminScope]), ADMINISTRATION, "Return storage usage, by status, user and day",
         &[(200, Data(of::<api::StorageReport>))]),
     route("GET", "/api/admin/users", Admin, Only(&[AdminScope]), ADMINISTRATION, "List users by name; the header Link has the next page",

@@ -266,6 +266,11 @@ pub(crate) trait Storage: Send + Sync {
     /// Length of the stream of a growing object.
     async fn growing_length(&self, id: &str) -> Result<u64, StorageError>;
 
+    /// Lowest position of a growing object that [`read`](Self::read) can return, besides its head.
+    async fn growing_start(&self, _id: &str) -> Result<u64, StorageError> {
+        Ok(0)
+    }
+
     /// Size of an object.
     async fn size(&self, path: &str) -> Result<u64, StorageError>;
 

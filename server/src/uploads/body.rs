@@ -15,6 +15,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use sortie_tus::header::Checksum;
 use sortie_tus::server::{Admission, Refusal, UploadLength};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Batcher;
@@ -33,6 +34,8 @@ pub(crate) type Body = Pin<Box<dyn Stream<Item = Result<Bytes, axum::Error>> + S
 
 /// A long body is made durable at this interval while it arrives.
 const SYNC_EVERY: u64 = 16 * 1024 * 1024;
+/// … and at this interval while the recording is watched live.
+const SYNC_WATCHED_EVERY: Duration = Duration::from_millis(500);
 
 /// Limits of reading and discarding a refused body.
 const DRAIN_BYTES: usize = 16 * 1024 * 1024;
@@ -316,6 +319,8 @@ struct UploadDestination<'a, 'l> {
     limits: Limits<'a>,
     /// Offset of the last sync.
     durable: u64,
+    /// Time of the last sync.
+    synced: Instant,
 }
 
 impl<'a, 'l> UploadDestination<'a, 'l> {
@@ -332,6 +337,7 @@ impl<'a, 'l> UploadDestination<'a, 'l> {
             receiving: ownership.receive_at(durable),
             limits,
             durable,
+            synced: Instant::now(),
         }
     }
 }
@@ -370,8 +376,11 @@ impl Destination for UploadDestination<'_, '_> {
         self.upload.append(pieces).await?;
         self.upload.start_writing().await?;
         // Makes the progress of a single-request upload visible, and limits the loss in a crash.
-        if self.upload.offset() - self.durable >= SYNC_EVERY {
+        let is_due = self.upload.offset() - self.durable >= SYNC_EVERY
+            || self.entry.live.is_watched() && self.synced.elapsed() >= SYNC_WATCHED_EVERY;
+        if is_due {
             self.upload.sync().await?;
+            self.synced = Instant::now();
             self.durable = self.upload.offset();
             self.entry.record_progress(self.upload);
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use sortie_api::RecordingStatus;
+use sortie_api::{EndReason, RecordingStatus};
 
 use super::error::UploadError;
 use super::index_budget::IndexBudget;
@@ -87,6 +87,7 @@ impl Finisher {
         let Some(mut upload) = open.take() else {
             return Err(UploadError::Unknown);
         };
+        entry.live.end().await;
         // Both permits are held until the index is written.
         let _memory;
         let _reservation;
@@ -103,7 +104,7 @@ impl Finisher {
         }
         let fence = upload.fence();
         let (writer, ending) = upload.end();
-        let mut plan = self.plan(&row, &ending, arrived, interrupted);
+        let mut plan = self.plan(entry, &row, &ending, arrived, interrupted);
         let database = &self.rows.database;
         let marked = database
             .recordings()
@@ -173,6 +174,7 @@ impl Finisher {
 
     fn plan(
         &self,
+        entry: &UploadEntry,
         row: &RecordingRow,
         ending: &Ending,
         upload_length: u64,
@@ -192,6 +194,11 @@ impl Finisher {
             }
         };
         Completion {
+            ended_because: end_reason(entry, interrupted),
+            media: match ending {
+                Ending::Playable { media, .. } => Some(media.clone()),
+                Ending::Piece(_) | Ending::Unplayable { .. } => None,
+            },
             left_out: match ending {
                 Ending::Playable { left_out, .. } => left_out.clone(),
                 Ending::Piece(_) | Ending::Unplayable { .. } => None,
@@ -212,6 +219,7 @@ impl Finisher {
     fn plan_of_lost(&self, row: &RecordingRow, plan: Completion) -> Completion {
         Completion {
             failure: Some(PARTS_GONE.to_owned()),
+            media: None,
             left_out: None,
             duration_ms: 0,
             format: "",
@@ -241,6 +249,11 @@ impl Finisher {
                 "the object of a recording is missing"
             );
             let plan = Completion {
+                media: None,
+                ended_because: match row.interrupted {
+                    true => EndReason::Interrupted,
+                    false => EndReason::Stopped,
+                },
                 left_out: None,
                 upload_length: row.upload_length.unwrap_or_default().unsigned_abs(),
                 failure: Some(OBJECT_GONE.to_owned()),
@@ -311,6 +324,15 @@ pub(crate) fn with_extension(filename: &str, extension: &str) -> String {
         }
     }
     format!("{filename}.{extension}")
+}
+
+/// Returns the reason for the end of an upload.
+fn end_reason(entry: &UploadEntry, interrupted: Interrupted) -> EndReason {
+    match (entry.state().session_ended, interrupted.0) {
+        (Some(_), _) => EndReason::SessionEnded,
+        (None, true) => EndReason::Interrupted,
+        (None, false) => EndReason::Stopped,
+    }
 }
 
 #[cfg(test)]

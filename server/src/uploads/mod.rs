@@ -6,6 +6,8 @@
 //! A `PATCH` runs through [`Uploads::append`] (`service`), its entry (`registry`) and lock (`ownership`), the receive
 //! loop (`body`) and the upload (`upload`) into the storage.
 
+mod activity;
+mod activity_watch;
 mod attendance;
 mod batch;
 mod body;
@@ -16,7 +18,9 @@ mod deletion;
 mod error;
 mod finish;
 mod index_budget;
+mod live;
 mod memory_budget;
+mod on_demand;
 mod opener;
 mod ownership;
 mod progress;
@@ -34,5 +38,6 @@ pub(crate) use attendance::TICK;
 pub(crate) use body::drain;
 pub(crate) use error::UploadError;
 pub(crate) use finish::with_extension;
+pub(crate) use live::{LiveStream, ViewError};
 pub(crate) use registry::Progress;
 pub(crate) use service::{Creator, Framing, Position, Uploads};

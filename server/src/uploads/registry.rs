@@ -4,7 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use sortie_media::EntryPoint;
+
+use super::activity_watch::ActivityWatch;
 use super::attendance::AttendedClock;
+use super::live::LiveFeed;
 use super::ownership::UploadLock;
 use super::upload::Upload;
 use crate::db::RecordingRow;
@@ -28,6 +32,9 @@ pub(super) struct UploadEntry {
     /// `None` until the first request after a restart.
     pub(super) upload: tokio::sync::Mutex<Option<Upload>>,
     pub(super) state: Mutex<EntryState>,
+    /// Activity so far, for requests that arrive while another one writes.
+    pub(super) activity: ActivityWatch,
+    pub(super) live: Arc<LiveFeed>,
     clock: Arc<AttendedClock>,
 }
 
@@ -83,6 +90,8 @@ impl UploadEntry {
                 last_activity: clock.now(),
                 ..EntryState::default()
             }),
+            activity: ActivityWatch::default(),
+            live: Arc::default(),
             clock,
         }
     }
@@ -103,6 +112,23 @@ impl UploadEntry {
             duration_ms: upload.duration_ms(),
             format: upload.format(),
         };
+        drop(state);
+        self.activity.offer(now, || upload.activity());
+        self.live
+            .publish(upload.playable(), || upload.entry_points());
+    }
+
+    /// Returns the keyframes of the upload.
+    pub(super) async fn entry_points(&self) -> Arc<[EntryPoint]> {
+        // While a request writes, it holds the upload.
+        match self.upload.try_lock() {
+            Ok(open) => open
+                .as_ref()
+                .map(Upload::entry_points)
+                .unwrap_or_default()
+                .into(),
+            Err(_) => self.live.entries().await,
+        }
     }
 
     /// Returns a copy of the state.
@@ -159,6 +185,7 @@ impl Registry {
             .is_some_and(|known| Arc::ptr_eq(known, entry))
         {
             entries.remove(&entry.id);
+            entry.live.close();
         }
     }
 

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sortie_api::RecordingStatus;
+use sortie_media::Activity;
 use sortie_tus::server::{Append, Refusal, UploadLength, admit};
 use tokio_util::sync::CancellationToken;
 
+use super::activity::Activities;
 use super::attendance::AttendedClock;
 use super::batch::Batcher;
 use super::body::{Body, Incoming, Limits, Receiver, drain};
@@ -16,6 +18,7 @@ use super::deletion::Deleter;
 use super::error::UploadError;
 use super::finish::{Finisher, OBJECT_GONE};
 use super::index_budget::IndexBudget;
+use super::live::{ViewError, Viewers, WatchedRecording};
 use super::opener::Opener;
 use super::progress::ProgressPublisher;
 use super::quota::Quotas;
@@ -286,6 +289,11 @@ impl Uploads {
         self.0.rows.audit(&event).await;
     }
 
+    /// Refuses `length` bytes besides the uploads of a user that exceed the quota.
+    pub(crate) async fn check_quota(&self, user_id: &str, length: u64) -> Result<(), UploadError> {
+        self.0.quotas.check(user_id, length).await
+    }
+
     /// Bytes of a user's recordings, growing ones included.
     pub(crate) async fn bytes_of(&self, user_id: &str) -> Result<u64, UploadError> {
         self.0.quotas.bytes_of(user_id).await
@@ -320,6 +328,18 @@ impl Uploads {
     /// Progress of a growing recording.
     pub(crate) fn progress(&self, id: &str) -> Option<Progress> {
         Some(self.0.registry.find(id)?.state().progress)
+    }
+
+    /// Returns the activity of a recording. The file of a recording that was finished by an earlier version is scanned.
+    pub(crate) async fn activity(&self, row: &RecordingRow) -> Result<Activity, UploadError> {
+        let row = row.clone();
+        self.run(|service| async move { service.activities.of(&row).await })
+            .await
+    }
+
+    /// Finds a growing recording to watch.
+    pub(crate) async fn live(&self, id: &str) -> Result<WatchedRecording, ViewError> {
+        self.0.viewers.find(id).await
     }
 
     /// Memory of the indexes of growing recordings, in bytes.
@@ -375,6 +395,9 @@ impl Uploads {
     /// Ends every request that is writing; the received bytes are kept.
     pub(crate) fn shut_down(&self) {
         self.0.closing.cancel();
+        for entry in self.0.registry.entries() {
+            entry.live.close();
+        }
     }
 
     /// Ends every request that is writing, and waits for it.
@@ -401,6 +424,8 @@ struct Service {
     reaper: Arc<Reaper>,
     recovery: Recovery,
     publisher: ProgressPublisher,
+    activities: Activities,
+    viewers: Viewers,
     closing: CancellationToken,
     max_size: u64,
     uploads_per_user: u32,
@@ -476,6 +501,8 @@ impl Service {
                 Arc::clone(&reaper),
                 silence,
             ),
+            activities: Activities::new(rows.clone(), Arc::clone(&storage), Arc::clone(&registry)),
+            viewers: Viewers::new(Arc::clone(&storage), Arc::clone(&registry)),
             publisher: ProgressPublisher::new(rows.clone(), storage, Arc::clone(&registry)),
             rows,
             registry,

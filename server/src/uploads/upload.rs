@@ -4,15 +4,19 @@
 mod tests;
 
 use std::io;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use sortie_media::stored::{self, SCAN_BUFFER_SIZE};
-use sortie_media::{HEAD_ROOM, Indexer, Options, Patch, Unplayable};
+use sortie_media::{
+    Activity, Container, EntryPoint, HEAD_ROOM, Indexer, Options, Patch, Unplayable,
+};
 use sortie_tus::server::UploadLength;
 
 use super::index_budget::IndexReservation;
+use super::live::{Edge, Playable};
 use super::rows::declared_length;
-use crate::db::{RecordingRow, UploadKind};
+use crate::db::{MediaFacts, RecordingRow, UploadKind};
 use crate::left_out::Accounts;
 use crate::storage::{
     Finishing, ImmutablePrefix, IndexCheckpoint, RAW_EXTENSION, Reopened, SeekableStream,
@@ -23,6 +27,8 @@ use crate::storage::{
 const PATCHES_AT_ONCE: usize = 256;
 /// Extension of a complete partial upload.
 const PIECE: &str = "piece";
+/// Largest head of a recording that is watched live; each viewer reads it into memory.
+const LIVE_HEAD_LIMIT: u64 = 1 << 20;
 /// Largest sample description of an MP4 in a scan that has a memory permit of its own.
 const RESCAN_LIMIT: u64 = 64 << 20;
 
@@ -35,6 +41,8 @@ pub(super) struct Upload {
     reservation: Option<IndexReservation>,
     /// Checkpoints of bytes that are indexed but not appended yet; `None` if the writer does not seal.
     checkpoints: Option<Vec<IndexCheckpoint>>,
+    /// Media type of the live stream, once there is a keyframe: the tracks do not change behind it.
+    media_type: OnceLock<Arc<str>>,
     /// Length and kind of the row, once it was read and open. While this writer exists nothing else closes the row or
     /// changes its length, so this saves a query per chunk.
     pub(super) metadata: Option<(UploadLength, UploadKind)>,
@@ -45,6 +53,7 @@ pub(super) enum Ending {
     Playable {
         finishing: Finishing,
         duration_ms: u64,
+        media: MediaFacts,
         /// Ranges that are not played; see [`Accounts`].
         left_out: Option<String>,
     },
@@ -88,6 +97,7 @@ impl Upload {
             reservation,
             checkpoints: seals.then(Vec::new),
             writer,
+            media_type: OnceLock::new(),
             metadata: None,
         }
     }
@@ -142,6 +152,7 @@ impl Upload {
             writer,
             indexer: Some(scan.indexer),
             reservation: scan.reservation,
+            media_type: OnceLock::new(),
             metadata: None,
         };
         upload.seal(scan.checkpoints.unwrap_or_default()).await?;
@@ -196,6 +207,52 @@ impl Upload {
 
     pub(super) fn duration_ms(&self) -> u64 {
         self.indexer.as_ref().map_or(0, Indexer::duration_ms)
+    }
+
+    /// Activity of the indexed bytes; `None` for a partial upload.
+    pub(super) fn activity(&self) -> Option<Activity> {
+        self.indexer.as_ref().map(Indexer::activity)
+    }
+
+    /// Returns what can be watched while the recording grows. Called when every indexed byte is durable.
+    pub(super) fn playable(&self) -> Playable {
+        let Some(indexer) = &self.indexer else {
+            return Playable::NotYet;
+        };
+        let (end, head_end) = (indexer.playable_end(), indexer.head_end());
+        if let (Some(head_end), Some(newest)) = (head_end, indexer.newest_entry_point())
+            && newest.position < end
+            && head_end <= LIVE_HEAD_LIMIT
+            && let Some(media_type) = self.media_type(indexer)
+        {
+            return Playable::UpTo(Edge {
+                end,
+                head_end,
+                newest,
+                media_type: Arc::clone(media_type),
+                extension: self.format(),
+            });
+        }
+        let has_tracks = !indexer.tracks().is_empty();
+        match indexer.container() == Some(Container::Mp4) && has_tracks {
+            true if head_end.is_none() || end > 0 => Playable::Never,
+            false if head_end > Some(LIVE_HEAD_LIMIT) => Playable::Never,
+            _ => Playable::NotYet,
+        }
+    }
+
+    /// Determined once, because every chunk asks for it.
+    fn media_type(&self, indexer: &Indexer) -> Option<&Arc<str>> {
+        if self.media_type.get().is_none() {
+            let _ = self.media_type.set(indexer.media_type()?.into());
+        }
+        self.media_type.get()
+    }
+
+    /// Returns the keyframes at which playback can begin.
+    pub(super) fn entry_points(&self) -> Vec<EntryPoint> {
+        let indexer = self.indexer.as_ref();
+        indexer.map(Indexer::entry_points).unwrap_or_default()
     }
 
     pub(super) fn format(&self) -> &'static str {
@@ -275,7 +332,7 @@ impl Upload {
     /// Decides how the recording ends; [`conclude`] carries it out.
     pub(super) fn end(self) -> (Box<dyn UploadWriter>, Ending) {
         let size_bytes = self.writer.stream_length();
-        let Some(indexer) = self.indexer else {
+        let Some(mut indexer) = self.indexer else {
             let piece = Finishing {
                 keep: HEAD_ROOM + size_bytes,
                 append: Vec::new(),
@@ -284,8 +341,11 @@ impl Upload {
             };
             return (self.writer, Ending::Piece(piece));
         };
+        indexer.end();
+        let media = MediaFacts::of(&indexer);
         let ending = match indexer.finish() {
             Ok(finish) => Ending::Playable {
+                media,
                 left_out: Accounts::new(&finish).to_text(),
                 finishing: Finishing {
                     keep: finish.keep,

@@ -216,6 +216,31 @@ async fn logout_is_in_the_audit_log() {
 }
 
 #[tokio::test]
+async fn only_own_pages_can_make_the_browser_delete_what_it_stores() {
+    let server = TestServer::start().await;
+    let pair = Pair::sign_in(&server).await;
+    let logout = || {
+        let path = "/api/auth/logout?clear_site_data=true";
+        request_with_token(&server, Method::POST, path, &pair.access)
+    };
+    // A form of another site sends neither cookies nor tokens; its answer would still be followed.
+    let path = "/api/auth/logout?clear_site_data=true";
+    let form = server.anonymous().post(path);
+    let form = form.header("content-type", "text/plain").body("x=1");
+    for request in [form, logout()] {
+        let request = request.header("sec-fetch-site", "cross-site");
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), 403);
+        assert!(!answer.headers().contains_key("clear-site-data"));
+    }
+    json_of(me(&server, &pair.access), 200).await;
+    let request = logout().header("sec-fetch-site", "same-origin");
+    let answer = request.send().await.expect("an answer");
+    assert_eq!(answer.status(), 204);
+    assert_eq!(answer.headers()["clear-site-data"], "\"storage\"");
+}
+
+#[tokio::test]
 async fn password_change_ends_other_sign_ins_and_optionally_api_tokens() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;

@@ -81,7 +81,8 @@ async fn session_stream_gets_settings_and_own_session_only() {
     );
     let session = ann.session().await;
     let mut page = Reader::open(&ann, &format!("?session={session}")).await;
-    assert_eq!(page.next().await, Some(("hello".to_owned(), json!({}))));
+    let hello = json!({ "last_event": head(&admin).await });
+    assert_eq!(page.next().await, Some(("hello".to_owned(), hello)));
     let settings = json!({ "recording_auto_record": false });
     assert_eq!(page.next().await, Some(("settings".to_owned(), settings)));
     let (name, data) = page.next().await.expect("a session");
@@ -440,6 +441,34 @@ async fn resumed_stream_replays_missed_changes_once_and_without_hello() {
         "forbidden",
     )
     .await;
+}
+
+#[tokio::test]
+async fn list_says_after_which_change_a_stream_must_begin() {
+    let server = TestServer::start().await;
+    let (admin, ann) = (server.admin().await, server.user("ann").await);
+    let list = async |caller: &Client, path: &str| {
+        let answer = caller.get(path).send().await.expect("an answer");
+        header(&answer, "last-event-id").to_owned()
+    };
+    let before = list(&ann, "/api/recordings").await;
+    let all = list(&admin, "/api/admin/recordings?limit=1").await;
+    assert_eq!((&before, &all), (&head(&admin).await.to_string(), &before));
+    let mut stream = Reader::open(&ann, "").await;
+    let (_, hello) = stream.next().await.expect("hello");
+    assert_eq!(hello["last_event"].to_string(), before);
+    drop(stream);
+
+    let recorded = ann.record(&chromium_webm()).await;
+    let mut stream = Reader::resume(&ann, "", &before).await;
+    let (mut name, mut data) = stream.next().await.expect("an event");
+    while name != "recording" {
+        assert_ne!(name, "hello");
+        (name, data) = stream.next().await.expect("an event");
+    }
+    assert_eq!(data["id"], recorded.as_str());
+    let after = list(&ann, "/api/recordings").await;
+    assert!(after.parse::<i64>().ok() > before.parse().ok(), "{after}");
 }
 
 #[tokio::test]

@@ -281,6 +281,14 @@ async fn session_list_is_paged_and_filtered_by_status() {
     assert_eq!(seen, running);
     let all = json_of(admin.get("/api/sessions?all=true"), 200).await;
     assert_eq!(all.as_array().map(Vec::len), Some(5));
+    let names = |list: &Value| -> Vec<_> {
+        let rows = list.as_array().expect("a list").iter();
+        rows.map(|row| row["username"].as_str().map(str::to_owned))
+            .collect()
+    };
+    assert_eq!(names(&all), vec![Some("ann".to_owned()); 5]);
+    let own = json_of(ann.get("/api/sessions"), 200).await;
+    assert_eq!(names(&own), vec![None; 5]);
     assert_eq!(json_of(admin.get("/api/sessions"), 200).await, json!([]));
     problem(ann.get("/api/sessions?all=true"), 403, "forbidden").await;
     for query in ["status=x", "limit=0", "limit=501", "cursor=x", "all=1"] {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::support::appliance::FakeRecorder;
+use crate::support::images::jpeg;
 use crate::support::{Client, START_MS, TestServer, json_of, until};
 use jsonwebtoken::{EncodingKey, Header};
 use reqwest::{Method, RequestBuilder};
@@ -230,6 +231,11 @@ async fn fill_path(
     admin: &Client,
     number: usize,
 ) -> (String, Option<(String, String)>) {
+    if path.starts_with("/s/") {
+        // Not in use.
+        let token = "0123456789012345678901234567890123456789";
+        return (path.replace("{token}", token), None);
+    }
     if !path.contains("{id}") {
         assert!(
             !path.contains('{'),
@@ -292,6 +298,25 @@ async fn fill_path(
     if path.contains("{event}") {
         path = path.replace("{event}", &delivery_of(owner, admin, &id).await);
     }
+    if path.contains("{marker}") {
+        let markers = format!("/api/recordings/{id}/markers");
+        let marker = made(owner, &markers, json!({ "time_ms": 0 })).await;
+        path = path.replace("{marker}", &marker);
+    }
+    if path.contains("{share}") {
+        let shares = format!("/api/recordings/{id}/shares");
+        let share = made(owner, &shares, json!({})).await;
+        path = path.replace("{share}", &share);
+    }
+    if path.contains("{at_ms}") || path.ends_with("/poster") || path.ends_with("/storyboard.vtt") {
+        let picture = owner.post(&format!("/api/recordings/{id}/pictures?at_ms=0"));
+        let picture = picture.header("content-type", "image/jpeg");
+        let added = picture.body(jpeg(320, 180, 1)).send().await;
+        assert_eq!(added.expect("an answer").status(), 204);
+        path = path.replace("{at_ms}", "0");
+    } else if path.ends_with("/pictures") {
+        path += "?at_ms=0";
+    }
     (path, recording)
 }
 
@@ -323,6 +348,19 @@ fn shape_request(request: RequestBuilder, row: &Row, recording: Option<String>) 
         ("PATCH", "/api/sessions/{id}") => request.json(&json!({ "status": "stopped" })),
         ("POST", "/api/admin/webhooks") => request.json(&json!({ "url": "http://127.0.0.1:1/" })),
         ("PATCH", "/api/admin/webhooks/{id}") => request.json(&json!({ "description": "x" })),
+        (_, path) if path.starts_with("/api/recordings/{id}/markers") => {
+            request.json(&json!({ "time_ms": 1 }))
+        }
+        ("POST", "/api/recordings/{id}/pictures") => request
+            .header("content-type", "image/jpeg")
+            .body(jpeg(320, 180, 1)),
+        (_, path)
+            if path.ends_with("/playback-url")
+                || path.ends_with("/shares")
+                || path.ends_with("/{share}") =>
+        {
+            request.json(&json!({}))
+        }
         ("PATCH", "/api/recordings/{id}") => request.json(&json!({ "protected": false })),
         (_, path) if path.ends_with("/recording/upload") => {
             let file = reqwest::multipart::Part::text("not a recording").file_name("a.webm");

@@ -561,7 +561,7 @@ async fn renamed_recording_keeps_its_file_extension() {
 }
 
 #[tokio::test]
-async fn search_ignores_case_and_unicode_normal_form() {
+async fn search_ignores_case_accents_and_unicode_normal_form() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let mut ids = Vec::new();
@@ -583,20 +583,17 @@ async fn search_ignores_case_and_unicode_normal_form() {
             ids
         }
     };
-    for search in [
-        "NA%C3%8FVE",
-        "na%C3%AFve",
-        "nai%CC%88ve",
-        "NAI%CC%88VE",
-        "%C3%8F",
-    ] {
+    for search in ["NA%C3%8FVE", "na%C3%AFve", "nai%CC%88ve", "NAIVE", "%C3%8F"] {
         assert_eq!(
             found(format!("/api/recordings?q={search}")).await,
-            ids[..2],
+            ids,
             "{search}"
         );
     }
-    assert_eq!(found("/api/recordings?q=NAIVE".to_owned()).await, ids[2..]);
+    assert_eq!(
+        found("/api/recordings?q=naive+TOO".to_owned()).await,
+        ids[1..2]
+    );
     let end = "/api/recordings?to=9999-12-31T23:59:59Z&from=2026-01-01T00:00:00Z";
     assert_eq!(found(end.to_owned()).await, ids);
     let user = json!({ "username": "zoe", "password": "a good password", "display_name": "ZOË", "roles": ["user"] });

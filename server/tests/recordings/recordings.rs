@@ -475,6 +475,121 @@ async fn bulk_delete_refuses_empty_too_long_and_malformed_lists() {
 }
 
 #[tokio::test]
+async fn bulk_delete_by_filter_deletes_what_the_count_counts() {
+    let server = TestServer::start().await;
+    let (admin, ann, bob) = (
+        server.admin().await,
+        server.user("ann").await,
+        server.user("bob").await,
+    );
+    let (first, second) = (
+        ann.record(&chromium_webm()).await,
+        ann.record(&chromium_webm()).await,
+    );
+    let (running, _) = ann.start_recording().await;
+    let foreign = bob.record(&chromium_webm()).await;
+    let protect = json!({ "protected": true });
+    let path = format!("/api/recordings/{second}");
+    json_of(ann.request(Method::PATCH, &path).json(&protect), 200).await;
+
+    let count = json_of(
+        ann.get("/api/recordings/count?status=ready&totals=true"),
+        200,
+    )
+    .await;
+    let sizes = [&first, &second];
+    let mut bytes = 0;
+    for id in sizes {
+        bytes += ann.recording(id).await["size_bytes"].as_u64().unwrap_or(0);
+    }
+    assert_eq!(
+        count,
+        json!({ "count": 2, "complete": true, "totals": {
+            "size_bytes": bytes, "protected": 1, "open": 0, "forward_pending": 0
+        } })
+    );
+    let count = json_of(admin.get("/api/admin/recordings/count"), 200).await;
+    assert_eq!(count, json!({ "count": 4, "complete": true }));
+    problem(ann.get("/api/admin/recordings/count"), 403, "forbidden").await;
+
+    let delete = |body: Value| ann.post("/api/recordings/delete").json(&body);
+    for (body, status, code) in [
+        (
+            json!({ "filter": {}, "ids": [first] }),
+            400,
+            "invalid_field",
+        ),
+        (
+            json!({ "ids": [first], "all_users": true }),
+            400,
+            "invalid_field",
+        ),
+        (
+            json!({ "ids": [first], "at_most": 1 }),
+            400,
+            "invalid_field",
+        ),
+        (json!({ "filter": {} }), 400, "invalid_field"),
+        (
+            json!({ "filter": { "sources": "tab" }, "at_most": 9 }),
+            400,
+            "invalid_field",
+        ),
+        (
+            json!({ "filter": { "source": null, "stat": null }, "at_most": 9 }),
+            400,
+            "invalid_field",
+        ),
+        (json!({ "filter": {}, "at_most": 0 }), 400, "invalid_field"),
+        (
+            json!({ "filter": {}, "at_most": 10_001 }),
+            400,
+            "invalid_field",
+        ),
+        (
+            json!({ "filter": { "cursor": "x" }, "at_most": 9 }),
+            400,
+            "invalid_field",
+        ),
+        (
+            json!({ "filter": { "status": "none" }, "at_most": 9 }),
+            400,
+            "invalid_field",
+        ),
+        (
+            json!({ "filter": { "user_id": bob.user_id }, "at_most": 9 }),
+            400,
+            "invalid_field",
+        ),
+        (
+            json!({ "filter": {}, "at_most": 9, "all_users": true }),
+            403,
+            "forbidden",
+        ),
+    ] {
+        problem(delete(body), status, code).await;
+    }
+    let mut deleted = Vec::new();
+    for at_most in [1, 10] {
+        let body = json!({ "filter": { "status": "ready" }, "at_most": at_most });
+        let lines = lines_of(delete(body)).await;
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0]["status"], "deleted");
+        deleted.extend(lines[0]["id"].as_str().map(str::to_owned));
+    }
+    assert_eq!(deleted, [second, first]);
+    assert_eq!(ann.recording(&running).await["status"], "recording");
+    assert_eq!(bob.recording(&foreign).await["status"], "ready");
+
+    let body = json!({ "filter": { "user_id": "bob" }, "at_most": 1, "all_users": true });
+    let lines = lines_of(admin.post("/api/recordings/delete").json(&body)).await;
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["id"], json!(foreign));
+    let log = json_of(admin.get("/api/admin/audit?action=recording.delete"), 200).await;
+    assert_eq!(log.as_array().map(Vec::len), Some(3));
+}
+
+#[tokio::test]
 async fn bulk_delete_stops_when_its_user_is_disabled() {
     let server = TestServer::start().await;
     let (admin, ann) = (server.admin().await, server.user("ann").await);

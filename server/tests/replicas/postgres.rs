@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::sync::Arc;
 
+use crate::support::images::jpeg;
 use crate::support::postgres::{Cluster, PASSWORD, USER, cluster};
 use crate::support::{START_MS, TestServer, chromium_webm, header, json_of, problem};
 use reqwest::StatusCode;
@@ -164,6 +165,10 @@ async fn database_copied_to_postgres_and_back_serves_the_same_data() {
     let ready = ann.record(&chromium_webm()).await;
     let failed = ann.record(b"not a video").await;
     let (open, _) = ann.start_recording().await;
+    let picture = ann.post(&format!("/api/recordings/{open}/pictures?at_ms=0"));
+    let picture = picture.header("content-type", "image/jpeg");
+    let added = picture.body(jpeg(320, 180, 1)).send().await.unwrap();
+    assert_eq!(added.status(), StatusCode::NO_CONTENT);
     let before = json_of(ann.get("/api/recordings"), 200).await;
     server.stop().await;
 
@@ -190,6 +195,9 @@ async fn database_copied_to_postgres_and_back_serves_the_same_data() {
     assert_eq!(ann.recording(&ready).await["status"], "ready");
     assert_eq!(ann.recording(&failed).await["status"], "failed");
     assert_eq!(ann.offset(&open).await, 0);
+    let poster = ann.get(&format!("/api/recordings/{open}/poster"));
+    let poster = poster.send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(poster, jpeg(320, 180, 1));
 }
 
 #[test]

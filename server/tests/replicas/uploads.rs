@@ -56,6 +56,23 @@ async fn upload_alternates_between_servers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_the_receiving_server_shows_a_recording_live() {
+    let installation = Installation::new(&[]);
+    let (one, other) = (installation.server().await, installation.server().await);
+    let ada = one.user("ada").await;
+    let stream = large_webm(3 * MIB);
+    let (id, _) = ada.start_recording().await;
+    send(&ada, &id, &stream, 0, 2 * MIB, MIB).await;
+    let path = format!("/api/recordings/{id}/live");
+    problem(ada.at(&other.url).get(&path), 503, "unavailable").await;
+    let live = ada.get(&path).send().await.expect("an answer");
+    assert_eq!(live.status(), StatusCode::OK);
+    send(&ada, &id, &stream, 2 * MIB, stream.len(), MIB).await;
+    let received = live.bytes().await.expect("the end of the recording");
+    assert!(received.ends_with(&stream[2 * MIB..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn server_without_the_lease_stores_no_byte() {
     let installation = Installation::new(&[]);
     let (one, other) = (installation.server().await, installation.server().await);

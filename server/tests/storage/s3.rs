@@ -71,6 +71,37 @@ async fn store_outage_does_not_stop_a_recording() {
     assert!(download(&client, &id).await == finished(&stream));
 }
 
+/// A viewer receives what is on the disk of the server: the parts that are not in the store, and copies of the last ones.
+#[tokio::test]
+async fn growing_recording_is_watched_from_the_staging_folder() {
+    let server = single_server(&seaweedfs().endpoint, &[]).await;
+    let client = server.admin().await;
+    let stream = large_webm(70 * MIB);
+    let (id, _) = client.start_recording().await;
+    send(&client, &id, &stream, 0, 60 * MIB, 4 * MIB).await;
+    wait_until_confirmed(&server, &id, 6).await;
+    let path = format!("/api/recordings/{id}/live");
+    let newest = client.get(&path).send().await.expect("an answer");
+    let first = client.get(&format!("{path}?from_ms=0")).send().await;
+    let first = first.expect("an answer");
+    for answer in [&newest, &first] {
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+    send(&client, &id, &stream, 60 * MIB, stream.len(), 4 * MIB).await;
+    let sent = |received: &[u8]| {
+        let mut fours = received.windows(4);
+        let head = fours.position(|four| four == [0x1F, 0x43, 0xB6, 0x75]);
+        let media = &received[head.expect("a cluster")..];
+        assert!(stream.ends_with(media));
+        media.len()
+    };
+    let newest = newest.bytes().await.expect("the end of the recording");
+    assert!((10 * MIB..12 * MIB).contains(&sent(&newest)));
+    let first = first.bytes().await.expect("the end of the recording");
+    assert!(sent(&first) > 34 * MIB, "{}", sent(&first));
+    assert!(download(&client, &id).await == finished(&stream));
+}
+
 #[tokio::test]
 async fn lost_multipart_upload_fails_the_recording() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;

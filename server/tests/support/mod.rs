@@ -9,6 +9,7 @@ pub(crate) mod azurite;
 pub(crate) mod faketime;
 #[cfg(feature = "s3")]
 pub(crate) mod fault_proxy;
+pub(crate) mod images;
 #[cfg(any(feature = "postgres", feature = "s3"))]
 pub(crate) mod ports;
 #[cfg(feature = "postgres")]
@@ -95,6 +96,11 @@ impl TestServer {
     fn variable(&self, name: &str) -> Option<&str> {
         let found = self.variables.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// Overrides a variable for the next start.
+    pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.push((name.into(), value.into()));
     }
 
     /// Connects to the server's database directly.

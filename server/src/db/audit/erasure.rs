@@ -162,7 +162,7 @@ pub(super) async fn erase_batch(
         Personal::Subject(_) => "subject",
     };
     let (at_ms, seq) = after.unwrap_or((i64::MIN, i64::MIN));
-    let mut transaction = log.database.pool.begin().await?;
+    let mut transaction = log.database.begin().await?;
     // Locks the head first: the marker row of this batch has the next number.
     let head: i64 =
         sqlx::query_scalar("UPDATE audit_head SET seq = seq WHERE id = 1 RETURNING seq")

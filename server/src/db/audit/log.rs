@@ -142,7 +142,7 @@ impl<'d> AuditLog<'d> {
         at_ms: i64,
         event: &AuditEvent<'_>,
     ) -> Result<(), DatabaseError> {
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         append(&mut transaction, at_ms, event).await?;
         transaction.commit().await?;
         self.wake_followers();

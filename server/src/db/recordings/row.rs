@@ -4,13 +4,15 @@ use sortie_api::RecordingStatus;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use crate::db::library::LibraryColumns;
 use crate::db::unknown_text;
 use crate::labels::Labels;
 
 pub(in crate::db) const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.username, r.filename, r.size_bytes, \
     r.duration_ms, r.format, r.storage_backend, r.storage_path, r.status, r.failure, r.interrupted, \
     r.upload_length, r.upload_metadata, r.idempotency_key, r.kind, r.upload_concat, r.final_id, r.protected, r.deleting, r.forward_pending, r.created_ms, r.completed_ms, \
-    r.part_of, r.part, r.left_out, r.external_id, r.metadata \
+    r.part_of, r.part, r.left_out, r.external_id, r.metadata, r.title, r.app_id, r.source, r.width, r.height, \
+    r.video_codec, r.audio_codec, r.active_ms, r.ended_because, r.tags, r.pictures \
     FROM recordings AS r LEFT JOIN users AS u ON u.id = r.user_id";
 
 /// Kind of an upload.
@@ -77,6 +79,7 @@ pub(crate) struct RecordingRow {
     pub(crate) left_out: Option<String>,
     /// Labels of the first part; further parts have none.
     pub(crate) labels: Labels,
+    pub(crate) library: LibraryColumns,
 }
 
 pub(in crate::db) fn status_to_text(status: RecordingStatus) -> &'static str {
@@ -151,6 +154,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
                 external_id: row.try_get("external_id")?,
                 metadata: row.try_get("metadata")?,
             },
+            library: LibraryColumns::from_row(row)?,
         })
     }
 }
@@ -158,12 +162,14 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
 type Insert<'q> = sqlx::query::Query<'q, sqlx::Any, <sqlx::Any as sqlx::Database>::Arguments>;
 
 pub(super) const INSERT: &str = "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, \
-    status, upload_length, upload_metadata, idempotency_key, kind, upload_concat, created_ms, part_of, part, external_id, metadata)";
+    status, upload_length, upload_metadata, idempotency_key, kind, upload_concat, created_ms, part_of, part, external_id, metadata, \
+    title, source, app_id)";
+/// Values of [`INSERT`] that [`bound`] binds. The application is that of the session.
+pub(super) const VALUES: &str = "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
+    COALESCE((SELECT s.app_id FROM sessions AS s WHERE s.id = $2), '')";
 
 pub(in crate::db) fn insert(row: &RecordingRow) -> Insert<'_> {
-    let sql = format!(
-        "{INSERT} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
-    );
+    let sql = format!("{INSERT} VALUES ({VALUES})");
     bound(sqlx::query(sqlx::AssertSqlSafe(sql)), row, 1)
 }
 
@@ -186,4 +192,6 @@ pub(super) fn bound<'q>(query: Insert<'q>, row: &'q RecordingRow, part: i64) -> 
         .bind(part)
         .bind(&row.labels.external_id)
         .bind(&row.labels.metadata)
+        .bind(&row.library.title)
+        .bind(&row.library.source)
 }

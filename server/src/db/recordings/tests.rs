@@ -5,6 +5,8 @@ use sortie_api::RecordingStatus;
 
 fn plan(row: &RecordingRow) -> Completion {
     Completion {
+        media: None,
+        ended_because: EndReason::Stopped,
         left_out: None,
         upload_length: 10,
         failure: None,

@@ -10,6 +10,7 @@ use sortie_api::{Problem, ProblemCode};
 use crate::db::DatabaseError;
 use crate::labels::LabelError;
 use crate::storage::StorageError;
+use crate::tags::LibraryError;
 use crate::uploads::UploadError;
 
 /// Error response. `detail` is sent to the client; `source` is only logged.
@@ -155,6 +156,12 @@ impl IntoResponse for ApiError {
         // `ProblemBody` adds the request ID and writes the body.
         response.extensions_mut().insert(problem);
         response
+    }
+}
+
+impl From<LibraryError> for ApiError {
+    fn from(error: LibraryError) -> Self {
+        Self::invalid(error.to_string())
     }
 }
 

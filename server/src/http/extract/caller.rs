@@ -17,6 +17,8 @@ use crate::http::layers::edge::ClientAddress;
 use crate::http::{ApiError, ApiResult, HttpState};
 use crate::uploads::Creator;
 
+/// Query parameter with the token of a playback URL.
+pub(in crate::http) const PLAYBACK: &str = "playback";
 /// Cookie with the access token of the server's own pages.
 pub(crate) const ACCESS_COOKIE: &str = "sortie_access";
 
@@ -37,6 +39,8 @@ pub(crate) struct Caller {
     pub(crate) credential: Credential,
     /// Session of a recording token; `None` for other credentials.
     pub(crate) session: Option<String>,
+    /// Recording of a playback URL; `None` for other credentials.
+    pub(crate) recording: Option<String>,
 }
 
 impl Caller {
@@ -76,6 +80,13 @@ impl Caller {
             .is_none_or(|only| only == session_id)
     }
 
+    /// Whether the credential is valid for this recording.
+    pub(crate) fn reaches_recording(&self, recording_id: &str) -> bool {
+        self.recording
+            .as_deref()
+            .is_none_or(|only| only == recording_id)
+    }
+
     /// Returns the credential class, which decides the limit of open uploads.
     pub(crate) fn creator(&self) -> Creator {
         if self.via == Via::Token || self.session.is_some() {
@@ -97,11 +108,25 @@ pub(crate) struct Admin(pub(crate) Caller);
 
 /// Authenticates a request; called once for each request before its handler.
 ///
-/// A bearer token takes precedence; then the header of a trusted proxy, which is more recent than any cookie.
-pub(in crate::http) async fn identify(parts: &Parts, state: &HttpState) -> ApiResult<Caller> {
+/// A playback token takes precedence on a route that accepts one, as browsers add cookies to its URL. Then a bearer token;
+/// then the header of a trusted proxy, which is more recent than any cookie.
+pub(in crate::http) async fn identify(
+    parts: &Parts,
+    state: &HttpState,
+    accepts_playback: bool,
+) -> ApiResult<Caller> {
     let sign_in = &state.config.sign_in;
     let peer = edge::peer(&parts.extensions);
-    let (identity, cookie_like) = if let Some(token) = bearer_token(&parts.headers) {
+    let playback = accepts_playback
+        .then(|| playback_token(parts.uri.query()))
+        .flatten();
+    let mut recording = None;
+    let (identity, cookie_like) = if let Some(token) = playback {
+        let identified = state.accounts.playback_urls.identify(&token).await;
+        let (identity, only) = identified.map_err(playback_refused)?;
+        recording = Some(only);
+        (identity, None)
+    } else if let Some(token) = bearer_token(&parts.headers) {
         (state.accounts.authenticator.identify(token).await?, None)
     } else if let Some(name) = proxied_name(sign_in, peer, &parts.headers) {
         check_same_origin(&parts.method, &parts.headers)?;
@@ -128,6 +153,7 @@ pub(in crate::http) async fn identify(parts: &Parts, state: &HttpState) -> ApiRe
         sign_in: None,
         credential: identity.credential.clone(),
         session: None,
+        recording,
     };
     match identity.credential {
         Credential::SignIn { family } => caller.sign_in = Some(family),
@@ -139,11 +165,29 @@ pub(in crate::http) async fn identify(parts: &Parts, state: &HttpState) -> ApiRe
             caller.via = Via::Token;
             caller.session = Some(session_id);
         }
+        Credential::Playback => caller.via = Via::Playback,
         Credential::Platform => caller.via = Via::Jwt,
         Credential::Proxy => caller.via = Via::Proxy,
     }
     tracing::debug!(user_id = caller.user_id, via = ?caller.via, "caller authenticated");
     Ok(caller)
+}
+
+/// Token of a playback URL, in the query so that it is in no log.
+fn playback_token(query: Option<&str>) -> Option<String> {
+    let parameters = form_urlencoded::parse(query?.as_bytes());
+    let mut tokens = parameters.filter(|(name, _)| name == PLAYBACK);
+    tokens.next().map(|(_, token)| token.into_owned())
+}
+
+/// One message for every token that is not accepted, so that it says nothing about user and recording.
+fn playback_refused(error: TokenError) -> ApiError {
+    match error {
+        TokenError::Database(error) => error.into(),
+        _ => ApiError::unauthenticated(
+            "This playback URL has expired or is not valid. Request a new one.",
+        ),
+    }
 }
 
 /// User name in the header of a trusted proxy. Several headers are rejected: the client may have sent one of them.
@@ -235,6 +279,17 @@ pub(in crate::http) fn check_same_origin(
             "The request does not come from this server's own pages. Other clients must send the access token in the \
              header Authorization.",
         ))
+    }
+}
+
+/// Rejects a form that another site has sent. Browsers that withhold the referrer send `Origin: null`, which over plain
+/// HTTP is all that is known.
+pub(in crate::http) fn check_form_origin(headers: &HeaderMap) -> Result<(), ApiError> {
+    let is_anonymous = headers.get("origin").is_some_and(|it| it == "null")
+        && !headers.contains_key("sec-fetch-site");
+    match is_anonymous {
+        true => Ok(()),
+        false => check_same_origin(&Method::POST, headers),
     }
 }
 

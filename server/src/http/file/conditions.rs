@@ -7,6 +7,12 @@ use axum_extra::headers::{
     ETag, HeaderMapExt as _, IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince, LastModified,
 };
 
+/// Whether the client has the version with this tag already (304).
+pub(in crate::http) fn has_version(request: &HeaderMap, etag: &ETag) -> bool {
+    let known = request.typed_get::<IfNoneMatch>();
+    known.is_some_and(|known| !known.precondition_passes(etag))
+}
+
 /// Validators of a recording. Its bytes never change once it is complete, so both are strong.
 pub(in crate::http) struct Validators {
     etag: Option<ETag>,

@@ -4,6 +4,7 @@ mod conditions;
 mod digest;
 mod names;
 mod range;
+mod seek_index;
 
 use std::time::Duration;
 
@@ -13,10 +14,11 @@ use axum::response::{IntoResponse, Response};
 use sortie_api::{ProblemCode, RecordingStatus};
 
 use super::{ApiError, ApiResult, HttpState};
+pub(in crate::http) use conditions::has_version;
 use conditions::{Outcome, Validators};
-use names::content_disposition;
-pub(in crate::http) use names::{has_visible, is_deceptive, plain_filename};
+pub(in crate::http) use names::{content_disposition, has_visible, is_deceptive, plain_filename};
 use range::Selection;
+pub(in crate::http) use seek_index::read_index;
 
 use crate::db::RecordingRow;
 use crate::storage::Presigned;
@@ -72,7 +74,7 @@ fn media_type(format: &str) -> &'static str {
 }
 
 /// Checks that the recording's status permits this delivery.
-fn check_state(row: &RecordingRow, disposition: Disposition) -> ApiResult<()> {
+pub(in crate::http) fn check_state(row: &RecordingRow, disposition: Disposition) -> ApiResult<()> {
     let not_ready = |detail: String| Err(ApiError::new(ProblemCode::NotReady, detail));
     if row.deleting {
         return not_ready("This recording is being deleted.".to_owned());

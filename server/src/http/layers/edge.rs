@@ -162,7 +162,7 @@ impl Edge {
         self.public_url.as_ref().map_or("", |url| &url.prefix)
     }
 
-    /// URI without the public prefix and without the trailing slash of an API path; `None` if unchanged.
+    /// URI without the public prefix and without the trailing slash of an API path or share link; `None` if unchanged.
     fn own_uri(&self, uri: &Uri) -> Option<Uri> {
         let given = uri.path();
         let prefix = self.prefix();
@@ -171,7 +171,7 @@ impl Edge {
             Some(rest) if rest.starts_with('/') => rest,
             _ => given,
         };
-        if path.starts_with("/api/") {
+        if path.starts_with("/api/") || path.starts_with("/s/") {
             path = path.trim_end_matches('/');
         }
         if path == given {

@@ -1,5 +1,6 @@
 //! Request IDs and the log line of each request.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Request};
@@ -23,7 +24,25 @@ impl MakeRequestId for NewRequestId {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) struct Routine;
 
-/// Span of a request. Its path is logged without the query, which may hold secrets.
+/// Start of the paths of share links; the token follows.
+const SHARES: &str = "/s/";
+
+/// Path of a request for logs and traces: without the tokens of share links, which are passwords. The query is never
+/// logged, for the same reason.
+pub(in crate::http) fn loggable_path(path: &str) -> Cow<'_, str> {
+    let Some((before, token)) = path.split_once(SHARES) else {
+        return Cow::Borrowed(path);
+    };
+    // Known paths behind the token; anything else could be a token, too.
+    let rest = match token.split_once('/') {
+        Some((_, "file")) => "/file",
+        Some((_, "poster")) => "/poster",
+        _ => "",
+    };
+    Cow::Owned(format!("{before}{SHARES}…{rest}"))
+}
+
+/// Span of a request.
 pub(in crate::http) fn span<B>(request: &Request<B>) -> Span {
     let id = request
         .headers()
@@ -33,7 +52,7 @@ pub(in crate::http) fn span<B>(request: &Request<B>) -> Span {
         "request",
         id = id.unwrap_or_default(),
         method = %request.method(),
-        path = request.uri().path(),
+        path = &*loggable_path(request.uri().path()),
     )
 }
 
@@ -44,5 +63,29 @@ pub(in crate::http) fn log_response(response: &Response, latency: Duration, _: &
         tracing::debug!(status, ms, "answered {status} in {ms} ms");
     } else {
         tracing::info!(status, ms, "answered {status} in {ms} ms");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_of_a_share_link_is_not_logged() {
+        for (path, expected) in [
+            ("/api/recordings/1", "/api/recordings/1"),
+            ("/s/Secret", "/s/…"),
+            ("/s/Secret/", "/s/…"),
+            ("/s/Secret/file", "/s/…/file"),
+            ("/s/Secret/poster", "/s/…/poster"),
+            ("/s/Secret/other", "/s/…"),
+            ("/s//Secret/file", "/s/…"),
+            ("/s/s/Secret", "/s/…"),
+            ("/record/s/Secret/file", "/record/s/…/file"),
+            ("//s/Secret", "//s/…"),
+            ("/s", "/s"),
+        ] {
+            assert_eq!(loggable_path(path), expected, "{path}");
+        }
     }
 }

@@ -167,7 +167,7 @@ fn is_data(response: &HeaderMap) -> bool {
 }
 
 /// Whether the client uses HTTPS; the header is set by [`crate::http::layers::edge`].
-fn is_https(request: &HeaderMap) -> bool {
+pub(in crate::http) fn is_https(request: &HeaderMap) -> bool {
     request
         .get("x-forwarded-proto")
         .and_then(|proto| proto.to_str().ok())

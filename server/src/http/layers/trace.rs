@@ -10,6 +10,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, trace_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use super::request_log::loggable_path;
 use crate::telemetry::SPANS;
 
 /// Paths that are polled, and not traced.
@@ -34,7 +35,7 @@ pub(in crate::http) async fn trace(request: Request, next: Next) -> Response {
         http.request.method = method,
         http.route = route,
         http.response.status_code = Empty,
-        url.path = path,
+        url.path = &*loggable_path(path),
         sortie.request_id = Empty,
     );
     let caller = TraceContextPropagator::new().extract(&HeaderExtractor(request.headers()));

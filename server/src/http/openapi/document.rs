@@ -18,7 +18,7 @@ pub(in crate::http) fn document(rows: &[&'static Row]) -> Value {
         .with_transform(RecursiveTransform(list_constants))
         .into_generator();
     let mut paths = Map::new();
-    for row in rows {
+    for row in rows.iter().filter(|row| !row.is_page()) {
         let path = paths.entry(row.path).or_insert_with(|| json!({}));
         path[row.method.to_ascii_lowercase()] = operation(row, &mut generator);
     }
@@ -163,11 +163,16 @@ fn parameter(parameter: &Parameter, place: &str) -> Value {
         Kind::Time => {
             json!({ "anyOf": [{ "type": "string", "format": "date-time" }, { "const": "" }] })
         }
+        Kind::Ms => json!({ "type": "integer", "minimum": 0 }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Number(from, to) => json!({ "type": "integer", "minimum": from, "maximum": to }),
         Kind::OneOf(words) => json!({ "type": "string", "enum": words }),
     };
-    json!({ "name": parameter.name, "in": place, "schema": schema })
+    let mut described = json!({ "name": parameter.name, "in": place, "schema": schema });
+    if matches!(parameter.kind, Kind::Ms) {
+        described["required"] = json!(true);
+    }
+    described
 }
 
 /// Request headers of tus 1.0.
@@ -221,7 +226,13 @@ fn body(body: &Body, generator: &mut SchemaGenerator) -> Value {
                 "file": { "type": "string", "format": "binary", "contentMediaType": "application/octet-stream" },
             },
         } } } }),
+        Body::Picture => json!({ "required": true, "content": images() }),
     }
+}
+
+fn images() -> Value {
+    let bytes = json!({ "schema": { "type": "string", "format": "binary" } });
+    json!({ "image/jpeg": bytes, "image/webp": bytes })
 }
 
 fn response(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
@@ -250,6 +261,7 @@ fn response(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
                 .collect();
             json!({ "description": "Success", "content": content })
         }
+        Answer::Image => json!({ "description": "Success", "content": images() }),
         Answer::Bytes => json!({
             "description": "Bytes of a recording",
             "content": { "video/webm": {}, "video/mp4": {}, "video/x-matroska": {}, "audio/webm": {},

@@ -82,7 +82,8 @@ mod tests {
             .map(|id| id.split('"').next())
             .collect();
         let unique: std::collections::BTreeSet<_> = ids.iter().collect();
-        assert_eq!((ids.len(), unique.len()), (rows.len(), rows.len()));
+        let described = rows.iter().filter(|row| !row.is_page()).count();
+        assert_eq!((ids.len(), unique.len()), (described, described));
     }
 
     /// Routes of the published contract: older clients may send fields that this version does not know.

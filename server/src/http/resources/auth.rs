@@ -2,15 +2,17 @@
 //!
 //! API clients read the tokens from the answer; the server's own pages use `HttpOnly` cookies.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{FromRequest, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
+use serde::Deserialize;
 use sortie_api::{
     AuditResult, ChangePassword, Login, PageSignIn, ProblemCode, RefreshRequest, SignInMethods,
     Tokens, User,
@@ -25,6 +27,7 @@ use crate::http::extract::caller::{
     ACCESS_COOKIE, Caller, Via, bearer_token, check_same_origin, cookie_token, remote_address,
 };
 use crate::http::extract::json::{JsonBody, read_body};
+use crate::http::extract::query;
 use crate::http::routes::{Routes, routes};
 use crate::http::{ApiError, ApiResult, HttpState};
 
@@ -37,6 +40,8 @@ const DEVICE_COOKIE: &str = "sortie_device";
 const DEVICE_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Characters of a stored `User-Agent`.
 const USER_AGENT_MAX: usize = 256;
+/// Header that makes a browser delete what the origin stores.
+const CLEAR_SITE_DATA: &str = "clear-site-data";
 /// Path of the refresh cookie: browsers send it to these routes only.
 const REFRESH_PATH: &str = "/api/auth";
 
@@ -209,7 +214,22 @@ async fn refresh(State(state): State<HttpState>, request: Request) -> ApiResult<
     ))
 }
 
-async fn logout(State(state): State<HttpState>, request: Request) -> ApiResult<Response> {
+#[derive(Deserialize)]
+struct LogoutQuery {
+    clear_site_data: Option<String>,
+}
+
+async fn logout(
+    State(state): State<HttpState>,
+    Query(given): Query<LogoutQuery>,
+    request: Request,
+) -> ApiResult<Response> {
+    let clears_site_data = query::flag("clear_site_data", given.clear_site_data.as_deref())?;
+    if clears_site_data {
+        // A browser follows the header in the answer to any site's form, with and without a sign-in.
+        let (method, headers) = (request.method(), request.headers());
+        check_same_origin(method, headers)?;
+    }
     let (parts, token) = refresh_token(&state, request).await?;
     let origin = Origin::of(&parts);
     if let Some(token) = token
@@ -244,7 +264,9 @@ async fn logout(State(state): State<HttpState>, request: Request) -> ApiResult<R
     let secure = is_https(&parts.headers);
     let cookies = [(ACCESS_COOKIE, "/"), (REFRESH_COOKIE, REFRESH_PATH)]
         .map(|(name, path)| cookie(name, String::new(), path, Duration::ZERO, secure));
-    Ok((StatusCode::NO_CONTENT, set_cookies(cookies)).into_response())
+    // Unfinished recordings are in the browser's storage. Cookies are cleared above, by name.
+    let cleared = clears_site_data.then_some([(CLEAR_SITE_DATA, "\"storage\"")]);
+    Ok((StatusCode::NO_CONTENT, cleared, set_cookies(cookies)).into_response())
 }
 
 async fn methods(State(state): State<HttpState>) -> ApiResult<Json<SignInMethods>> {
@@ -402,7 +424,7 @@ pub(in crate::http) fn token_cookies(signed_in: &SignedIn, secure: bool) -> [Coo
 pub(in crate::http) fn cookie(
     name: &'static str,
     value: String,
-    path: &'static str,
+    path: impl Into<Cow<'static, str>>,
     life: Duration,
     secure: bool,
 ) -> Cookie<'static> {

@@ -9,7 +9,7 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
-use sortie_api::{Appliance, Event, LiveSettings, ProblemCode, Recording, Session};
+use sortie_api::{Appliance, Event, Hello, LiveSettings, ProblemCode, Recording, Session};
 
 use super::{appliance, recordings, sessions};
 use crate::accounts::Credential;
@@ -28,7 +28,7 @@ const LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// Delay before the client reconnects.
 const RETRY: Duration = Duration::from_millis(2000);
 /// Header with the `id` of the last event that a reconnecting client has received (WHATWG HTML, 9.2).
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 pub(in crate::http) fn routes() -> Routes {
     routes! { GET "/api/events" => events }
@@ -287,8 +287,12 @@ impl EventStream {
     async fn hello(&mut self) -> Result<(), DatabaseError> {
         // Read before the state: later changes have later numbers.
         let head = self.state.database.audit().head().await?;
-        let hello = sse_event(Event::Hello.name(), "{}").id(head.to_string());
-        self.pending.push(hello.retry(RETRY));
+        let last_event = Some(head);
+        let hello = Event::Hello(Hello { last_event });
+        if let Ok(data) = hello.data() {
+            let hello = sse_event(hello.name(), &data).id(head.to_string());
+            self.pending.push(hello.retry(RETRY));
+        }
         let recording_auto_record = self.state.database.settings().auto_record().await?;
         self.push(&Event::Settings(LiveSettings {
             recording_auto_record,

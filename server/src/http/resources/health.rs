@@ -31,6 +31,7 @@ pub(in crate::http) async fn info(State(state): State<HttpState>) -> Json<Server
         version: env!("CARGO_PKG_VERSION").to_owned(),
         max_size_bytes: state.config.max_size_bytes,
         appliance: state.appliance.is_some(),
+        sharing: state.config.sharing_enabled,
     })
 }
 

@@ -12,6 +12,7 @@ pub(super) mod recordings;
 pub(super) mod retention;
 pub(super) mod sessions;
 pub(super) mod settings;
+pub(super) mod shares;
 pub(super) mod sign_ins;
 pub(super) mod storage;
 pub(super) mod tokens;

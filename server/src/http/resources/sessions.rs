@@ -1,5 +1,7 @@
 //! Sessions of an embedding platform: `/api/sessions`.
 
+use std::collections::HashSet;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -64,6 +66,7 @@ pub(in crate::http) fn view(row: SessionRow, auto_on: bool) -> Session {
         external_id: row.labels.external_id,
         id: row.id,
         user_id: row.user_id,
+        username: None,
         app_id: row.app_id,
         status: row.status,
         created_at: rfc3339(row.created_ms),
@@ -273,7 +276,15 @@ async fn list(
         .await?;
     let auto_on = state.database.settings().auto_record().await?;
     let rows = page.rows.into_iter().map(|row| view(row, auto_on));
-    Ok(query.page(ORDER, rows.collect(), page.next.as_ref()))
+    let mut sessions: Vec<_> = rows.collect();
+    if all {
+        let owners: HashSet<_> = sessions.iter().map(|it| it.user_id.as_str()).collect();
+        let names = state.database.users().names(&owners).await?;
+        for session in &mut sessions {
+            session.username = names.get(&session.user_id).cloned();
+        }
+    }
+    Ok(query.page(ORDER, sessions, page.next.as_ref()))
 }
 
 fn status(text: &str) -> ApiResult<SessionStatus> {

@@ -139,7 +139,7 @@ async fn authorise(row: &Row, request: Request, state: &HttpState) -> ApiResult<
         return Ok(request);
     }
     let (mut parts, body) = request.into_parts();
-    let caller = caller::identify(&parts, state).await?;
+    let caller = caller::identify(&parts, state, row.accepts_playback()).await?;
     check(row, &caller)?;
     parts.extensions.insert(caller);
     Ok(Request::from_parts(parts, body))

@@ -4,6 +4,8 @@ use schemars::Schema;
 use schemars::generate::SchemaGenerator;
 use sortie_api::TokenScope;
 
+use crate::http::extract::caller::PLAYBACK;
+
 /// Callers that may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Who {
@@ -45,6 +47,8 @@ pub(in crate::http) enum Kind {
     /// RFC 3339, or empty.
     Time,
     Flag,
+    /// Whole number of milliseconds; required.
+    Ms,
     /// Integer with its smallest and largest value.
     Number(u32, u32),
     OneOf(&'static [&'static str]),
@@ -58,6 +62,8 @@ pub(in crate::http) enum Body {
     Stream,
     /// `multipart/form-data` with a recording.
     Form,
+    /// Picture as JPEG or WebP.
+    Picture,
 }
 
 /// Body of an answer.
@@ -70,6 +76,8 @@ pub(in crate::http) enum Answer {
     Text(&'static [&'static str]),
     /// Bytes of a recording.
     Bytes,
+    /// Picture as JPEG or WebP.
+    Image,
 }
 
 /// Row of the table: a route with its access rule and its description.
@@ -136,6 +144,16 @@ impl Row {
         }
     }
 
+    /// Whether the route is a page for viewers of share links and no part of the API.
+    pub(in crate::http) fn is_page(&self) -> bool {
+        self.path.starts_with("/s/")
+    }
+
+    /// Whether the route accepts the token of a playback URL.
+    pub(in crate::http) fn accepts_playback(&self) -> bool {
+        self.query.iter().any(|known| known.name == PLAYBACK)
+    }
+
     pub(super) const fn body(self, body: Body) -> Self {
         Self {
             body: Some(body),
@@ -187,6 +205,17 @@ pub(super) const fn time(name: &'static str) -> Parameter {
 
 pub(super) const fn flag(name: &'static str) -> Parameter {
     let kind = Kind::Flag;
+    Parameter { name, kind }
+}
+
+pub(super) const fn ms(name: &'static str) -> Parameter {
+    let kind = Kind::Ms;
+    Parameter { name, kind }
+}
+
+/// Describes an optional number of milliseconds.
+pub(super) const fn optional_ms(name: &'static str) -> Parameter {
+    let kind = Kind::Number(0, u32::MAX);
     Parameter { name, kind }
 }
 

@@ -65,6 +65,7 @@ fn scopes_restrict_tokens_and_not_sign_ins() {
         sign_in: None,
         credential: crate::accounts::Credential::Platform,
         session: None,
+        recording: None,
     };
     let (user, admin) = (&[Role::User][..], &[Role::User, Role::Admin][..]);
     let ann = caller(Via::Bearer, user, None);

@@ -36,11 +36,15 @@ pub(in crate::http) struct Caches {
     denials: denials::Denials,
     pub(in crate::http) views: views::Views,
     pub(in crate::http) digests: digests::Digests,
+    /// Permits of indexes in memory.
+    pub(in crate::http) indexes: tokio::sync::Semaphore,
     /// Permits of concurrent test requests to webhooks.
     #[cfg(feature = "webhooks")]
     pub(in crate::http) webhook_tests: tokio::sync::Semaphore,
 }
 
+/// Indexes of recordings in memory at a time: that of a long MP4 has tens of megabytes.
+const INDEXES: usize = 4;
 /// Concurrent test requests to webhooks.
 #[cfg(feature = "webhooks")]
 const WEBHOOK_TESTS: usize = 4;
@@ -54,6 +58,7 @@ impl Default for Caches {
             denials: denials::Denials::default(),
             views: views::Views::default(),
             digests: digests::Digests::default(),
+            indexes: tokio::sync::Semaphore::new(INDEXES),
             #[cfg(feature = "webhooks")]
             webhook_tests: tokio::sync::Semaphore::new(WEBHOOK_TESTS),
         }

@@ -64,6 +64,8 @@ use staged::{Staged, StagedStream};
 use state::State;
 use writer::BucketWriter;
 
+/// Bytes per read of a growing recording.
+const READ_SIZE: u64 = 256 * 1024;
 /// Timeout of a readiness check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -150,6 +152,43 @@ impl BucketStorage {
         blocking(move || Staged::measure(&folder, &State::load(&folder)?)).await
     }
 
+    /// Folder with the staged parts of a recording that this server receives.
+    async fn growing_folder(&self, id: &str) -> Result<PathBuf, StorageError> {
+        if let Some(replicas) = &self.replicas
+            && let folder = replicas.folder(id)?
+            && tokio::fs::try_exists(&folder).await?
+        {
+            return Ok(folder);
+        }
+        self.keys.folder(id)
+    }
+
+    /// Reads staged bytes of a growing recording. Parts that only the store has cannot be read.
+    async fn read_growing(
+        &self,
+        id: &str,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'static, io::Result<Bytes>>, StorageError> {
+        let folder = self.growing_folder(id).await?;
+        let loaded = folder.clone();
+        let part_size = blocking(move || Ok(State::load(&loaded)?.part_size)).await?;
+        let pieces = stream::try_unfold(range, move |range| {
+            let folder = folder.clone();
+            async move {
+                if range.is_empty() {
+                    return Ok(None);
+                }
+                let end = range.end.min(range.start.saturating_add(READ_SIZE));
+                let reading = move || staged::read_growing(&folder, part_size, range.start..end);
+                let read = tokio::task::spawn_blocking(reading).await;
+                let bytes = read.map_err(io::Error::other)??;
+                let next = range.start + bytes.len() as u64;
+                Ok(Some((bytes, next..range.end)))
+            }
+        });
+        Ok(pieces.boxed())
+    }
+
     async fn delete_growing(&self, id: &str) -> Result<(), StorageError> {
         let folder = self.keys.folder(id)?;
         let _lock = self.lock(id).await;
@@ -232,6 +271,16 @@ impl Storage for BucketStorage {
         Ok(self.staged_length(id).await?.saturating_sub(HEAD_ROOM))
     }
 
+    async fn growing_start(&self, id: &str) -> Result<u64, StorageError> {
+        let folder = self.growing_folder(id).await?;
+        blocking(move || {
+            let state = State::load(&folder)?;
+            let length = Staged::measure(&folder, &state)?;
+            Ok(staged::readable_from(&folder, state.part_size, length))
+        })
+        .await
+    }
+
     async fn size(&self, path: &str) -> Result<u64, StorageError> {
         if let Some(id) = self.keys.growing_id(path) {
             return self.staged_length(id).await;
@@ -247,6 +296,9 @@ impl Storage for BucketStorage {
     ) -> Result<BoxStream<'static, io::Result<Bytes>>, StorageError> {
         if range.is_empty() {
             return Ok(stream::empty().boxed());
+        }
+        if let Some(id) = self.keys.growing_id(path) {
+            return self.read_growing(id, range).await;
         }
         let key = Keys::key(path)?;
         self.remote.read(&key, range).await.map_err(read_error)

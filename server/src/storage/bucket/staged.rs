@@ -18,6 +18,8 @@ use super::state::{CheckpointMark, State};
 use crate::storage::{IndexCheckpoint, SeekableStream};
 
 const EXTENSION: &str = ".part";
+/// Extension of the copy of a part that the store has.
+const KEPT: &str = "kept";
 
 /// The parts of a growing object that are not in the store.
 #[derive(Debug)]
@@ -41,6 +43,11 @@ pub(super) struct Staged {
 
 pub(super) fn part_file(folder: &Path, index: u64) -> PathBuf {
     folder.join(format!("{index:05}{EXTENSION}"))
+}
+
+/// Copy of a part that the store has, for viewers.
+pub(super) fn kept_file(folder: &Path, index: u64) -> PathBuf {
+    folder.join(format!("{index:05}.{KEPT}"))
 }
 
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
@@ -82,6 +89,10 @@ impl Staged {
         }
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == KEPT) {
+                std::fs::remove_file(path)?;
+                continue;
+            }
             let Some(index) = part_index(&path) else {
                 continue;
             };
@@ -304,6 +315,33 @@ pub(super) fn read(folder: &Path, part_size: u64, range: Range<u64>) -> io::Resu
             .read_exact_at(&mut bytes[done..end], at)?;
         done = end;
     }
+    Ok(bytes.into())
+}
+
+/// Returns the position from which on all bytes of a growing object of `length` bytes are on this disk.
+pub(super) fn readable_from(folder: &Path, part_size: u64, length: u64) -> u64 {
+    let is_here = |index| part_file(folder, index).exists() || kept_file(folder, index).exists();
+    let mut index = length.saturating_sub(1) / part_size;
+    while index > 0 && is_here(index - 1) {
+        index -= 1;
+    }
+    index * part_size
+}
+
+/// Reads a range of a growing object from the staged parts and the kept copies.
+pub(super) fn read_growing(folder: &Path, part_size: u64, range: Range<u64>) -> io::Result<Bytes> {
+    let at = range.start % part_size;
+    let index = range.start / part_size;
+    let end = range.end.min((index + 1) * part_size);
+    let file = match File::open(part_file(folder, index)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            File::open(kept_file(folder, index)).map_err(not_staged)?
+        }
+        opened => opened?,
+    };
+    let size = usize::try_from(end.saturating_sub(range.start)).map_err(io::Error::other)?;
+    let mut bytes = vec![0; size];
+    file.read_exact_at(&mut bytes, at)?;
     Ok(bytes.into())
 }
 

@@ -42,7 +42,7 @@ pub(in crate::http) async fn allowed(
     Ok(row)
 }
 
-pub(super) fn no_such_recording() -> ApiError {
+pub(in crate::http) fn no_such_recording() -> ApiError {
     ApiError::not_found("This recording does not exist. It may have been deleted.")
 }
 
@@ -57,7 +57,10 @@ pub(in crate::http) async fn owned(
         false => None,
     };
     let row = found.ok_or_else(no_such_recording)?;
-    if !caller.may_access(&row.user_id) || !caller.reaches_session(&row.session_id) {
+    if !caller.may_access(&row.user_id)
+        || !caller.reaches_session(&row.session_id)
+        || !caller.reaches_recording(&row.id)
+    {
         state
             .audit_denial(&caller.actor(), Action::Access, id, "")
             .await;

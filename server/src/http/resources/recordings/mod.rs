@@ -1,44 +1,43 @@
 //! Recordings: `/api/recordings`, `/api/admin/recordings` and `/api/sessions/{id}/recording`.
 
 mod access;
+mod activity;
+mod clip;
+mod deletion;
 mod form;
 mod list;
+mod live;
+mod markers;
+mod moment;
 mod new;
+mod pictures;
+mod playback_url;
 mod present;
 mod serve;
 mod session;
 
-use std::collections::HashSet;
-
 use axum::Json;
-use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, stream};
-use serde::Deserialize;
-use sortie_api::{
-    DeleteRecordings, DeletionStatus, ProblemCode, Recording, RecordingDeletion, RecordingUpdate,
-    Unforwarded,
-};
+use sortie_api::{Recording, RecordingUpdate};
 
 use super::{sessions, storage};
-use crate::db::{Changed, Editor, RecordingChange, RecordingRow};
+use crate::db::{Changed, Editor, LibraryChange, RecordingChange, RecordingRow};
 use crate::http::extract::caller::Caller;
 use crate::http::extract::json::JsonBody;
 use crate::http::file::{Disposition, has_visible, is_deceptive};
 use crate::http::routes::{Routes, routes};
 use crate::http::{ApiError, ApiResult, HttpState};
 use crate::labels::{Labels, LabelsChange};
+use crate::tags;
 use crate::uploads::with_extension;
-use access::no_such_recording;
-pub(in crate::http) use access::{allowed, continued, owned};
+pub(in crate::http) use access::{allowed, continued, no_such_recording, owned};
+pub(in crate::http) use deletion::check_forwarded;
 pub(in crate::http) use new::new_row;
+pub(in crate::http) use pictures::poster_of;
 pub(in crate::http) use present::with_parts;
 use serve::serve;
-
-/// Largest number of recordings of one `POST /api/recordings/delete`.
-const DELETIONS_MAX: usize = 1000;
 
 pub(in crate::http) fn routes() -> Routes {
     routes! { POST "/api/sessions/{id}/recording/upload" => session::upload }
@@ -48,16 +47,34 @@ pub(in crate::http) fn routes() -> Routes {
             POST "/api/sessions/{id}/recording/stop" => session::stop,
             GET "/api/recordings" => list::list,
             GET "/api/admin/recordings" => list::list_all,
-            POST "/api/recordings/delete" => delete_many,
+            GET "/api/recordings/count" => list::count,
+            GET "/api/admin/recordings/count" => list::count_all,
+            POST "/api/recordings/delete" => deletion::delete_many,
             GET "/api/recordings/{id}" => show,
             PATCH "/api/recordings/{id}" => update,
-            DELETE "/api/recordings/{id}" => delete,
+            DELETE "/api/recordings/{id}" => deletion::delete,
+            GET "/api/recordings/{id}/activity" => activity::show,
+            GET "/api/recordings/{id}/clip" => clip::clip,
+            GET "/api/recordings/{id}/index" => clip::index,
+            GET "/api/recordings/{id}/markers" => markers::list,
+            POST "/api/recordings/{id}/markers" => markers::create,
+            GET "/api/recordings/{id}/markers.vtt" => markers::chapters,
+            PATCH "/api/recordings/{id}/markers/{marker}" => markers::update,
+            DELETE "/api/recordings/{id}/markers/{marker}" => markers::delete,
+            POST "/api/recordings/{id}/pictures" => pictures::create,
+            GET "/api/recordings/{id}/pictures/{at_ms}" => pictures::show,
+            GET "/api/recordings/{id}/poster" => pictures::poster,
+            GET "/api/recordings/{id}/storyboard.vtt" => pictures::storyboard,
+            POST "/api/recordings/{id}/viewed" => view,
+            DELETE "/api/recordings/{id}/viewed" => forget_view,
             GET "/api/recordings/{id}/download" => |state, caller, id, method, headers| {
                 serve(state, caller, id, method, headers, Disposition::Attachment)
             },
             GET "/api/recordings/{id}/stream" => |state, caller, id, method, headers| {
                 serve(state, caller, id, method, headers, Disposition::Inline)
             },
+            POST "/api/recordings/{id}/playback-url" => playback_url::create,
+            GET "/api/recordings/{id}/live" => live::watch,
             GET "/api/recordings/{id}/raw" => |state, caller, id, method, headers| {
                 serve(state, caller, id, method, headers, Disposition::Raw)
             },
@@ -72,7 +89,7 @@ async fn show(
     let row = allowed(&state, &caller, &id).await?;
     Ok((
         [(header::CACHE_CONTROL, "no-store")],
-        Json(present::in_full(&state, row).await?),
+        Json(present::in_full(&state, &caller, row).await?),
     )
         .into_response())
 }
@@ -95,6 +112,13 @@ async fn update(
         protected: update.protected.filter(|it| *it != row.protected),
         filename: filename.as_deref().filter(|it| *it != row.filename),
         labels,
+        library: LibraryChange {
+            title: match update.title {
+                Some(Some(title)) => Some(Some(tags::checked_title(&title)?)),
+                other => other,
+            },
+            tags: update.tags.map(tags::checked_tags).transpose()?,
+        },
     };
     let limit = match change.protected {
         Some(true) if !caller.is_admin() => storage::protected_limit(&state).await,
@@ -120,7 +144,36 @@ async fn update(
         Changed::Locked(name) => return Err(sessions::set_by_administrator(name)),
     }
     let row = allowed(&state, &caller, &id).await?;
-    Ok(Json(present::in_full(&state, row).await?))
+    Ok(Json(present::in_full(&state, &caller, row).await?))
+}
+
+/// Marks a recording as watched by the caller. Not audited: playback is.
+async fn view(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<StatusCode> {
+    set_viewed(&state, &caller, &id, true).await
+}
+
+async fn forget_view(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<StatusCode> {
+    set_viewed(&state, &caller, &id, false).await
+}
+
+async fn set_viewed(
+    state: &HttpState,
+    caller: &Caller,
+    id: &str,
+    viewed: bool,
+) -> ApiResult<StatusCode> {
+    let row = allowed(state, caller, id).await?;
+    let (views, now_ms) = (state.database.views(), state.clock.now_ms());
+    views.set(&caller.user_id, &row.id, viewed, now_ms).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Checks a new file name and sets the extension of the format, once that is known.
@@ -147,105 +200,4 @@ fn check_filename(name: &str) -> ApiResult<()> {
         "filename must have 1 to 200 characters, no / or \\, no control characters, no invisible characters, no bidirectional \
          controls, no leading dot, and no leading or trailing white space.",
     ))
-}
-
-#[derive(Deserialize)]
-struct DeleteQuery {
-    unforwarded: Option<String>,
-}
-
-async fn delete(
-    State(state): State<HttpState>,
-    caller: Caller,
-    Path(id): Path<String>,
-    Query(query): Query<DeleteQuery>,
-) -> ApiResult<StatusCode> {
-    let unforwarded = match query.unforwarded.as_deref() {
-        None | Some("keep") => Unforwarded::Keep,
-        Some("delete") => Unforwarded::Delete,
-        Some(_) => return Err(ApiError::invalid("unforwarded must be keep or delete.")),
-    };
-    delete_one(&state, &caller, &id, unforwarded).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-async fn delete_one(
-    state: &HttpState,
-    caller: &Caller,
-    id: &str,
-    unforwarded: Unforwarded,
-) -> ApiResult<()> {
-    let row = allowed(state, caller, id).await?;
-    if unforwarded == Unforwarded::Keep {
-        check_forwarded(&row)?;
-    }
-    state.uploads.delete(&row.id, &caller.actor()).await?;
-    tracing::info!(recording = id, user = caller.username, "recording deleted");
-    Ok(())
-}
-
-/// Rejects the deletion of the only copy of a recording that is to be forwarded.
-pub(in crate::http) fn check_forwarded(row: &RecordingRow) -> ApiResult<()> {
-    if !row.forward_pending {
-        return Ok(());
-    }
-    Err(ApiError::new(
-        ProblemCode::NotForwarded,
-        "This recording is not on the central server yet, so this is its only copy. Wait until it is forwarded, or \
-         delete it with unforwarded=delete.",
-    ))
-}
-
-/// Deletes recordings one after the other and streams a line of NDJSON for each.
-///
-/// The next deletion starts when the client has read the line before, so that a client that disconnects stops the rest.
-/// A deletion that has started is completed.
-async fn delete_many(
-    State(state): State<HttpState>,
-    caller: Caller,
-    JsonBody(request): JsonBody<DeleteRecordings>,
-) -> ApiResult<Response> {
-    let DeleteRecordings {
-        mut ids,
-        unforwarded,
-    } = request;
-    if !(1..=DELETIONS_MAX).contains(&ids.len()) {
-        return Err(ApiError::invalid(format!(
-            "ids must name 1 to {DELETIONS_MAX} recordings."
-        )));
-    }
-    let mut known = HashSet::new();
-    ids.retain(|id| known.insert(id.clone()));
-    let lines = stream::iter(ids).then(move |id| {
-        let (state, caller) = (state.clone(), caller.clone());
-        async move {
-            let deleted = match caller.check_again(&state).await {
-                Ok(()) => delete_one(&state, &caller, &id, unforwarded).await,
-                Err(error) => Err(error),
-            };
-            let problem = deleted.err();
-            let deletion = RecordingDeletion {
-                id,
-                status: match problem {
-                    None => DeletionStatus::Deleted,
-                    Some(_) => DeletionStatus::Failed,
-                },
-                problem: problem.map(ApiError::into_problem),
-            };
-            let mut line = serde_json::to_vec(&deletion)?;
-            line.push(b'\n');
-            Ok::<_, serde_json::Error>(line)
-        }
-    });
-    let mut response = Body::from_stream(lines).into_response();
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_TYPE, "application/x-ndjson"),
-        (header::CACHE_CONTROL, "no-store"),
-        // Turns off nginx's buffering of the answer.
-        (HeaderName::from_static("x-accel-buffering"), "no"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    Ok(response)
 }

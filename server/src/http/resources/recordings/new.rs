@@ -3,7 +3,7 @@
 use sortie_api::RecordingStatus;
 
 use crate::clock::rfc3339;
-use crate::db::{RecordingRow, UploadKind};
+use crate::db::{LibraryColumns, RecordingRow, UploadKind};
 use crate::http::HttpState;
 
 /// Returns the row of a recording that starts now.
@@ -45,6 +45,7 @@ pub(in crate::http) fn new_row(
         part: 1,
         left_out: None,
         labels: crate::labels::Labels::default(),
+        library: LibraryColumns::default(),
         id,
     }
 }

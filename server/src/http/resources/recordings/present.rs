@@ -1,14 +1,35 @@
 //! API form of recordings.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sortie_api::{Recording, RecordingPart, RecordingStatus};
 
 use super::access::no_such_recording;
 use crate::clock::rfc3339;
 use crate::db::{DatabaseError, RecordingRow};
+use crate::http::extract::caller::Caller;
 use crate::http::{ApiResult, HttpState};
 use crate::left_out::Accounts;
+
+#[expect(clippy::cast_precision_loss, reason = "exact below 285,000 years")]
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+/// Adds to recordings whether the caller has watched them.
+pub(super) async fn mark_viewed(
+    state: &HttpState,
+    caller: &Caller,
+    recordings: &mut [Recording],
+) -> Result<(), DatabaseError> {
+    let ids: Vec<_> = recordings.iter().map(|it| it.id.as_str()).collect();
+    let viewed = state.database.views().of(&caller.user_id, &ids).await?;
+    let viewed: HashSet<_> = viewed.into_iter().collect();
+    for recording in recordings {
+        recording.viewed = Some(viewed.contains(&recording.id));
+    }
+    Ok(())
+}
 
 /// Returns the API form of a row, with the progress of an open recording.
 fn recording(state: &HttpState, row: RecordingRow) -> Recording {
@@ -32,6 +53,9 @@ fn recording(state: &HttpState, row: RecordingRow) -> Recording {
         duration_ms = progress.duration_ms;
         format = progress.format.to_owned();
     }
+    let library = row.library;
+    let text = |text: String| Some(text).filter(|text| !text.is_empty());
+    let size = |pixels: i64| u32::try_from(pixels).ok().filter(|&pixels| pixels > 0);
     Recording {
         id: row.id,
         session_id: row.session_id,
@@ -39,8 +63,7 @@ fn recording(state: &HttpState, row: RecordingRow) -> Recording {
         username: row.username,
         filename: row.filename,
         size_bytes,
-        #[expect(clippy::cast_precision_loss, reason = "exact below 285,000 years")]
-        duration_seconds: duration_ms as f64 / 1000.0,
+        duration_seconds: seconds(duration_ms),
         format,
         storage_backend: row.storage_backend,
         storage_path: row.storage_path,
@@ -61,6 +84,19 @@ fn recording(state: &HttpState, row: RecordingRow) -> Recording {
         parts: Vec::new(),
         metadata: row.labels.metadata(),
         external_id: row.labels.external_id,
+        title: library.title,
+        app_id: library.app_id,
+        source: text(library.source),
+        width: size(library.width),
+        height: size(library.height),
+        has_audio: library.active_ms.map(|_| !library.audio_codec.is_empty()),
+        video_codec: text(library.video_codec),
+        audio_codec: text(library.audio_codec),
+        active_seconds: library.active_ms.map(seconds),
+        ended_because: library.ended_because,
+        tags: library.tags,
+        viewed: None,
+        pictures: u32::try_from(library.pictures).unwrap_or_default(),
     }
 }
 
@@ -115,10 +151,15 @@ pub(super) fn join_parts(
 }
 
 /// Returns the API form of one row, with its parts and the report of missing data.
-pub(super) async fn in_full(state: &HttpState, row: RecordingRow) -> ApiResult<Recording> {
+pub(super) async fn in_full(
+    state: &HttpState,
+    caller: &Caller,
+    row: RecordingRow,
+) -> ApiResult<Recording> {
     let accounts = Accounts::from_text(row.left_out.as_deref());
     let received = (row.completed_ms.and(row.upload_length)).map(i64::unsigned_abs);
     let mut shown = with_parts(state, vec![row]).await?;
+    mark_viewed(state, caller, &mut shown).await?;
     let mut shown = shown.pop().ok_or_else(no_such_recording)?;
     shown.received_bytes = received;
     shown.left_out = accounts.left_out;

@@ -1,14 +1,16 @@
 //! Download, stream and raw download of a recording.
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::Response;
 
 use super::access::allowed;
 use crate::db::{Action, AuditEvent};
-use crate::http::extract::caller::Caller;
+use crate::http::extract::caller::{Caller, Via};
 use crate::http::file::{self, Disposition, Sent};
 use crate::http::{ApiResult, HttpState};
+
+const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Serves a recording and writes an audit row: for each download of the whole file, else once for each user, recording
 /// and hour, regardless of ranges.
@@ -21,25 +23,46 @@ pub(super) async fn serve(
     disposition: Disposition,
 ) -> ApiResult<Response> {
     let row = allowed(&state, &caller, &id).await?;
-    let response = file::serve(&state, &row, &method, &headers, disposition).await?;
+    let mut response = file::serve(&state, &row, &method, &headers, disposition).await?;
+    if caller.via == Via::Playback {
+        // The token decides, so pages of every site may embed the file. Its address is a secret.
+        let headers = response.headers_mut();
+        headers.insert(CORP, HeaderValue::from_static("cross-origin"));
+        let no_referrer = HeaderValue::from_static("no-referrer");
+        headers.insert(header::REFERRER_POLICY, no_referrer);
+    }
     if let Some(sent) = response.extensions().get::<Sent>() {
         let action = match disposition {
             Disposition::Inline => Action::View,
             Disposition::Attachment | Disposition::Raw => Action::Download,
         };
-        let now_ms = state.clock.now_ms();
-        let is_first = state
-            .caches
-            .views
-            .is_first(now_ms, &caller.user_id, action, &row.id);
-        if is_first || (action == Action::Download && *sent == Sent::Whole) {
-            let actor = caller.actor();
-            let event = AuditEvent::done(&actor, action, &row.id);
-            if let Err(error) = state.database.audit().append(now_ms, &event).await {
-                state.caches.views.forget(&caller.user_id, action, &row.id);
-                return Err(error.into());
-            }
-        }
+        let is_whole = action == Action::Download && *sent == Sent::Whole;
+        audit(&state, &caller, action, &row.id, is_whole).await?;
     }
     Ok(response)
+}
+
+/// Writes an audit row for a view, once for each user, recording and hour.
+pub(super) async fn audit_view(state: &HttpState, caller: &Caller, id: &str) -> ApiResult<()> {
+    audit(state, caller, Action::View, id, false).await
+}
+
+async fn audit(
+    state: &HttpState,
+    caller: &Caller,
+    action: Action,
+    id: &str,
+    is_whole: bool,
+) -> ApiResult<()> {
+    let now_ms = state.clock.now_ms();
+    let views = &state.caches.views;
+    if views.is_first(now_ms, &caller.user_id, action, id) || is_whole {
+        let actor = caller.actor();
+        let event = AuditEvent::done(&actor, action, id);
+        if let Err(error) = state.database.audit().append(now_ms, &event).await {
+            views.forget(&caller.user_id, action, id);
+            return Err(error.into());
+        }
+    }
+    Ok(())
 }

@@ -31,6 +31,7 @@ use crate::http::{ApiError, ApiResult, HttpState};
 use crate::labels::Labels;
 use crate::metrics::BodyMetrics;
 use crate::storage::StorageError;
+use crate::tags;
 use crate::uploads::{Framing, UploadError};
 
 /// Time limit for all fields but the file.
@@ -56,11 +57,14 @@ pub(super) async fn start(
         None,
         String::new(),
     );
+    row.library.source = tags::checked_source(body.source.unwrap_or_default())?;
+    let title = body.title.as_deref().map(tags::checked_title).transpose()?;
     if let Some(continues) = body.continues.filter(|id| !id.is_empty()) {
         let first = continued(&state, &caller, &session, &continues).await?;
         row.part_of = Some(first);
     } else {
         row.labels = labels;
+        row.library.title = title;
     }
     let protected = storage::protected_limit_of_part(&state, &caller, &row).await;
     state

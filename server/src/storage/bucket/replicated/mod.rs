@@ -93,6 +93,11 @@ impl ReplicatedUploads {
         })
     }
 
+    /// Staging folder of a recording that this server writes to.
+    pub(super) fn folder(&self, id: &str) -> Result<PathBuf, StorageError> {
+        self.keys.folder(id)
+    }
+
     pub(super) fn leases(&self) -> Arc<dyn UploadLeases> {
         Arc::clone(&self.leases)
     }

@@ -1,0 +1,223 @@
+//! Deletion of one or many recordings.
+
+use std::collections::HashSet;
+use std::vec;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde::Deserialize;
+use sortie_api::{
+    DeleteRecordings, DeletionStatus, ProblemCode, RecordingDeletion, RecordingQuery, Unforwarded,
+};
+
+use super::access::allowed;
+use super::list;
+use crate::db::{DatabaseError, List, Position, RecordingRow};
+use crate::http::extract::caller::Caller;
+use crate::http::extract::json::JsonBody;
+use crate::http::{ApiError, ApiResult, HttpState};
+
+/// Largest number of IDs of one request.
+const IDS_MAX: usize = 1000;
+/// Largest number of recordings that a filter deletes in one request.
+const MATCHING_MAX: u32 = 10_000;
+/// Rows read at a time while a filter is applied.
+const PAGE: u32 = 500;
+
+#[derive(Deserialize)]
+pub(super) struct DeleteQuery {
+    unforwarded: Option<String>,
+}
+
+pub(super) async fn delete(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(query): Query<DeleteQuery>,
+) -> ApiResult<StatusCode> {
+    let unforwarded = match query.unforwarded.as_deref() {
+        None | Some("keep") => Unforwarded::Keep,
+        Some("delete") => Unforwarded::Delete,
+        Some(_) => return Err(ApiError::invalid("unforwarded must be keep or delete.")),
+    };
+    delete_one(&state, &caller, &id, unforwarded).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn delete_one(
+    state: &HttpState,
+    caller: &Caller,
+    id: &str,
+    unforwarded: Unforwarded,
+) -> ApiResult<()> {
+    let row = allowed(state, caller, id).await?;
+    if unforwarded == Unforwarded::Keep {
+        check_forwarded(&row)?;
+    }
+    state.uploads.delete(&row.id, &caller.actor()).await?;
+    tracing::info!(recording = id, user = caller.username, "recording deleted");
+    Ok(())
+}
+
+/// Rejects the deletion of the only copy of a recording that is to be forwarded.
+pub(in crate::http) fn check_forwarded(row: &RecordingRow) -> ApiResult<()> {
+    if !row.forward_pending {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ProblemCode::NotForwarded,
+        "This recording is not on the central server yet, so this is its only copy. Wait until it is forwarded, or \
+         delete it with unforwarded=delete.",
+    ))
+}
+
+/// Deletes recordings one after the other and streams a line of NDJSON for each.
+///
+/// The next deletion starts when the client has read the line before, so that a client that disconnects stops the rest.
+/// A deletion that has started is completed. Each recording is checked for access like that of a single deletion.
+pub(super) async fn delete_many(
+    State(state): State<HttpState>,
+    caller: Caller,
+    JsonBody(request): JsonBody<DeleteRecordings>,
+) -> ApiResult<Response> {
+    let DeleteRecordings {
+        ids,
+        filter,
+        at_most,
+        all_users,
+        unforwarded,
+    } = request;
+    let targets = match (filter, at_most) {
+        (None, None) if (1..=IDS_MAX).contains(&ids.len()) && !all_users => Targets::of_ids(ids),
+        (Some(filter), Some(at_most))
+            if ids.is_empty() && (1..=MATCHING_MAX).contains(&at_most) =>
+        {
+            Targets::matching(&state, &caller, &filter, at_most, all_users).await?
+        }
+        _ => {
+            return Err(ApiError::invalid(format!(
+                "ids must name 1 to {IDS_MAX} recordings; or filter must select them, and at_most must be their largest \
+                 number, 1 to {MATCHING_MAX}. all_users is for a filter."
+            )));
+        }
+    };
+    let lines = stream::unfold(Some(targets), move |targets| {
+        let (state, caller) = (state.clone(), caller.clone());
+        async move {
+            let mut targets = targets?;
+            let id = match targets.next(&state).await {
+                Ok(id) => id?,
+                Err(error) => return Some((Err(axum::Error::new(error)), None)),
+            };
+            let deleted = match caller.check_again(&state).await {
+                Ok(()) => delete_one(&state, &caller, &id, unforwarded).await,
+                Err(error) => Err(error),
+            };
+            let problem = deleted.err();
+            let deletion = RecordingDeletion {
+                id,
+                status: match problem {
+                    None => DeletionStatus::Deleted,
+                    Some(_) => DeletionStatus::Failed,
+                },
+                problem: problem.map(ApiError::into_problem),
+            };
+            let line = serde_json::to_vec(&deletion).map(|mut line| {
+                line.push(b'\n');
+                line
+            });
+            Some((line.map_err(axum::Error::new), Some(targets)))
+        }
+    });
+    let mut response = Body::from_stream(lines).into_response();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "application/x-ndjson"),
+        (header::CACHE_CONTROL, "no-store"),
+        // Turns off nginx's buffering of the answer.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
+}
+
+/// IDs of the recordings of one request.
+struct Targets {
+    ids: vec::IntoIter<String>,
+    /// Rest of the list that a filter selects.
+    rest: Option<Rest>,
+}
+
+struct Rest {
+    list: List,
+    after: Option<Position>,
+    /// How many recordings may still be read.
+    left: usize,
+}
+
+impl Targets {
+    /// An ID that occurs twice is deleted once.
+    fn of_ids(mut ids: Vec<String>) -> Self {
+        let mut known = HashSet::new();
+        ids.retain(|id| known.insert(id.clone()));
+        Self {
+            ids: ids.into_iter(),
+            rest: None,
+        }
+    }
+
+    async fn matching(
+        state: &HttpState,
+        caller: &Caller,
+        filter: &RecordingQuery,
+        at_most: u32,
+        all_users: bool,
+    ) -> ApiResult<Self> {
+        list::check_no_page(filter)?;
+        let mut list = match all_users {
+            false => list::own(filter, caller)?,
+            true if caller.is_admin() => list::of_all_users(state, filter, caller).await?,
+            true => {
+                return Err(ApiError::forbidden(
+                    "Only administrators can delete the recordings of all users.",
+                ));
+            }
+        };
+        // Recordings that begin during the deletion are kept.
+        let end_ms = state.clock.now_ms().saturating_add(1);
+        list.to_ms = Some(list.to_ms.map_or(end_ms, |to_ms| to_ms.min(end_ms)));
+        Ok(Self {
+            ids: Vec::new().into_iter(),
+            rest: Some(Rest {
+                list,
+                after: None,
+                left: at_most as usize,
+            }),
+        })
+    }
+
+    async fn next(&mut self, state: &HttpState) -> Result<Option<String>, DatabaseError> {
+        loop {
+            if let Some(id) = self.ids.next() {
+                return Ok(Some(id));
+            }
+            let Some(rest) = self.rest.as_mut().filter(|rest| rest.left > 0) else {
+                return Ok(None);
+            };
+            let lists = state.database.lists();
+            let page = lists.page(&rest.list, rest.after.as_ref(), PAGE).await?;
+            let ids = page.rows.into_iter().take(rest.left).map(|row| row.id);
+            let ids: Vec<_> = ids.collect();
+            rest.left -= ids.len();
+            rest.after = page.next;
+            if rest.after.is_none() {
+                self.rest = None;
+            }
+            self.ids = ids.into_iter();
+        }
+    }
+}

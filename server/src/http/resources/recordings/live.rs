@@ -1,0 +1,142 @@
+//! Live view of an open recording.
+
+use std::io;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use serde::Deserialize;
+use sortie_api::ProblemCode;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+use super::access::allowed;
+use super::serve::audit_view;
+use crate::db::RecordingRow;
+use crate::http::extract::caller::Caller;
+use crate::http::{ApiError, ApiResult, HttpState};
+use crate::uploads::{LiveStream, ViewError};
+
+/// Interval at which the viewer's credential is checked again.
+const CHECK_EVERY: Duration = Duration::from_secs(30);
+/// Seconds after which a client tries again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+#[derive(Deserialize)]
+pub(super) struct LiveQuery {
+    from_ms: Option<u64>,
+}
+
+/// Streams a growing recording and writes an audit row as for a view of a finished one.
+pub(super) async fn watch(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(query): Query<LiveQuery>,
+    method: Method,
+) -> ApiResult<Response> {
+    let row = allowed(&state, &caller, &id).await?;
+    check_open(&row)?;
+    let watched = state.uploads.live(&id).await?;
+    let media_type = HeaderValue::from_str(watched.media_type()).map_err(ApiError::internal)?;
+    let body = match method {
+        Method::HEAD => Body::empty(),
+        _ => {
+            let bytes = watched.watch(&caller.user_id, query.from_ms).await?;
+            audit_view(&state, &caller, &id).await?;
+            Body::from_stream(checked(bytes, state, caller))
+        }
+    };
+    let headers = [
+        (header::CONTENT_TYPE, media_type),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        // Turns off nginx's buffering of the answer.
+        (
+            HeaderName::from_static("x-accel-buffering"),
+            HeaderValue::from_static("no"),
+        ),
+    ];
+    Ok((headers, body).into_response())
+}
+
+fn check_open(row: &RecordingRow) -> ApiResult<()> {
+    let detail = match (row.deleting, row.status.is_open()) {
+        (true, _) => "This recording is being deleted.",
+        (false, false) => "This recording has ended. Play the finished recording.",
+        (false, true) => return Ok(()),
+    };
+    Err(ApiError::new(ProblemCode::NotReady, detail))
+}
+
+/// Ends with an error once the caller's credential is no longer valid.
+fn checked(
+    bytes: LiveStream,
+    state: HttpState,
+    caller: Caller,
+) -> impl Stream<Item = io::Result<Bytes>> {
+    let mut checks = tokio::time::interval_at(Instant::now() + CHECK_EVERY, CHECK_EVERY);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    stream::try_unfold((bytes, checks), move |(mut bytes, mut checks)| {
+        let (state, caller) = (state.clone(), caller.clone());
+        async move {
+            let next = next(&mut bytes, &mut checks, &state, &caller).await?;
+            Ok(next.map(|next| (next, (bytes, checks))))
+        }
+    })
+}
+
+async fn next(
+    bytes: &mut LiveStream,
+    checks: &mut Interval,
+    state: &HttpState,
+    caller: &Caller,
+) -> io::Result<Option<Bytes>> {
+    loop {
+        tokio::select! {
+            biased;
+            _ = checks.tick() => {
+                let checked = caller.check_again(state).await;
+                checked.map_err(|_| io::Error::from(io::ErrorKind::PermissionDenied))?;
+            }
+            next = bytes.next() => return next,
+        }
+    }
+}
+
+impl From<ViewError> for ApiError {
+    fn from(error: ViewError) -> Self {
+        match error {
+            ViewError::NothingYet => Self::new(
+                ProblemCode::NotReady,
+                "Nothing of this recording can be played yet. Try again in a moment.",
+            )
+            .with_header(header::RETRY_AFTER, RETRY_AFTER),
+            ViewError::NotStreamable => Self::new(
+                ProblemCode::Conflict,
+                "This recording cannot be played before it ends, because its MP4 has no self-contained fragments. Play it \
+                 when it is complete.",
+            ),
+            ViewError::Elsewhere => Self::new(
+                ProblemCode::Unavailable,
+                "Another server of this installation receives this recording, and only that server can show it live. Play it \
+                 when it is complete.",
+            )
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("5")),
+            ViewError::TooManyOfUser => Self::new(
+                ProblemCode::TooManyRequests,
+                "You watch too many recordings live. Close some pages and try again.",
+            )
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("5")),
+            ViewError::TooMany => Self::new(
+                ProblemCode::TooManyRequests,
+                "Too many viewers watch this recording, or this server. Try again later, or play the recording when it is \
+                 complete.",
+            )
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("10")),
+            ViewError::Storage(error) => error.into(),
+        }
+    }
+}
