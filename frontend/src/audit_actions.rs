@@ -1,7 +1,7 @@
 //! Labels of the actions in the audit log.
 
 /// Actions and their labels.
-pub const ACTIONS: [(&str, &str); 39] = [
+pub const ACTIONS: [(&str, &str); 42] = [
     ("recording.start", "Recording started"),
     ("recording.stop", "Recording stopped"),
     ("recording.upload", "Upload complete"),
@@ -35,6 +35,9 @@ pub const ACTIONS: [(&str, &str); 39] = [
     ("audit.erase", "Audit log pseudonymised"),
     ("token.create", "API token created"),
     ("token.revoke", "API token revoked"),
+    ("playback_url.create", "Playback URL created"),
+    ("share.create", "Share link created"),
+    ("share.revoke", "Share link revoked"),
     ("webhook.create", "Webhook created"),
     ("webhook.change", "Webhook changed"),
     ("webhook.delete", "Webhook deleted"),

@@ -1,6 +1,6 @@
 //! Texts of the dialog that confirms a deletion.
 
-use sortie_api::{Recording, Unforwarded};
+use sortie_api::{Recording, RecordingCount, Unforwarded};
 
 use crate::{format, parts};
 
@@ -17,74 +17,132 @@ pub struct DialogTexts {
     pub action: &'static str,
 }
 
-/// Returns the texts for these recordings: count, size, and whether some are still being recorded.
-pub fn dialog_texts(recordings: &[Recording]) -> DialogTexts {
-    let size = format::size(recordings.iter().map(parts::size_bytes).sum());
-    let running = recordings.iter().filter(|row| parts::is_open(row)).count();
-    let action = if running > 0 {
+/// Recordings that a request deletes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    count: usize,
+    size_bytes: u64,
+    running: usize,
+    protected: usize,
+    unforwarded: usize,
+    /// Whether more recordings match than one request deletes.
+    has_more: bool,
+}
+
+impl Summary {
+    /// Summarises the rows of a page.
+    pub fn of(recordings: &[Recording]) -> Self {
+        let count = |is: fn(&Recording) -> bool| recordings.iter().filter(|row| is(row)).count();
+        Self {
+            count: recordings.len(),
+            size_bytes: recordings.iter().map(parts::size_bytes).sum(),
+            running: count(parts::is_open),
+            protected: count(|row| row.protected),
+            unforwarded: count(|row| row.forward_pending),
+            has_more: false,
+        }
+    }
+
+    /// Summarises the recordings that the server has counted.
+    pub fn counted(count: &RecordingCount) -> Self {
+        let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        let totals = count.totals.unwrap_or_default();
+        Self {
+            count: number(count.count),
+            size_bytes: totals.size_bytes,
+            running: number(totals.open),
+            protected: number(totals.protected),
+            unforwarded: number(totals.forward_pending),
+            has_more: !count.complete,
+        }
+    }
+
+    /// Number of recordings.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Returns the texts for several recordings: count, size, and what is special about some of them.
+    pub fn dialog_texts(&self) -> DialogTexts {
+        let count = format::count(self.count as u64);
+        let size = format::size(self.size_bytes);
+        let mut consequence = "will be permanently deleted.".to_owned();
+        let mut add = |number: usize, one: &str, several: &str| match number {
+            0 => {}
+            1 => consequence += &format!(" 1 of them {one}"),
+            _ => consequence += &format!(" {} of them {several}", format::count(number as u64)),
+        };
+        add(
+            self.running,
+            "is still being recorded and will be stopped.",
+            "are still being recorded and will be stopped.",
+        );
+        add(
+            self.protected,
+            "is protected from automatic deletion.",
+            "are protected from automatic deletion.",
+        );
+        add(
+            self.unforwarded,
+            "has not been sent to the central server yet: this is the only copy.",
+            "have not been sent to the central server yet: these are the only copies.",
+        );
+        if self.has_more {
+            consequence += " More recordings match: delete again for the rest.";
+        }
+        DialogTexts {
+            heading: format!("Delete {count} recordings?"),
+            subject: format!("{count} recordings ({size})"),
+            consequence,
+            action: action(self.running > 0),
+        }
+    }
+
+    /// Whether the request deletes recordings that are not on the central server yet. Only if the dialog has warned
+    /// about them.
+    pub fn unforwarded(&self) -> Unforwarded {
+        if self.unforwarded > 0 {
+            Unforwarded::Delete
+        } else {
+            Unforwarded::Keep
+        }
+    }
+}
+
+fn action(is_running: bool) -> &'static str {
+    if is_running {
         "Stop and delete"
     } else {
         "Delete"
-    };
-    let mut texts = match recordings {
-        [recording] if running > 0 => DialogTexts {
-            heading: "Delete a running recording?".to_owned(),
-            subject: recording.filename.clone(),
-            consequence: format!(
-                "is still being recorded. Deleting stops it and permanently deletes what has arrived ({size})."
-            ),
-            action,
-        },
-        [recording] => DialogTexts {
-            heading: "Delete this recording?".to_owned(),
-            subject: recording.filename.clone(),
-            consequence: match parts::count(recording) {
-                Some(parts) => format!("({size}, {parts}) will be permanently deleted."),
-                None => format!("({size}) will be permanently deleted."),
-            },
-            action,
-        },
-        _ => {
-            let running = match running {
-                0 => String::new(),
-                1 => " 1 of them is still being recorded and will be stopped.".to_owned(),
-                _ => format!(" {running} of them are still being recorded and will be stopped."),
-            };
-            DialogTexts {
-                heading: format!("Delete {} recordings?", recordings.len()),
-                subject: format!("{} recordings ({size})", recordings.len()),
-                consequence: format!("will be permanently deleted.{running}"),
-                action,
-            }
-        }
-    };
-    let unforwarded = recordings.iter().filter(|row| row.forward_pending).count();
-    match (unforwarded, recordings.len()) {
-        (0, _) => {}
-        (_, 1) => {
-            texts.consequence +=
-                " It has not been sent to the central server yet: this is the only copy."
-        }
-        (1, _) => {
-            texts.consequence +=
-                " 1 of them has not been sent to the central server yet: this is the only copy."
-        }
-        (count, _) => {
-            texts.consequence += &format!(
-                " {count} of them have not been sent to the central server yet: these are the only copies."
-            );
-        }
     }
-    texts
 }
 
-/// Whether the request deletes recordings that are not on the central server yet. Only if the dialog has warned about
-/// them.
-pub fn unforwarded(recordings: &[Recording]) -> Unforwarded {
-    if recordings.iter().any(|row| row.forward_pending) {
-        Unforwarded::Delete
+/// Returns the texts for one recording that the page calls `name`.
+pub fn dialog_texts_of_one(recording: &Recording, name: String) -> DialogTexts {
+    let size = format::size(parts::size_bytes(recording));
+    let is_running = parts::is_open(recording);
+    let mut consequence = if is_running {
+        format!(
+            "is still being recorded. Deleting stops it and permanently deletes what has arrived ({size})."
+        )
     } else {
-        Unforwarded::Keep
+        match parts::count(recording) {
+            Some(parts) => format!("({size}, {parts}) will be permanently deleted."),
+            None => format!("({size}) will be permanently deleted."),
+        }
+    };
+    if recording.forward_pending {
+        consequence += " It has not been sent to the central server yet: this is the only copy.";
+    }
+    DialogTexts {
+        heading: if is_running {
+            "Delete a running recording?".to_owned()
+        } else {
+            "Delete this recording?".to_owned()
+        },
+        subject: name,
+        consequence,
+        action: action(is_running),
     }
 }
 
@@ -99,7 +157,7 @@ pub fn outcome(deleted: usize, total: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sortie_api::RecordingStatus;
+    use sortie_api::{RecordingStatus, RecordingTotals};
 
     use super::*;
     use crate::list_page::tests::row;
@@ -111,16 +169,53 @@ mod tests {
         }
     }
 
+    fn several(recordings: &[Recording]) -> DialogTexts {
+        Summary::of(recordings).dialog_texts()
+    }
+
+    fn one(recording: &Recording) -> DialogTexts {
+        dialog_texts_of_one(recording, "Exam".to_owned())
+    }
+
     #[test]
     fn dialog_names_count_and_size() {
         let ready = recording(RecordingStatus::Ready, 42_500);
-        let texts = dialog_texts(&[ready.clone(), ready]);
+        let texts = several(&[ready.clone(), ready.clone()]);
         assert_eq!(texts.heading, "Delete 2 recordings?");
         assert_eq!(
             format!("{} {}", texts.subject, texts.consequence),
             "2 recordings (85 kB) will be permanently deleted."
         );
         assert_eq!(texts.action, "Delete");
+        let texts = one(&ready);
+        assert_eq!(
+            format!("{} {}", texts.subject, texts.consequence),
+            "Exam (42 kB) will be permanently deleted."
+        );
+    }
+
+    #[test]
+    fn dialog_names_what_the_server_has_counted() {
+        let count = RecordingCount {
+            count: 10_000,
+            complete: false,
+            totals: Some(RecordingTotals {
+                size_bytes: 13_000_000_000,
+                protected: 2,
+                open: 1,
+                forward_pending: 0,
+            }),
+        };
+        let summary = Summary::counted(&count);
+        let texts = summary.dialog_texts();
+        assert_eq!(texts.heading, "Delete 10,000 recordings?");
+        assert_eq!(texts.subject, "10,000 recordings (13 GB)");
+        assert_eq!(
+            texts.consequence,
+            "will be permanently deleted. 1 of them is still being recorded and will be stopped. 2 of them are protected \
+             from automatic deletion. More recordings match: delete again for the rest."
+        );
+        assert_eq!(summary.unforwarded(), Unforwarded::Keep);
     }
 
     #[test]
@@ -128,20 +223,20 @@ mod tests {
         let ready = recording(RecordingStatus::Ready, 1_000);
         for status in [RecordingStatus::Recording, RecordingStatus::Uploading] {
             let running = recording(status, 1_000);
-            let one = dialog_texts(std::slice::from_ref(&running));
-            assert_eq!(one.heading, "Delete a running recording?");
-            assert!(one.consequence.contains("Deleting stops it"), "{one:?}");
-            let two = dialog_texts(&[ready.clone(), running]);
+            let texts = one(&running);
+            assert_eq!(texts.heading, "Delete a running recording?");
+            assert!(texts.consequence.contains("Deleting stops it"), "{texts:?}");
+            let two = several(&[ready.clone(), running]);
             assert!(
                 two.consequence
                     .contains("1 of them is still being recorded")
             );
             assert_eq!(
-                (one.action, two.action),
+                (texts.action, two.action),
                 ("Stop and delete", "Stop and delete")
             );
         }
-        assert_eq!(dialog_texts(&[ready]).action, "Delete");
+        assert_eq!(one(&ready).action, "Delete");
     }
 
     #[test]
@@ -151,30 +246,25 @@ mod tests {
             forward_pending: true,
             ..sent.clone()
         };
-        let one = dialog_texts(std::slice::from_ref(&unsent));
         assert_eq!(
-            one.consequence,
+            one(&unsent).consequence,
             "(1.0 kB) will be permanently deleted. It has not been sent to the central server yet: this is the only copy."
         );
         let two = [sent.clone(), unsent.clone()];
         assert!(
-            dialog_texts(&two)
+            several(&two)
                 .consequence
                 .contains("1 of them has not been sent")
         );
         let three = [sent.clone(), unsent.clone(), unsent];
         assert!(
-            dialog_texts(&three)
+            several(&three)
                 .consequence
                 .contains("2 of them have not been sent")
         );
-        assert_eq!(unforwarded(&three), Unforwarded::Delete);
-        assert!(
-            !dialog_texts(std::slice::from_ref(&sent))
-                .consequence
-                .contains("central server")
-        );
-        assert_eq!(unforwarded(&[sent]), Unforwarded::Keep);
+        assert_eq!(Summary::of(&three).unforwarded(), Unforwarded::Delete);
+        assert!(!one(&sent).consequence.contains("central server"));
+        assert_eq!(Summary::of(&[sent]).unforwarded(), Unforwarded::Keep);
     }
 
     #[test]

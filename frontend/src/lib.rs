@@ -15,15 +15,19 @@ pub mod connection;
 pub mod daily_usage;
 pub mod deletion_texts;
 pub mod format;
+pub mod library;
 pub mod link_header;
 pub mod list_page;
 pub mod ndjson;
 pub mod parts;
+pub mod player;
 pub mod query;
 pub mod recorder_texts;
 pub mod retention_texts;
 pub mod return_path;
+pub mod share_texts;
 pub mod status_texts;
+pub mod storyboard;
 pub mod user_agent;
 #[cfg(target_arch = "wasm32")]
 #[expect(

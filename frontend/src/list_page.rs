@@ -2,7 +2,7 @@
 
 use sortie_api::Recording;
 
-use crate::status_texts;
+use crate::{format, status_texts};
 
 /// Response of a list route.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,10 +23,11 @@ impl Page<Recording> {
     pub fn update(&mut self, fresh: &Recording) -> bool {
         let row = self.rows.iter_mut().find(|row| row.id == fresh.id);
         row.map(|row| {
-            // Events contain no owner name, and the owner of a recording does not change.
-            let username = row.username.take();
+            // Events contain neither the owner's name, which does not change, nor what this user has watched.
+            let (username, viewed) = (row.username.take(), row.viewed);
             row.clone_from(fresh);
             row.username = row.username.take().or(username);
+            row.viewed = row.viewed.or(viewed);
         })
         .is_some()
     }
@@ -57,14 +58,30 @@ impl Page<Recording> {
 
 /// Sort orders: key in the page's address, label, and the server's `sort` and `order`. The first is the server's
 /// default.
-pub const ORDERS: [(&str, &str, &str, &str); 6] = [
+pub const ORDERS: [(&str, &str, &str, &str); 7] = [
     ("", "Newest first", "", ""),
     ("oldest", "Oldest first", "created", "asc"),
     ("longest", "Longest first", "duration", "desc"),
     ("shortest", "Shortest first", "duration", "asc"),
     ("largest", "Largest first", "size", "desc"),
     ("smallest", "Smallest first", "size", "asc"),
+    ("active", "Most active first", "active", "desc"),
 ];
+
+/// Formats the place of a page in a list: `51–100 of 522`. `page` counts from 1 and has `rows` of at most `limit` rows;
+/// `total` is the number of rows of the list and whether it is exact.
+pub fn range(page: u64, rows: usize, limit: u32, total: Option<(u64, bool)>) -> String {
+    // The page is a number of the address.
+    let before = page.saturating_sub(1).saturating_mul(u64::from(limit));
+    let (first, last) = (before.saturating_add(1), before.saturating_add(rows as u64));
+    let place = format!("{}–{}", format::count(first), format::count(last));
+    match total {
+        None => place,
+        // The list has grown since it was counted.
+        Some((total, true)) => format!("{place} of {}", format::count(total.max(last))),
+        Some((total, false)) => format!("{place} of {}+", format::count(total.max(last))),
+    }
+}
 
 /// Returns the server's `sort` and `order` for a key of the address; unknown keys select the first order.
 pub fn order(key: &str) -> (&'static str, &'static str) {
@@ -107,6 +124,19 @@ pub(crate) mod tests {
             parts: Vec::new(),
             external_id: None,
             metadata: sortie_api::Metadata::new(),
+            title: None,
+            app_id: String::new(),
+            source: None,
+            width: None,
+            height: None,
+            video_codec: None,
+            audio_codec: None,
+            has_audio: None,
+            active_seconds: None,
+            ended_because: None,
+            tags: Vec::new(),
+            viewed: None,
+            pictures: 0,
         }
     }
 
@@ -132,6 +162,19 @@ pub(crate) mod tests {
         assert!(page.remove("b"));
         assert!(!page.remove("b"));
         assert_eq!(page.rows.len(), 1);
+    }
+
+    #[test]
+    fn range_names_rows_and_total() {
+        for (page, rows, total, expected) in [
+            (1, 50, Some((522, true)), "1–50 of 522"),
+            (11, 22, Some((522, true)), "501–522 of 522"),
+            (1, 3, None, "1–3"),
+            (1, 50, Some((10_000, false)), "1–50 of 10,000+"),
+            (1, 4, Some((3, true)), "1–4 of 4"),
+        ] {
+            assert_eq!(range(page, rows, 50, total), expected);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use sortie_api::{
     RefreshRequest, ServerInfo, Session, SignInMethods, Unforwarded, User,
 };
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortSignal, ReadableStreamDefaultReader};
+use web_sys::{AbortSignal, Blob, ReadableStreamDefaultReader};
 
 use super::address::{base, url};
 use crate::link_header::next_page;
@@ -73,6 +73,33 @@ impl From<gloo_net::Error> for ApiError {
     }
 }
 
+/// Successful response.
+struct ResponseText {
+    status: u16,
+    /// Header `Link`.
+    link: Option<String>,
+    /// Header `Last-Event-ID`.
+    last_event: Option<String>,
+    text: String,
+}
+
+impl ResponseText {
+    fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        serde_json::from_str(&self.text).map_err(|_| ApiError::Unreadable(self.status))
+    }
+}
+
+fn to_json(body: &impl Serialize) -> Result<String, ApiError> {
+    serde_json::to_string(body).map_err(|error| gloo_net::Error::from(error).into())
+}
+
+/// Bytes of a live view.
+pub(crate) struct LiveBytes {
+    /// Media type with codecs.
+    pub(crate) media_type: String,
+    pub(crate) reader: ReadableStreamDefaultReader,
+}
+
 type Renewal = Shared<LocalBoxFuture<'static, Result<(), ApiError>>>;
 
 /// Client of the REST API. Clones share the renewal of the sign-in.
@@ -111,16 +138,11 @@ impl Api {
     }
 
     pub(crate) async fn me(&self) -> Result<User, ApiError> {
-        read(
-            self.send(|| Request::get(&url("/api/auth/me")).build())
-                .await?,
-        )
-        .await
+        self.get("/api/auth/me").await
     }
 
     pub(crate) async fn session(&self, id: &str) -> Result<Session, ApiError> {
-        let address = item_path("/api/sessions", id);
-        read(self.send(|| Request::get(&url(&address)).build()).await?).await
+        self.get(&item_path("/api/sessions", id)).await
     }
 
     /// Sign-in methods of this server.
@@ -130,7 +152,12 @@ impl Api {
 
     /// Fetches and parses the object at a path.
     pub(crate) async fn get<T: DeserializeOwned>(&self, address: &str) -> Result<T, ApiError> {
-        read(self.send(|| Request::get(&url(address)).build()).await?).await
+        self.text(Method::GET, address, None).await?.parse()
+    }
+
+    /// Fetches the text at a path.
+    pub(crate) async fn get_text(&self, address: &str) -> Result<String, ApiError> {
+        Ok(self.text(Method::GET, address, None).await?.text)
     }
 
     /// Fetches one page of the list at a path.
@@ -138,14 +165,20 @@ impl Api {
         &self,
         address: &str,
     ) -> Result<Page<T>, ApiError> {
-        let response = self.send(|| Request::get(&url(address)).build()).await?;
-        let next = response
-            .headers()
-            .get("link")
-            .as_deref()
-            .and_then(|header| next_page(header, &base()));
-        let rows = read(response).await?;
-        Ok(Page { rows, next })
+        Ok(self.page_and_last_event(address).await?.0)
+    }
+
+    /// Fetches one page of the list at a path, and the number of the last change before it.
+    pub(crate) async fn page_and_last_event<T: DeserializeOwned>(
+        &self,
+        address: &str,
+    ) -> Result<(Page<T>, Option<i64>), ApiError> {
+        let text = self.text(Method::GET, address, None).await?;
+        let link = text.link.as_deref();
+        let next = link.and_then(|header| next_page(header, &base()));
+        let last_event = text.last_event.as_deref().and_then(|it| it.parse().ok());
+        let rows = text.parse()?;
+        Ok((Page { rows, next }, last_event))
     }
 
     /// Sends `body` and parses the response.
@@ -155,7 +188,9 @@ impl Api {
         address: &str,
         body: &impl Serialize,
     ) -> Result<T, ApiError> {
-        read(self.submit(method, address, body).await?).await
+        self.text(method, address, Some(to_json(body)?))
+            .await?
+            .parse()
     }
 
     /// Sends `body` and ignores the content of the response.
@@ -165,21 +200,47 @@ impl Api {
         address: &str,
         body: &impl Serialize,
     ) -> Result<(), ApiError> {
-        self.submit(method, address, body).await.map(drop)
+        self.text(method, address, Some(to_json(body)?))
+            .await
+            .map(drop)
     }
 
-    async fn submit(
-        &self,
+    /// Sends a request with a JSON body, if any. Boxed and not generic, so that it is compiled once for all types.
+    fn text<'a>(
+        &'a self,
         method: Method,
-        address: &str,
-        body: &impl Serialize,
-    ) -> Result<Response, ApiError> {
-        self.send(|| {
-            RequestBuilder::new(&url(address))
-                .method(method.clone())
-                .json(body)
-        })
-        .await
+        address: &'a str,
+        body: Option<String>,
+    ) -> LocalBoxFuture<'a, Result<ResponseText, ApiError>> {
+        let request = move || {
+            let request = RequestBuilder::new(&url(address)).method(method.clone());
+            match &body {
+                None => request.build(),
+                Some(body) => request
+                    .header("Content-Type", "application/json")
+                    .body(body.as_str()),
+            }
+        };
+        async move {
+            let response = self.send(request).await?;
+            Ok(ResponseText {
+                status: response.status(),
+                link: response.headers().get("link"),
+                last_event: response.headers().get("last-event-id"),
+                text: response.text().await?,
+            })
+        }
+        .boxed_local()
+    }
+
+    /// Sends a picture to a path.
+    pub(crate) async fn send_picture(&self, address: &str, picture: &Blob) -> Result<(), ApiError> {
+        let request = || {
+            let request = RequestBuilder::new(&url(address)).method(Method::POST);
+            let request = request.header("Content-Type", &picture.type_());
+            request.body(picture.clone())
+        };
+        self.send(request).await.map(drop)
     }
 
     /// Deletes the object at a path. An object that does not exist counts as deleted.
@@ -194,20 +255,15 @@ impl Api {
     /// also stops the server.
     pub(crate) async fn delete_recordings(
         &self,
-        ids: &[String],
-        unforwarded: Unforwarded,
+        body: &DeleteRecordings,
         abort: Option<&AbortSignal>,
         mut on_line: impl FnMut(RecordingDeletion),
     ) -> Result<(), ApiError> {
-        let body = DeleteRecordings {
-            ids: ids.to_vec(),
-            unforwarded,
-        };
         let request = || {
             RequestBuilder::new(&url("/api/recordings/delete"))
                 .method(Method::POST)
                 .abort_signal(abort)
-                .json(&body)
+                .json(body)
         };
         let response = self.send(request).await?;
         let stream = response
@@ -228,6 +284,32 @@ impl Api {
                 on_line(deletion.map_err(|_| ApiError::Unreadable(response.status()))?);
             }
         }
+    }
+
+    /// Opens the live view of a recording, from the last keyframe at or before `from_ms`, or from the newest one.
+    pub(crate) async fn live(
+        &self,
+        id: &str,
+        from_ms: Option<u64>,
+        abort: Option<&AbortSignal>,
+    ) -> Result<LiveBytes, ApiError> {
+        let from = from_ms.map(|from_ms| format!("?from_ms={from_ms}"));
+        let address = recording_path(id) + "/live" + &from.unwrap_or_default();
+        let request = || {
+            RequestBuilder::new(&url(&address))
+                .abort_signal(abort)
+                .build()
+        };
+        let response = self.send(request).await?;
+        let unreadable = || ApiError::Unreadable(response.status());
+        let stream = response.body().ok_or_else(unreadable)?;
+        Ok(LiveBytes {
+            media_type: response
+                .headers()
+                .get("content-type")
+                .ok_or_else(unreadable)?,
+            reader: stream.get_reader().unchecked_into(),
+        })
     }
 
     pub(crate) async fn recording(&self, id: &str) -> Result<Recording, ApiError> {
@@ -281,9 +363,33 @@ pub(crate) fn download_url(id: &str) -> String {
     url(&(recording_path(id) + "/download"))
 }
 
+/// URL of a part of the file as a download.
+pub(crate) fn clip_url(id: &str, start_ms: u64, end_ms: u64) -> String {
+    let path = recording_path(id);
+    url(&format!("{path}/clip?start_ms={start_ms}&end_ms={end_ms}"))
+}
+
 /// URL of the received bytes of a failed recording.
 pub(crate) fn raw_url(id: &str) -> String {
     url(&(recording_path(id) + "/raw"))
+}
+
+/// URL of the picture that stands for a recording. `pictures` is their number, so that a new one is fetched.
+pub(crate) fn poster_url(id: &str, pictures: u32) -> String {
+    url(&format!(
+        "{}/poster?pictures={pictures}",
+        recording_path(id)
+    ))
+}
+
+/// API path of the storyboard.
+pub(crate) fn storyboard_path(id: &str) -> String {
+    recording_path(id) + "/storyboard.vtt"
+}
+
+/// URL of a picture; `address` is relative to the storyboard.
+pub(crate) fn frame_url(id: &str, address: &str) -> String {
+    url(&format!("{}/{address}", recording_path(id)))
 }
 
 pub(crate) fn recording_path(id: &str) -> String {

@@ -91,6 +91,12 @@ impl AppContext {
             .with(|info| info.as_ref().is_some_and(|info| info.appliance))
     }
 
+    /// Whether recordings can be shared by links. Tracked.
+    pub(crate) fn has_sharing(self) -> bool {
+        self.info
+            .with(|info| info.as_ref().is_some_and(|info| info.sharing))
+    }
+
     pub(crate) fn signed_in(self, user: User) {
         self.sign_in.set(SignInState::SignedIn(user));
     }

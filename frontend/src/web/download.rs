@@ -20,19 +20,26 @@ pub(super) fn start(
     problem: RwSignal<Option<String>>,
 ) {
     event.prevent_default();
+    start_all(app, vec![id], problem);
+}
+
+/// Downloads the files of recordings one after the other. The browser asks whether the page may save several files.
+pub(super) fn start_all(app: AppContext, ids: Vec<String>, problem: RwSignal<Option<String>>) {
     problem.set(None);
     spawn_local(async move {
-        match app.api().recording(&id).await {
-            Ok(recording) => {
-                let path = match recording.status {
-                    RecordingStatus::Failed => api::raw_url(&id),
-                    _ => api::download_url(&id),
-                };
-                save(&path, &recording.filename);
-            }
-            Err(error) => {
-                // The page may have been closed.
-                let _ = problem.try_set(Some(app.explain(&error)));
+        for id in ids {
+            match app.api().recording(&id).await {
+                Ok(recording) => {
+                    let path = match recording.status {
+                        RecordingStatus::Failed => api::raw_url(&id),
+                        _ => api::download_url(&id),
+                    };
+                    save(&path, &recording.filename);
+                }
+                Err(error) => {
+                    // The page may have been closed.
+                    let _ = problem.try_set(Some(app.explain(&error)));
+                }
             }
         }
     });

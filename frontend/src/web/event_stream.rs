@@ -1,5 +1,7 @@
 //! Server-sent events (`GET /api/events`).
 
+use std::rc::Rc;
+
 use gloo_timers::callback::Interval;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -16,9 +18,11 @@ use super::poll::visibility;
 const AGAIN_MS: u32 = 30_000;
 
 /// Event types that pages use.
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 7] = [
     "hello",
     "settings",
+    "session",
+    "session_deleted",
     "recording",
     "recording_deleted",
     "appliance",
@@ -30,14 +34,22 @@ const NAMES: [&str; 5] = [
 /// Only visible pages hold a stream: browsers allow six connections per host for all tabs.
 pub(super) fn subscribe(
     address: &'static str,
-    on_event: impl Fn(Event) + Copy + 'static,
+    on_event: impl Fn(Event) + 'static,
 ) -> ReadSignal<bool> {
+    subscribe_with(address, Rc::new(on_event))
+}
+
+/// Not generic, so that it is compiled once.
+fn subscribe_with(address: &'static str, on_event: Rc<dyn Fn(Event)>) -> ReadSignal<bool> {
+    let on_event = StoredValue::new_local(on_event);
     let app = AppContext::expect();
     let (is_open, set_open) = signal(false);
     let stream = StoredValue::new_local(None::<Stream>);
     let visible = visibility();
     let open = move || {
-        stream.try_set_value(Stream::open(address, set_open, on_event));
+        if let Some(on_event) = on_event.try_get_value() {
+            stream.try_set_value(Stream::open(address, set_open, on_event));
+        }
     };
     Effect::new(move |_| {
         if visible.get() {
@@ -80,7 +92,7 @@ impl Stream {
     fn open(
         address: &str,
         is_open: WriteSignal<bool>,
-        on_event: impl Fn(Event) + 'static,
+        on_event: Rc<dyn Fn(Event)>,
     ) -> Option<Self> {
         let source = EventSource::new(&url(address)).ok()?;
         let listener = Closure::new(move |message: MessageEvent| {

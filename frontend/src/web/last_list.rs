@@ -74,6 +74,35 @@ impl LastList {
         self.opened.set_value(None);
     }
 
+    /// Rows before and after a recording on the last page of the list.
+    pub(super) fn neighbours(self, id: &str) -> (Option<Recording>, Option<Recording>) {
+        self.snapshot.with_value(|snapshot| {
+            let rows = snapshot
+                .as_ref()
+                .map_or(&[][..], |snapshot| &snapshot.page.rows);
+            let Some(index) = rows.iter().position(|row| row.id == id) else {
+                return (None, None);
+            };
+            let before = index.checked_sub(1).and_then(|before| rows.get(before));
+            (before.cloned(), rows.get(index + 1).cloned())
+        })
+    }
+
+    /// Whether the last list contains a recording.
+    pub(super) fn has_row(self, id: &str) -> bool {
+        self.snapshot.with_value(|snapshot| {
+            snapshot
+                .as_ref()
+                .is_some_and(|snapshot| snapshot.page.row(id).is_some())
+        })
+    }
+
+    /// User name of the owner of a recording in the last list.
+    pub(super) fn username(self, id: &str) -> Option<String> {
+        self.snapshot
+            .with_value(|snapshot| snapshot.as_ref()?.page.row(id)?.username.clone())
+    }
+
     /// Path and query of the last list.
     pub(super) fn address(self) -> Option<String> {
         self.snapshot

@@ -10,6 +10,7 @@ mod download;
 mod event_stream;
 mod last_list;
 mod list_query;
+mod media_buffer;
 mod pages;
 mod poll;
 mod recorder_store;

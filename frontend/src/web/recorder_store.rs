@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use sortie_api::SessionStatus;
 use sortie_client::{
-    Authorization, Done, Event, EventListener, OpenSource, Options, Progress, Recorder,
+    Authorization, Done, Event, EventListener, MarkKind, OpenSource, Options, Progress, Recorder,
     RecorderError, RenewalFailed, ScreenOptions, SessionOrder, SessionWatcher, Source, State,
     StopReason, Target, Warning, create_session, screen_capture_supported,
 };
@@ -17,6 +17,7 @@ use super::api::ApiError;
 use super::app_context::{AppContext, SignInState};
 use super::dom;
 use crate::capacity::{self, Level, RateMeter};
+use crate::format;
 use crate::recorder_texts;
 
 /// Polling interval while a recording waits for the sign-in page.
@@ -61,6 +62,8 @@ pub(super) struct RecorderStore {
     pub(super) failure: RwSignal<Option<RecordingFailure>>,
     /// Problem that does not end the recording.
     pub(super) warning: RwSignal<Option<String>>,
+    /// Outcome of the latest request for a marker.
+    pub(super) marked: RwSignal<Option<String>>,
     /// Reason for the end of the recording, unless the user stopped it.
     pub(super) stopped: RwSignal<Option<&'static str>>,
     /// Result of the last recording that was uploaded completely.
@@ -103,6 +106,7 @@ impl RecorderStore {
             progress: RwSignal::new(Progress::default()),
             failure: RwSignal::new(None),
             warning: RwSignal::new(None),
+            marked: RwSignal::new(None),
             stopped: RwSignal::new(None),
             done: RwSignal::new(None),
             left_ms: RwSignal::new(None),
@@ -189,15 +193,29 @@ impl RecorderStore {
         });
     }
 
+    /// Marks the current moment of the recording.
+    pub(super) fn mark(self) {
+        self.with_recorder(|recorder| {
+            let message = match recorder.mark("", MarkKind::Note) {
+                Ok(ms) => format!("Marker added at {}", format::clock(ms)),
+                Err(error) => error.to_string(),
+            };
+            self.marked.set(Some(message));
+            Ok(())
+        });
+    }
+
     /// Stops the recording; the remaining bytes are uploaded.
     pub(super) fn stop(self) {
         self.with_recorder(|recorder| recorder.stop(StopReason::User));
     }
 
     /// Unsent bytes of a failed recording.
-    pub(super) fn unsent_bytes(self) -> Option<Blob> {
-        self.recorder
-            .with_value(|recorder| recorder.as_ref()?.0.unsent())
+    pub(super) async fn unsent_bytes(self) -> Option<Blob> {
+        let bytes = self
+            .recorder
+            .with_value(|recorder| Some(recorder.as_ref()?.0.unsent()));
+        bytes?.await
     }
 
     /// Resets the result of the last recording.
@@ -208,6 +226,7 @@ impl RecorderStore {
         self.progress.set(Progress::default());
         self.failure.set(None);
         self.warning.set(None);
+        self.marked.set(None);
         self.stopped.set(None);
         self.done.set(None);
         self.left_ms.set(None);
@@ -415,7 +434,9 @@ impl RecorderStore {
         self.state.set(State::Failed);
         self.failure.set(Some(RecordingFailure {
             message: error.to_string(),
-            has_unsent_bytes: self.unsent_bytes().is_some(),
+            has_unsent_bytes: self
+                .recorder
+                .with_value(|recorder| recorder.as_ref().is_some_and(|it| it.0.has_unsent())),
         }));
     }
 

@@ -76,9 +76,13 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<T> {
         }
     }
 
+    pub(super) fn is_in_flight(self) -> bool {
+        self.request_state.try_get_value() != Some(RequestState::Idle)
+    }
+
     /// Marks the request in flight as outdated, so that it is repeated. Returns whether there is one.
     pub(super) fn mark_outdated(self) -> bool {
-        let is_in_flight = self.request_state.try_get_value() != Some(RequestState::Idle);
+        let is_in_flight = self.is_in_flight();
         if is_in_flight {
             self.request_state.try_set_value(RequestState::Outdated);
         }
@@ -191,27 +195,20 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<Page<T>> {
     where
         T: DeserializeOwned,
     {
-        Self::list_when(address, Signal::stored(true))
-    }
-
-    /// Like [`list`](Self::list), but waits for `is_due` before it loads.
-    pub(super) fn list_when(address: Memo<String>, is_due: Signal<bool>) -> Self
-    where
-        T: DeserializeOwned,
-    {
         let list = Self::new(move |api| {
             let address = address.get_untracked();
             async move { api.page(&address).await }
         });
-        // Set twice, it must not load twice.
-        let is_due = Memo::new(move |_| is_due.get());
+        list.load_at(address);
+        list
+    }
+
+    /// Loads immediately and whenever the address changes.
+    pub(super) fn load_at(self, address: Memo<String>) {
         Effect::new(move |_| {
             address.track();
-            if is_due.get() {
-                list.load();
-            }
+            self.load();
         });
-        list
     }
 
     /// Rows; none while loading.

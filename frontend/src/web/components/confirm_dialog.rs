@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use leptos::html;
 use leptos::prelude::*;
-use sortie_api::{DeletionStatus, Recording, Unforwarded};
+use sortie_api::{DeleteRecordings, DeletionStatus, Recording, RecordingCount, RecordingQuery};
 use web_sys::{AbortController, AbortSignal};
 
 use super::{Glyph, Icon, LiveRegion};
-use crate::deletion_texts;
+use crate::deletion_texts::{self, DialogTexts, Summary};
 use crate::web::api::{Api, ApiError, deletion_path};
 use crate::web::dom;
 use crate::web::submission::Submission;
 
-/// Button that closes the dialog; it has the focus while the action runs.
-const CANCEL: &str = "confirm-cancel";
+/// Number of the next dialog: a page may have several, and their IDs must differ.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// Action that needs a confirmation.
 #[derive(Clone)]
@@ -80,43 +80,77 @@ impl Run {
 }
 
 impl Confirmation {
-    /// Confirms the deletion of these recordings. `on_deleted` is called for each deleted recording, `done` with their
-    /// number.
+    /// Confirms the deletion of these recordings; `name_of` is the name of a single one. `on_deleted` is called for each
+    /// deleted recording, `done` with their number.
     pub(in crate::web) fn delete(
         recordings: &[Recording],
+        name_of: impl Fn(&Recording) -> String,
         on_deleted: impl Fn(String) + Send + Sync + Copy + 'static,
         done: impl Fn(usize) + Send + Sync + 'static,
     ) -> Self {
-        let ids: Vec<_> = recordings.iter().map(|row| row.id.clone()).collect();
-        let unforwarded = deletion_texts::unforwarded(recordings);
-        let deletion_texts::DialogTexts {
-            heading,
-            subject,
-            consequence,
-            action,
-        } = deletion_texts::dialog_texts(recordings);
+        let summary = Summary::of(recordings);
+        let texts = match recordings {
+            [one] => deletion_texts::dialog_texts_of_one(one, name_of(one)),
+            _ => summary.dialog_texts(),
+        };
+        let request = DeleteRecordings {
+            ids: recordings.iter().map(|row| row.id.clone()).collect(),
+            unforwarded: summary.unforwarded(),
+            ..DeleteRecordings::default()
+        };
+        Self::deleting(texts, request, summary.count(), on_deleted, done)
+    }
+
+    /// Confirms the deletion of all recordings that `filter` selects and the server has counted.
+    pub(in crate::web) fn delete_matching(
+        count: &RecordingCount,
+        filter: RecordingQuery,
+        all_users: bool,
+        on_deleted: impl Fn(String) + Send + Sync + Copy + 'static,
+        done: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Self {
+        let summary = Summary::counted(count);
+        let request = DeleteRecordings {
+            filter: Some(filter),
+            // No more than the dialog has named.
+            at_most: u32::try_from(count.count).ok(),
+            all_users,
+            unforwarded: summary.unforwarded(),
+            ..DeleteRecordings::default()
+        };
+        let texts = summary.dialog_texts();
+        Self::deleting(texts, request, summary.count(), on_deleted, done)
+    }
+
+    fn deleting(
+        texts: DialogTexts,
+        request: DeleteRecordings,
+        total: usize,
+        on_deleted: impl Fn(String) + Send + Sync + Copy + 'static,
+        done: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Self {
         let deleted = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&deleted);
         Self {
-            heading,
-            subject,
-            consequence,
-            action,
+            heading: texts.heading,
+            subject: texts.subject,
+            consequence: texts.consequence,
+            action: texts.action,
             work: Arc::new(move |api, run| {
-                let (ids, count) = (ids.clone(), Arc::clone(&count));
+                let (request, count) = (request.clone(), Arc::clone(&count));
                 count.store(0, Ordering::Relaxed);
                 let count_deleted = move |id: String| {
                     count.fetch_add(1, Ordering::Relaxed);
                     on_deleted(id);
                 };
                 async move {
-                    match &ids[..] {
+                    match &request.ids[..] {
                         [id] => {
-                            api.remove(&deletion_path(id, unforwarded)).await?;
+                            api.remove(&deletion_path(id, request.unforwarded)).await?;
                             count_deleted(id.clone());
                             Ok(())
                         }
-                        _ => delete_many(&api, &ids, unforwarded, &run, count_deleted).await,
+                        _ => delete_many(&api, &request, total, &run, count_deleted).await,
                     }
                 }
                 .boxed_local()
@@ -129,18 +163,17 @@ impl Confirmation {
 /// Deletes several recordings in one request. A cancellation is no error.
 async fn delete_many(
     api: &Api,
-    ids: &[String],
-    unforwarded: Unforwarded,
+    request: &DeleteRecordings,
+    total: usize,
     run: &Run,
     count_deleted: impl Fn(String),
 ) -> Result<(), ApiError> {
-    let total = ids.len();
     let (mut answered, mut failed, mut reason) = (0, 0, None);
     run.report(0, total);
     let outcome = api
-        .delete_recordings(ids, unforwarded, run.abort_signal().as_ref(), |deletion| {
+        .delete_recordings(request, run.abort_signal().as_ref(), |deletion| {
             answered += 1;
-            run.report(answered, total);
+            run.report(answered, total.max(answered));
             let is_gone = deletion.problem.as_ref().is_some_and(is_not_found);
             if deletion.status == DeletionStatus::Deleted || is_gone {
                 count_deleted(deletion.id);
@@ -154,15 +187,22 @@ async fn delete_many(
         return Ok(());
     }
     outcome?;
-    if failed == 0 && answered == total {
+    // Fewer may match a filter than were counted.
+    let missing = match request.filter {
+        None => total.saturating_sub(answered) + failed,
+        Some(_) => failed,
+    };
+    if missing == 0 {
         return Ok(());
     }
-    let missing = total - answered + failed;
     let reason = reason.map(|problem| problem.detail).unwrap_or_default();
     Err(ApiError::Partial(
-        format!("{missing} of {total} recordings were not deleted. {reason}")
-            .trim_end()
-            .to_owned(),
+        format!(
+            "{missing} of {} recordings were not deleted. {reason}",
+            total.max(answered)
+        )
+        .trim_end()
+        .to_owned(),
     ))
 }
 
@@ -187,6 +227,13 @@ pub(in crate::web) fn ConfirmDialog(
     /// Action to confirm; `None` closes the dialog.
     confirmation: RwSignal<Option<Confirmation>>,
 ) -> impl IntoView {
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let heading_id = format!("confirm-heading-{number}");
+    let text_id = format!("confirm-text-{number}");
+    let (labelled_by, described_by) = (heading_id.clone(), text_id.clone());
+    // Button that closes the dialog; it has the focus while the action runs.
+    let cancel_id = format!("confirm-cancel-{number}");
+    let cancel = StoredValue::new(cancel_id.clone());
     let submission = Submission::new();
     let dialog = NodeRef::<html::Dialog>::new();
     let progress = RwSignal::new(None::<(usize, usize)>);
@@ -213,7 +260,7 @@ pub(in crate::web) fn ConfirmDialog(
         let now = Run::new(progress);
         run.set_value(Some(now.clone()));
         // The focused button is disabled next.
-        dom::focus(CANCEL);
+        cancel.with_value(|id| dom::focus(id));
         submission.send(
             move |api| (question.work)(api, now),
             move |()| {
@@ -245,12 +292,12 @@ pub(in crate::web) fn ConfirmDialog(
         <dialog
             node_ref=dialog
             class="dialog"
-            aria-labelledby="confirm-heading"
-            aria-describedby="confirm-text"
+            aria-labelledby=labelled_by
+            aria-describedby=described_by
             on:close=on_close
         >
-            <h2 id="confirm-heading">{move || part(|confirmation| confirmation.heading.clone())}</h2>
-            <p id="confirm-text">
+            <h2 id=heading_id>{move || part(|confirmation| confirmation.heading.clone())}</h2>
+            <p id=text_id>
                 <strong class="filename">{move || part(|confirmation| confirmation.subject.clone())}</strong>
                 " "
                 {move || part(|confirmation| confirmation.consequence.clone())}
@@ -273,7 +320,7 @@ pub(in crate::web) fn ConfirmDialog(
                 {submission.problem}
             </p>
             <div class="dialog-actions">
-                <button type="button" id=CANCEL class="button" on:click=move |_| confirmation.set(None)>
+                <button type="button" id=cancel_id class="button" on:click=move |_| confirmation.set(None)>
                     "Cancel"
                 </button>
                 <button type="button" class="button button-strong" disabled=submission.is_busy on:click=act>

@@ -1,6 +1,11 @@
+use gloo_timers::callback::Timeout;
+use leptos::html;
 use leptos::prelude::*;
 
 use crate::web::list_query::ListQuery;
+
+/// Time between the last letter and the search.
+const LIVE_MS: u32 = 250;
 
 /// Filter bar above a list. Each filter changes the address of the page.
 #[component]
@@ -22,7 +27,7 @@ pub(in crate::web) fn Filters(
     }
 }
 
-/// Text filter, applied on Enter and on blur.
+/// Text filter, applied on Enter, on blur, and with `is_live` while the user types.
 #[component]
 pub(in crate::web) fn SearchField(
     query: ListQuery,
@@ -36,13 +41,55 @@ pub(in crate::web) fn SearchField(
     /// Receives the text while the user types.
     #[prop(optional)]
     typed: Option<RwSignal<String>>,
+    #[prop(optional)] is_live: bool,
 ) -> impl IntoView {
     let id = format!("filter-{name}");
+    let input = NodeRef::<html::Input>::new();
+    // The field shows the address, except while it is ahead of it.
+    let applied = StoredValue::new(query.get_untracked(name));
+    let timer = StoredValue::new_local(None::<Timeout>);
+    Effect::new(move |_| {
+        let value = query.get(name);
+        if let Some(input) = input.get()
+            && applied.get_value() != value
+        {
+            input.set_value(&value);
+            applied.set_value(value);
+        }
+    });
+    let apply = move |is_final: bool| {
+        let Some(input) = input.try_get_untracked().flatten() else {
+            return;
+        };
+        let value = input.value().trim().to_owned();
+        applied.set_value(value.clone());
+        // A word is one entry of the browser's history, not each letter.
+        let replace = !is_final && !query.get_untracked(name).is_empty();
+        query.set_all(&[(name, &value)], replace);
+    };
+    let on_input = move |event| {
+        if let Some(typed) = typed {
+            typed.set(event_target_value(&event));
+        }
+        if is_live {
+            let timeout = Timeout::new(LIVE_MS, move || {
+                // Deferred to a task: a timer must not be dropped in its own callback.
+                leptos::task::spawn_local(async move {
+                    if timer.try_set_value(None).is_none() {
+                        apply(false);
+                    }
+                });
+            });
+            timer.set_value(Some(timeout));
+        }
+    };
+    on_cleanup(move || timer.set_value(None));
     view! {
         <div class="filter filter-search">
             <label for=id.clone()>{label}</label>
             <input
                 id=id
+                node_ref=input
                 class="input"
                 type="search"
                 maxlength="200"
@@ -50,13 +97,12 @@ pub(in crate::web) fn SearchField(
                 spellcheck="false"
                 placeholder=hint
                 list=list
-                prop:value=move || query.get(name)
-                on:input=move |event| {
-                    if let Some(typed) = typed {
-                        typed.set(event_target_value(&event));
-                    }
+                value=query.get_untracked(name)
+                on:input=on_input
+                on:change=move |_| {
+                    timer.set_value(None);
+                    apply(true);
                 }
-                on:change=move |event| query.set(name, &event_target_value(&event))
             />
         </div>
     }

@@ -21,7 +21,8 @@ pub(in crate::web) fn Heading(
     Effect::new(move |_| document().set_title(&format!("{} · Sortie Recording", title.get())));
     Effect::new(move |_| {
         if NAVIGATED.swap(true, Ordering::Relaxed) && !keeps_focus_off {
-            dom::focus(HEADING);
+            // Scrolling would hide what is above the heading.
+            dom::focus_in_place(HEADING);
         }
     });
     view! {

@@ -1,11 +1,16 @@
+use std::sync::Arc;
+
+use futures_util::future::FutureExt;
 use leptos::ev;
 use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::JsCast;
 use sortie_api::{User, UserSource};
+use sortie_client::{DeviceCopies, device_copies};
 
-use super::{Glyph, Icon};
+use super::{ConfirmDialog, Confirmation, Glyph, Icon};
+use crate::format;
 use crate::status_texts;
 use crate::web::address::Link;
 use crate::web::app_context::AppContext;
@@ -44,9 +49,19 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
         }
     };
 
+    let confirmation = RwSignal::new(None);
+    let user_id = StoredValue::new(user.id.clone());
     let sign_out = move |_| {
         problem.set(None);
         spawn_local(async move {
+            let owner = user_id.get_value();
+            let copies = device_copies(Some(&owner), None).await;
+            if copies.count() > 0 {
+                // The dialog gives the focus back to the button.
+                is_open.set(false);
+                dom::focus(BUTTON);
+                return confirmation.set(Some(delete_copies(app, copies)));
+            }
             match app.api().sign_out().await {
                 Ok(()) => app.signed_out(),
                 Err(error) => problem.set(Some(error.message())),
@@ -118,7 +133,36 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
                     {problem}
                 </p>
             </div>
+            <ConfirmDialog confirmation=confirmation />
         </div>
+    }
+}
+
+/// Confirms that the unfinished recordings on this device are deleted when their owner signs out.
+fn delete_copies(app: AppContext, copies: DeviceCopies) -> Confirmation {
+    let subject = match copies.count() {
+        1 => "1 unfinished recording".to_owned(),
+        count => format!("{count} unfinished recordings"),
+    };
+    let consequence = format!(
+        " ({}) on this device will be permanently deleted. To keep it, cancel, and upload it on the page Record first.",
+        format::size(copies.size_bytes())
+    );
+    Confirmation {
+        heading: "Sign out and delete unfinished recordings?".to_owned(),
+        subject,
+        consequence,
+        action: "Delete and sign out",
+        work: Arc::new(move |api, _| {
+            // Only the counted recordings are deleted.
+            let copies = copies.clone();
+            async move {
+                copies.remove().await;
+                api.sign_out().await
+            }
+            .boxed_local()
+        }),
+        done: Arc::new(move || app.signed_out()),
     }
 }
 

@@ -8,6 +8,7 @@ mod source_options;
 
 use leptos::either::EitherOf4;
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 
 use self::controls::Controls;
 use self::preview::PreviewArea;
@@ -129,9 +130,11 @@ fn Notices() -> impl IntoView {
                         type="button"
                         class="button"
                         on:click=move |_| {
-                            if let Some(rest) = recorder.unsent_bytes() {
-                                download::save_blob(&rest, "recording-rest.webm");
-                            }
+                            spawn_local(async move {
+                                if let Some(rest) = recorder.unsent_bytes().await {
+                                    download::save_blob(&rest, "recording-rest.webm");
+                                }
+                            });
                         }
                     >
                         "Download copy"

@@ -1,16 +1,20 @@
 //! Lists of recordings: the user's own, and all recordings in the Admin Panel.
 
-mod filters;
+mod keys;
 mod list;
+mod poster;
 mod row;
+mod selection;
 mod store;
+mod toolbar;
 
 use leptos::either::Either;
 use leptos::prelude::*;
 
 use self::list::RecordingList;
-pub(super) use self::row::RecordingRow;
-pub(super) use self::store::{LIST, RecordingsStore, Scope};
+pub(super) use self::list::close_menus;
+pub(super) use self::row::{Actions, current};
+pub(super) use self::store::{LIST, RecordingsStore, Scope, row_id};
 use super::NotFoundPage;
 use super::admin::storage::OwnUsage;
 use crate::web::address::use_app_navigate;
@@ -39,24 +43,28 @@ pub(in crate::web) fn RecordingsPage() -> impl IntoView {
 #[component]
 fn MyRecordings() -> impl IntoView {
     let store = RecordingsStore::new(Scope::Mine);
-    let navigate = use_app_navigate();
+    let navigate = StoredValue::new_local(use_app_navigate());
+    let actions = move || {
+        view! {
+            <RefreshButton state=store.page.fetch_state() />
+            <button
+                type="button"
+                class="button"
+                on:click=move |_| navigate.with_value(|navigate| navigate("/", Default::default()))
+            >
+                <Icon glyph=Glyph::Close />
+                "Close"
+            </button>
+        }
+    };
     view! {
-        <section class="page" aria-labelledby="page-heading">
-            <div class="page-head">
-                <Heading title="My Recordings" />
-                <div class="page-actions">
-                    <RefreshButton state=store.page.fetch_state() />
-                    <button
-                        type="button"
-                        class="button"
-                        on:click=move |_| navigate("/", Default::default())
-                    >
-                        <Icon glyph=Glyph::Close />
-                        "Close"
-                    </button>
-                </div>
-            </div>
-            <RecordingList store=store named_by="page-heading" />
+        <section class="page page-library" aria-labelledby="page-heading">
+            <RecordingList
+                store=store
+                named_by="page-heading"
+                heading=ViewFn::from(|| view! { <Heading title="My Recordings" /> })
+                actions=ViewFn::from(actions)
+            />
             <OwnUsage />
         </section>
     }
@@ -67,12 +75,11 @@ fn MyRecordings() -> impl IntoView {
 pub(super) fn AllRecordings() -> impl IntoView {
     let store = RecordingsStore::new(Scope::All);
     view! {
-        <div class="page-head">
-            <h2 id="panel-heading">"All Recordings"</h2>
-            <div class="page-actions">
-                <RefreshButton state=store.page.fetch_state() />
-            </div>
-        </div>
-        <RecordingList store=store named_by="panel-heading" />
+        <RecordingList
+            store=store
+            named_by="panel-heading"
+            heading=ViewFn::from(|| view! { <h2 id="panel-heading">"All Recordings"</h2> })
+            actions=ViewFn::from(move || view! { <RefreshButton state=store.page.fetch_state() /> })
+        />
     }
 }

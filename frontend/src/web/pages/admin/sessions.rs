@@ -1,15 +1,20 @@
+use gloo_timers::callback::Timeout;
 use leptos::prelude::*;
-use sortie_api::{RecordingRequirement, Session, SessionStatus};
+use sortie_api::{Event, RecordingRequirement, Session, SessionStatus};
 
 use crate::list_page::Page;
 use crate::query;
+use crate::web::address::url;
 use crate::web::components::{
     Cell, Choice, Filters, LocalTime, PagedTable, RefreshButton, SearchField,
 };
+use crate::web::event_stream::subscribe;
 use crate::web::list_query::ListQuery;
 use crate::web::server_data::ServerData;
 
 const ROUTE: &str = "/api/sessions";
+/// Events within this time reload the list once.
+const DEBOUNCE_MS: u32 = 500;
 const STATUSES: [SessionStatus; 5] = [
     SessionStatus::Creating,
     SessionStatus::Running,
@@ -30,7 +35,7 @@ fn status_texts(status: SessionStatus) -> (&'static str, &'static str) {
     }
 }
 
-/// List of all users' sessions. A required recording that is missing is marked.
+/// List of all users' sessions, which follows their changes. A required recording that is missing is marked.
 #[component]
 pub(super) fn SessionsTab() -> impl IntoView {
     let query = ListQuery::here();
@@ -42,6 +47,18 @@ pub(super) fn SessionsTab() -> impl IntoView {
         query::address(ROUTE, &parameters)
     });
     let sessions = ServerData::<Page<Session>>::list(address);
+    let reload = StoredValue::new_local(None::<Timeout>);
+    subscribe("/api/events?all=true", move |event| {
+        if let Event::Hello(_) | Event::Session(_) | Event::SessionDeleted(_) = event
+            && reload.try_with_value(Option::is_none) == Some(true)
+        {
+            reload.try_set_value(Some(Timeout::new(DEBOUNCE_MS, move || {
+                reload.try_set_value(None);
+                sessions.poll();
+            })));
+        }
+    });
+    on_cleanup(move || reload.set_value(None));
     let statuses = STATUSES.map(status_texts);
     let statuses = statuses.map(|(value, text)| (value.to_owned(), text.to_owned()));
     let statuses = StoredValue::new(statuses.to_vec());
@@ -79,6 +96,14 @@ pub(super) fn SessionsTab() -> impl IntoView {
 #[component]
 fn SessionRow(session: Session) -> impl IntoView {
     let (_, status) = status_texts(session.status);
+    let user = match session.username {
+        Some(name) => {
+            let address = query::address("/admin/users", &[("q", &*name)]);
+            view! { <a href=url(&address)>{name}</a> }.into_any()
+        }
+        // The user was deleted.
+        None => view! { <code>{session.user_id}</code> }.into_any(),
+    };
     let recording = match (session.recording_missing_since, session.recording) {
         (Some(since), _) => view! {
             <span class="badge badge-failed">"Recording missing"</span>
@@ -94,9 +119,7 @@ fn SessionRow(session: Session) -> impl IntoView {
                 <code>{session.id}</code>
                 <span class="quiet">{session.external_id}</span>
             </Cell>
-            <Cell label="User">
-                <code>{session.user_id}</code>
-            </Cell>
+            <Cell label="User">{user}</Cell>
             <Cell label="App">{session.app_id}</Cell>
             <Cell label="Status">{status}</Cell>
             <Cell label="Recording">{recording}</Cell>

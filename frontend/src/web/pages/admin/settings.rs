@@ -51,7 +51,7 @@ fn SettingsForm(settings: ServerData<Settings>) -> impl IntoView {
     let problem = RwSignal::new(None::<String>);
 
     subscribe("/api/events", move |event| match event {
-        Event::Hello => settings.poll(),
+        Event::Hello(_) => settings.poll(),
         Event::Settings(now) => {
             let on = now.recording_auto_record;
             let mut is_new = false;

@@ -1,13 +1,15 @@
 use leptos::prelude::*;
+use sortie_api::{Recording, RecordingStatus};
 
 use super::store::ApplianceStore;
 use crate::appliance::{ListRow, list_rows, session_heading};
-use crate::format;
+use crate::web::address::Link;
 use crate::web::components::{
-    Cell, ConfirmDialog, Duration, FetchStatus, Glyph, Icon, LiveRegion, Pager, RefreshButton,
-    Table,
+    Cell, ConfirmDialog, Duration, FetchStatus, Glyph, Icon, LiveRegion, LocalTime, Pager,
+    RefreshButton, StatusBadge, Table,
 };
-use crate::web::pages::recordings::{LIST, RecordingRow};
+use crate::web::pages::recordings::{Actions, LIST, close_menus, current, row_id};
+use crate::{format, parts, status_texts};
 
 const HEADING: &str = "list-heading";
 const COLUMNS: [&str; 5] = ["Filename", "Date", "#Duration", "#Size", "#Actions"];
@@ -16,6 +18,7 @@ const COLUMNS: [&str; 5] = ["Filename", "Date", "#Duration", "#Size", "#Actions"
 #[component]
 pub(super) fn List(appliance: ApplianceStore) -> impl IntoView {
     let recordings = appliance.recordings;
+    close_menus(recordings);
     // The growing file is the newest and belongs to the first page.
     let growing = Memo::new(move |_| {
         let file = appliance.with(|now| now.file.clone()).flatten();
@@ -48,7 +51,7 @@ pub(super) fn List(appliance: ApplianceStore) -> impl IntoView {
                     }
                     ListRow::File { id, is_of_several } => {
                         let row = appliance.row(&id);
-                        row.map(|row| view! { <RecordingRow store=recordings first=row is_of_several=is_of_several /> })
+                        row.map(|row| view! { <FileRow appliance=appliance first=row is_of_several=is_of_several /> })
                             .into_any()
                     }
                 }}
@@ -118,6 +121,50 @@ fn GrowingRow(appliance: ApplianceStore, filename: String, is_of_several: bool) 
                 {size}
             </td>
             <td role="cell" class="number cell-actions"></td>
+        </tr>
+    }
+}
+
+/// Row of a finished file. It reads its recording from the store, so that an update does not move the focus.
+#[component]
+fn FileRow(appliance: ApplianceStore, first: Recording, is_of_several: bool) -> impl IntoView {
+    let store = appliance.recordings;
+    let row = current(store, &first);
+    let duration_ms = Memo::new(move |_| row.with(parts::duration_ms));
+    let size_bytes = Memo::new(move |_| row.with(parts::size_bytes));
+    let is_ordinary = Memo::new(move |_| {
+        row.with(|row| row.status == RecordingStatus::Ready && !row.interrupted && !row.deleting)
+    });
+    let remark = Memo::new(move |_| {
+        row.with(|row| match row.status {
+            _ if row.deleting => Some("Deleting… storage is not responding; retrying.".to_owned()),
+            RecordingStatus::Failed => Some(status_texts::failure(row)),
+            _ => row.note.clone(),
+        })
+    });
+    let name = Signal::stored(first.filename.clone());
+    let (filename, created_at) = (first.filename.clone(), first.created_at.clone());
+    view! {
+        <tr role="row" class:row-of-several=is_of_several>
+            <td role="cell" class="cell-name">
+                <Link to=format!("/recordings/{}", first.id) attr:class="row-link" attr:id=row_id(&first.id)>
+                    {filename}
+                </Link>
+                <Show when=move || !is_ordinary.get()>
+                    <StatusBadge recording=row.into() />
+                </Show>
+                {move || remark.get().map(|remark| view! { <p class="quiet">{remark}</p> })}
+            </td>
+            <Cell label="Date" class="cell-date">
+                <LocalTime at=created_at />
+            </Cell>
+            <td role="cell" class="number cell-duration">
+                <Duration duration_ms=duration_ms />
+            </td>
+            <td role="cell" class="number cell-size">
+                {move || format::size(size_bytes.get())}
+            </td>
+            <Actions store=store row=row first=first.clone() name=name />
         </tr>
     }
 }

@@ -162,7 +162,7 @@ impl ApplianceStore {
     fn apply_event(self, event: &Event) {
         self.on_answer();
         match event {
-            Event::Hello => self.load(),
+            Event::Hello(_) => self.load(),
             Event::Appliance(now) => self.set_state((**now).clone()),
             Event::Recording(recording) if recording.status == RecordingStatus::Ready => {
                 self.notify_change();

@@ -1,8 +1,11 @@
+use leptos::ev;
 use leptos::prelude::*;
 use sortie_client::State;
 
 use crate::format;
+use crate::player::key_map::Focus;
 use crate::web::components::{Glyph, Icon};
+use crate::web::pages::player::shortcuts::{focus, has_modifier};
 use crate::web::recorder_store::{RecorderStore, VideoSource};
 
 /// Buttons below the preview.
@@ -74,6 +77,18 @@ fn Begin() -> impl IntoView {
 #[component]
 fn Running() -> impl IntoView {
     let recorder = RecorderStore::expect();
+    let listener = window_event_listener(ev::keydown, move |event| {
+        let is_mark = event.key().eq_ignore_ascii_case("m") && !has_modifier(&event);
+        if is_mark
+            && !event.repeat()
+            && !event.default_prevented()
+            && !matches!(focus(&event), Focus::Text | Focus::Choice)
+        {
+            event.prevent_default();
+            recorder.mark();
+        }
+    });
+    on_cleanup(move || listener.remove());
     view! {
         <button type="button" class="button button-record" on:click=move |_| recorder.stop()>
             <Icon glyph=Glyph::Stop />
@@ -88,8 +103,21 @@ fn Running() -> impl IntoView {
                 }
             }}
         </button>
+        <button
+            type="button"
+            class="button button-round"
+            aria-keyshortcuts="M"
+            title="Add a marker (M)"
+            on:click=move |_| recorder.mark()
+        >
+            <Icon glyph=Glyph::Flag />
+            "Add marker"
+        </button>
         <p class="clock digits" role="timer" aria-label="Recorded">
             {move || format::clock(recorder.recorded_ms())}
+        </p>
+        <p class="quiet controls-message" role="status">
+            {move || recorder.marked.get()}
         </p>
     }
 }

@@ -1,148 +1,204 @@
-use leptos::either::EitherOf3;
+use leptos::either::Either;
+use leptos::ev;
+use leptos::html;
 use leptos::prelude::*;
 use sortie_api::{Recording, RecordingStatus};
 
+use super::poster::{Poster, PosterPicture};
 use super::store::{RecordingsStore, Scope, is_in_progress, row_id};
 use crate::status_texts;
 use crate::web::address::Link;
 use crate::web::api;
 use crate::web::app_context::AppContext;
-use crate::web::components::{Cell, Duration, Glyph, Icon, LocalTime, StatusBadge};
+use crate::web::components::{Duration, Glyph, Icon};
+use crate::web::dom;
 use crate::web::download;
 use crate::{format, parts};
 
 /// Row of a recording. It reads its recording from the store, so that an update neither moves the focus nor re-renders
 /// other rows.
 #[component]
-pub(in crate::web) fn RecordingRow(
+pub(super) fn RecordingRow(
     store: RecordingsStore,
     /// The recording when the row was created.
     first: Recording,
-    /// Whether it is below a session heading.
-    #[prop(default = false)]
-    is_of_several: bool,
 ) -> impl IntoView {
     let id = StoredValue::new(first.id.clone());
-    let last = StoredValue::new(first.clone());
-    let row = Memo::new(move |_| {
-        // A deleted row keeps its last content until it is removed.
-        store
-            .row(&id.get_value())
-            .unwrap_or_else(|| last.get_value())
-    });
+    let row = current(store, &first);
+    let title = Memo::new(move |_| row.with(dom::title));
     let duration_ms = Memo::new(move |_| row.with(parts::duration_ms));
     let size_bytes = Memo::new(move |_| row.with(parts::size_bytes));
-
-    // An appliance's list has no bulk actions.
-    let created_at = first.created_at.clone();
-    let choice = (store.scope != Scope::Appliance).then(|| view! {
-        <td role="cell" class="cell-check">
-            <input
-                type="checkbox"
-                aria-label=format!("Select {}", first.filename)
-                prop:checked=move || store.is_selected(&id.get_value())
-                on:change=move |event| store.select(&id.get_value(), event_target_checked(&event))
-            />
-        </td>
-    });
-    let figures = view! {
-        <td role="cell" class="number cell-duration">
-            <Duration duration_ms=duration_ms />
-        </td>
-        <td role="cell" class="number cell-size">
-            {move || format::size(size_bytes.get())}
-        </td>
+    let is_selected = Memo::new(move |_| store.is_selected(&id.get_value()));
+    let is_all = store.scope == Scope::All;
+    let owner = first
+        .username
+        .clone()
+        .unwrap_or_else(|| first.user_id.clone());
+    let created_at = StoredValue::new(first.created_at.clone());
+    let poster = Poster::new(row);
+    let on_check = move |event: ev::MouseEvent| {
+        let is_range = event.shift_key();
+        store.select(&id.get_value(), event_target_checked(&event), is_range);
     };
-    let status = view! { <StatusCell row=row /> };
-    let cells = match store.scope {
-        Scope::Mine => EitherOf3::A(view! {
-            <NameCell first=first.clone() row=row title=first.filename.clone() />
-            {status}
-            {figures}
-        }),
-        Scope::Appliance => EitherOf3::C(view! {
-            <FileCell first=first.clone() row=row />
-            <Cell label="Date" class="cell-date">
-                <LocalTime at=created_at />
-            </Cell>
-            {figures}
-        }),
-        Scope::All => EitherOf3::B(view! {
-            <NameCell first=first.clone() row=row title=first.id.clone() />
-            <td role="cell" class="cell-id" data-label="Session">
+    let ids = is_all.then(|| {
+        view! {
+            <td role="cell" class="cell-id" title=first.id.clone()>
+                {first.id.clone()}
+            </td>
+            <td role="cell" class="cell-session" title=first.session_id.clone()>
                 {first.session_id.clone()}
             </td>
-            <td role="cell" class="cell-user" data-label="User">
-                {first.username.clone().unwrap_or_else(|| first.user_id.clone())}
+            <td role="cell" class="cell-user" title=owner.clone()>
+                <bdi>{owner.clone()}</bdi>
             </td>
-            {figures}
-            {status}
-        }),
-    };
+        }
+    });
     view! {
-        <tr role="row" class:row-of-several=is_of_several>
-            {choice}
-            {cells}
-            <Actions store=store row=row first=first />
+        <tr
+            role="row"
+            class="row"
+            data-row=id.get_value()
+            class:row-selected=move || is_selected.get()
+            on:pointermove=move |event| poster.on_pointer(&event)
+            on:pointerleave=move |_| poster.leave()
+        >
+            <td role="cell" class="cell-check">
+                <input
+                    type="checkbox"
+                    aria-label=move || format!("Select {}", title.get())
+                    prop:checked=move || is_selected.get()
+                    on:click=on_check
+                />
+            </td>
+            <td role="cell" class="cell-poster">
+                <PosterPicture poster=poster />
+            </td>
+            <td role="cell" class="cell-name">
+                <Name store=store id=first.id.clone() title=title />
+            </td>
+            {ids}
+            <td role="cell" class="cell-when">
+                <time
+                    datetime=first.created_at.clone()
+                    title=move || created_at.with_value(|at| dom::local_time(at))
+                >
+                    {move || created_at.with_value(|at| dom::local_age(at, store.now_ms.get()))}
+                </time>
+            </td>
+            <td role="cell" class="number cell-duration">
+                <Duration duration_ms=duration_ms />
+            </td>
+            <td role="cell" class="number cell-size">
+                {move || format::size(size_bytes.get())}
+            </td>
+            <td role="cell" class="cell-status">
+                <Status row=row />
+            </td>
+            <Actions store=store row=row first=first.clone() name=title.into() can_rename=true />
         </tr>
     }
 }
 
-/// Name with a link to the player.
-#[component]
-fn NameCell(first: Recording, row: Memo<Recording>, title: String) -> impl IntoView {
-    let parts = Memo::new(move |_| row.with(parts::count));
-    view! {
-        <td role="cell" class="cell-name">
-            <Link to=format!("/recordings/{}", first.id) attr:class="row-link" attr:id=row_id(&first.id)>
-                {title}
-            </Link>
-            <span class="quiet">
-                <LocalTime at=first.created_at />
-                {move || parts.get().map(|parts| format!(" · {parts}"))}
-            </span>
-        </td>
-    }
+/// Returns the current state of a row. A deleted row keeps its last content until it is removed.
+pub(in crate::web) fn current(store: RecordingsStore, first: &Recording) -> Memo<Recording> {
+    let id = first.id.clone();
+    let last = first.clone();
+    Memo::new(move |_| store.row(&id).unwrap_or_else(|| last.clone()))
 }
 
-/// Name with a link to the player, and the status unless it is `ready`.
+/// Title with a link to the player; a text field while it is edited.
 #[component]
-fn FileCell(first: Recording, row: Memo<Recording>) -> impl IntoView {
-    let is_ordinary = Memo::new(move |_| {
-        row.with(|row| {
-            row.status == RecordingStatus::Ready
-                && !row.interrupted
-                && !row.deleting
-                && row.note.is_none()
+fn Name(store: RecordingsStore, id: String, title: Memo<String>) -> impl IntoView {
+    let id = StoredValue::new(id);
+    let is_renaming = Memo::new(move |_| {
+        id.with_value(|id| {
+            store
+                .renaming
+                .with(|renaming| renaming.as_ref() == Some(id))
         })
     });
-    view! {
-        <td role="cell" class="cell-name">
-            <Link to=format!("/recordings/{}", first.id) attr:class="row-link" attr:id=row_id(&first.id)>
-                {first.filename}
+    let link = move || {
+        view! {
+            <Link
+                to=format!("/recordings/{}", id.get_value())
+                attr:class="row-link"
+                attr:id=row_id(&id.get_value())
+                attr:title=move || title.get()
+            >
+                <bdi>{title}</bdi>
             </Link>
-            <Show when=move || !is_ordinary.get()>
-                <Status row=row />
-            </Show>
-        </td>
+        }
+    };
+    move || {
+        if is_renaming.get() {
+            Either::Left(view! { <TitleField store=store id=id title=title.get_untracked() /> })
+        } else {
+            Either::Right(link())
+        }
     }
 }
 
+/// Field for a new title: Enter and leaving it save, Escape does not.
 #[component]
-fn StatusCell(row: Memo<Recording>) -> impl IntoView {
+fn TitleField(store: RecordingsStore, id: StoredValue<String>, title: String) -> impl IntoView {
+    let input = NodeRef::<html::Input>::new();
+    let is_open = StoredValue::new(true);
+    Effect::new(move |_| {
+        if let Some(input) = input.get() {
+            let _ = input.focus();
+            input.select();
+        }
+    });
+    let close = move |saves: bool| {
+        // Removing the focused field blurs it.
+        if is_open.try_update_value(|is_open| std::mem::replace(is_open, false)) != Some(true) {
+            return false;
+        }
+        if saves && let Some(input) = input.get_untracked() {
+            store.rename(id.get_value(), &input.value());
+        }
+        store.renaming.set(None);
+        true
+    };
+    let on_key = move |event: ev::KeyboardEvent| {
+        let saves = match event.key().as_str() {
+            // Enter also ends a composition of characters.
+            "Enter" if !event.is_composing() => true,
+            "Escape" => false,
+            _ => return,
+        };
+        event.prevent_default();
+        let row = row_id(&id.get_value());
+        if close(saves) {
+            // The link is rendered next.
+            request_animation_frame(move || dom::focus_in_place(&row));
+        }
+    };
     view! {
-        <td role="cell" class="cell-status">
-            <Status row=row />
-        </td>
+        <input
+            node_ref=input
+            class="input input-title"
+            type="text"
+            maxlength="200"
+            aria-label="Title"
+            value=title
+            on:keydown=on_key
+            on:blur=move |_| {
+                close(true);
+            }
+        />
     }
 }
 
-/// Status, protection, progress and reason of a failure.
+/// Status, protection, progress and reason of a failure. Only exceptions are visible: an ordinary status is for screen
+/// readers.
 #[component]
 fn Status(row: Memo<Recording>) -> impl IntoView {
-    let is_in_progress = Memo::new(move |_| row.with(|row| is_in_progress(row.status)));
-    let is_failed =
-        Memo::new(move |_| row.with(|row| row.deleting || row.status == RecordingStatus::Failed));
+    let status = Memo::new(move |_| row.with(|row| row.status));
+    let interrupted = Memo::new(move |_| row.with(|row| row.interrupted));
+    let is_protected = Memo::new(move |_| row.with(|row| row.protected));
+    let parts = Memo::new(move |_| row.with(parts::count));
+    let is_in_progress = Memo::new(move |_| is_in_progress(status.get()));
     let remark = Memo::new(move |_| {
         row.with(|row| match row.status {
             _ if row.deleting => Some("Deleting… storage is not responding; retrying.".to_owned()),
@@ -151,21 +207,56 @@ fn Status(row: Memo<Recording>) -> impl IntoView {
         })
     });
     view! {
-        <StatusBadge recording=row.into() />
+        <span
+            class=move || format!("badge badge-{}", status_texts::status_class(status.get()))
+            class:visually-hidden=move || status.get() == RecordingStatus::Ready
+        >
+            <span class="badge-dot" aria-hidden="true"></span>
+            <span class="badge-word">{move || status_texts::status(status.get())}</span>
+        </span>
+        <Show when=move || interrupted.get()>
+            <span
+                class="badge badge-interrupted"
+                title="The connection was lost. Everything received until then was kept."
+            >
+                "Interrupted"
+            </span>
+        </Show>
+        <Show when=move || is_protected.get()>
+            <span class="row-lock" title="Protected from automatic deletion">
+                <Icon glyph=Glyph::Lock />
+                <span class="visually-hidden">"Protected"</span>
+            </span>
+        </Show>
         // The total size is unknown until the upload ends, so there is no percentage.
         <Show when=move || is_in_progress.get()>
             <progress class="progress progress-row" aria-label="In progress"></progress>
         </Show>
-        <Show when=move || remark.get().is_some()>
-            <p class:cell-failure=move || is_failed.get() class:quiet=move || !is_failed.get()>
-                {remark}
-            </p>
-        </Show>
+        {move || parts.get().map(|parts| view! { <span class="badge badge-parts">{parts}</span> })}
+        {move || {
+            remark
+                .get()
+                .map(|remark| {
+                    view! {
+                        <span class="row-note quiet" title=remark.clone()>
+                            {remark.clone()}
+                        </span>
+                    }
+                })
+        }}
     }
 }
 
+/// Actions of a row: buttons while it has the pointer or the focus, a menu on touch screens.
 #[component]
-fn Actions(store: RecordingsStore, row: Memo<Recording>, first: Recording) -> impl IntoView {
+pub(in crate::web) fn Actions(
+    store: RecordingsStore,
+    row: Memo<Recording>,
+    first: Recording,
+    /// Name of the recording for screen readers.
+    name: Signal<String>,
+    #[prop(optional)] can_rename: bool,
+) -> impl IntoView {
     let file = Memo::new(move |_| {
         row.with(|row| match row.status {
             RecordingStatus::Ready => Some(("Download", "Download", api::download_url(&row.id))),
@@ -179,33 +270,75 @@ fn Actions(store: RecordingsStore, row: Memo<Recording>, first: Recording) -> im
     });
     let is_protected = Memo::new(move |_| row.with(|row| row.protected));
     let id = StoredValue::new(first.id.clone());
-    let filename = StoredValue::new(first.filename.clone());
+    let is_open = Memo::new(move |_| {
+        id.with_value(|id| store.open_menu.with(|open| open.as_ref() == Some(id)))
+    });
+    let close = move || store.open_menu.set(None);
     let first = StoredValue::new(first);
     view! {
-        <td role="cell" class="number cell-actions">
+        <td role="cell" class="cell-actions">
             <button
                 type="button"
-                class="button button-quiet button-toggle"
-                aria-label=format!("Protect {}", filename.get_value())
-                title="Protected from automatic deletion"
-                aria-pressed=move || is_protected.get().to_string()
-                on:click=move |_| store.protect(id.get_value(), !is_protected.get_untracked())
+                id=format!("more-{}", id.get_value())
+                class="button button-quiet row-more"
+                aria-label=move || format!("Actions for {}", name.get())
+                aria-expanded=move || is_open.get().to_string()
+                on:click=move |_| {
+                    store.open_menu.set((!is_open.get_untracked()).then(|| id.get_value()));
+                }
             >
-                <Icon glyph=Glyph::Shield />
+                <Icon glyph=Glyph::More />
             </button>
-            {move || file.get().map(|(label, spoken, address)| view! {
-                <DownloadLink store=store first=first.get_value() label=label spoken=spoken address=address />
-            })}
-            <button
-                type="button"
-                class="button button-quiet"
-                aria-label=format!("Delete {}", filename.get_value())
-                title="Delete"
-                on:click=move |_| store.ask_to_delete(&[row.get_untracked()])
-            >
-                <Icon glyph=Glyph::Trash />
-                <span class="action-word">"Delete"</span>
-            </button>
+            <div class="row-actions" class:row-actions-open=move || is_open.get()>
+                {can_rename
+                    .then(|| {
+                        view! {
+                            <button
+                                type="button"
+                                class="button button-quiet"
+                                aria-label=move || format!("Rename {}", name.get())
+                                title="Rename"
+                                on:click=move |_| {
+                                    close();
+                                    store.renaming.set(Some(id.get_value()));
+                                }
+                            >
+                                <Icon glyph=Glyph::Pencil />
+                                <span class="action-word">"Rename"</span>
+                            </button>
+                        }
+                    })}
+                <button
+                    type="button"
+                    class="button button-quiet button-toggle"
+                    aria-label=move || format!("Protect {}", name.get())
+                    title="Protected from automatic deletion"
+                    aria-pressed=move || is_protected.get().to_string()
+                    on:click=move |_| {
+                        close();
+                        store.protect(id.get_value(), !is_protected.get_untracked());
+                    }
+                >
+                    <Icon glyph=Glyph::Lock />
+                    <span class="action-word">"Protect"</span>
+                </button>
+                {move || file.get().map(|(label, spoken, address)| view! {
+                    <DownloadLink store=store first=first.get_value() name=name label=label spoken=spoken address=address />
+                })}
+                <button
+                    type="button"
+                    class="button button-quiet"
+                    aria-label=move || format!("Delete {}", name.get())
+                    title="Delete"
+                    on:click=move |_| {
+                        close();
+                        store.ask_to_delete(&[row.get_untracked()]);
+                    }
+                >
+                    <Icon glyph=Glyph::Trash />
+                    <span class="action-word">"Delete"</span>
+                </button>
+            </div>
         </td>
     }
 }
@@ -215,8 +348,9 @@ fn Actions(store: RecordingsStore, row: Memo<Recording>, first: Recording) -> im
 fn DownloadLink(
     store: RecordingsStore,
     first: Recording,
+    name: Signal<String>,
     label: &'static str,
-    /// Label for screen readers; the file name follows it.
+    /// Label for screen readers; the name follows it.
     spoken: &'static str,
     address: String,
 ) -> impl IntoView {
@@ -224,11 +358,12 @@ fn DownloadLink(
     view! {
         <a
             class="button button-quiet"
-            aria-label=format!("{spoken} {}", first.filename)
+            aria-label=move || format!("{spoken} {}", name.get())
             title=label
             href=address
             download=first.filename
             on:click=move |event| {
+                store.open_menu.set(None);
                 download::start(&event, app, first.id.clone(), store.page.problem());
             }
         >

@@ -1,17 +1,21 @@
 use std::collections::BTreeSet;
 
 use gloo_net::http::Method;
-use gloo_timers::callback::Timeout;
 use leptos::ev;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use sortie_api::{Event, Recording, RecordingStatus, RecordingUpdate};
+use sortie_api::{
+    Event, Recording, RecordingCount, RecordingQuery, RecordingStatus, RecordingUpdate,
+};
 
+use crate::library::days::{self, Day};
+use crate::library::filters as library_filters;
 use crate::list_page::{self, Page};
-use crate::web::api::recording_path;
+use crate::web::api::{ApiError, recording_path};
 use crate::web::app_context::AppContext;
 use crate::web::components::Confirmation;
 use crate::web::dom;
+use crate::web::download;
 use crate::web::event_stream::subscribe;
 use crate::web::last_list::LastList;
 use crate::web::list_query::ListQuery;
@@ -20,12 +24,28 @@ use crate::web::server_data::ServerData;
 use crate::{deletion_texts, query};
 
 const PAGE_ROWS: u32 = 50;
+/// Value of the preference of the view.
+const GRID: &str = "grid";
 /// Polling interval of unfinished recordings without an event stream.
 const POLL_MS: u32 = 2_000;
-/// Time that the first request waits for the event stream to open.
-const STREAM_TIMEOUT_MS: u32 = 1_000;
 /// Maximum number of remembered recordings on other pages; the set is cleared beyond it.
 const OTHER_PAGES_MAX: usize = 1_000;
+
+const FILTERS: [&str; 9] = [
+    "user_id",
+    "q",
+    "status",
+    "date",
+    "from",
+    "to",
+    "length",
+    "source",
+    "unwatched",
+];
+/// Narrowest window whose default is the grid, in CSS pixels.
+const GRID_WIDTH: f64 = 900.0;
+/// Interval of updates of the displayed ages.
+const AGE_MS: u32 = 60_000;
 
 /// List, which takes the focus when a focused row was deleted.
 pub(in crate::web) const LIST: &str = "recordings-list";
@@ -56,13 +76,44 @@ impl Scope {
         }
     }
 
-    /// Names of the filters.
+    /// API path that counts the recordings; `None` if the list shows no total.
+    fn count_route(self) -> Option<&'static str> {
+        match self {
+            Self::Mine => Some("/api/recordings/count"),
+            Self::All => Some("/api/admin/recordings/count"),
+            Self::Appliance => None,
+        }
+    }
+
+    /// Names of the filters in the page's address.
     pub(super) fn filters(self) -> &'static [&'static str] {
         match self {
-            Self::Mine => &["q", "status", "from", "to"],
-            Self::All => &["q", "status", "user_id", "from", "to"],
+            Self::Mine => &FILTERS[1..],
+            Self::All => &FILTERS,
             Self::Appliance => &[],
         }
+    }
+
+    /// Name of the preference whether the list is a grid.
+    fn view_preference(self) -> &'static str {
+        match self {
+            Self::Mine => "library-view",
+            Self::All | Self::Appliance => "library-view-all",
+        }
+    }
+}
+
+/// Numbers of the last change before a list and before an event stream, if known.
+#[derive(Clone, Copy, Default)]
+struct LastEvents {
+    list: Option<i64>,
+    stream: Option<i64>,
+}
+
+impl LastEvents {
+    /// Whether no change can be missing in both.
+    fn list_is_current(self) -> bool {
+        self.stream.is_none() || self.list >= self.stream
     }
 }
 
@@ -73,15 +124,28 @@ pub(in crate::web) struct RecordingsStore {
     pub(super) scope: Scope,
     pub(in crate::web) query: ListQuery,
     pub(in crate::web) page: ServerData<Page<Recording>>,
+    /// Number of recordings that the filters select.
+    count: ServerData<RecordingCount>,
     selected: RwSignal<BTreeSet<String>>,
+    /// Whether all recordings that the filters select are selected, also those of other pages.
+    is_all_matching: RwSignal<bool>,
+    /// Row whose check box was clicked last, from which Shift selects.
+    last_selected: StoredValue<Option<String>>,
+    /// Whether the rows are cards.
+    pub(super) is_grid: RwSignal<bool>,
+    /// Row whose title is edited.
+    pub(super) renaming: RwSignal<Option<String>>,
+    /// Row whose menu is open.
+    pub(in crate::web) open_menu: RwSignal<Option<String>>,
+    /// Current time in Unix ms, for ages.
+    pub(super) now_ms: RwSignal<f64>,
     announcement: RwSignal<String>,
     /// Action of the confirmation dialog.
     pub(in crate::web) confirmation: RwSignal<Option<Confirmation>>,
     /// Announcement of automatic changes for screen readers.
     changes: RwSignal<String>,
-    /// Whether the list may be requested: the event stream is open or its timeout has passed. Otherwise changes between
-    /// the response and the opening of the stream would be lost, or the list requested twice.
-    is_due: RwSignal<bool>,
+    /// Numbers of the last change before the list, and before the event stream.
+    last_events: StoredValue<LastEvents>,
     /// Recordings on other pages that events mentioned, with their status.
     other_pages: StoredValue<BTreeSet<(String, &'static str)>>,
 }
@@ -103,27 +167,65 @@ impl RecordingsStore {
     pub(in crate::web) fn at_address(scope: Scope) -> Self {
         let query = ListQuery::here();
         let address = Memo::new(move |_| address(scope, query));
-        let is_due = RwSignal::new(!dom::is_visible());
-        let timeout = Timeout::new(STREAM_TIMEOUT_MS, move || {
-            is_due.try_set(true);
+        let count_address = Memo::new(move |_| {
+            let route = scope.count_route()?;
+            Some(with_filters(route, &[], &filters(scope, query)))
         });
-        let timeout = StoredValue::new_local(Some(timeout));
-        on_cleanup(move || timeout.set_value(None));
+        let count = ServerData::new(move |api| {
+            let address = count_address.get_untracked().unwrap_or_default();
+            async move { api.get(&address).await }
+        });
+        let last_events = StoredValue::new(LastEvents::default());
+        let page = ServerData::new(move |api| {
+            let address = address.get_untracked();
+            async move {
+                loop {
+                    let (page, last_event) = api.page_and_last_event(&address).await?;
+                    let is_current = last_events.try_update_value(|it| {
+                        it.list = last_event;
+                        it.list_is_current()
+                    });
+                    if is_current != Some(false) {
+                        return Ok(page);
+                    }
+                }
+            }
+        });
+        page.load_at(address);
+        let is_grid = dom::preference(scope.view_preference()).map_or_else(
+            // The table of all recordings has columns for IDs.
+            || scope == Scope::Mine && dom::window_width() >= GRID_WIDTH,
+            |view| view == GRID,
+        );
         let store = Self {
             app: AppContext::expect(),
             scope,
             query,
-            page: ServerData::list_when(address, is_due.into()),
+            page,
+            count,
             selected: RwSignal::new(BTreeSet::new()),
+            is_all_matching: RwSignal::new(false),
+            last_selected: StoredValue::new(None),
+            is_grid: RwSignal::new(is_grid),
+            renaming: RwSignal::new(None),
+            open_menu: RwSignal::new(None),
+            now_ms: RwSignal::new(dom::now_ms()),
             announcement: RwSignal::new(String::new()),
             changes: RwSignal::new(String::new()),
-            is_due,
+            last_events,
             confirmation: RwSignal::new(None),
             other_pages: StoredValue::new(BTreeSet::new()),
         };
+        Effect::new(move |_| {
+            if count_address.with(Option::is_some) {
+                count.poll();
+            }
+        });
+        poll_while(|| true, AGE_MS, move || store.now_ms.set(dom::now_ms()));
         Effect::new(move |before: Option<String>| {
             address.track();
-            store.selected.set(BTreeSet::new());
+            store.clear_selection();
+            store.renaming.set(None);
             let cursor = query.cursor();
             // After a page change the focus moves to the top of the list; after a filter change it stays in the
             // filters.
@@ -189,8 +291,7 @@ impl RecordingsStore {
 
     pub(in crate::web) fn apply_event(self, event: &Event) {
         match event {
-            Event::Hello if self.is_due.get_untracked() => self.page.poll(),
-            Event::Hello => self.is_due.set(true),
+            Event::Hello(hello) => self.begin_events(hello.last_event),
             Event::Recording(recording) => {
                 let mut before = None;
                 self.page.amend(|page| {
@@ -207,13 +308,42 @@ impl RecordingsStore {
                     None => {
                         let name = crate::status_texts::status_class(recording.status);
                         if self.is_new_status(recording.id.clone(), name) {
-                            self.page.poll();
+                            self.poll();
                         }
                     }
                 }
             }
-            Event::RecordingDeleted(deleted) => self.remove_row(&deleted.id),
+            Event::RecordingDeleted(deleted) => {
+                self.remove_row(&deleted.id);
+                self.poll_count();
+            }
             _ => {}
+        }
+    }
+
+    /// Handles the beginning of the event stream: loads again what may have changed since it was loaded.
+    fn begin_events(self, last_event: Option<i64>) {
+        let is_current = self.last_events.try_update_value(|it| {
+            it.stream = last_event;
+            it.list_is_current()
+        });
+        if last_event.is_none() || is_current == Some(false) && !self.page.is_in_flight() {
+            self.page.poll();
+        }
+        if is_current == Some(false) {
+            self.poll_count();
+        }
+    }
+
+    /// Loads rows and total in the background.
+    fn poll(self) {
+        self.page.poll();
+        self.poll_count();
+    }
+
+    fn poll_count(self) {
+        if self.scope.count_route().is_some() {
+            self.count.poll();
         }
     }
 
@@ -236,65 +366,246 @@ impl RecordingsStore {
         self.selected.try_update(|selected| selected.remove(id));
     }
 
+    /// Name of a recording in dialogs.
+    fn name(self, recording: &Recording) -> String {
+        match self.scope {
+            Scope::Appliance => recording.filename.clone(),
+            Scope::Mine | Scope::All => dom::title(recording),
+        }
+    }
+
     /// Opens the confirmation dialog for a deletion.
-    pub(super) fn ask_to_delete(self, recordings: &[Recording]) {
-        let count = recordings.len();
-        let done = move |deleted: usize| {
+    pub(in crate::web) fn ask_to_delete(self, recordings: &[Recording]) {
+        let on_deleted = move |id: String| self.remove_row(&id);
+        self.confirmation.set(Some(Confirmation::delete(
+            recordings,
+            move |recording| self.name(recording),
+            on_deleted,
+            self.after_deletion(recordings.len()),
+        )));
+    }
+
+    /// Returns the function that is called with the number of deleted recordings of `total`.
+    fn after_deletion(self, total: usize) -> impl Fn(usize) + Send + Sync + 'static {
+        move |deleted| {
             self.announcement
-                .set(deletion_texts::outcome(deleted, count));
+                .set(deletion_texts::outcome(deleted, total));
+            self.is_all_matching.set(false);
             // The focused row was removed.
             dom::focus(LIST);
             // Following rows move up to this page.
-            self.page.poll();
+            self.poll();
+        }
+    }
+
+    /// Opens the confirmation dialog for the deletion of the selected recordings.
+    pub(super) fn ask_to_delete_selected(self) {
+        if !self.is_all_matching.get_untracked() {
+            return self.ask_to_delete(&untrack(|| self.selected()));
+        }
+        let Some(route) = self.scope.count_route() else {
+            return;
         };
-        let on_deleted = move |id: String| self.remove_row(&id);
-        self.confirmation
-            .set(Some(Confirmation::delete(recordings, on_deleted, done)));
+        // The dialog counts what the request deletes: recordings that begin later are kept.
+        let mut filters = untrack(|| filters(self.scope, self.query));
+        if filters
+            .iter()
+            .all(|(name, to)| *name != "to" || to.is_empty())
+        {
+            filters.retain(|(name, _)| *name != "to");
+            filters.push(("to", dom::now()));
+        }
+        spawn_local(async move {
+            let path = with_filters(route, &[("totals", "true")], &filters);
+            match self.app.api().get::<RecordingCount>(&path).await {
+                // The recordings were deleted elsewhere.
+                Ok(count) if count.count == 0 => self.poll(),
+                Ok(count) => {
+                    let confirmation = Confirmation::delete_matching(
+                        &count,
+                        recording_query(filters),
+                        self.scope == Scope::All,
+                        move |id| self.remove_row(&id),
+                        self.after_deletion(usize::try_from(count.count).unwrap_or(usize::MAX)),
+                    );
+                    let _ = self.confirmation.try_set(Some(confirmation));
+                }
+                Err(error) => self.report(&error),
+            }
+        });
+    }
+
+    fn report(self, error: &ApiError) {
+        // The page may have been closed.
+        let _ = self.page.problem().try_set(Some(self.app.explain(error)));
+    }
+
+    /// Sends a change of a recording; returns whether it succeeded.
+    async fn change(self, id: &str, update: RecordingUpdate) -> bool {
+        let api = self.app.api();
+        let answer = api
+            .request::<Recording>(Method::PATCH, &recording_path(id), &update)
+            .await;
+        match answer {
+            Ok(fresh) => {
+                self.page.edit(|page| page.update(&fresh));
+                true
+            }
+            Err(error) => {
+                self.report(&error);
+                false
+            }
+        }
+    }
+
+    /// Sets the title of a recording; an empty one restores the default.
+    pub(super) fn rename(self, id: String, title: &str) {
+        let title = title.trim();
+        let title = (!title.is_empty()).then(|| title.to_owned());
+        let before = self.page.get_untracked();
+        let before = before.as_ref().and_then(|page| page.row(&id));
+        if before.is_none_or(|row| row.title == title || title.as_ref() == Some(&dom::title(row))) {
+            return;
+        }
+        spawn_local(async move {
+            let update = RecordingUpdate {
+                title: Some(title),
+                ..RecordingUpdate::default()
+            };
+            self.change(&id, update).await;
+        });
+    }
+
+    /// Protects the selected recordings from automatic deletion; if all are protected, removes the protection.
+    pub(super) fn protect_selected(self) {
+        let rows = untrack(|| self.selected());
+        let protected = !rows.iter().all(|row| row.protected);
+        spawn_local(async move {
+            let mut count = 0;
+            for row in rows {
+                if row.protected == protected {
+                    continue;
+                }
+                if !self.change(&row.id, protection(protected)).await {
+                    return;
+                }
+                count += 1;
+            }
+            let plural = if count == 1 { "" } else { "s" };
+            let word = if protected {
+                "protected"
+            } else {
+                "no longer protected"
+            };
+            let _ = self
+                .announcement
+                .try_set(format!("{count} recording{plural} {word}"));
+        });
+    }
+
+    /// Downloads the files of the selected recordings.
+    pub(super) fn download_selected(self) {
+        let ids = untrack(|| self.selected()).into_iter();
+        let ids = ids.filter(has_file).map(|row| row.id).collect();
+        download::start_all(self.app, ids, self.page.problem());
     }
 
     /// Protects a recording from automatic deletion, or removes the protection.
-    pub(super) fn protect(self, id: String, protected: bool) {
+    pub(in crate::web) fn protect(self, id: String, protected: bool) {
         spawn_local(async move {
-            let update = RecordingUpdate {
-                protected: Some(protected),
-                ..RecordingUpdate::default()
-            };
-            let api = self.app.api();
-            let answer = api
-                .request::<Recording>(Method::PATCH, &recording_path(&id), &update)
-                .await;
-            match answer {
-                Ok(fresh) => self.page.edit(|page| page.update(&fresh)),
-                Err(error) => {
-                    let _ = self.page.problem().try_set(Some(self.app.explain(&error)));
+            self.change(&id, protection(protected)).await;
+        });
+    }
+
+    pub(super) fn set_grid(self, is_grid: bool) {
+        self.is_grid.set(is_grid);
+        dom::set_preference(
+            self.scope.view_preference(),
+            if is_grid { GRID } else { "list" },
+        );
+    }
+
+    pub(super) fn is_selected(self, id: &str) -> bool {
+        self.selected.with(|selected| selected.contains(id))
+    }
+
+    /// Selects a row or removes it from the selection; with `is_range` also the rows up to the one clicked before.
+    pub(super) fn select(self, id: &str, is_selected: bool, is_range: bool) {
+        let ids: Vec<_> = untrack(|| self.page.rows())
+            .into_iter()
+            .map(|row| row.id)
+            .collect();
+        let place = |id: &str| ids.iter().position(|it| it == id);
+        let last = self.last_selected.get_value();
+        let start = last.as_deref().filter(|_| is_range).and_then(place);
+        self.last_selected.set_value(Some(id.to_owned()));
+        self.is_all_matching.set(false);
+        let Some(end) = place(id) else { return };
+        let start = start.unwrap_or(end);
+        self.selected.update(|selected| {
+            for id in &ids[start.min(end)..=start.max(end)] {
+                if is_selected {
+                    selected.insert(id.clone());
+                } else {
+                    selected.remove(id);
                 }
             }
         });
     }
 
-    /// Tracked by Leptos, like all getters below.
-    pub(super) fn is_selected(self, id: &str) -> bool {
-        self.selected.with(|selected| selected.contains(id))
-    }
-
-    pub(super) fn select(self, id: &str, is_selected: bool) {
-        self.selected.update(|selected| {
-            if is_selected {
-                selected.insert(id.to_owned());
-            } else {
-                selected.remove(id);
-            }
-        });
-    }
-
     pub(super) fn select_all(self, is_selected: bool) {
-        let ids = self
-            .page
-            .rows()
-            .into_iter()
-            .filter(|_| is_selected)
-            .map(|row| row.id);
+        self.is_all_matching.set(false);
+        let ids = untrack(|| self.page.rows()).into_iter();
+        let ids = ids.filter(|_| is_selected).map(|row| row.id);
         self.selected.set(ids.collect());
+    }
+
+    /// Selects all recordings that the filters select, also those of other pages.
+    pub(super) fn select_all_matching(self) {
+        self.select_all(true);
+        self.is_all_matching.set(true);
+    }
+
+    pub(super) fn clear_selection(self) {
+        self.is_all_matching.set(false);
+        self.last_selected.set_value(None);
+        self.selected.set(BTreeSet::new());
+    }
+
+    /// Tracked by Leptos, like all getters below.
+    pub(super) fn is_all_matching(self) -> bool {
+        self.is_all_matching.get()
+    }
+
+    /// Number of recordings that the filters select, and whether it is exact; `None` while loading.
+    pub(super) fn total(self) -> Option<(u64, bool)> {
+        self.count.with(|count| (count.count, count.complete))
+    }
+
+    /// Place of the page in the list: `1–50 of 522`.
+    pub(super) fn range(self) -> String {
+        let rows = self.page.with(|page| page.rows.len()).unwrap_or(0);
+        if rows == 0 {
+            return String::new();
+        }
+        match self.query.page() {
+            Some(page) => list_page::range(page, rows, PAGE_ROWS, self.total()),
+            None => String::new(),
+        }
+    }
+
+    /// Rows, grouped by day if the list is in the order of time.
+    pub(super) fn days(self) -> Vec<Day> {
+        let is_by_time = matches!(list_page::order(&self.query.get("sort")).0, "" | "created");
+        let rows = self.page.rows();
+        days::days(&rows, |moment| match is_by_time {
+            true => dom::local_date(moment),
+            false => String::new(),
+        })
+    }
+
+    pub(super) fn has_selection(self) -> bool {
+        !self.selected().is_empty()
     }
 
     /// Selected rows on this page.
@@ -338,7 +649,7 @@ impl RecordingsStore {
 }
 
 /// Returns the ID of the link in a row.
-pub(super) fn row_id(id: &str) -> String {
+pub(in crate::web) fn row_id(id: &str) -> String {
     format!("recording-{id}")
 }
 
@@ -346,29 +657,85 @@ pub(super) fn row_id(id: &str) -> String {
 fn address(scope: Scope, query: ListQuery) -> String {
     let (sort, order) = list_page::order(&query.get("sort"));
     let limit = PAGE_ROWS.to_string();
-    let mut parameters = vec![
-        ("limit", limit),
-        ("sort", sort.to_owned()),
-        ("order", order.to_owned()),
-        ("cursor", query.cursor()),
+    let cursor = query.cursor();
+    let paging = [
+        ("limit", &*limit),
+        ("sort", sort),
+        ("order", order),
+        ("cursor", &*cursor),
     ];
+    with_filters(scope.route(), &paging, &filters(scope, query))
+}
+
+fn with_filters(route: &str, paging: &[(&str, &str)], filters: &[(&str, String)]) -> String {
+    let filters = filters.iter().map(|(name, value)| (*name, value.as_str()));
+    let parameters: Vec<_> = paging.iter().copied().chain(filters).collect();
+    query::address(route, &parameters)
+}
+
+/// Filters of the page's address as parameters of the API. Tracked.
+fn filters(scope: Scope, query: ListQuery) -> Vec<(&'static str, String)> {
+    let mut parameters = Vec::new();
     for name in scope.filters() {
         let value = query.get(name);
-        parameters.push((
-            name,
-            match *name {
-                "from" => dom::start_of_day(&value, 0),
-                // The end date is inclusive.
-                "to" => dom::start_of_day(&value, 1),
-                _ => value,
-            },
-        ));
+        match *name {
+            "date" => {
+                if let Some(days) = library_filters::days_back(&value) {
+                    parameters.push(("from", dom::days_ago(days)));
+                }
+            }
+            "from" => parameters.push(("from", dom::start_of_day(&value, 0))),
+            // The end date is inclusive.
+            "to" => parameters.push(("to", dom::start_of_day(&value, 1))),
+            "length" => {
+                let (min, max) = library_filters::length(&value);
+                parameters.push(("min_seconds", min.to_owned()));
+                parameters.push(("max_seconds", max.to_owned()));
+            }
+            name => parameters.push((name, value)),
+        }
     }
-    let parameters: Vec<_> = parameters
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
-    query::address(scope.route(), &parameters)
+    parameters.retain(|(_, value)| !value.is_empty());
+    // A period of the address takes precedence over a date: each parameter may occur once.
+    let mut known = BTreeSet::new();
+    parameters.retain(|(name, _)| known.insert(*name));
+    parameters
+}
+
+/// The same parameters in the body of a request.
+fn recording_query(filters: Vec<(&'static str, String)>) -> RecordingQuery {
+    let mut query = RecordingQuery::default();
+    for (name, value) in filters {
+        let field = match name {
+            "q" => &mut query.q,
+            "status" => &mut query.status,
+            "user_id" => &mut query.user_id,
+            "from" => &mut query.from,
+            "to" => &mut query.to,
+            "source" => &mut query.source,
+            "min_seconds" => &mut query.min_seconds,
+            "max_seconds" => &mut query.max_seconds,
+            _ => &mut query.unwatched,
+        };
+        *field = Some(value);
+    }
+    query
+}
+
+fn protection(protected: bool) -> RecordingUpdate {
+    RecordingUpdate {
+        protected: Some(protected),
+        ..RecordingUpdate::default()
+    }
+}
+
+/// Whether the server has a file, or received bytes, of the recording.
+fn has_file(recording: &Recording) -> bool {
+    match recording.status {
+        RecordingStatus::Ready => true,
+        RecordingStatus::Failed => !recording.deleting,
+        _ => false,
+    }
 }
 
 /// Whether the user has to wait for the recording to finish.
