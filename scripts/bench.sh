@@ -6,7 +6,7 @@
 #   scripts/bench.sh --alone         the server only
 #   scripts/bench.sh client          cost of the recorder for a page, compared with MediaRecorder and tus-js-client
 #                                    (5 min; HOURS=8 for a longer simulated run)
-#   scripts/bench.sh client-faults   bytes that both lose in faults
+#   scripts/bench.sh client-faults   bytes that the recorder and others lose in faults
 #   scripts/bench.sh client-formats  size of an hour of an idle and of a busy tab, by format and distance of keyframes (15 min)
 #   scripts/bench.sh agent           the capture agent
 #
@@ -36,7 +36,17 @@ if [[ ${1:-} == client-faults || ${1:-} == client-formats ]]; then
     scripts/npm.sh target/bench-npm
     cargo build --locked --quiet --release -p sortie-server
     if [[ $1 == client-faults ]]; then
-        say "Injecting faults into recordings in Chromium; leave the machine idle (10 min)"
+        PEERS=$(npm_dir tests/npm/bench/peers)
+        if [[ ! -d $PEERS/node_modules ]]; then
+            say "Installing api.video's recorder and Uppy for comparison (npm, 10 s)"
+            rm -rf "$PEERS.partial"
+            mkdir -p "$PEERS.partial"
+            cp tests/npm/bench/peers/{package.json,package-lock.json,.npmrc} "$PEERS.partial/"
+            (cd "$PEERS.partial" && npm ci --no-audit --no-fund --loglevel=error)
+            mv "$PEERS.partial" "$PEERS"
+        fi
+        export BENCH_PEERS=$PEERS/node_modules
+        say "Injecting faults into recordings in Chromium; leave the machine idle (20 min)"
     else
         say "Recording tabs in Chromium"
     fi

@@ -30,6 +30,16 @@ seed_indexer() {
     done
 }
 
+# Start and length of a clip, then a finished recording.
+seed_clip() {
+    local recording
+    for recording in media/tests/data/*.{webm,mkv,mp4}; do
+        cargo run --quiet -p sortie-media --example finish -- "$recording" "$1/finished" >/dev/null
+        { printf '\0\144\0\310'; cat "$1/finished"; } >"$1/$(basename "$recording")"
+    done
+    rm "$1/finished"
+}
+
 # Extensions, method, state of the upload and offset, then headers.
 seed_headers() {
     local version='tus-resumable: 1.0.0'
@@ -72,12 +82,13 @@ fuzz() {
 }
 
 targets=("$@")
-((${#targets[@]} > 0)) || targets=(indexer headers form)
+((${#targets[@]} > 0)) || targets=(indexer clip headers form)
 for target in "${targets[@]}"; do
     case $target in
         indexer) fuzz media indexer 40000 ;;
+        clip) fuzz media clip 48000 ;;
         headers) fuzz tus headers 4096 ;;
         form) fuzz server form 4096 ;;
-        *) die "There is no fuzz target '$target'." "Targets: indexer headers form" ;;
+        *) die "There is no fuzz target '$target'." "Targets: indexer clip headers form" ;;
     esac
 done

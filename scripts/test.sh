@@ -88,9 +88,10 @@ stage_faults() {
         "$CARGO_TARGET_DIR/debug/sortie-faults" all --rounds 200
 }
 
+stage_release() { cargo build --locked --quiet --release -p sortie-server; }
+
 stage_hostile() {
-    # Uses the optimised program, because memory and speed of an unoptimised one mean little. A full run builds it last,
-    # with dependencies from the cache.
+    # Uses the optimised program, because memory and speed of an unoptimised one mean little.
     cargo build --locked --quiet --release -p sortie-server
     cargo build --locked --quiet -p sortie-faults
     SORTIE_SERVER=$CARGO_TARGET_DIR/release/sortie-server "$CARGO_TARGET_DIR/debug/sortie-faults" hostile
@@ -118,7 +119,7 @@ stage_browser() {
     export SORTIE_CAPTURE_AGENT=${SORTIE_CAPTURE_AGENT:-$TESTED/sortie-capture-agent}
     [[ -x $SORTIE_SERVER && -x $SORTIE_CAPTURE_AGENT && -d $SORTIE_CLIENT_JS ]] \
         || die "There is no program to test. Run the stages server, agent and js-client first."
-    node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
+    node --test --test-concurrency=2 --test-reporter=spec tests/browser/*.test.mjs
 }
 
 stage_npm() {
@@ -127,8 +128,14 @@ stage_npm() {
     node_is_enough_for_tests || die "Vite needs Node 20.19 or newer; this is $(node --version)." "Run: scripts/setup.sh test"
     scripts/npm.sh "$TESTED/npm"
     scripts/npm-reference.sh "$TESTED/npm-reference"
-    SORTIE_NPM=$TESTED/npm SORTIE_PYTHON=$(python_dir tests/npm/requirements.txt)/bin/python \
-        node --test --test-concurrency=1 --test-reporter=spec tests/npm/*.test.mjs
+    SORTIE_PYTHON=$(python_dir tests/npm/requirements.txt)/bin/python
+    export SORTIE_NPM=$TESTED/npm SORTIE_PYTHON
+    # Two files at a time, because they wait more than they compute. The others need all cores, or their share of them.
+    local alone=(tests/npm/{hidden,starved}.test.mjs) files status=0
+    mapfile -t files < <(printf '%s\n' tests/npm/*.test.mjs "${alone[@]}" | sort | uniq -u)
+    node --test --test-concurrency=2 --test-reporter=spec "${files[@]}" || status=$?
+    node --test --test-concurrency=1 --test-reporter=spec "${alone[@]}" || status=$?
+    return "$status"
 }
 
 # Not part of a full run: repeats tests that last seconds there with realistic durations. Twelve minutes on two idle cores.
@@ -166,6 +173,7 @@ stage_openapi() {
 # and retries. Stages that depend on timing are in the first lane; the second one has a lower priority.
 #   pages, js-client  use one core for minutes; the stages beside them use other build folders
 #   server, agent     embed the pages; all browser tests need them
+#   release           compiles while the other lane tests; `hostile` needs it
 #   hostile           measures memory and requires responses within a second
 #   hdmi              emulates a machine, too slow in parallel with other stages
 STEPS=(
@@ -173,7 +181,7 @@ STEPS=(
     "format deny audit"
     "pages | clippy-wasm core-wasm client-wasm"
     "js-client | server agent"
-    "browser npm | clippy docs native postgres faults conformance deploy openapi"
+    "browser npm conformance deploy openapi release | clippy docs native postgres faults"
     "hostile"
     "hdmi"
 )
@@ -202,6 +210,7 @@ describe() {
         long) echo "recorder tests of realistic length: a minute offline, two minutes hidden, eight hours" ;;
         fuzz) echo "fuzz the parsers of untrusted input, a minute each" ;;
         faults) echo "kills, order of system calls, full disks, network faults" ;;
+        release) echo "build the optimised server" ;;
         hostile) echo "hostile input in 512 MiB: crafted files, floods, idle and trickling connections" ;;
         hdmi) echo "capture agent in a virtual machine: HDMI signal changes, power cuts" ;;
         js-client) echo "build the client for JavaScript" ;;
@@ -320,6 +329,10 @@ for name in "${wanted[@]}"; do
     fi
     ran=$((ran + 1))
     printf '  %s %-12s %12s   %s%s\n' "$mark" "$name" "$took" "$(describe "$name")" "$note"
+    # The tests that failed, as Node.js and Cargo name them; the whole output is above.
+    if ((status != 0)) && [[ -f $logs/$name.log ]]; then
+        grep -aE '^ *✖ |^test .*FAILED$|^error' "$logs/$name.log" | sort -u | head -n 20 | sed 's/^ */      /' || true
+    fi
 done
 total=$(human_seconds $((SECONDS - started)))
 if ((failed > 0 || ran < ${#wanted[@]})); then

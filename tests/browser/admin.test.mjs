@@ -14,12 +14,16 @@ import { signedIn } from './support/sign-in.mjs';
 const NARROW = { viewport: { width: 375, height: 740 } };
 
 describe('Admin Panel', { timeout: 600_000 }, () => {
-  let server, browser, admin, context, bytes;
+  let server, browser, admin, context, bytes, examinee, exam;
 
   before(async () => {
-    server = await Server.start();
+    server = await Server.start({ SORTIE_RECORDING_MISSING_SECONDS: '20' });
     browser = await launch();
     admin = await Api.signIn(server.origin);
+    // Its recording is missing 20 s later, while other tests run.
+    examinee = await admin.newUser('examinee');
+    const body = { app_id: 'exam', recording: 'required', external_id: 'exam-7', metadata: { course: 'biology' } };
+    exam = (await (await examinee.post('/api/sessions', body)).json()).id;
     context = await signedIn(browser, server.origin);
     bytes = await sampleWebm(1);
   });
@@ -106,11 +110,8 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
   });
 
   test('Sessions: a required recording that is missing is marked with text and time', async () => {
-    const user = await admin.newUser('examinee');
-    const body = { app_id: 'exam', recording: 'required', external_id: 'exam-7', metadata: { course: 'biology' } };
-    const session = await (await user.post('/api/sessions', body)).json();
-    await user.post('/api/sessions', { app_id: 'lesson' });
-    const isMissing = async () => (await (await user.fetch(`/api/sessions/${session.id}`)).json()).recording_missing_since;
+    await examinee.post('/api/sessions', { app_id: 'lesson' });
+    const isMissing = async () => (await (await examinee.fetch(`/api/sessions/${exam}`)).json()).recording_missing_since;
     for (let tries = 0; tries < 120 && !(await isMissing()); tries += 1) await wait(500);
     await withPage(context, 'sessions', async (page) => {
       await page.goto(`${server.origin}/admin/sessions`);
@@ -129,6 +130,27 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
       await page.getByLabel('External ID').fill('exam-8');
       await page.getByLabel('External ID').press('Enter');
       await page.getByText('No sessions found').waitFor();
+    });
+  });
+
+  test('Sessions: rows follow changes, and the name leads to the user', async () => {
+    const user = await admin.newUser('lecturer');
+    await withPage(context, 'sessions change', async (page) => {
+      await page.goto(`${server.origin}/admin/sessions`);
+      await page.getByRole('table').waitFor();
+      const { id } = await (await user.post('/api/sessions', { app_id: 'lecture' })).json();
+      const row = page.getByRole('row').filter({ hasText: id });
+      await row.getByText('Running', { exact: true }).waitFor();
+      assert.ok((await user.post(`/api/sessions/${id}/stop`)).ok);
+      await row.getByText('Stopped', { exact: true }).waitFor();
+      await row.getByRole('link', { name: 'lecturer' }).click();
+      await page.waitForURL(`${server.origin}/admin/users?q=lecturer`);
+      await page.getByRole('button', { name: 'Edit lecturer' }).waitFor();
+      assert.equal(await page.getByRole('button', { name: /^Edit / }).count(), 1);
+      await page.goBack();
+      await row.waitFor();
+      assert.equal((await user.fetch(`/api/sessions/${id}`, { method: 'DELETE' })).status, 204);
+      await row.waitFor({ state: 'detached' });
     });
   });
 
@@ -170,7 +192,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
       assert.equal(new URL(page.url()).searchParams.get('status'), 'failed');
       await page.goBack();
       await row.waitFor();
-      await page.getByLabel('Search').fill(ids[1].slice(-12));
+      await page.getByLabel('Search').fill(ids[1]);
       await page.getByLabel('Search').press('Enter');
       await row.waitFor({ state: 'detached' });
       await rowOf(page, ids[1]).waitFor();
@@ -189,6 +211,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
       await owner.fill('filmer');
       await owner.press('Enter');
       await row.waitFor();
+      await page.getByLabel('Date', { exact: true }).selectOption('range');
       await page.getByLabel('To', { exact: true }).fill('2020-01-01');
       await page.getByText('No recordings found', { exact: true }).waitFor();
       await page.getByRole('button', { name: 'Show all' }).click();
@@ -245,6 +268,11 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
       await page.goBack();
       await rowOf(page, ids[50]).waitFor();
       await page.goForward();
+      await page.getByRole('link', { name: 'Previous page' }).click();
+      await rowOf(page, ids[50]).waitFor();
+      await page.getByText('1–50 of 51', { exact: true }).waitFor();
+      await page.goBack();
+      await page.getByText('51–51 of 51', { exact: true }).waitFor();
       await page.getByRole('link', { name: 'First page' }).click();
       await rowOf(page, ids[50]).waitFor();
       await page.getByLabel('Order').selectOption({ label: 'Oldest first' });

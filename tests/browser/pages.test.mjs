@@ -80,9 +80,11 @@ describe('pages', { timeout: 600_000 }, () => {
       const ids = [await user.upload(bytes), await user.upload(bytes), await user.upload(bytes)];
       for (const id of ids) await rowOf(id).getByText('Ready', { exact: true }).waitFor();
 
+      await page.getByLabel('Date', { exact: true }).selectOption('range');
       await page.getByLabel('To', { exact: true }).fill('2020-01-01');
       await page.getByText('No matches. Try other words or clear the filters.').waitFor();
       await page.getByRole('button', { name: 'Clear filters' }).click();
+      await page.getByLabel('Date', { exact: true }).selectOption('range');
       await page.getByLabel('From', { exact: true }).fill('2020-01-01');
       await page.waitForURL(/from=2020-01-01/);
       await rowOf(ids[0]).waitFor();

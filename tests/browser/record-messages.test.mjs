@@ -101,7 +101,8 @@ describe('messages during a recording', { timeout: 600_000 }, () => {
   });
 
   test('time left and warnings precede the size limit, and the player shows why the recording ended', async () => {
-    const server = await Server.start({ SORTIE_RECORDING_MAX_SIZE_MB: '4' });
+    // Large enough that a further part begins only after the warning.
+    const server = await Server.start({ SORTIE_RECORDING_MAX_SIZE_MB: '5' });
     try {
       const context = await signedIn(browser, server.origin);
       await withPage(context, 'size limit', async (page) => {

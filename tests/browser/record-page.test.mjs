@@ -1,10 +1,13 @@
 // The Record page: a tab with its sound, and a camera by keyboard alone.
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { seekAndRead } from './pages/clock-picture.mjs';
 import { Api } from './support/api.mjs';
+import { artifactsDir } from './support/artifacts.mjs';
+import { assertAccessible } from './support/axe.mjs';
 import { FAKE_CAMERA, launch, openTestPage, shareTab, withPage } from './support/browser.mjs';
 import { pressUntilFocused } from './support/keyboard.mjs';
 import { inspect, meanVolume } from './support/media.mjs';
@@ -81,7 +84,7 @@ describe('recording a tab with its sound', { timeout: 120_000 }, () => {
   });
 });
 
-describe('by keyboard alone', { timeout: 60_000 }, () => {
+describe('by keyboard alone', { timeout: 120_000 }, () => {
   let server, browser;
 
   before(async () => {
@@ -91,6 +94,42 @@ describe('by keyboard alone', { timeout: 60_000 }, () => {
   after(async () => {
     await browser?.close();
     await server?.close();
+  });
+
+  test('key M, the button and a pause mark moments, which the player lists', async () => {
+    const title = 'record markers';
+    // Another test expects the only recording of the administrator.
+    const user = await (await Api.signIn(server.origin)).newUser('marker');
+    const context = await signedIn(browser, server.origin, user);
+    await withPage(context, title, async (page) => {
+      await page.goto(server.origin);
+      await page.getByLabel('Camera').check();
+      // No recording: the key does nothing.
+      await page.keyboard.press('m');
+      await page.getByRole('button', { name: 'Start recording' }).click();
+      const add = page.getByRole('button', { name: 'Add marker' });
+      await add.waitFor();
+      await page.keyboard.press('m');
+      const message = page.getByText(/^Marker added at 0:0\d$/);
+      await message.waitFor();
+      await assertAccessible(page, 'the record page with a marker');
+      await page.screenshot({ path: join(artifactsDir, 'record-marker.png') });
+      await wait(1_500);
+      await page.getByRole('button', { name: 'Pause' }).click();
+      await page.getByRole('button', { name: 'Resume' }).click();
+      await add.click();
+      await wait(1_000);
+      await page.getByRole('button', { name: 'Stop recording' }).click();
+      await page.waitForURL(`${server.origin}/recordings/*`);
+      const list = page.getByRole('region', { name: 'Markers' });
+      await list.getByRole('button', { name: 'Recording paused' }).waitFor();
+      assert.equal(await list.locator('.marker-seek').count(), 3);
+      assert.equal(await page.locator('.timeline-picture .timeline-tick').count(), 3);
+      // Only notes can be changed.
+      assert.equal(await list.getByRole('button', { name: /^Rename/ }).count(), 2);
+      await page.screenshot({ path: join(artifactsDir, 'record-marker-player.png') });
+    });
+    await context.close();
   });
 
   test('sign in, record a camera, find the recording, watch it', async () => {
@@ -129,7 +168,7 @@ describe('by keyboard alone', { timeout: 60_000 }, () => {
       await keyboard.press('Enter');
       await page.getByRole('heading', { name: 'My Recordings' }).waitFor();
       await page.getByText('Ready', { exact: true }).waitFor();
-      await pressUntilFocused(page, 'Tab', /^recording.*\.webm/);
+      await pressUntilFocused(page, 'Tab', /^Recording, /);
       await keyboard.press('Enter');
       await page.locator('video').waitFor();
       return page.url().split('/').pop();

@@ -1,4 +1,4 @@
-// The Record page after a crash: it offers the recoverable recording, uploads or discards it.
+// The Record page after a crash: it offers the recoverable recording, uploads or discards it. Signing out deletes it.
 
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -58,6 +58,34 @@ describe('recoverable recordings on the Record page', { timeout: 120_000 }, () =
       await dialog.getByRole('button', { name: 'Discard' }).click();
       await offer(page).waitFor({ state: 'detached' });
       assert.equal(await api.recording(recording.id), undefined);
+    });
+  });
+
+  test('signing out deletes it from the device after a question', async () => {
+    const recording = await crashWhileRecording();
+    await withPage(context, 'leftover-signed-out', async (page) => {
+      await page.goto(server.origin);
+      await offer(page).waitFor();
+      const signOut = async () => {
+        await page.getByRole('button', { name: 'User menu' }).click();
+        await page.getByRole('button', { name: 'Sign out' }).click();
+        const dialog = page.getByRole('dialog');
+        await dialog.getByText('1 unfinished recording').waitFor();
+        return dialog;
+      };
+      await (await signOut()).getByRole('button', { name: 'Cancel' }).click();
+      await offer(page).waitFor();
+      await (await signOut()).getByRole('button', { name: 'Delete and sign out' }).click();
+      await page.getByLabel('User name').waitFor();
+      const kept = await page.evaluate(async () => {
+        const top = await navigator.storage.getDirectory();
+        const names = [];
+        for await (const name of (await top.getDirectoryHandle('sortie-recorder', { create: true })).keys()) names.push(name);
+        return names;
+      });
+      assert.deepEqual(kept, []);
+      // The recording on the server is kept.
+      assert.ok(await api.recording(recording.id));
     });
   });
 });

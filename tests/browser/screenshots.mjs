@@ -20,6 +20,8 @@ const shot = (page, name) => page.screenshot({ path: join(folder, `${name}.png`)
 /** Waits until the page is loaded and all animations have ended. */
 async function settled(page) {
   await page.waitForFunction(() => !document.querySelector('.skeleton'));
+  // Images outside the window are not loaded.
+  await page.waitForFunction(() => [...document.images].every((image) => image.complete || image.getBoundingClientRect().top > innerHeight));
   await page.evaluate(() => document.fonts.ready);
 }
 
@@ -42,9 +44,33 @@ async function record(page, seconds, during = () => {}) {
   await page.waitForURL(`${server.origin}/recordings/*`);
 }
 
+/** Adds a picture to every recording that has none: the recordings of the sample data have no bytes to make them from. */
+async function addPictures(page) {
+  await page.goto(server.origin);
+  await page.evaluate(async () => {
+    const recordings = await (await fetch('/api/admin/recordings?status=ready')).json();
+    const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 180 });
+    const context = canvas.getContext('2d');
+    const fill = (colour, ...box) => {
+      context.fillStyle = colour;
+      context.fillRect(...box);
+    };
+    for (const [number, { id }] of recordings.entries()) {
+      const hue = (number * 67) % 360;
+      fill(`hsl(${hue} 38% 30%)`, 0, 0, 320, 180);
+      fill(`hsl(${hue} 40% 78%)`, 20, 20, 180, 14);
+      for (let line = 0; line < 3 + (number % 3); line += 1) fill(`hsl(${hue} 30% 60%)`, 20, 52 + 18 * line, 260 - 30 * (line % 3), 6);
+      fill(`hsl(${hue} 45% 20%)`, 200, 110, 100, 56);
+      const body = await new Promise((resolve) => { canvas.toBlob(resolve, 'image/webp'); });
+      await fetch(`/api/recordings/${id}/pictures?at_ms=1000`, { method: 'POST', headers: { 'content-type': body.type }, body });
+    }
+  });
+}
+
 /** Pages of an administrator. The storage page comes first: its candidates are deleted a minute after the start. */
 async function administer(context, people) {
   const page = await context.newPage();
+  await addPictures(page);
   await open(page, '/admin/storage');
   await page.getByText('% of').waitFor();
   await page.screenshot({ path: join(folder, 'admin-storage.png'), fullPage: true });
@@ -75,8 +101,6 @@ async function use(context) {
   await record(page, 12, () => shot(page, 'record'));
   await page.locator('video').waitFor();
   await page.evaluate(seekAndRead, { selector: 'video', seconds: 6 });
-  // The native controls of the video fade during seeks.
-  await wait(2_000);
   await shot(page, 'player');
   await open(page, '/recordings', 'recordings');
   await open(page, '/account/tokens');

@@ -36,6 +36,7 @@ describe('Firefox', { timeout: 600_000 }, () => {
     const text = await page.waitForFunction(() => /Saved .*|.*[.!]$/.exec(document.querySelector('output').textContent)?.[0], PATIENCE);
     const saved = readSaved(await text.jsonValue());
     const file = await finishedRecording({ api, title: 'npm firefox', ...saved });
+    assert.equal((await api.recording(saved.id)).pictures, 1);
     t.diagnostic(`${await browser.version()}: ${file.video.codec_name}, ${file.durationSeconds} s`);
   });
 
@@ -55,6 +56,10 @@ describe('Firefox', { timeout: 600_000 }, () => {
     t.diagnostic(`${frames} frames, ${black} black`);
     assert.equal(dirty, 0, first);
     assert.ok(frames - black > 10, `${frames - black} of ${frames} frames are not black`);
+    const poster = await api.fetch(`/api/recordings/${done.recordingId}/poster`);
+    assert.equal(poster.status, 200);
+    const picture = await saved(Buffer.from(await poster.arrayBuffer()), 'npm firefox masked picture', 'webp');
+    assert.equal((await secrets(picture, { width: 240, height: 180 })).dirty, 0);
     await page.close();
   });
 

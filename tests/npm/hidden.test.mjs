@@ -93,6 +93,8 @@ describe('still pictures', { timeout: 600_000 }, () => {
       const done = await page.evaluate(() => window.recorder.stop());
       const seconds = await assertKept({ api: stage.api, context }, done.recordingId, `npm still ${name}`, done.recordedMs, { clock: false });
       assert.deepEqual(await page.evaluate(() => window.warnings), []);
+      const { pictures } = await stage.api.recording(done.recordingId);
+      assert.ok(pictures >= 2, `${name} has ${pictures} pictures`);
       t.diagnostic(`${name}: ${safe} ms of ${RECORD_MS} were safe; ${done.recordedMs} ms recorded, file ${seconds} s; ${await stage.browser.version()}`);
     }
   });

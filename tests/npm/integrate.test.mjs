@@ -70,6 +70,11 @@ describe('docs/integrate.md', { timeout: 300_000 }, () => {
   const record = async () => {
     const context = await browser.newContext();
     await withPage(context, 'integrate', async (page) => {
+      // The app starts in the background.
+      for (const end = performance.now() + PATIENCE.timeout; !(await fetch(app).catch(() => null));) {
+        assert.ok(performance.now() < end, 'the app does not listen');
+        await page.waitForTimeout(100);
+      }
       await page.goto(app);
       await page.waitForFunction(() => document.querySelector('#stop').onclick, null, PATIENCE);
       await page.waitForTimeout(2_000);

@@ -9,7 +9,8 @@ import { project } from './support/project.mjs';
 import { PATIENCE } from './support/recording.mjs';
 import { useSite } from './support/stage.mjs';
 
-describe('owner of a recoverable recording', { timeout: 300_000 }, () => {
+// Tests wait more than they compute.
+describe('owner of a recoverable recording', { timeout: 300_000, concurrency: 3 }, () => {
   const stage = useSite();
   let site, server, browser, api, other, folder, url;
 

@@ -28,7 +28,8 @@ const page = (body) => `<!doctype html><html lang="en"><head><meta charset="utf-
   <script type="module" src="./main.js"></script></head>
   <body><main><h1>Record</h1><canvas width="320" height="240"></canvas>${body}</main></body></html>`;
 
-describe('button, hook and recovery', { timeout: 600_000 }, () => {
+// Tests wait more than they compute.
+describe('button, hook and recovery', { timeout: 600_000, concurrency: 3 }, () => {
   const stage = useSite();
   let site, server, browser, context, api;
 
@@ -141,6 +142,49 @@ describe('button, hook and recovery', { timeout: 600_000 }, () => {
     });
   });
 
+  test('recording on another tus server that is recovered continues its upload', async () => {
+    const folder = await project({
+      files: {
+        'index.html': page(''),
+        'main.js': `
+          import { Recorder } from './node_modules/sortie-recorder/index.js';
+          ${CANVAS}
+          const { server, token } = ${options()};
+          const target = { endpoint: server + '/api/uploads', getToken: () => token };
+          window.recorder = new Recorder({ ...target, source: canvas });
+          window.recover = async () => {
+            const [left] = await Recorder.recover(target);
+            const { uploadUrl, onServer } = left;
+            return { uploadUrl, onServer, done: await left.upload() };
+          };
+        `,
+      },
+    });
+    const url = site.add('recover-endpoint', folder);
+    const own = await browser.newContext();
+    try {
+      await withPage(own, 'npm endpoint left behind', async (page) => {
+        await page.goto(url);
+        await page.waitForFunction(() => window.recorder, null, PATIENCE);
+        await page.evaluate(() => window.recorder.start());
+        await page.waitForFunction(() => window.recorder.progress.safeBytes > 0, null, PATIENCE);
+        await own.setOffline(true);
+        await wait(RECORD_MS);
+      });
+      await own.setOffline(false);
+      await withPage(own, 'npm endpoint recovered', async (page) => {
+        await page.goto(url);
+        await page.waitForFunction(() => window.recover, null, PATIENCE);
+        const { uploadUrl, onServer, done } = await page.evaluate(() => window.recover());
+        assert.equal(onServer, 'resumable');
+        assert.equal(done.uploadUrl, uploadUrl);
+        await untilReady(api, uploadUrl.split('/').at(-1), READY_WITHIN_MS);
+      });
+    } finally {
+      await own.close();
+    }
+  });
+
   for (const [kind, source] of [['canvas', 'canvas'], ['stream', 'canvas.captureStream(30)']]) test(`silent encoder is replaced and the recording continues in a further part: ${kind}`, async (t) => {
     const folder = await project({
       files: {
@@ -230,6 +274,8 @@ describe('button, hook and recovery', { timeout: 600_000 }, () => {
           await wait(stopAfterMs);
         } else {
           await when(() => window.warnings?.length);
+          // The timestamps of the last chunk are read meanwhile.
+          await wait(1_000);
           const { recordedMs } = await page.evaluate(() => window.recorder.progress);
           await wait(RECORD_MS);
           assert.equal((await page.evaluate(() => window.recorder.progress)).recordedMs, recordedMs);

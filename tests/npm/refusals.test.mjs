@@ -8,7 +8,8 @@ import { project } from './support/project.mjs';
 import { PATIENCE, RECORD_MS, finishedRecording } from './support/recording.mjs';
 import { useSite } from './support/stage.mjs';
 
-describe('errors are reported', { timeout: 300_000 }, () => {
+// Tests wait more than they compute.
+describe('errors are reported', { timeout: 300_000, concurrency: 3 }, () => {
   const stage = useSite();
   let site, server, context, api, url;
 
@@ -48,7 +49,7 @@ describe('errors are reported', { timeout: 300_000 }, () => {
       await page.waitForFunction(() => window.page, null, PATIENCE);
       await work(page);
     });
-  const newSession = async () => (await (await api.post('/api/sessions', { app_id: 'e2e' })).json()).id;
+  const newSession = async (options) => (await (await api.post('/api/sessions', { app_id: 'e2e', ...options })).json()).id;
 
   test('source may be a function, and `finished` settles', async () => {
     await onPage('npm source function', async (page) => {
@@ -306,28 +307,20 @@ describe('errors are reported', { timeout: 300_000 }, () => {
   });
 
   test('recording of a session that cannot begin is reported', async () => {
-    const session = await newSession();
-    const turn = (value) => api.fetch('/api/admin/settings', {
-      method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ recording_auto_record: value }),
+    const session = await newSession({ auto_record: true });
+    await onPage('npm auto record fails', async (page) => {
+      await page.evaluate((id) => {
+        const { autoRecord, server, token, code } = window.page;
+        window.heard = [];
+        const source = () => { throw new RangeError('no canvas yet'); };
+        window.watch = autoRecord({ server, session: id, getToken: () => token, source, onError: (it) => window.heard.push(code(it)) })
+          .then(() => { window.over = true; });
+      }, session);
+      await page.waitForFunction(() => window.heard.length > 0, null, PATIENCE);
+      assert.ok((await api.post(`/api/sessions/${session}/stop`)).ok);
+      await page.waitForFunction(() => window.over, null, PATIENCE);
+      assert.deepEqual(await page.evaluate(() => window.heard), ['RangeError']);
     });
-    assert.equal((await turn('true')).status, 204);
-    try {
-      await onPage('npm auto record fails', async (page) => {
-        await page.evaluate((id) => {
-          const { autoRecord, server, token, code } = window.page;
-          window.heard = [];
-          const source = () => { throw new RangeError('no canvas yet'); };
-          window.watch = autoRecord({ server, session: id, getToken: () => token, source, onError: (it) => window.heard.push(code(it)) })
-            .then(() => { window.over = true; });
-        }, session);
-        await page.waitForFunction(() => window.heard.length > 0, null, PATIENCE);
-        assert.ok((await api.post(`/api/sessions/${session}/stop`)).ok);
-        await page.waitForFunction(() => window.over, null, PATIENCE);
-        assert.deepEqual(await page.evaluate(() => window.heard), ['RangeError']);
-      });
-    } finally {
-      await turn('false');
-    }
   });
 
   test('file keeps its name, and one without a recording is refused', async () => {

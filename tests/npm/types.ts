@@ -42,6 +42,12 @@ for (const recording of await Recorder.recover({ server: '' })) {
 await autoRecord({
   server: '', session: 's', source: ({ signal }) => whenPresent('canvas', { signal }), onRecorder: (it) => it.state,
 });
+new Recorder({ server: '', source: canvas, externalId: 'lesson 7', metadata: { course: 'biology', tags: ['a'] } });
+// @ts-expect-error only with server
+new Recorder({ endpoint: '/files/', source: canvas, externalId: 'lesson 7' });
+// @ts-expect-error no object
+new Recorder({ server: '', source: canvas, metadata: 'biology' });
+autoRecord({ server: '', session: 's', source: canvas, externalId: 'lesson 7', metadata: {} });
 // @ts-expect-error it needs a session
 autoRecord({ server: '', source: 'screen' });
 

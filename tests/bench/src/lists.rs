@@ -35,12 +35,39 @@ const FEW_ROWS: i64 = 10;
 /// the server would finish it. Sizes and durations are not in the order of the IDs.
 const SEED: &str = "WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < $1) \
     INSERT INTO recordings (id, session_id, user_id, filename, size_bytes, duration_ms, format, storage_backend, \
-    storage_path, status, created_ms, completed_ms) \
+    storage_path, status, created_ms, completed_ms, title) \
     SELECT '01990000-0000-7000-8000-' || substr(CAST(1000000000000 + i AS TEXT), 2), \
     '01990000-0000-7000-9000-' || substr(CAST(1000000000000 + i / 3 AS TEXT), 2), \
     CASE WHEN i <= $2 THEN $3 WHEN i % 2 = 0 THEN $4 ELSE 'owner-' || CAST(i / 2 % 1000 AS TEXT) END, \
     'recording_' || CAST(i AS TEXT) || '.webm', i * 7919 % 1000003 * 100, i * 104729 % 1000003, 'webm', 'local', '', \
-    CASE WHEN i % 5 = 0 THEN 'failed' ELSE 'ready' END, 1700000000000 + i * 1000, 1700000000500 + i * 1000 FROM n";
+    CASE WHEN i % 5 = 0 THEN 'failed' ELSE 'ready' END, 1700000000000 + i * 1000, 1700000000500 + i * 1000, \
+    'Lesson topic-' || CAST(10000 + i % 1000 AS TEXT) || ' seat-' || CAST(1000000 + i % 100000 AS TEXT) || \
+    CASE WHEN i % 50 = 0 THEN ' Évaluation' ELSE '' END || CASE WHEN i * 10 <= $1 THEN ' archive' ELSE '' END FROM n";
+
+/// Searches: words, and further parameters.
+const SEARCHES: [(&str, &str); 12] = [
+    ("a word of all", "lesson"),
+    ("a word of 2 %", "evaluation"),
+    ("a word of the oldest 10 %", "archive"),
+    ("a word of 0.1 %", "topic-10123"),
+    ("two words of 0.1 % and 2 %", "topic-10150+evaluation"),
+    (
+        "a word of 0.1 %, user_id=…, status=failed",
+        "topic-10105&user_id={many}&status=failed",
+    ),
+    ("a word of 0.1 %, by size", "topic-10123&sort=size"),
+    ("a word of 0.001 %", "seat-1000123"),
+    (
+        "a word of 0.001 %, user_id=…",
+        "seat-1000124&user_id={many}",
+    ),
+    ("no match", "nothing+has+this+name"),
+    ("a word of all, source=camera: none", "lesson&source=camera"),
+    (
+        "a word of the oldest 10 %, by size, source=camera: none",
+        "archive&sort=size&source=camera",
+    ),
+];
 
 struct List {
     name: &'static str,
@@ -170,6 +197,11 @@ async fn measure_one(
     eprintln!("{kind}: {rows} rows in {:.1?}", begun.elapsed());
 
     let process = setup.start(0).await?;
+    await_search_index(&mut connection).await?;
+    eprintln!(
+        "{kind}: the texts are indexed after {:.1?}",
+        begun.elapsed()
+    );
     let admin = Caller::sign_in(&process.origin()).await?;
     let client = Caller::sign_in_as(&process.origin(), FEW, PASSWORD).await?;
     label(kind, &admin, &mut connection).await?;
@@ -197,9 +229,26 @@ async fn measure_one(
         let times = repeat(&admin, &format!("{path}&cursor={cursor}"), Some(PAGE)).await?;
         line(list.name, &page.to_string(), &times, &process)?;
     }
-    let path = "/api/admin/recordings?q=nothing+has+this+name";
-    let times = repeat(&admin, path, Some(0)).await?;
-    line("a search that finds nothing", "1", &times, &process)?;
+    for (name, search) in SEARCHES {
+        let path =
+            format!("/api/admin/recordings?limit={PAGE}&q={search}").replace("{many}", &many);
+        let times = repeat(&admin, &path, None).await?;
+        line(&format!("search: {name}"), "1", &times, &process)?;
+    }
+    let path = "/api/admin/recordings?q=seat-1000123";
+    repeat(&admin, path, Some(u64::try_from(rows / 100_000)?)).await?;
+    // The same search without the index.
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let found = sqlx::query("SELECT id FROM recordings WHERE lower(title) LIKE '%seat-1000123%' ORDER BY created_ms DESC")
+            .fetch_all(&mut connection)
+            .await?;
+        ensure!(found.len() as i64 == rows / 100_000, "{} rows", found.len());
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    line("(`LIKE` on the title, no server)", "", &times, &process)?;
     let begun = Instant::now();
     let report = admin.request(Method::GET, "/api/admin/storage");
     let report = report.send().await?.error_for_status()?;
@@ -237,6 +286,19 @@ async fn label(kind: &str, admin: &Caller, connection: &mut AnyConnection) -> Re
             .await?;
     }
     Ok(())
+}
+
+/// Waits until the server has indexed the texts of all recordings.
+async fn await_search_index(connection: &mut AnyConnection) -> Result<()> {
+    loop {
+        let queued: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM search_queue")
+            .fetch_one(&mut *connection)
+            .await?;
+        if queued == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Resident memory of the server in MiB.

@@ -47,6 +47,8 @@ window.e2e = {
     const { recordedMs } = await recorder.stop();
     return { pictureMs: at, tookMs: pictureMs() - at, state: recorder.state, recordedMs };
   },
+  /** Time of the current picture, and time since 1970, both in milliseconds. */
+  clock: () => ({ pictureMs: pictureMs(), nowMs: performance.timeOrigin + performance.now() }),
   events: () => events,
   state: () => recorder.state,
 };

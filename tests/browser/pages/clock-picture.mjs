@@ -116,3 +116,38 @@ export async function playOn({ selector, seconds, patienceMs = 30_000 }) {
   video.pause();
   return video.currentTime - from;
 }
+
+/**
+ * Decodes the time of every picture that the video `selector` shows from now on. The measurements are in
+ * `window.pictures`: `{ms, at}`, the decoded time and the time of display since 1970, both in milliseconds.
+ */
+export function watchPictures({ selector }) {
+  window.pictures = [];
+  const canvas = document.createElement('canvas');
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  const read = (video) => {
+    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+    context.drawImage(video, 0, 0);
+    const [cellWidth, cellHeight] = [canvas.width / 8, canvas.height / 6];
+    let bits = 0;
+    for (let i = 0; i < 24; i += 1) {
+      const x = Math.floor((1.5 + (i % 6)) * cellWidth);
+      const y = Math.floor((1.5 + Math.floor(i / 6)) * cellHeight);
+      const level = context.getImageData(x, y, 1, 1).data[1];
+      if (level > 70 && level < 185) return null;
+      bits = bits * 2 + (level > 127 ? 1 : 0);
+    }
+    const ms = Math.floor(bits / 16);
+    return bits % 16 === ms % 13 ? ms : null;
+  };
+  const onFrame = () => {
+    const video = document.querySelector(selector);
+    if (video && video.readyState >= 2) {
+      const ms = read(video);
+      const last = window.pictures.at(-1);
+      if (ms !== null && ms !== last?.ms) window.pictures.push({ ms, at: performance.timeOrigin + performance.now() });
+    }
+    requestAnimationFrame(onFrame);
+  };
+  onFrame();
+}

@@ -75,6 +75,13 @@ export async function openTestPage(page, origin, name, ready, headers = {}) {
   await page.unroute(pattern);
 }
 
+/** Crashes the process of a page, as when the system kills it. */
+export async function crash(page) {
+  const crashed = new Promise((resolve) => page.once('crash', resolve));
+  (await page.context().newCDPSession(page)).send('Page.crash').catch(() => {});
+  await crashed;
+}
+
 /** Runs `action` with a new page; a failure saves a screenshot. */
 export async function withPage(context, title, action) {
   const page = await context.newPage();

@@ -13,6 +13,8 @@ const MAX_OUTPUT = 64 * 1024 * 1024;
 /** AlphaMode (RFC 9559, 5.1.4.1.28.4), which Chromium always writes and mkvinfo does not know. */
 const UNKNOWN_TO_MKVINFO = /Unknown element: VideoAlphaMode; ID: 0x53c0/;
 
+const SAME_TIME = /non monotonically increasing dts to muxer in stream \d+: (\d+) >= \1$/;
+
 /** Runs a program; a non-zero exit code throws an error with its output. */
 async function output(program, ...args) {
   const { stdout, stderr } = await run(program, args, { maxBuffer: MAX_OUTPUT });
@@ -33,7 +35,9 @@ export async function inspect(bytes, title) {
   // Keeps the timestamps of frames: recorders have no fixed frame rate.
   const asIs = ['-fps_mode', 'passthrough', '-enc_time_base:v', '-1'];
   const decode = await output('ffmpeg', '-v', 'warning', '-xerror', '-i', path, ...asIs, '-f', 'null', '-');
-  assert.equal(decode.stderr, '', `decoding ${path} complains`);
+  // Chromium rounds the timestamps of two frames within a millisecond to the same one.
+  const faults = decode.stderr.split('\n').filter((line) => !SAME_TIME.test(line)).join('\n');
+  assert.equal(faults, '', `decoding ${path} complains`);
 
   const { format, streams } = JSON.parse(probe.stdout);
   const isMatroska = format.format_name.startsWith('matroska');

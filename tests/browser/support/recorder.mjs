@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { setTimeout as wait } from 'node:timers/promises';
-import { openTestPage } from './browser.mjs';
+import { crash, openTestPage } from './browser.mjs';
 import { assertPlays, assertWholeFile, untilReady } from './assertions.mjs';
 
 /** Largest error of the reported duration. */
@@ -81,9 +81,7 @@ export class RecorderPage {
 
   /** Crashes the page's process. */
   async crash() {
-    const crashed = new Promise((resolve) => this.page.once('crash', resolve));
-    (await this.cdp()).send('Page.crash').catch(() => {});
-    await crashed;
+    await crash(this.page);
     await this.page.close();
   }
 }

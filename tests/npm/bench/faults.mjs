@@ -1,9 +1,10 @@
-// Bytes lost in each fault, compared with MediaRecorder and tus-js-client, both with the real server: bytes that the
-// encoder emitted and the server does not hold at the end. Prints the tables of docs/benchmarks.md.
+// Bytes lost in each fault, compared with other recorders: bytes that the encoder emitted and the server does not hold at the
+// end. All record to the real server, but api.video's recorder, which speaks the protocol of its own service. Prints the
+// tables of docs/benchmarks.md.
 //
-// make bench PART=client-faults     (8 min; KILLS=3 for fewer kills, ONLY=401 for one row)
+// make bench PART=client-faults     (20 min; KILLS=3 for fewer kills, ONLY=401 for one row)
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -13,14 +14,21 @@ import { launchWithProfile } from '../../browser/support/browser.mjs';
 import { Server } from '../../browser/support/server.mjs';
 import { project, removeProjects } from '../support/project.mjs';
 import { Site } from '../support/site.mjs';
+import { ApiVideoSink } from './api-video-sink.mjs';
 
-const PEERS = { ours: 'sortie-recorder', reference: 'MediaRecorder + tus-js-client' };
+const PEERS = {
+  ours: 'sortie-recorder',
+  reference: 'MediaRecorder + tus-js-client',
+  'api-video': '@api.video/media-recorder',
+  uppy: 'Uppy + Golden Retriever',
+};
+/** `node_modules` with the packages of `peers/package.json`. */
+const INSTALLED = process.env.BENCH_PEERS;
 const KILLS = Number(process.env.KILLS ?? 10);
 /** Recording time before and after a fault. */
 const SOUND_MS = 4_000;
 /** Longest time to the end: the last attempt after half a minute without a network, and more. */
 const PATIENCE_MS = 90_000;
-const UPLOADS = /\/api\/uploads/;
 
 const here = new URL('./', import.meta.url);
 
@@ -29,24 +37,54 @@ async function pageOf(peer) {
   const files = { 'main.js': `import './${peer}.js';` };
   for (const name of ['page.html', `${peer}.js`]) files[name] = await readFile(new URL(name, here), 'utf8');
   const folder = await project({ files, others: ['tus-js-client'] });
+  for (const scope of ['@api.video', '@uppy']) await symlink(join(INSTALLED, scope), join(folder, 'node_modules', scope));
   await build({ root: folder, logLevel: 'error', base: './', build: { rollupOptions: { input: join(folder, 'page.html') } } });
   return join(folder, 'dist');
 }
+
+/** The real server, as the destination of a contestant. */
+const ourServer = {
+  requests: /\/api\/uploads/,
+  get address() { return `${server.origin}/api/uploads`; },
+  token: (seconds) => (seconds ? api.tokenFor(seconds) : api.tokens.access_token),
+  kill: () => server.kill(),
+  restart: () => server.restart(),
+  earlier: new Set(),
+  async forget() {
+    this.earlier = new Set((await api.recordings()).map((it) => it.id));
+  },
+  async kept() {
+    const recordings = (await api.recordings()).filter((it) => !this.earlier.has(it.id));
+    const offsets = await Promise.all(recordings.map((it) => offset(it.id)));
+    return { bytes: offsets.reduce((sum, it) => sum + it, 0), seconds: recordings.reduce((sum, it) => sum + it.duration_seconds, 0) };
+  },
+};
+
+/** The upload host of api.video. */
+const apiVideo = {
+  requests: /\/upload\?token=/,
+  get address() { return sink.host; },
+  token: (seconds) => sink.token(seconds),
+  kill: () => sink.kill(),
+  restart: () => sink.restart(),
+  forget: async () => sink.forget(),
+  kept: async () => ({ bytes: sink.bytes() }),
+};
 
 /** Recording of one contestant with a fault. */
 class Round {
   /** Bytes that the encoder emitted, and its start. */
   given = 0;
   beganAt;
-  #before;
 
   static async open(peer, { quota } = {}) {
     const round = new Round();
+    round.target = peer === 'api-video' ? apiVideo : ourServer;
     // A separate profile: private ones have no quota, and earlier rounds must leave nothing.
     round.profile = await mkdtemp(join(tmpdir(), 'sortie-bench-'));
-    round.context = await launchWithProfile(round.profile);
+    // The certificate of the upload host is its own.
+    round.context = await launchWithProfile(round.profile, ['--ignore-certificate-errors']);
     round.url = `${site.origin}/${peer}/page.html`;
-    round.tokens = [api.tokens.access_token];
     await round.context.exposeFunction('benchToken', () => (round.tokens.length > 1 ? round.tokens.shift() : round.tokens[0]));
     await round.context.exposeFunction('benchGave', (bytes) => { round.given += bytes; });
     await round.context.exposeFunction('benchBegan', (at) => { round.beganAt ??= at; });
@@ -71,7 +109,10 @@ class Round {
         }
       };
     });
-    round.#before = new Set((await api.recordings()).map((it) => it.id));
+    // All rounds take longer than a sign-in is valid.
+    Object.assign(api, await Api.signIn(server.origin));
+    await round.target.forget();
+    round.tokens = [round.target.token()];
     await round.reopen();
     if (quota) await round.cdp.send('Storage.overrideQuotaForOrigin', { origin: site.origin, quotaSize: quota });
     return round;
@@ -84,7 +125,7 @@ class Round {
     this.cdp = await this.context.newCDPSession(this.page);
   }
 
-  start = () => this.page.evaluate((it) => window.bench.start(it), `${server.origin}/api/uploads`);
+  start = () => this.page.evaluate((it) => window.bench.start(it), this.target.address);
 
   /** Ends the recording and waits for the page's promise. Returns the error if it rejects. */
   async stop() {
@@ -112,23 +153,26 @@ class Round {
   async recover() {
     await this.reopen();
     return Promise.race([
-      this.page.evaluate((endpoint) => window.bench.recover(endpoint).then((it) => `${it} recovered`, (error) => `error: ${error.message}`), `${server.origin}/api/uploads`),
+      this.page.evaluate((address) => window.bench.recover(address).then((it) => `${it} recovered`, (error) => `error: ${error.message}`), this.target.address),
       wait(PATIENCE_MS, 'nothing, for 90 s'),
     ]);
   }
 
-  /** Returns the recording on the server, after requests in flight have arrived. */
+  /** Returns what the server has of the recording, after requests in flight have arrived. */
   async kept() {
     let seen;
     let same = 0;
     for (let i = 0; i < 40 && same < 6; i += 1) {
-      const ours = (await api.recordings()).filter((it) => !this.#before.has(it.id));
-      const now = (await Promise.all(ours.map((it) => offset(it.id)))).reduce((sum, it) => sum + it, 0);
-      same = now === seen?.bytes ? same + 1 : 0;
-      seen = { bytes: now, seconds: ours.reduce((sum, it) => sum + it.duration_seconds, 0) };
+      const now = await this.target.kept();
+      same = now.bytes === seen?.bytes ? same + 1 : 0;
+      seen = now;
       await wait(500);
     }
     return seen;
+  }
+
+  async result(outcome, recordedS) {
+    return { outcome, given: this.given, recordedS, kept: await this.kept() };
   }
 
   async close() {
@@ -152,7 +196,7 @@ const through = (fault, options) => async (peer) => {
     await fault(round);
     await wait(SOUND_MS);
     const outcome = await round.stop();
-    return { outcome, given: round.given, kept: await round.kept() };
+    return round.result(outcome);
   } finally {
     await round.close();
   }
@@ -165,8 +209,9 @@ const theEnd = (end) => async (peer) => {
     await round.start();
     await wait(SOUND_MS);
     await end(round);
+    const recordedS = (Date.now() - round.beganAt) / 1_000;
     const outcome = await round.recover();
-    return { outcome, given: round.given, kept: await round.kept() };
+    return round.result(outcome, recordedS);
   } finally {
     await round.close();
   }
@@ -176,11 +221,10 @@ const theEnd = (end) => async (peer) => {
 async function expired(peer) {
   const round = await Round.open(peer);
   try {
-    round.tokens = [api.tokenFor(4), api.tokens.access_token];
+    round.tokens = [round.target.token(4), round.target.token()];
     await round.start();
     await wait(2 * SOUND_MS);
-    const outcome = await round.stop();
-    return { outcome, given: round.given, kept: await round.kept() };
+    return round.result(await round.stop());
   } finally {
     await round.close();
   }
@@ -194,20 +238,27 @@ const FAULTS = {
     await wait(5_000);
     await round.crash();
   }),
+  'Renderer killed 3 s after the stop, without a network': theEnd(async (round) => {
+    await round.offline(true);
+    // Rejects when the page is killed.
+    round.stop().catch(() => {});
+    await wait(3_000);
+    await round.crash();
+  }),
   'Network gone for 30 s': through(async (round) => {
     await round.offline(true);
     await wait(30_000);
     await round.offline(false);
   }),
-  'Server killed, back after 10 s': through(async () => {
-    await server.kill();
+  'Server killed, back after 10 s': through(async ({ target }) => {
+    await target.kill();
     await wait(10_000);
-    await server.restart();
+    await target.restart();
   }),
   '500 to everything for 30 s': through(async (round) => {
-    await round.page.route(UPLOADS, (route) => route.fulfill({ status: 500, headers: { 'access-control-allow-origin': '*' } }));
+    await round.page.route(round.target.requests, (route) => route.fulfill({ status: 500, headers: { 'access-control-allow-origin': '*' } }));
     await wait(30_000);
-    await round.page.unroute(UPLOADS);
+    await round.page.unroute(round.target.requests);
   }),
   'Token expired (401)': expired,
   'Device full, 10 s without a network': through(async (round) => {
@@ -232,31 +283,41 @@ async function kill() {
 }
 
 const kilobytes = (bytes) => (bytes / 1000).toFixed(0);
+
+/** Returns the cell of a result. A recorder that asks for no chunks gets all bytes at the stop. */
+function cell({ given, kept, recordedS }) {
+  if (given === 0) return `all ${recordedS.toFixed(0)} s`;
+  return `${kilobytes(Math.max(0, given - kept.bytes))} of ${kilobytes(given)}`;
+}
+
+if (!INSTALLED) throw new Error('BENCH_PEERS must name the node_modules of tests/npm/bench/peers; scripts/bench.sh installs them');
 const site = await Site.start();
 const server = await Server.start({ SORTIE_CORS_ORIGINS: site.origin });
 const api = await Api.signIn(server.origin);
+const sink = await ApiVideoSink.start();
 try {
   for (const peer of Object.keys(PEERS)) site.add(peer, await pageOf(peer));
   console.log(`Load ${loadavg()[0].toFixed(1)}`);
   console.log(`| Lost of what the encoder had given out, in kB | ${Object.values(PEERS).join(' | ')} |`);
-  console.log('|---|--:|--:|');
+  console.log(`|---|${'--:|'.repeat(Object.keys(PEERS).length)}`);
   for (const [name, run] of Object.entries(FAULTS)) {
     if (process.env.ONLY && !name.includes(process.env.ONLY)) continue;
     const cells = [];
     for (const peer of Object.keys(PEERS)) {
-      const { outcome, given, kept } = await run(peer);
-      cells.push(`${kilobytes(Math.max(0, given - kept.bytes))} of ${kilobytes(given)}`);
-      console.error(`${name}: ${PEERS[peer]}: ${outcome}; ${given} given, ${kept.bytes} kept`);
+      const result = await run(peer);
+      cells.push(cell(result));
+      console.error(`${name}: ${PEERS[peer]}: ${result.outcome}; ${result.given} given, ${result.kept.bytes} kept`);
     }
     console.log(`| ${name} | ${cells.join(' | ')} |`);
   }
-  if (KILLS > 0 && !process.env.ONLY) {
+  if (KILLS > 0 && (process.env.KILLS || !process.env.ONLY)) {
     const kills = [];
     for (let i = 0; i < KILLS; i += 1) kills.push(await kill());
     const seconds = kills.map((it) => it.seconds).sort((a, b) => a - b);
     console.log(`\n${KILLS} kills of the renderer, seconds lost: ${seconds.map((it) => it.toFixed(2)).join(', ')}; bytes given out and lost: ${kills.map((it) => it.bytes).join(', ')}`);
   }
 } finally {
+  await sink.kill();
   await server.close();
   await site.close();
   await removeProjects();
