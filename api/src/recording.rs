@@ -22,6 +22,8 @@ pub enum RecordingStatus {
     Ready,
     /// Not playable; `failure` has the reason.
     Failed,
+    /// In the trash: not playable, can be restored, and is deleted at `expires_at` or when the server needs its space.
+    Trashed,
 }
 
 impl RecordingStatus {
@@ -78,6 +80,12 @@ pub struct Recording {
     /// Time at which it became ready or failed: RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<String>,
+    /// Time at which it was moved to the trash: RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trashed_at: Option<String>,
+    /// Time at which the server deletes it from the trash: RFC 3339, UTC. Absent outside of the trash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
     /// Note about received bytes that cannot be played, in a sentence; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -306,6 +314,9 @@ pub struct DeleteRecordings {
     /// Treatment of recordings that the central server does not have yet.
     #[serde(default)]
     pub unforwarded: Unforwarded,
+    /// Whether the recordings are deleted at once instead of moved to the trash.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub permanently: bool,
 }
 
 /// Rejects a filter with a field that is not known: without it, the filter would select more recordings.
@@ -345,6 +356,8 @@ pub enum Unforwarded {
 pub enum DeletionStatus {
     /// The recording and its bytes are deleted.
     Deleted,
+    /// The recording is in the trash and can be restored.
+    Trashed,
     /// The recording was not deleted; `problem` has the reason.
     Failed,
 }

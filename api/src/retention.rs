@@ -16,6 +16,8 @@ pub enum DeletionReason {
     /// The disk is too full, and the recording is among the oldest.
     #[serde(rename = "room")]
     DiskFull,
+    /// Its time in the trash is over.
+    Trash,
 }
 
 /// Rule by which a recording was deleted, as stored in the `detail` field of the audit log.
@@ -25,6 +27,8 @@ pub enum DeletionRule {
     Age(u32),
     /// Disk usage above this percentage.
     DiskFull(u8),
+    /// Its time in the trash is over.
+    Trash,
 }
 
 impl DeletionRule {
@@ -37,6 +41,7 @@ impl DeletionRule {
             || between(DISK_FULL.0, DISK_FULL.1).and_then(|percent| percent.parse().ok());
         age.map(Self::Age)
             .or_else(|| disk_full().map(Self::DiskFull))
+            .or_else(|| (detail == TRASH).then_some(Self::Trash))
     }
 }
 
@@ -45,11 +50,13 @@ impl fmt::Display for DeletionRule {
         match self {
             Self::Age(days) => write!(f, "{}{days}{}", AGE.0, AGE.1),
             Self::DiskFull(percent) => write!(f, "{}{percent}{}", DISK_FULL.0, DISK_FULL.1),
+            Self::Trash => f.write_str(TRASH),
         }
     }
 }
 
 const AGE: (&str, &str) = ("older than ", " days");
+const TRASH: &str = "its time in the trash was over";
 const DISK_FULL: (&str, &str) = ("the disk was more than ", " % full");
 
 /// Number and total size of recordings.
@@ -181,6 +188,7 @@ mod tests {
                 DeletionRule::DiskFull(80),
                 "the disk was more than 80 % full",
             ),
+            (DeletionRule::Trash, "its time in the trash was over"),
         ] {
             assert_eq!(rule.to_string(), text);
             assert_eq!(DeletionRule::parse(text), Some(rule));

@@ -18,6 +18,9 @@ pub struct ServerInfo {
     /// Whether recordings can be shared by links (`SORTIE_SHARING_ENABLED`).
     #[serde(default)]
     pub sharing: bool,
+    /// Days that deleted recordings can be restored (`SORTIE_TRASH_DAYS`); 0: a deletion is final.
+    #[serde(default)]
+    pub trash_days: u32,
 }
 
 /// Response of `GET /readyz` with status 200.

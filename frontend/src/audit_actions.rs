@@ -1,7 +1,7 @@
 //! Labels of the actions in the audit log.
 
 /// Actions and their labels.
-pub const ACTIONS: [(&str, &str); 42] = [
+pub const ACTIONS: [(&str, &str); 44] = [
     ("recording.start", "Recording started"),
     ("recording.stop", "Recording stopped"),
     ("recording.upload", "Upload complete"),
@@ -11,6 +11,8 @@ pub const ACTIONS: [(&str, &str); 42] = [
     ("recording.download", "Recording downloaded"),
     ("recording.change", "Recording changed"),
     ("recording.delete", "Recording deleted"),
+    ("recording.trash", "Recording moved to the trash"),
+    ("recording.restore", "Recording restored from the trash"),
     ("recording.gone", "Recording missing from storage"),
     ("recording.access", "Recording of another user requested"),
     ("recording.sweep", "Storage swept"),

@@ -1,6 +1,6 @@
 //! Texts of the dialog that confirms a deletion.
 
-use sortie_api::{Recording, RecordingCount, Unforwarded};
+use sortie_api::{Recording, RecordingCount, RecordingStatus, Unforwarded};
 
 use crate::{format, parts};
 
@@ -62,21 +62,34 @@ impl Summary {
         self.count
     }
 
-    /// Returns the texts for several recordings: count, size, and what is special about some of them.
-    pub fn dialog_texts(&self) -> DialogTexts {
+    /// Returns the texts for several recordings: count, size, and what is special about some of them. With a trash, they can
+    /// be restored for `trash_days`.
+    pub fn dialog_texts(&self, trash_days: u32) -> DialogTexts {
         let count = format::count(self.count as u64);
         let size = format::size(self.size_bytes);
-        let mut consequence = "will be permanently deleted.".to_owned();
+        let mut consequence = match trash_days {
+            0 => "will be permanently deleted.".to_owned(),
+            days => format!(
+                "will be moved to the trash, where they stay for {}.",
+                day_count(days)
+            ),
+        };
         let mut add = |number: usize, one: &str, several: &str| match number {
             0 => {}
             1 => consequence += &format!(" 1 of them {one}"),
             _ => consequence += &format!(" {} of them {several}", format::count(number as u64)),
         };
-        add(
-            self.running,
-            "is still being recorded and will be stopped.",
-            "are still being recorded and will be stopped.",
-        );
+        let (one, several) = match trash_days {
+            0 => (
+                "is still being recorded and will be stopped.",
+                "are still being recorded and will be stopped.",
+            ),
+            _ => (
+                "is still being recorded and will be stopped and permanently deleted.",
+                "are still being recorded and will be stopped and permanently deleted.",
+            ),
+        };
+        add(self.running, one, several);
         add(
             self.protected,
             "is protected from automatic deletion.",
@@ -91,10 +104,13 @@ impl Summary {
             consequence += " More recordings match: delete again for the rest.";
         }
         DialogTexts {
-            heading: format!("Delete {count} recordings?"),
+            heading: match trash_days {
+                0 => format!("Delete {count} recordings?"),
+                _ => format!("Move {count} recordings to the trash?"),
+            },
             subject: format!("{count} recordings ({size})"),
             consequence,
-            action: action(self.running > 0),
+            action: action(self.running > 0, trash_days),
         }
     }
 
@@ -109,16 +125,37 @@ impl Summary {
     }
 }
 
-fn action(is_running: bool) -> &'static str {
-    if is_running {
-        "Stop and delete"
-    } else {
-        "Delete"
+fn action(is_running: bool, trash_days: u32) -> &'static str {
+    match (is_running, trash_days) {
+        (true, _) => "Stop and delete",
+        (false, 0) => "Delete",
+        (false, _) => "Move to the trash",
     }
 }
 
-/// Returns the texts for one recording that the page calls `name`.
-pub fn dialog_texts_of_one(recording: &Recording, name: String) -> DialogTexts {
+fn day_count(days: u32) -> String {
+    match days {
+        1 => "a day".to_owned(),
+        days => format!("{days} days"),
+    }
+}
+
+/// Whether a deletion moves the recording to the trash, if there is one: growing ones and those in the trash are deleted at
+/// once.
+pub fn goes_to_trash(recording: &Recording) -> bool {
+    let is_complete = |status| matches!(status, RecordingStatus::Ready | RecordingStatus::Failed);
+    is_complete(recording.status)
+        && !recording.deleting
+        && recording.part_of.is_none()
+        && recording.parts.iter().all(|part| is_complete(part.status))
+}
+
+/// Returns the texts for one recording that the page calls `name`. With a trash, it can be restored for `trash_days`.
+pub fn dialog_texts_of_one(recording: &Recording, name: String, trash_days: u32) -> DialogTexts {
+    let trash_days = match goes_to_trash(recording) {
+        true => trash_days,
+        false => 0,
+    };
     let size = format::size(parts::size_bytes(recording));
     let is_running = parts::is_open(recording);
     let mut consequence = if is_running {
@@ -126,9 +163,16 @@ pub fn dialog_texts_of_one(recording: &Recording, name: String) -> DialogTexts {
             "is still being recorded. Deleting stops it and permanently deletes what has arrived ({size})."
         )
     } else {
-        match parts::count(recording) {
-            Some(parts) => format!("({size}, {parts}) will be permanently deleted."),
-            None => format!("({size}) will be permanently deleted."),
+        let size = match parts::count(recording) {
+            Some(parts) => format!("({size}, {parts})"),
+            None => format!("({size})"),
+        };
+        match trash_days {
+            0 => format!("{size} will be permanently deleted."),
+            days => format!(
+                "{size} will be moved to the trash, where it stays for {}.",
+                day_count(days)
+            ),
         }
     };
     if recording.forward_pending {
@@ -137,12 +181,30 @@ pub fn dialog_texts_of_one(recording: &Recording, name: String) -> DialogTexts {
     DialogTexts {
         heading: if is_running {
             "Delete a running recording?".to_owned()
+        } else if trash_days > 0 {
+            "Move this recording to the trash?".to_owned()
         } else {
             "Delete this recording?".to_owned()
         },
         subject: name,
         consequence,
-        action: action(is_running),
+        action: action(is_running, trash_days),
+    }
+}
+
+/// Returns the message that recordings were moved to the trash.
+pub fn moved_to_trash(count: usize) -> String {
+    match count {
+        1 => "Recording moved to the trash".to_owned(),
+        count => format!("{count} recordings moved to the trash"),
+    }
+}
+
+/// Returns the announcement that recordings were restored from the trash.
+pub fn restored(count: usize) -> String {
+    match count {
+        1 => "Recording restored".to_owned(),
+        count => format!("{count} recordings restored"),
     }
 }
 
@@ -157,7 +219,7 @@ pub fn outcome(deleted: usize, total: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sortie_api::{RecordingStatus, RecordingTotals};
+    use sortie_api::RecordingTotals;
 
     use super::*;
     use crate::list_page::tests::row;
@@ -170,11 +232,11 @@ mod tests {
     }
 
     fn several(recordings: &[Recording]) -> DialogTexts {
-        Summary::of(recordings).dialog_texts()
+        Summary::of(recordings).dialog_texts(0)
     }
 
     fn one(recording: &Recording) -> DialogTexts {
-        dialog_texts_of_one(recording, "Exam".to_owned())
+        dialog_texts_of_one(recording, "Exam".to_owned(), 0)
     }
 
     #[test]
@@ -273,5 +335,27 @@ mod tests {
         assert_eq!(outcome(50, 50), "50 recordings deleted");
         assert_eq!(outcome(12, 50), "Stopped: 12 of 50 recordings deleted");
         assert_eq!(outcome(0, 2), "Stopped: 0 of 2 recordings deleted");
+    }
+
+    #[test]
+    fn trash_is_named_with_its_days_and_what_it_does_not_take() {
+        let ready = recording(RecordingStatus::Ready, 42_500);
+        let texts = dialog_texts_of_one(&ready, "Exam".to_owned(), 30);
+        assert_eq!(texts.heading, "Move this recording to the trash?");
+        assert_eq!(
+            texts.consequence,
+            "(42.5 kB) will be moved to the trash, where it stays for 30 days."
+        );
+        assert_eq!(texts.action, "Move to the trash");
+        for status in [RecordingStatus::Recording, RecordingStatus::Trashed] {
+            let row = recording(status, 42_500);
+            assert_eq!(dialog_texts_of_one(&row, "Exam".to_owned(), 30), one(&row));
+        }
+        let rows = [ready, recording(RecordingStatus::Recording, 1_000)];
+        assert_eq!(
+            Summary::of(&rows).dialog_texts(1).consequence,
+            "will be moved to the trash, where they stay for a day. 1 of them is still being recorded and will be stopped \
+             and permanently deleted."
+        );
     }
 }

@@ -10,6 +10,7 @@ pub fn status(status: RecordingStatus) -> &'static str {
         RecordingStatus::Processing => "Processing",
         RecordingStatus::Ready => "Ready",
         RecordingStatus::Failed => "Failed",
+        RecordingStatus::Trashed => "In the trash",
     }
 }
 
@@ -21,6 +22,7 @@ pub fn status_class(status: RecordingStatus) -> &'static str {
         RecordingStatus::Processing => "processing",
         RecordingStatus::Ready => "ready",
         RecordingStatus::Failed => "failed",
+        RecordingStatus::Trashed => "trashed",
     }
 }
 
@@ -38,6 +40,7 @@ pub fn not_playable(recording: &Recording) -> Option<String> {
         RecordingStatus::Failed => {
             return Some(failure(recording));
         }
+        RecordingStatus::Trashed => "This recording is in the trash. Restore it to watch it.",
     };
     Some(message.to_owned())
 }

@@ -187,6 +187,6 @@ fn leases(config: &Config, database: &Database) -> Option<Arc<dyn crate::storage
             None
         }
         #[cfg(feature = "postgres")]
-        DatabaseConfig::Postgres(_) => Some(Arc::new(database.upload_leases())),
+        DatabaseConfig::Postgres(_) => Some(Arc::new(database.upload_leases(&config.replica_url))),
     }
 }

@@ -49,7 +49,7 @@ impl CleanUp {
         };
         let because = match self.rule {
             DeletionRule::Age(_) => "",
-            DeletionRule::DiskFull(_) => "because ",
+            DeletionRule::DiskFull(_) | DeletionRule::Trash => "because ",
         };
         format!(
             "{} recording{plural} deleted{by}, {because}{}",

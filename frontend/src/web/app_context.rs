@@ -97,6 +97,12 @@ impl AppContext {
             .with(|info| info.as_ref().is_some_and(|info| info.sharing))
     }
 
+    /// Days that deleted recordings can be restored; 0 without a trash. Tracked.
+    pub(crate) fn trash_days(self) -> u32 {
+        self.info
+            .with(|info| info.as_ref().map_or(0, |info| info.trash_days))
+    }
+
     pub(crate) fn signed_in(self, user: User) {
         self.sign_in.set(SignInState::SignedIn(user));
     }

@@ -1,5 +1,7 @@
 //! Public address of the server, and headers in which proxies describe the client.
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::Reader;
 
 /// Headers in which trusted proxies describe the client. Only one kind is read: a proxy passes on the other kind
@@ -92,6 +94,38 @@ impl PublicUrl {
     }
 }
 
+/// URL at which other servers of the installation reach this one; empty if it is not set.
+pub(super) fn read_replica_url(reader: &mut Reader<'_>, port: u16) -> String {
+    const NAME: &str = "SORTIE_REPLICA_ADDRESS";
+    let Some(text) = reader.text(NAME) else {
+        return String::new();
+    };
+    let url = replica_url(text.trim(), port);
+    url.unwrap_or_else(|| {
+        reader.wrong(
+            NAME,
+            format!("{text:?} is no address of a server, such as 10.0.3.7 or recorder-2:8080"),
+        );
+        String::new()
+    })
+}
+
+/// URL of an IP address or host, with or without a port.
+fn replica_url(text: &str, port: u16) -> Option<String> {
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Some(format!("http://{}", SocketAddr::new(ip, port)));
+    }
+    let url = super::origins::origin(&format!("http://{text}"))?;
+    let (_, host) = url.split_once("://")?;
+    // An IPv6 address with a port is in brackets.
+    let has_port = host.rsplit(']').next()?.contains(':');
+    Some(if has_port {
+        url
+    } else {
+        format!("{url}:{port}")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +159,22 @@ mod tests {
                 .as_ref()
                 .map(|it| (it.https, it.host.as_str(), it.prefix.as_str()));
             assert_eq!(parsed, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn replica_address_gets_the_port_of_the_server() {
+        for (text, expected) in [
+            ("10.0.3.7", Some("http://10.0.3.7:8080")),
+            ("fd00::7", Some("http://[fd00::7]:8080")),
+            ("[fd00::7]:9000", Some("http://[fd00::7]:9000")),
+            ("recorder-2", Some("http://recorder-2:8080")),
+            ("recorder-2:9000", Some("http://recorder-2:9000")),
+            ("http://recorder-2", None),
+            ("recorder-2/x", None),
+            ("", None),
+        ] {
+            assert_eq!(replica_url(text, 8080).as_deref(), expected, "{text}");
         }
     }
 }

@@ -89,6 +89,8 @@ pub struct Config {
     pub index_memory_bytes: u64,
     /// `SORTIE_RECORDING_RETENTION_DAYS`: age in days at which `ready` recordings are deleted; 0: never.
     pub retention_days: u32,
+    /// `SORTIE_TRASH_DAYS`: days that deleted recordings stay in the trash; 0: there is no trash.
+    pub trash_days: u32,
     /// `SORTIE_RECORDING_DISK_HIGH_PERCENT` and `SORTIE_RECORDING_DISK_LOW_PERCENT`: above the first usage the oldest
     /// recordings are deleted until the second is reached.
     pub disk_marks: Option<(u8, u8)>,
@@ -131,6 +133,8 @@ pub struct Config {
     pub webhook_allow_private: bool,
     /// `SORTIE_SHARING_ENABLED`: whether users may create share links, and existing ones work.
     pub sharing_enabled: bool,
+    /// `SORTIE_REPLICA_ADDRESS`: URL at which other servers of the installation reach this one; empty: none.
+    pub replica_url: String,
     /// `SORTIE_METRICS_PUBLIC`: whether the metrics are public.
     pub metrics_public: bool,
     /// `SORTIE_LOG`: log filter.
@@ -295,6 +299,7 @@ impl Config {
             .then(|| reader.number("SORTIE_QUOTA_PROTECTED_MB_PER_USER", 0, 0, QUOTA_MB_MAX));
         let index_memory_mb = reader.number("SORTIE_INDEX_MEMORY_MB", 64, 1, 65_536);
         let retention_days = reader.number("SORTIE_RECORDING_RETENTION_DAYS", 0, 0, 36_500);
+        let trash_days = reader.number("SORTIE_TRASH_DAYS", 0, 0, 3_650);
         let disk_marks = disk_marks(&mut reader, back_end.as_deref());
         let path = reader
             .text("SORTIE_RECORDING_STORAGE_PATH")
@@ -332,6 +337,8 @@ impl Config {
         let hsts = reader.number("SORTIE_HSTS_SECONDS", 31_536_000, 0, 63_072_000);
         let webhook_allow_private = reader.flag("SORTIE_WEBHOOK_ALLOW_PRIVATE", false);
         let sharing_enabled = reader.flag("SORTIE_SHARING_ENABLED", true);
+        let replica_url =
+            forwarded::read_replica_url(&mut reader, u16::try_from(port).unwrap_or_default());
         let metrics_public = reader.flag("SORTIE_METRICS_PUBLIC", false);
         let log = reader.text("SORTIE_LOG").unwrap_or_else(|| LOG.to_owned());
         if let Err(error) = EnvFilter::try_new(&log) {
@@ -356,6 +363,7 @@ impl Config {
             },
             index_memory_bytes: index_memory_mb * MIB,
             retention_days: u32::try_from(retention_days).unwrap_or_default(),
+            trash_days: u32::try_from(trash_days).unwrap_or_default(),
             disk_marks,
             host,
             port: u16::try_from(port).unwrap_or(8080),
@@ -376,6 +384,7 @@ impl Config {
             hsts: Duration::from_secs(hsts),
             webhook_allow_private,
             sharing_enabled,
+            replica_url,
             metrics_public,
             log,
             sign_in,

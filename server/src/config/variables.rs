@@ -50,6 +50,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("SORTIE_QUOTA_PROTECTED_MB_PER_USER", "", "Maximum total size of the recordings that one user can protect from automatic deletion, in MiB (0 to 1,099,511,627,776). Administrators can protect more. 0: no quota. If unset, a quarter of the disk while SORTIE_RECORDING_DISK_HIGH_PERCENT or the appliance's threshold is set"),
     plain("SORTIE_INDEX_MEMORY_MB", "64", "Memory for the indexes of all growing recordings, in MiB (1 to 65,536). One user can use as much as is free, at most a quarter. An MP4 whose index exceeds the memory stays fragmented: it plays, but seeking is slower. Finishing long recordings needs up to 128 MiB more"),
     plain("SORTIE_RECORDING_RETENTION_DAYS", "0", "Recordings that are ready and older than this many days (0 to 36,500) are deleted hourly. 0: never"),
+    plain("SORTIE_TRASH_DAYS", "0", "Deleted recordings stay in the trash for this many days (0 to 3,650) and can be restored. The retention period and a full disk end it earlier. 0: a deletion is final. Not for appliances"),
     plain("SORTIE_RECORDING_DISK_HIGH_PERCENT", "", "With `local`: if disk usage exceeds this percentage (1 to 99), recordings are deleted, first the oldest of the user with the largest total size. If unset, never"),
     plain("SORTIE_RECORDING_DISK_LOW_PERCENT", "(5 less)", "… until disk usage is at most this percentage (0 to 98)"),
 
@@ -140,6 +141,7 @@ pub const VARIABLES: &[Variable] = &[
     // Other sites.
     plain("SORTIE_CORS_ORIGINS", "", "Origins whose pages may call the API with a token, comma-separated: `https://app.example.com`. If unset, none"),
     plain("SORTIE_FRAME_ANCESTORS", "", "Origins that may show the pages in a frame, comma-separated. If unset, none"),
+    plain("SORTIE_REPLICA_ADDRESS", "", "With several servers: IP address or host name at which the others reach this one over HTTP, with a port if it is not SORTIE_PORT. They pass viewers of a recording that this server receives on to it. If unset, only this server shows such recordings live"),
     plain("SORTIE_SHARING_ENABLED", "true", "Whether recordings can be shared with people without an account, by links that expire. If `false`, existing links do not work, the routes answer 404 and the pages show no button"),
     plain("SORTIE_HSTS_SECONDS", "31536000", "`max-age` of `Strict-Transport-Security`, which makes browsers use HTTPS only (0 to 63,072,000); 0: not sent"),
     plain("SORTIE_WEBHOOK_ALLOW_PRIVATE", "false", "Whether webhooks may be sent over plain HTTP and to addresses that are not public (loopback, private, link-local)"),

@@ -67,6 +67,10 @@ pub(crate) enum Action {
     Change,
     /// Deletion by a user, retention or the threshold.
     Delete,
+    /// A user moved a recording to the trash.
+    Trash,
+    /// A user restored a recording from the trash.
+    Restore,
     /// Object and row are removed.
     Gone,
     /// Refused access to another user's recording.
@@ -141,6 +145,8 @@ impl Action {
             Self::Download => "recording.download",
             Self::Change => "recording.change",
             Self::Delete => "recording.delete",
+            Self::Trash => "recording.trash",
+            Self::Restore => "recording.restore",
             Self::Gone => "recording.gone",
             Self::Access => "recording.access",
             Self::SessionCreate => "session.create",

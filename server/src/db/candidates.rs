@@ -24,6 +24,16 @@ const CANDIDATES: &str = "SELECT c.id, c.user_id, c.created_ms, c.size_bytes + \
     AND p.status IN ('recording', 'uploading', 'processing')) ORDER BY created_ms, id LIMIT $3) AS b\
     ) AS c ORDER BY c.created_ms, c.id LIMIT $3";
 
+/// First parts in the trash, by the end of their time in it.
+const TRASHED: &str = "SELECT c.id, c.user_id, c.created_ms, c.expires_ms, c.size_bytes + c.picture_bytes + \
+    CAST((SELECT COALESCE(SUM(p.size_bytes + p.picture_bytes), 0) FROM recordings AS p WHERE p.part_of = c.id) AS BIGINT) AS size_bytes \
+    FROM recordings AS c WHERE c.expires_ms IS NOT NULL AND c.deleting = 0 AND (c.expires_ms, c.id) > ($1, $2) \
+    AND c.trashed_ms >= $4 AND c.trashed_ms <= $5 ORDER BY c.expires_ms, c.id LIMIT $3";
+
+/// Condition of a recording that may be deleted by its age or for space.
+const DUE: &str = "protected = 0 AND forward_pending = 0 AND (status = 'ready' OR (status = 'failed' AND EXISTS (SELECT 1 \
+    FROM recordings AS p WHERE p.part_of = $1 AND p.status = 'ready')))";
+
 /// Recordings with an implausible creation time.
 const UNDATED: &str = "kind <> 'partial' AND protected = 0 AND age_confirmed = 0 AND (created_ms < $1 OR created_ms > $2)";
 
@@ -39,15 +49,21 @@ pub(crate) struct Candidate {
     pub(crate) created_ms: i64,
     /// Bytes that a deletion frees.
     pub(crate) size_bytes: u64,
-    /// Only `ready` recordings are deleted.
+    /// Only `ready` recordings are deleted, and those in the trash.
     pub(crate) status: RecordingStatus,
     pub(crate) protected: bool,
     pub(crate) deleting: bool,
+    /// Unix time in ms at which it is deleted from the trash, if it is there.
+    pub(crate) expires_ms: Option<i64>,
 }
 
 impl Candidate {
     pub(crate) fn is_deletable(&self) -> bool {
-        self.status == RecordingStatus::Ready && !self.protected && !self.deleting
+        matches!(
+            self.status,
+            RecordingStatus::Ready | RecordingStatus::Trashed
+        ) && !self.protected
+            && !self.deleting
     }
 }
 
@@ -91,6 +107,40 @@ impl Candidates<'_> {
                     status: RecordingStatus::Ready,
                     protected: row.try_get::<i64, _>("protected")? != 0,
                     deleting: row.try_get::<i64, _>("deleting")? != 0,
+                    expires_ms: None,
+                })
+            })
+            .collect()
+    }
+
+    /// Returns a batch of recordings in the trash after `after` (end of the time in the trash, and id), in this order.
+    /// Recordings that were deleted at an implausible time are left out.
+    pub(crate) async fn trashed(
+        self,
+        after: (i64, &str),
+        limit: i64,
+        now_ms: i64,
+    ) -> Result<Vec<Candidate>, DatabaseError> {
+        let rows = sqlx::query(TRASHED)
+            .bind(after.0)
+            .bind(after.1)
+            .bind(limit)
+            .bind(EARLIEST_MS)
+            .bind(latest_ms(now_ms))
+            .fetch_all(&self.database.pool)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Candidate {
+                    id: row.try_get("id")?,
+                    user_id: row.try_get("user_id")?,
+                    created_ms: row.try_get("created_ms")?,
+                    size_bytes: row.try_get::<i64, _>("size_bytes")?.unsigned_abs(),
+                    status: RecordingStatus::Trashed,
+                    // The deletion by a user overrules the protection.
+                    protected: false,
+                    deleting: false,
+                    expires_ms: row.try_get("expires_ms")?,
                 })
             })
             .collect()
@@ -124,19 +174,22 @@ impl Candidates<'_> {
     /// longer a candidate or another server holds the lease.
     pub(crate) async fn mark_due(
         self,
-        id: &str,
+        candidate: &Candidate,
         lease: &Lease,
         actor: &Actor,
         detail: &str,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
+        let id = candidate.id.as_str();
+        let condition = match candidate.status {
+            RecordingStatus::Trashed => "status = 'trashed'",
+            _ => DUE,
+        };
         let mut transaction = self.database.begin().await?;
-        let done = sqlx::query(
-            "UPDATE recordings SET deleting = 1 WHERE id = $1 AND part_of IS NULL AND protected = 0 AND forward_pending = 0 \
-             AND (status = 'ready' OR (status = 'failed' AND EXISTS (SELECT 1 FROM recordings AS p \
-             WHERE p.part_of = $1 AND p.status = 'ready'))) \
-             AND deleting = 0 AND EXISTS (SELECT 1 FROM leases WHERE name = 'retention' AND fence = $2)",
-        )
+        let done = sqlx::query(AssertSqlSafe(format!(
+            "UPDATE recordings SET deleting = 1 WHERE id = $1 AND part_of IS NULL AND deleting = 0 AND {condition} \
+             AND EXISTS (SELECT 1 FROM leases WHERE name = 'retention' AND fence = $2)"
+        )))
         .bind(id)
         .bind(lease.fence)
         .execute(&mut *transaction)

@@ -29,7 +29,7 @@ impl Completed<'_> {
         let (completed_ms, id) = after.map_or((from_ms, ""), |after| (after.value, &after.id));
         let sql = format!(
             "{SELECT} WHERE r.completed_ms IS NOT NULL AND (r.completed_ms, r.id) > ($1, $2) \
-             AND r.completed_ms >= $3 AND r.kind <> 'partial' AND r.deleting = 0 {only} \
+             AND r.completed_ms >= $3 AND r.kind <> 'partial' AND r.deleting = 0 AND r.status <> 'trashed' {only} \
              ORDER BY r.completed_ms, r.id LIMIT $4"
         );
         let mut query = sqlx::query_as(AssertSqlSafe(sql))

@@ -1,12 +1,15 @@
 //! Columns of a recording that the library shows: title, source, media, tags.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use sortie_api::EndReason;
-use sortie_media::{Activity, Indexer, TrackKind};
+use sortie_media::{Activity, HEAD_ROOM, Indexer, TrackKind};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::activities;
 use super::{DatabaseError, unknown_text};
+use super::{activities, markers};
 use crate::tags;
 
 /// Columns of the library in a row of a recording.
@@ -31,6 +34,10 @@ pub(crate) struct LibraryColumns {
     pub(crate) tags: Vec<String>,
     /// Number of the stored pictures of this part.
     pub(crate) pictures: i64,
+    /// Unix time in ms at which the recording was moved to the trash.
+    pub(crate) trashed_ms: Option<i64>,
+    /// Unix time in ms at which it is deleted from the trash. Only of the first part.
+    pub(crate) expires_ms: Option<i64>,
 }
 
 impl LibraryColumns {
@@ -47,6 +54,8 @@ impl LibraryColumns {
             ended_because: end_reason_from_text(row.try_get("ended_because")?)?,
             tags: tags::from_text(row.try_get("tags")?),
             pictures: row.try_get("pictures")?,
+            trashed_ms: row.try_get("trashed_ms")?,
+            expires_ms: row.try_get("expires_ms")?,
         })
     }
 }
@@ -78,6 +87,8 @@ pub(crate) struct MediaFacts {
     pub(crate) height: u32,
     pub(crate) video_codec: String,
     pub(crate) audio_codec: String,
+    /// Times in ms of the last keyframes before damaged data, in order.
+    pub(crate) gaps_ms: BTreeSet<u64>,
 }
 
 impl MediaFacts {
@@ -91,8 +102,25 @@ impl MediaFacts {
             height: video.map_or(0, |track| track.height),
             video_codec: video.map_or_else(String::new, |track| track.codec.clone()),
             audio_codec: audio.map_or_else(String::new, |track| track.codec.clone()),
+            gaps_ms: gaps(indexer),
         }
     }
+}
+
+fn gaps(indexer: &Indexer) -> BTreeSet<u64> {
+    let damaged = indexer.report().damage.ranges;
+    if damaged.is_empty() {
+        return BTreeSet::new();
+    }
+    let keyframes = indexer.entry_points();
+    let before = |range: &Range<u64>| {
+        let position = HEAD_ROOM.saturating_add(range.start);
+        let number = keyframes.partition_point(|it| it.position <= position);
+        number
+            .checked_sub(1)
+            .map_or(0, |last| keyframes[last].time_ms)
+    };
+    damaged.iter().map(before).collect()
 }
 
 /// Stores the facts about the media of a recording, if its row exists.
@@ -111,6 +139,7 @@ pub(super) async fn set_facts(
     .bind(recording_id)
     .execute(&mut *connection)
     .await?;
+    markers::add_gaps(&mut *connection, recording_id, &facts.gaps_ms).await?;
     activities::set(connection, recording_id, &facts.activity).await
 }
 

@@ -29,6 +29,7 @@ const STRETCH: i64 = if cfg!(test) { 20 } else { 5_000 };
 /// Largest number of matches with the same time.
 const SAME_TIME: usize = 10_000;
 
+/// Statuses of a list that names none: those of all recordings outside of the trash.
 const STATUSES: [RecordingStatus; 5] = [
     RecordingStatus::Recording,
     RecordingStatus::Uploading,
@@ -64,7 +65,7 @@ pub(crate) struct List {
     pub(crate) id: Option<String>,
     pub(crate) user_id: Option<String>,
     pub(crate) session_id: Option<String>,
-    /// Statuses; empty: any.
+    /// Statuses; empty: any but `trashed`.
     pub(crate) statuses: Vec<RecordingStatus>,
     pub(crate) protected: Option<bool>,
     /// Unix time in ms, inclusive.
@@ -250,6 +251,21 @@ impl List {
             },
             id: row.id.clone(),
         }
+    }
+
+    /// Statuses of the list.
+    fn statuses(&self) -> &[RecordingStatus] {
+        match self.statuses.is_empty() {
+            true => &STATUSES,
+            false => &self.statuses,
+        }
+    }
+
+    /// Returns the condition that a status is one of the list's.
+    fn among_statuses(&self) -> String {
+        let statuses = self.statuses().iter().copied().map(status_to_text);
+        let statuses: Vec<_> = statuses.map(|status| format!("'{status}'")).collect();
+        format!(" IN ({})", statuses.join(", "))
     }
 
     /// Whether rows that do not match must be excluded without an index.
@@ -470,11 +486,7 @@ impl List {
         if let Order::Place { end, .. } = order {
             self.checks_places(places, Some(after), end, statement);
         }
-        if !self.statuses.is_empty() {
-            let statuses = self.statuses.iter().copied().map(status_to_text);
-            let statuses: Vec<_> = statuses.map(|status| format!("'{status}'")).collect();
-            conditions += &format!(" AND r.status IN ({})", statuses.join(", "));
-        }
+        conditions += &format!(" AND r.status{}", self.among_statuses());
         self.checks_owner(statement, &mut conditions);
         if let Some(protected) = self.protected {
             conditions += &format!(" AND r.protected = {}", i64::from(protected));
@@ -545,15 +557,11 @@ impl List {
         if searched {
             self.checks(statement, &mut same);
         }
-        let statuses = if self.statuses.is_empty() {
-            &STATUSES[..]
-        } else {
-            &self.statuses
-        };
         let direction = self.direction();
         let order = format!("ORDER BY k {direction}, id {direction}");
         // The inner order lets PostgreSQL merge the ranges; SQLite does so anyway.
-        let ranges: Vec<String> = statuses
+        let ranges: Vec<String> = self
+            .statuses()
             .iter()
             .map(|status| {
                 format!(
@@ -606,11 +614,7 @@ impl List {
                     same += &format!(" AND COALESCE(r.{column}, '') = {value}");
                 }
             }
-            if !self.statuses.is_empty() {
-                let statuses = self.statuses.iter().copied().map(status_to_text);
-                let statuses: Vec<_> = statuses.map(|status| format!("'{status}'")).collect();
-                same += &format!(" AND COALESCE(r.status, '') IN ({})", statuses.join(", "));
-            }
+            same += &format!(" AND COALESCE(r.status, ''){}", self.among_statuses());
             if let Some(protected) = self.protected {
                 same += &format!(" AND COALESCE(r.protected, 0) = {}", i64::from(protected));
             }

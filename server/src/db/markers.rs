@@ -1,5 +1,7 @@
 //! Markers of recordings.
 
+use std::collections::BTreeSet;
+
 use sortie_api::MarkerKind;
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -78,6 +80,30 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for MarkerRow {
             username: row.try_get("username")?,
         })
     }
+}
+
+/// Adds a marker at each of these times, unless the recording has it already.
+pub(super) async fn add_gaps(
+    connection: &mut sqlx::AnyConnection,
+    recording_id: &str,
+    gaps_ms: &BTreeSet<u64>,
+) -> Result<(), DatabaseError> {
+    let system = Actor::system();
+    for &time_ms in gaps_ms {
+        sqlx::query(
+            "INSERT INTO markers (id, recording_id, author_id, time_ms, kind, text, created_ms) \
+             SELECT $1, r.id, $2, $3, $4, 'Damaged data', r.created_ms FROM recordings AS r WHERE r.id = $5 \
+             ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(format!("{recording_id}.gap-{time_ms}"))
+        .bind(&system.id)
+        .bind(signed(time_ms))
+        .bind(kind_to_text(MarkerKind::Gap))
+        .bind(recording_id)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
 }
 
 /// Table `markers`.

@@ -36,6 +36,7 @@ mod statistics;
 #[cfg(test)]
 pub(crate) mod testing;
 mod transfer;
+mod trash;
 #[cfg(all(feature = "postgres", feature = "s3"))]
 mod upload_leases;
 mod upload_progress;
@@ -74,6 +75,7 @@ use settings::Settings;
 use shares::Shares;
 use sign_ins::SignIns;
 use statistics::Statistics;
+use trash::Trash;
 #[cfg(all(feature = "postgres", feature = "s3"))]
 use upload_leases::UploadLeaseTable;
 use upload_progress::UploadProgress;
@@ -325,6 +327,10 @@ impl Database {
         Shares { database: self }
     }
 
+    pub(crate) fn trash(&self) -> Trash<'_> {
+        Trash { database: self }
+    }
+
     pub(crate) fn pictures(&self) -> Pictures<'_> {
         Pictures { database: self }
     }
@@ -368,9 +374,10 @@ impl Database {
     }
 
     #[cfg(all(feature = "postgres", feature = "s3"))]
-    pub(crate) fn upload_leases(&self) -> UploadLeaseTable {
+    pub(crate) fn upload_leases(&self, address: &str) -> UploadLeaseTable {
         UploadLeaseTable {
             pool: self.pool.clone(),
+            address: address.to_owned(),
         }
     }
 }

@@ -146,7 +146,7 @@ impl Owners<'_> {
     pub(crate) async fn bytes(self, user_id: &str) -> Result<UserBytes, DatabaseError> {
         let closed: i64 = sqlx::query_scalar(
             "SELECT CAST(COALESCE(SUM(size_bytes + picture_bytes), 0) AS BIGINT) FROM recordings WHERE user_id = $1 \
-             AND status IN ('processing', 'ready', 'failed') AND kind <> 'partial'",
+             AND status IN ('processing', 'ready', 'failed', 'trashed') AND kind <> 'partial'",
         )
         .bind(user_id)
         .fetch_one(&self.database.pool)

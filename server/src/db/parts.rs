@@ -30,7 +30,7 @@ pub(super) async fn next_number(
     first: &str,
 ) -> Result<NextNumber, DatabaseError> {
     let locked = sqlx::query(
-        "UPDATE recordings SET deleting = 0 WHERE id = $1 AND deleting = 0 AND part_of IS NULL",
+        "UPDATE recordings SET deleting = 0 WHERE id = $1 AND deleting = 0 AND part_of IS NULL AND status <> 'trashed'",
     )
     .bind(first)
     .execute(&mut *connection)

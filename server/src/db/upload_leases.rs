@@ -26,17 +26,32 @@ fn unavailable(error: sqlx::Error) -> StorageError {
 #[derive(Clone, Debug)]
 pub(crate) struct UploadLeaseTable {
     pub(super) pool: AnyPool,
+    /// Address at which other servers reach this one; empty: none.
+    pub(super) address: String,
+}
+
+impl UploadLeaseTable {
+    /// Returns the address of the server that receives an upload; `None` if it is unknown, or this server.
+    pub(crate) async fn holder(&self, id: &str) -> Result<Option<String>, DatabaseError> {
+        let address: Option<String> =
+            sqlx::query_scalar("SELECT address FROM upload_leases WHERE upload_id = $1")
+                .bind(id)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(address.filter(|address| !address.is_empty() && *address != self.address))
+    }
 }
 
 #[async_trait]
 impl UploadLeases for UploadLeaseTable {
     async fn create(&self, id: &str, manifest: &str) -> Result<(), StorageError> {
         let sql = format!(
-            "INSERT INTO upload_leases (upload_id, fence, heard_ms, manifest) VALUES ($1, 1, {NOW}, $2)"
+            "INSERT INTO upload_leases (upload_id, fence, heard_ms, manifest, address) VALUES ($1, 1, {NOW}, $2, $3)"
         );
         sqlx::query(AssertSqlSafe(sql))
             .bind(id)
             .bind(manifest)
+            .bind(&self.address)
             .execute(&self.pool)
             .await
             .map_err(unavailable)?;
@@ -45,11 +60,12 @@ impl UploadLeases for UploadLeaseTable {
 
     async fn take_over(&self, id: &str) -> Result<Option<UploadLease>, StorageError> {
         let sql = format!(
-            "UPDATE upload_leases SET fence = fence + 1, heard_ms = {NOW} WHERE upload_id = $1 \
+            "UPDATE upload_leases SET fence = fence + 1, heard_ms = {NOW}, address = $2 WHERE upload_id = $1 \
              RETURNING fence, manifest"
         );
         let row: Option<(i64, String)> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(id)
+            .bind(&self.address)
             .fetch_optional(&self.pool)
             .await
             .map_err(unavailable)?;

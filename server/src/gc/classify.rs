@@ -31,8 +31,12 @@ pub(super) fn judge(
     now_ms: i64,
     min_age_ms: i64,
 ) -> Verdict {
-    let complete = row
-        .is_some_and(|row| matches!(row.status, RecordingStatus::Ready | RecordingStatus::Failed));
+    let complete = row.is_some_and(|row| {
+        matches!(
+            row.status,
+            RecordingStatus::Ready | RecordingStatus::Failed | RecordingStatus::Trashed
+        )
+    });
     let orphan = |kind, worthless| Verdict::Remove {
         kind,
         worthless,

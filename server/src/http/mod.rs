@@ -7,6 +7,8 @@ mod file;
 mod layers;
 mod openapi;
 mod public_address;
+#[cfg(all(feature = "postgres", feature = "s3"))]
+mod replicas;
 mod resources;
 mod router;
 mod routes;

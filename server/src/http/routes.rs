@@ -229,7 +229,7 @@ static TABLE: &[Row] = &[
         &[(200, Data(of::<api::RecordingCount>))])
         .query(RECORDING_COUNT_FILTER),
     route("POST", "/api/recordings/delete", User, Only(&[AdminScope]), RECORDINGS,
-        "Delete up to 1000 named recordings, or up to 10,000 that match a filter; the answer has one line of JSON for each",
+        "Delete up to 1000 named recordings, or up to 10,000 that match a filter, like a single one; the answer has one line of JSON for each",
         &[(200, Text(&["application/x-ndjson"]))])
         .body(Json(of::<api::DeleteRecordings>)),
     route("GET", "/api/recordings/{id}", Owner, Only(&[Record, Read]), RECORDINGS, "Return a recording",
@@ -238,9 +238,12 @@ static TABLE: &[Row] = &[
         &[(200, Data(of::<api::Recording>))])
         .body(Json(of::<api::RecordingUpdate>)),
     route("DELETE", "/api/recordings/{id}", Owner, Only(&[AdminScope]), RECORDINGS,
-        "Delete a recording; one that is not forwarded to the central server yet needs unforwarded=delete",
+        "Delete a recording. With SORTIE_TRASH_DAYS a complete one is moved to the trash, unless it is there already or with permanently=true; \
+         one that is not forwarded to the central server yet needs unforwarded=delete",
         &[(204, Empty)])
-        .query(&[one_of("unforwarded", &["keep", "delete"])]),
+        .query(&[one_of("unforwarded", &["keep", "delete"]), one_of("permanently", &["false", "true"])]),
+    route("POST", "/api/recordings/{id}/restore", Owner, Only(&[AdminScope]), RECORDINGS, "Restore a recording from the trash",
+        &[(200, Data(of::<api::Recording>))]),
     route("GET", "/api/recordings/{id}/activity", Owner, Only(&[Read]), RECORDINGS,
         "Return how much the picture changes over time, and the spans in which nothing happens",
         &[(200, Data(of::<api::Activity>))]),

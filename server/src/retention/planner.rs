@@ -36,12 +36,15 @@ pub(crate) enum Verdict {
     Done,
 }
 
-/// Decides row by row: first all rows, oldest first, by [`Planner::by_age`], then the rows of the largest user of
-/// [`Owners`], oldest first, by [`Planner::by_usage`].
+/// Decides row by row: first the trash, in the order in which it expires, by [`Planner::by_expiry`]; then all rows, oldest
+/// first, by [`Planner::by_age`]; then the rest of the trash, and after it the rows of the largest user of [`Owners`], oldest
+/// first, by [`Planner::by_usage`].
 #[derive(Clone, Debug)]
 pub(crate) struct Planner {
     /// Rows created before this Unix time in ms are too old.
     keep_from_ms: i64,
+    /// Recordings whose time in the trash ends until this Unix time in ms are deleted.
+    expired_ms: i64,
     /// Bytes still to be freed.
     needed_bytes: u64,
 }
@@ -61,11 +64,21 @@ impl Planner {
         };
         Self {
             keep_from_ms,
+            expired_ms: now_ms,
             needed_bytes,
         }
     }
 
-    /// Whether the rules can delete anything.
+    /// Decides whether the next row of the trash is deleted because its time is over, which also frees space.
+    pub(crate) fn by_expiry(&mut self, row: &Candidate) -> Verdict {
+        if row.expires_ms.is_none_or(|ms| ms > self.expired_ms) {
+            return Verdict::Done;
+        }
+        self.needed_bytes = self.needed_bytes.saturating_sub(row.size_bytes);
+        Verdict::Delete(DeletionReason::Trash)
+    }
+
+    /// Whether the rules can delete anything outside of the trash.
     pub(crate) fn is_idle(&self) -> bool {
         self.needed_bytes == 0 && self.keep_from_ms == i64::MIN
     }
@@ -87,7 +100,7 @@ impl Planner {
         Verdict::Delete(DeletionReason::Age)
     }
 
-    /// Decides whether the next row of the largest user is deleted to free space.
+    /// Decides whether the next row of the trash or of the largest user is deleted to free space.
     pub(crate) fn by_usage(&mut self, row: &Candidate) -> Verdict {
         if self.needed_bytes == 0 {
             return Verdict::Done;
@@ -180,6 +193,7 @@ mod tests {
                 status,
                 protected,
                 deleting,
+                expires_ms: None,
             },
         )
     }

@@ -81,6 +81,7 @@ struct Inner {
     uploads: Uploads,
     clock: Arc<dyn Clock>,
     days: u32,
+    has_trash: bool,
     marks: Mutex<Option<Marks>>,
     /// Folder whose disk has the thresholds; `None` for a storage without a local disk.
     folder: Option<PathBuf>,
@@ -107,6 +108,7 @@ impl Retention {
             uploads,
             clock,
             days: config.retention_days,
+            has_trash: config.trash_days > 0,
             marks: Mutex::new(config.disk_marks.map(|(high, low)| Marks { high, low })),
             folder: match &config.storage {
                 StorageConfig::Local(local) => Some(local.path.clone()),
@@ -150,7 +152,7 @@ impl Retention {
             now_ms.saturating_add(left_ms)
         };
         match (self.0.days, self.0.marks()) {
-            (0, None) => None,
+            (0, None) if !self.0.has_trash => None,
             (_, None) => Some(of(&self.0.next_run_ms)),
             (_, Some(_)) => Some(of(&self.0.next_run_ms).min(of(&self.0.next_look_ms))),
         }
@@ -287,7 +289,7 @@ impl Inner {
         }
         let mut planner = self.planner(scope).await;
         let mut run = RetentionRun::default();
-        if planner.is_idle() {
+        if planner.is_idle() && !self.has_expired().await? {
             return Ok(run);
         }
         let lease = self
@@ -305,6 +307,17 @@ impl Inner {
         }
         result?;
         Ok(run)
+    }
+
+    /// Whether the time of a recording in the trash is over.
+    async fn has_expired(&self) -> Result<bool, DatabaseError> {
+        let now_ms = self.clock.now_ms();
+        let first = self
+            .database
+            .candidates()
+            .trashed((i64::MIN, ""), 1, now_ms);
+        let first = first.await?.into_iter().next();
+        Ok(first.is_some_and(|row| row.expires_ms.is_some_and(|ms| ms <= now_ms)))
     }
 
     async fn run_under(
@@ -371,16 +384,14 @@ impl Inner {
     ) -> Result<Deletion, DatabaseError> {
         let rule = match (reason, self.marks()) {
             (DeletionReason::DiskFull, Some(marks)) => DeletionRule::DiskFull(marks.high),
+            (DeletionReason::Trash, _) => DeletionRule::Trash,
             _ => DeletionRule::Age(self.days),
         };
         let detail = rule.to_string();
-        let marked = self.database.candidates().mark_due(
-            &row.id,
-            lease,
-            actor,
-            &detail,
-            self.clock.now_ms(),
-        );
+        let marked =
+            self.database
+                .candidates()
+                .mark_due(row, lease, actor, &detail, self.clock.now_ms());
         if !marked.await? {
             return Ok(Deletion::NotAnyMore);
         }
@@ -404,12 +415,17 @@ impl Inner {
     }
 }
 
-/// Rows in the planner's order: all by age, then those of the largest owners.
+/// Rows in the planner's order: the expired ones of the trash, all by age, the rest of the trash, then those of the largest
+/// owners.
 struct Walk<'a> {
     database: &'a Database,
     batch_size: i64,
     now_ms: i64,
     purpose: Purpose,
+    /// Rows of the trash that are not decided yet.
+    trash: VecDeque<Candidate>,
+    /// Position after the last row of the trash; `None` once all are read.
+    by_expiry: Option<Place>,
     batch: VecDeque<Candidate>,
     /// Position after the last row by age; `None` once age deletes no more.
     by_age: Option<Place>,
@@ -438,6 +454,8 @@ impl<'a> Walk<'a> {
             batch_size,
             now_ms,
             purpose,
+            trash: VecDeque::new(),
+            by_expiry: Some((i64::MIN, String::new())),
             batch: VecDeque::new(),
             by_age: Some((i64::MIN, String::new())),
             owners: None,
@@ -449,6 +467,7 @@ impl<'a> Walk<'a> {
     /// Whether the next row must be read from the database.
     fn reads_next(&self) -> bool {
         match &self.owners {
+            None if self.by_expiry.is_some() => self.trash.is_empty(),
             None => self.batch.is_empty(),
             Some(owners) => owners
                 .largest()
@@ -462,8 +481,14 @@ impl<'a> Walk<'a> {
         &mut self,
         planner: &mut Planner,
     ) -> Result<Option<(Candidate, DeletionReason)>, DatabaseError> {
+        if let Some(row) = self.next_of_trash(|row| planner.by_expiry(row)).await? {
+            return Ok(Some((row, DeletionReason::Trash)));
+        }
         if let Some(row) = self.next_by_age(planner).await? {
             return Ok(Some((row, DeletionReason::Age)));
+        }
+        if let Some(row) = self.next_of_trash(|row| planner.by_usage(row)).await? {
+            return Ok(Some((row, DeletionReason::DiskFull)));
         }
         let row = self.next_by_usage(planner).await?;
         Ok(row.map(|row| (row, DeletionReason::DiskFull)))
@@ -477,6 +502,33 @@ impl<'a> Walk<'a> {
                 *self.freed.entry(row.user_id.clone()).or_default() += row.size_bytes;
             }
             None => {}
+        }
+    }
+
+    async fn next_of_trash(
+        &mut self,
+        mut decide: impl FnMut(&Candidate) -> Verdict,
+    ) -> Result<Option<Candidate>, DatabaseError> {
+        loop {
+            if let (true, Some((ms, id))) = (self.trash.is_empty(), &self.by_expiry) {
+                let candidates = self.database.candidates();
+                let rows = candidates.trashed((*ms, id), self.batch_size, self.now_ms);
+                self.trash = rows.await?.into();
+                let last = self.trash.back();
+                self.by_expiry =
+                    last.map(|row| (row.expires_ms.unwrap_or(i64::MAX), row.id.clone()));
+            }
+            let Some(row) = self.trash.pop_front() else {
+                return Ok(None);
+            };
+            match decide(&row) {
+                Verdict::Delete(_) => return Ok(Some(row)),
+                Verdict::Keep => {}
+                Verdict::Done => {
+                    self.trash.push_front(row);
+                    return Ok(None);
+                }
+            }
         }
     }
 

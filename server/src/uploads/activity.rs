@@ -52,7 +52,9 @@ impl Activities {
             RecordingStatus::Recording | RecordingStatus::Uploading => {
                 Ok(self.of_growing(&row.id).await)
             }
-            RecordingStatus::Processing | RecordingStatus::Failed => Ok(Activity::default()),
+            RecordingStatus::Processing | RecordingStatus::Failed | RecordingStatus::Trashed => {
+                Ok(Activity::default())
+            }
             RecordingStatus::Ready => match self.rows.database.activities().get(&row.id).await? {
                 Some(activity) => Ok(activity),
                 None => self.scan(row).await,

@@ -56,9 +56,7 @@ impl Finisher {
         interrupted: Interrupted,
     ) -> Result<(), UploadError> {
         let row = match self.rows.row(&entry.id).await {
-            Ok(row) if !matches!(row.status, RecordingStatus::Ready | RecordingStatus::Failed) => {
-                row
-            }
+            Ok(row) if row.status.is_open() || row.status == RecordingStatus::Processing => row,
             other => {
                 if matches!(other, Ok(_) | Err(UploadError::Unknown)) {
                     self.registry.remove(entry);

@@ -16,6 +16,7 @@ mod settings;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweep;
+mod trash;
 #[cfg(feature = "webhooks")]
 mod webhook_receiver;
 #[cfg(feature = "webhooks")]

@@ -282,3 +282,23 @@ async fn deletion_and_erasure_remove_markers() {
     .await;
     assert_eq!(texts(&admin, &kept).await, [(2, "of admin".to_owned())]);
 }
+
+#[tokio::test]
+async fn damaged_data_is_marked_as_a_gap() {
+    let server = TestServer::start().await;
+    let client = server.user("ann").await;
+    let mut webm = screen_webm(30, |_| true);
+    let middle = webm.len() / 2;
+    webm[middle..middle + 5_000].fill(0);
+    let id = client.record(&webm).await;
+    let recording = client.recording(&id).await;
+    assert_eq!(recording["status"], "ready", "{recording:#}");
+    let listed = markers(&client, &id).await;
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    // The last keyframe before it.
+    assert_eq!(listed[0]["time_ms"], 10_000);
+    assert_eq!(listed[0]["kind"], "gap");
+    assert_eq!(listed[0].get("username"), None);
+    let found = json_of(client.get("/api/recordings?q=damaged"), 200).await;
+    assert_eq!(found[0]["id"], id, "markers are searched");
+}

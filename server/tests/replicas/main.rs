@@ -43,11 +43,23 @@ impl Installation {
 
     /// Starts another server with a separate disk.
     async fn server(&self) -> TestServer {
-        let variables: Vec<_> = self
-            .variables
-            .iter()
-            .map(|(name, value)| (*name, value.as_str()))
-            .collect();
+        TestServer::with(&self.variables()).await
+    }
+
+    /// Starts another server, whose port is known before its start.
+    async fn server_with_port(&self) -> TestServer {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = free.local_addr().expect("its address").port().to_string();
+        drop(free);
+        let mut variables = self.variables();
+        variables.push(("SORTIE_PORT", &port));
         TestServer::with(&variables).await
+    }
+
+    fn variables(&self) -> Vec<(&str, &str)> {
+        let variables = self.variables.iter();
+        variables
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect()
     }
 }

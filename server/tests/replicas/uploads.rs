@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::Installation;
 use crate::support::stalled::StalledPatch;
 use crate::support::streams::{download, finished, large_webm, send};
-use crate::support::{Client, chromium_webm, json_of, problem, until};
+use crate::support::{Client, chromium_webm, header, json_of, problem, until};
 
 const MIB: usize = 1024 * 1024;
 
@@ -56,7 +56,7 @@ async fn upload_alternates_between_servers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_receiving_server_shows_a_recording_live() {
+async fn server_without_an_address_shows_its_recordings_live_alone() {
     let installation = Installation::new(&[]);
     let (one, other) = (installation.server().await, installation.server().await);
     let ada = one.user("ada").await;
@@ -70,6 +70,37 @@ async fn only_the_receiving_server_shows_a_recording_live() {
     send(&ada, &id, &stream, 2 * MIB, stream.len(), MIB).await;
     let received = live.bytes().await.expect("the end of the recording");
     assert!(received.ends_with(&stream[2 * MIB..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_server_shows_a_recording_live() {
+    let installation = Installation::new(&[("SORTIE_REPLICA_ADDRESS", "127.0.0.1")]);
+    let servers = [
+        installation.server_with_port().await,
+        installation.server_with_port().await,
+    ];
+    let here = servers[0].user("ada").await;
+    let there = here.at(&servers[1].url);
+    let stranger = servers[1].user("eve").await;
+    let stream = large_webm(3 * MIB);
+    let (id, _) = here.start_recording().await;
+    send(&here, &id, &stream, 0, MIB, MIB).await;
+    let path = format!("/api/recordings/{id}/live");
+    problem(stranger.get(&path), 403, "forbidden").await;
+    let first = there.get(&path).send().await.expect("an answer");
+    assert_eq!(first.status(), StatusCode::OK);
+    let media_type = header(&first, "content-type");
+    assert!(media_type.starts_with("video/webm"), "{media_type}");
+    // The sender moves to the other server, and so do the viewers.
+    send(&there, &id, &stream, MIB, 2 * MIB, MIB).await;
+    let moved = here.get(&path).send().await.expect("an answer");
+    assert_eq!(moved.status(), StatusCode::OK);
+    send(&there, &id, &stream, 2 * MIB, stream.len(), MIB).await;
+    let received = moved.bytes().await.expect("the end of the recording");
+    assert!(received.ends_with(&stream[2 * MIB..]));
+    // Passed on once: a wrong address is no loop.
+    let passed = there.get(&path).header("sortie-passed-on", "1");
+    problem(passed, 409, "not_ready").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

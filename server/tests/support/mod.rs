@@ -94,7 +94,7 @@ impl TestServer {
     }
 
     fn variable(&self, name: &str) -> Option<&str> {
-        let found = self.variables.iter().find(|(known, _)| known == name);
+        let found = self.variables.iter().rfind(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
     }
 
@@ -143,11 +143,7 @@ impl TestServer {
             ),
         ];
         Config::read(&|name| {
-            let set = self
-                .variables
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| value.clone());
+            let set = self.variable(name).map(str::to_owned);
             set.or_else(|| {
                 defaults
                     .iter()

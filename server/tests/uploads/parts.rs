@@ -353,3 +353,51 @@ async fn retention_deletes_all_parts_or_none() {
         assert_eq!(status(&client, kept).await, 200, "{kept}");
     }
 }
+
+#[tokio::test]
+async fn trash_takes_all_parts_or_none() {
+    let server = TestServer::with(&[("SORTIE_TRASH_DAYS", "30")]).await;
+    let client = server.admin().await;
+    let bytes = chromium_webm();
+    let (first, session) = client.start_recording().await;
+    send_all(&client, &first, &bytes).await;
+    let second = start_next(&client, &session, &first).await;
+    send_all(&client, &second, &bytes).await;
+    let path = |id: &str| format!("/api/recordings/{id}");
+    let deleted = client.delete(&path(&first)).send().await;
+    assert_eq!(deleted.expect("an answer").status(), 204);
+    for id in [&first, &second] {
+        assert_eq!(client.recording(id).await["status"], "trashed");
+        problem(
+            client.get(&format!("{}/download", path(id))),
+            409,
+            "not_ready",
+        )
+        .await;
+    }
+    // Nothing is added to a recording in the trash, and a part is restored with the first one only.
+    let next = client
+        .post(&format!("/api/sessions/{session}/recording/start"))
+        .json(&json!({ "continues": first }));
+    problem(next, 404, "not_found").await;
+    problem(
+        client.post(&format!("{}/restore", path(&second))),
+        409,
+        "conflict",
+    )
+    .await;
+    let restored = json_of(client.post(&format!("{}/restore", path(&first))), 200).await;
+    let parts = restored["parts"].as_array().into_iter().flatten();
+    assert!(
+        parts.clone().count() == 2 && parts.clone().all(|part| part["status"] == "ready"),
+        "{restored:#}"
+    );
+    // A deletion in the trash takes the parts with it.
+    for _ in 0..2 {
+        let deleted = client.delete(&path(&first)).send().await;
+        assert_eq!(deleted.expect("an answer").status(), 204);
+    }
+    for id in [&first, &second] {
+        assert_eq!(status(&client, id).await, 404);
+    }
+}

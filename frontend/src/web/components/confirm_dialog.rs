@@ -81,17 +81,18 @@ impl Run {
 
 impl Confirmation {
     /// Confirms the deletion of these recordings; `name_of` is the name of a single one. `on_deleted` is called for each
-    /// deleted recording, `done` with their number.
+    /// deleted recording, `done` with their number. Deleted recordings stay in the trash for `trash_days`.
     pub(in crate::web) fn delete(
         recordings: &[Recording],
+        trash_days: u32,
         name_of: impl Fn(&Recording) -> String,
         on_deleted: impl Fn(String) + Send + Sync + Copy + 'static,
         done: impl Fn(usize) + Send + Sync + 'static,
     ) -> Self {
         let summary = Summary::of(recordings);
         let texts = match recordings {
-            [one] => deletion_texts::dialog_texts_of_one(one, name_of(one)),
-            _ => summary.dialog_texts(),
+            [one] => deletion_texts::dialog_texts_of_one(one, name_of(one), trash_days),
+            _ => summary.dialog_texts(trash_days),
         };
         let request = DeleteRecordings {
             ids: recordings.iter().map(|row| row.id.clone()).collect(),
@@ -104,6 +105,7 @@ impl Confirmation {
     /// Confirms the deletion of all recordings that `filter` selects and the server has counted.
     pub(in crate::web) fn delete_matching(
         count: &RecordingCount,
+        trash_days: u32,
         filter: RecordingQuery,
         all_users: bool,
         on_deleted: impl Fn(String) + Send + Sync + Copy + 'static,
@@ -118,7 +120,7 @@ impl Confirmation {
             unforwarded: summary.unforwarded(),
             ..DeleteRecordings::default()
         };
-        let texts = summary.dialog_texts();
+        let texts = summary.dialog_texts(trash_days);
         Self::deleting(texts, request, summary.count(), on_deleted, done)
     }
 
@@ -175,7 +177,7 @@ async fn delete_many(
             answered += 1;
             run.report(answered, total.max(answered));
             let is_gone = deletion.problem.as_ref().is_some_and(is_not_found);
-            if deletion.status == DeletionStatus::Deleted || is_gone {
+            if deletion.status != DeletionStatus::Failed || is_gone {
                 count_deleted(deletion.id);
             } else {
                 failed += 1;

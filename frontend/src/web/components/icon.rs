@@ -39,6 +39,7 @@ pub(in crate::web) enum Glyph {
     Stop,
     Theatre,
     Trash,
+    Undo,
     Unplugged,
 }
 
@@ -108,6 +109,7 @@ impl Glyph {
             Self::Trash => {
                 "M3.5 5.5h13M8 5.5v-2h4v2M5 5.5l.75 11h8.5l.75-11M8.5 8.75v4.75M11.5 8.75v4.75"
             }
+            Self::Undo => "M7.5 4 4 7.5 7.5 11M4 7.5h8a4 4 0 0 1 0 8H8",
             Self::Unplugged => {
                 "M2.5 10h3M5.5 6.5v7h2a3.5 3.5 0 0 0 0-7ZM7.5 8.5h2.5M7.5 11.5h2.5M17.5 10h-2M15.5 6.5v7h-1a2.5 2.5 0 0 1-2.5-2.5V9a2.5 2.5 0 0 1 2.5-2.5Z"
             }

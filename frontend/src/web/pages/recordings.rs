@@ -7,6 +7,7 @@ mod row;
 mod selection;
 mod store;
 mod toolbar;
+mod undo;
 
 use leptos::either::Either;
 use leptos::prelude::*;

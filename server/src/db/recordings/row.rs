@@ -12,7 +12,7 @@ pub(in crate::db) const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.
     r.duration_ms, r.format, r.storage_backend, r.storage_path, r.status, r.failure, r.interrupted, \
     r.upload_length, r.upload_metadata, r.idempotency_key, r.kind, r.upload_concat, r.final_id, r.protected, r.deleting, r.forward_pending, r.created_ms, r.completed_ms, \
     r.part_of, r.part, r.left_out, r.external_id, r.metadata, r.title, r.app_id, r.source, r.width, r.height, \
-    r.video_codec, r.audio_codec, r.active_ms, r.ended_because, r.tags, r.pictures \
+    r.video_codec, r.audio_codec, r.active_ms, r.ended_because, r.tags, r.pictures, r.trashed_ms, r.expires_ms \
     FROM recordings AS r LEFT JOIN users AS u ON u.id = r.user_id";
 
 /// Kind of an upload.
@@ -89,6 +89,7 @@ pub(in crate::db) fn status_to_text(status: RecordingStatus) -> &'static str {
         RecordingStatus::Processing => "processing",
         RecordingStatus::Ready => "ready",
         RecordingStatus::Failed => "failed",
+        RecordingStatus::Trashed => "trashed",
     }
 }
 
@@ -99,6 +100,7 @@ pub(in crate::db) fn status_from_text(text: &str) -> Result<RecordingStatus, sql
         "processing" => RecordingStatus::Processing,
         "ready" => RecordingStatus::Ready,
         "failed" => RecordingStatus::Failed,
+        "trashed" => RecordingStatus::Trashed,
         _ => return Err(unknown_text("recordings.status", text)),
     })
 }

@@ -82,6 +82,9 @@ pub(in crate::http) fn check_state(row: &RecordingRow, disposition: Disposition)
     match (row.status, disposition) {
         (RecordingStatus::Ready, Disposition::Inline | Disposition::Attachment)
         | (RecordingStatus::Failed, Disposition::Raw) => Ok(()),
+        (RecordingStatus::Trashed, _) => not_ready(
+            "This recording is in the trash. Restore it to play or download it.".to_owned(),
+        ),
         (RecordingStatus::Ready, Disposition::Raw) => {
             not_ready("This recording has not failed. Use the download instead.".to_owned())
         }

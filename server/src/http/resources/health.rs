@@ -32,6 +32,7 @@ pub(in crate::http) async fn info(State(state): State<HttpState>) -> Json<Server
         max_size_bytes: state.config.max_size_bytes,
         appliance: state.appliance.is_some(),
         sharing: state.config.sharing_enabled,
+        trash_days: state.trash_days(),
     })
 }
 

@@ -38,6 +38,8 @@ pub(in crate::http) struct Caches {
     pub(in crate::http) digests: digests::Digests,
     /// Permits of indexes in memory.
     pub(in crate::http) indexes: tokio::sync::Semaphore,
+    #[cfg(all(feature = "postgres", feature = "s3"))]
+    pub(in crate::http) replicas: super::replicas::Replicas,
     /// Permits of concurrent test requests to webhooks.
     #[cfg(feature = "webhooks")]
     pub(in crate::http) webhook_tests: tokio::sync::Semaphore,
@@ -56,6 +58,8 @@ impl Default for Caches {
             usage: Mutex::default(),
             readiness: Mutex::default(),
             denials: denials::Denials::default(),
+            #[cfg(all(feature = "postgres", feature = "s3"))]
+            replicas: super::replicas::Replicas::default(),
             views: views::Views::default(),
             digests: digests::Digests::default(),
             indexes: tokio::sync::Semaphore::new(INDEXES),
@@ -70,6 +74,15 @@ impl HttpState {
         Self {
             app,
             caches: Arc::default(),
+        }
+    }
+
+    /// Days that deleted recordings stay in the trash; 0 if there is no trash. The folder of an appliance is its catalog and
+    /// has none.
+    pub(in crate::http) fn trash_days(&self) -> u32 {
+        match self.appliance {
+            Some(_) => 0,
+            None => self.config.trash_days,
         }
     }
 

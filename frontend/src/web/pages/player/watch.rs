@@ -1,4 +1,5 @@
-use leptos::either::Either;
+use gloo_net::http::Method;
+use leptos::either::EitherOf3;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::hooks::use_query_map;
@@ -18,12 +19,14 @@ use crate::player::position;
 use crate::query;
 use crate::status_texts;
 use crate::web::address::{self, Link, use_app_navigate};
+use crate::web::api::recording_path;
 use crate::web::app_context::{AppContext, SignInState};
 use crate::web::components::{ConfirmDialog, Confirmation, Glyph, Icon};
 use crate::web::dom;
 use crate::web::event_stream::subscribe;
 use crate::web::last_list::LastList;
 use crate::web::media_buffer::MediaBuffer;
+use crate::web::submission::Submission;
 
 /// Player, facts and actions of a recording.
 #[component]
@@ -34,6 +37,7 @@ pub(super) fn Watch(
     #[prop(into)]
     on_deleted: Callback<()>,
 ) -> impl IntoView {
+    let app = AppContext::expect();
     let navigate = StoredValue::new_local(use_app_navigate());
     let last_list = LastList::expect();
     last_list.mark_opened(&first.id);
@@ -79,6 +83,7 @@ pub(super) fn Watch(
         };
         confirmation.set(Some(Confirmation::delete(
             &[row.get_untracked()],
+            untrack(|| app.trash_days()),
             dom::title,
             move |id| last_list.remove_row(&id),
             leave,
@@ -101,7 +106,7 @@ pub(super) fn Watch(
                         when=move || is_playable.get()
                         fallback=move || {
                             view! {
-                                <Show when=move || is_running.get() fallback=move || view! { <Waiting row=row /> }>
+                                <Show when=move || is_running.get() fallback=move || view! { <Waiting row=row recording=recording /> }>
                                     <LiveStage row=row playback=playback title=title.get_value() />
                                 </Show>
                             }
@@ -135,19 +140,33 @@ pub(super) fn Watch(
 
 /// Message in place of the video of a recording that cannot be played yet, or not at all.
 #[component]
-fn Waiting(row: Memo<Recording>) -> impl IntoView {
+fn Waiting(row: Memo<Recording>, recording: RwSignal<Option<Recording>>) -> impl IntoView {
     let text = Memo::new(move |_| row.with(status_texts::not_playable));
-    let is_failed = Memo::new(move |_| row.with(|row| row.status == RecordingStatus::Failed));
+    let status = Memo::new(move |_| row.with(|row| row.status));
+    let submission = Submission::new();
+    let restore = move |_| {
+        let path = recording_path(&row.with_untracked(|row| row.id.clone())) + "/restore";
+        submission.send(
+            move |api| async move { api.request::<Recording>(Method::POST, &path, &()).await },
+            move |fresh| recording.set(Some(fresh)),
+        );
+    };
     view! {
         <div class="stage stage-message" role="status">
-            {move || {
-                if is_failed.get() {
-                    Either::Left(view! { <Icon glyph=Glyph::Alert /> })
-                } else {
-                    Either::Right(view! { <span class="spinner" aria-hidden="true"></span> })
-                }
+            {move || match status.get() {
+                RecordingStatus::Failed => EitherOf3::A(view! { <Icon glyph=Glyph::Alert /> }),
+                RecordingStatus::Trashed => EitherOf3::B(view! { <Icon glyph=Glyph::Trash /> }),
+                _ => EitherOf3::C(view! { <span class="spinner" aria-hidden="true"></span> }),
             }}
             <p>{text}</p>
+            <Show when=move || status.get() == RecordingStatus::Trashed>
+                <p class="problem-text" role="alert">
+                    {submission.problem}
+                </p>
+                <button type="button" class="button button-strong" disabled=submission.is_busy on:click=restore>
+                    "Restore"
+                </button>
+            </Show>
         </div>
     }
 }

@@ -8,6 +8,7 @@ use super::row::RecordingRow;
 use super::selection::SelectionBar;
 use super::store::{LIST, RecordingsStore, Scope};
 use super::toolbar::{Search, Toolbar, ViewSwitch};
+use super::undo::UndoBar;
 use crate::library::key_map::HELP;
 use crate::web::components::{ConfirmDialog, FetchStatus, Glyph, Icon, LiveRegion, Pager};
 use crate::web::dom;
@@ -60,6 +61,7 @@ pub(super) fn RecordingList(
             </Show>
         </div>
         <Pager query=store.query next=store.page.next() />
+        <UndoBar store=store />
         <SelectionBar store=store />
         <ConfirmDialog confirmation=store.confirmation />
         <Help is_open=help keys=&HELP />
@@ -98,8 +100,12 @@ fn Empty(store: RecordingsStore) -> impl IntoView {
     };
     let hint = move || {
         if store.is_filtered() {
+            let text = match store.is_trash() {
+                true => "The trash has no such recordings.",
+                false => "No matches. Try other words or clear the filters.",
+            };
             Either::Left(view! {
-                <p class="quiet">"No matches. Try other words or clear the filters."</p>
+                <p class="quiet">{text}</p>
                 <button type="button" class="button" on:click=move |_| store.query.clear()>
                     "Show all"
                 </button>

@@ -203,6 +203,10 @@ fn Status(row: Memo<Recording>) -> impl IntoView {
         row.with(|row| match row.status {
             _ if row.deleting => Some("Deleting… storage is not responding; retrying.".to_owned()),
             RecordingStatus::Failed => Some(status_texts::failure(row)),
+            RecordingStatus::Trashed => row
+                .expires_at
+                .as_deref()
+                .map(|at| format!("until {}", dom::local_time(at))),
             _ => row.note.clone(),
         })
     });
@@ -269,6 +273,7 @@ pub(in crate::web) fn Actions(
         })
     });
     let is_protected = Memo::new(move |_| row.with(|row| row.protected));
+    let is_trashed = Memo::new(move |_| row.with(|row| row.status == RecordingStatus::Trashed));
     let id = StoredValue::new(first.id.clone());
     let is_open = Memo::new(move |_| {
         id.with_value(|id| store.open_menu.with(|open| open.as_ref() == Some(id)))
@@ -290,12 +295,28 @@ pub(in crate::web) fn Actions(
                 <Icon glyph=Glyph::More />
             </button>
             <div class="row-actions" class:row-actions-open=move || is_open.get()>
+                <Show when=move || is_trashed.get()>
+                    <button
+                        type="button"
+                        class="button button-quiet"
+                        aria-label=move || format!("Restore {}", name.get())
+                        title="Restore"
+                        on:click=move |_| {
+                            close();
+                            store.restore(vec![id.get_value()]);
+                        }
+                    >
+                        <Icon glyph=Glyph::Undo />
+                        <span class="action-word">"Restore"</span>
+                    </button>
+                </Show>
                 {can_rename
                     .then(|| {
                         view! {
                             <button
                                 type="button"
                                 class="button button-quiet"
+                                hidden=move || is_trashed.get()
                                 aria-label=move || format!("Rename {}", name.get())
                                 title="Rename"
                                 on:click=move |_| {
@@ -311,6 +332,7 @@ pub(in crate::web) fn Actions(
                 <button
                     type="button"
                     class="button button-quiet button-toggle"
+                    hidden=move || is_trashed.get()
                     aria-label=move || format!("Protect {}", name.get())
                     title="Protected from automatic deletion"
                     aria-pressed=move || is_protected.get().to_string()

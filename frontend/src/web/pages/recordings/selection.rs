@@ -60,7 +60,16 @@ pub(super) fn SelectionBar(store: RecordingsStore) -> impl IntoView {
                     })
             }}
             <div class="selection-actions">
-                <span hidden=move || is_all_matching.get()>
+                <span hidden=move || is_all_matching.get() || !store.is_trash()>
+                    <button
+                        type="button"
+                        class="button"
+                        on:click=move |_| store.restore(store.selected().into_iter().map(|row| row.id).collect())
+                    >
+                        "Restore"
+                    </button>
+                </span>
+                <span hidden=move || is_all_matching.get() || store.is_trash()>
                     <button
                         type="button"
                         class="button"

@@ -5,7 +5,8 @@ use leptos::ev;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use sortie_api::{
-    Event, Recording, RecordingCount, RecordingQuery, RecordingStatus, RecordingUpdate,
+    DeleteRecordings, DeletionStatus, Event, Recording, RecordingCount, RecordingQuery,
+    RecordingStatus, RecordingUpdate,
 };
 
 use crate::library::days::{self, Day};
@@ -21,7 +22,7 @@ use crate::web::last_list::LastList;
 use crate::web::list_query::ListQuery;
 use crate::web::poll::poll_while;
 use crate::web::server_data::ServerData;
-use crate::{deletion_texts, query};
+use crate::{deletion_texts, query, status_texts};
 
 const PAGE_ROWS: u32 = 50;
 /// Value of the preference of the view.
@@ -120,7 +121,7 @@ impl LastEvents {
 /// State of a list of recordings: rows, selection and dialogs.
 #[derive(Clone, Copy)]
 pub(in crate::web) struct RecordingsStore {
-    app: AppContext,
+    pub(super) app: AppContext,
     pub(super) scope: Scope,
     pub(in crate::web) query: ListQuery,
     pub(in crate::web) page: ServerData<Page<Recording>>,
@@ -140,6 +141,8 @@ pub(in crate::web) struct RecordingsStore {
     /// Current time in Unix ms, for ages.
     pub(super) now_ms: RwSignal<f64>,
     announcement: RwSignal<String>,
+    /// Recordings that were just moved to the trash.
+    pub(super) undo: RwSignal<Vec<String>>,
     /// Action of the confirmation dialog.
     pub(in crate::web) confirmation: RwSignal<Option<Confirmation>>,
     /// Announcement of automatic changes for screen readers.
@@ -213,6 +216,7 @@ impl RecordingsStore {
             announcement: RwSignal::new(String::new()),
             changes: RwSignal::new(String::new()),
             last_events,
+            undo: RwSignal::new(Vec::new()),
             confirmation: RwSignal::new(None),
             other_pages: StoredValue::new(BTreeSet::new()),
         };
@@ -292,6 +296,12 @@ impl RecordingsStore {
     pub(in crate::web) fn apply_event(self, event: &Event) {
         match event {
             Event::Hello(hello) => self.begin_events(hello.last_event),
+            Event::Recording(recording)
+                if recording.status == RecordingStatus::Trashed && !untrack(|| self.is_trash()) =>
+            {
+                self.remove_row(&recording.id);
+                self.poll_count();
+            }
             Event::Recording(recording) => {
                 let mut before = None;
                 self.page.amend(|page| {
@@ -306,7 +316,7 @@ impl RecordingsStore {
                     }
                     Some(_) => {}
                     None => {
-                        let name = crate::status_texts::status_class(recording.status);
+                        let name = status_texts::status_class(recording.status);
                         if self.is_new_status(recording.id.clone(), name) {
                             self.poll();
                         }
@@ -374,11 +384,95 @@ impl RecordingsStore {
         }
     }
 
-    /// Opens the confirmation dialog for a deletion.
+    /// Whether the list is that of the trash. Tracked.
+    pub(super) fn is_trash(self) -> bool {
+        self.query.get("status") == status_texts::status_class(RecordingStatus::Trashed)
+    }
+
+    /// Days that recordings of this list stay in the trash after a deletion; 0 if a deletion is final. Tracked.
+    pub(super) fn trash_days(self) -> u32 {
+        match self.is_trash() {
+            true => 0,
+            false => self.app.trash_days(),
+        }
+    }
+
+    /// Moves recordings to the trash, and offers to undo it.
+    fn move_to_trash(self, recordings: &[Recording]) {
+        let ids: Vec<_> = recordings.iter().map(|row| row.id.clone()).collect();
+        spawn_local(async move {
+            let request = DeleteRecordings {
+                ids,
+                ..DeleteRecordings::default()
+            };
+            let (mut moved, mut problem) = (Vec::new(), None);
+            let api = self.app.api();
+            let sent = api.delete_recordings(&request, None, |deletion| {
+                match deletion.status {
+                    DeletionStatus::Trashed => moved.push(deletion.id.clone()),
+                    DeletionStatus::Deleted => {}
+                    DeletionStatus::Failed => {
+                        problem = problem.take().or(deletion.problem);
+                        return;
+                    }
+                }
+                self.remove_row(&deletion.id);
+            });
+            if let Err(error) = sent.await {
+                self.report(&error);
+            }
+            if let Some(problem) = problem {
+                self.report(&ApiError::Problem(problem));
+            }
+            if moved.is_empty() || self.undo.try_set(moved).is_some() {
+                return;
+            }
+            // The focused row was removed.
+            dom::focus(LIST);
+            self.poll();
+        });
+    }
+
+    /// Restores recordings from the trash.
+    pub(super) fn restore(self, ids: Vec<String>) {
+        spawn_local(async move {
+            let mut count = 0;
+            for id in ids {
+                let path = recording_path(&id) + "/restore";
+                let api = self.app.api();
+                match api.request::<Recording>(Method::POST, &path, &()).await {
+                    Ok(_) => count += 1,
+                    Err(error) => {
+                        self.report(&error);
+                        break;
+                    }
+                }
+                if untrack(|| self.is_trash()) {
+                    self.remove_row(&id);
+                }
+            }
+            if self.undo.try_set(Vec::new()).is_some() {
+                return;
+            }
+            self.announcement.set(deletion_texts::restored(count));
+            dom::focus(LIST);
+            self.poll();
+        });
+    }
+
+    /// Moves recordings to the trash; without a trash, or if it does not take all of them, opens the confirmation dialog.
     pub(in crate::web) fn ask_to_delete(self, recordings: &[Recording]) {
+        let trash_days = untrack(|| self.trash_days());
+        let are_restorable = recordings
+            .iter()
+            .all(|row| deletion_texts::goes_to_trash(row) && !row.forward_pending);
+        if trash_days > 0 && are_restorable {
+            return self.move_to_trash(recordings);
+        }
         let on_deleted = move |id: String| self.remove_row(&id);
         self.confirmation.set(Some(Confirmation::delete(
             recordings,
+            trash_days,
             move |recording| self.name(recording),
             on_deleted,
             self.after_deletion(recordings.len()),
@@ -423,6 +517,7 @@ impl RecordingsStore {
                 Ok(count) => {
                     let confirmation = Confirmation::delete_matching(
                         &count,
+                        untrack(|| self.trash_days()),
                         recording_query(filters),
                         self.scope == Scope::All,
                         move |id| self.remove_row(&id),

@@ -66,11 +66,14 @@ pub(super) fn Toolbar(store: RecordingsStore) -> impl IntoView {
             .map(|(value, text)| (value.to_owned(), text.to_owned()))
             .collect::<Vec<_>>()
     };
-    let statuses = STATUSES.map(|status| {
-        (
-            status_texts::status_class(status),
-            status_texts::status(status),
-        )
+    let statuses = Signal::derive(move || {
+        let trash = (store.app.trash_days() > 0).then_some(RecordingStatus::Trashed);
+        let statuses = STATUSES.into_iter().chain(trash);
+        let choice = |status| {
+            let key = status_texts::status_class(status).to_owned();
+            (key, status_texts::status(status).to_owned())
+        };
+        statuses.map(choice).collect::<Vec<_>>()
     });
     let dates = DATES.iter().map(|(key, text, _)| (*key, *text));
     let dates = dates.chain([(RANGE, "From … to …")]).collect();
@@ -86,7 +89,7 @@ pub(super) fn Toolbar(store: RecordingsStore) -> impl IntoView {
     view! {
         <div class="chips" role="group" aria-label="Filters">
             <ChooseAll store=store />
-            <Choice query=query name="status" label="Status" all="Any status" choices=choices(statuses.to_vec()) />
+            <Choice query=query name="status" label="Status" all="Any status" choices=statuses />
             <Choice query=query name="date" label="Date" all="Any date" choices=choices(dates) />
             <Show when=move || is_range.get()>
                 <DayField query=query name="from" label="From" />

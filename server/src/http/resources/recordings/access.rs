@@ -1,6 +1,6 @@
 //! Access to a recording by its ID.
 
-use sortie_api::ProblemCode;
+use sortie_api::{ProblemCode, RecordingStatus};
 
 use crate::db::{Action, RecordingRow, SessionRow, UploadKind};
 use crate::http::extract::caller::Caller;
@@ -15,7 +15,7 @@ pub(in crate::http) async fn continued(
     id: &str,
 ) -> ApiResult<String> {
     let row = allowed(state, caller, id).await?;
-    if row.session_id != session.id || row.deleting {
+    if row.session_id != session.id || row.deleting || row.status == RecordingStatus::Trashed {
         return Err(ApiError::not_found(
             "The recording to continue does not exist in this session. Start a new recording.",
         ));

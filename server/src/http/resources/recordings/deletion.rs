@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::vec;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -10,11 +11,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Deserialize;
 use sortie_api::{
-    DeleteRecordings, DeletionStatus, ProblemCode, RecordingDeletion, RecordingQuery, Unforwarded,
+    DeleteRecordings, DeletionStatus, ProblemCode, Recording, RecordingDeletion, RecordingQuery,
+    Unforwarded,
 };
 
 use super::access::allowed;
 use super::list;
+use super::present::in_full;
 use crate::db::{DatabaseError, List, Position, RecordingRow};
 use crate::http::extract::caller::Caller;
 use crate::http::extract::json::JsonBody;
@@ -26,10 +29,22 @@ const IDS_MAX: usize = 1000;
 const MATCHING_MAX: u32 = 10_000;
 /// Rows read at a time while a filter is applied.
 const PAGE: u32 = 500;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// Shortest time in the trash of a recording whose retention period is over.
+const UNDO_MS: i64 = 60 * 60 * 1000;
 
 #[derive(Deserialize)]
 pub(super) struct DeleteQuery {
     unforwarded: Option<String>,
+    permanently: Option<String>,
+}
+
+/// How recordings are deleted.
+#[derive(Clone, Copy)]
+struct Manner {
+    unforwarded: Unforwarded,
+    /// Not into the trash.
+    permanently: bool,
 }
 
 pub(super) async fn delete(
@@ -43,23 +58,79 @@ pub(super) async fn delete(
         Some("delete") => Unforwarded::Delete,
         Some(_) => return Err(ApiError::invalid("unforwarded must be keep or delete.")),
     };
-    delete_one(&state, &caller, &id, unforwarded).await?;
+    let permanently = match query.permanently.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(ApiError::invalid("permanently must be true or false.")),
+    };
+    let manner = Manner {
+        unforwarded,
+        permanently,
+    };
+    delete_one(&state, &caller, &id, manner).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Restores a recording from the trash.
+pub(super) async fn restore(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Json<Recording>> {
+    let row = allowed(&state, &caller, &id).await?;
+    let (trash, actor) = (state.database.trash(), caller.actor());
+    let restored = trash.restore(&row.id, &actor, state.clock.now_ms());
+    if !restored.await? {
+        return Err(ApiError::new(
+            ProblemCode::Conflict,
+            "This recording is not in the trash. A later part is restored with the first one.",
+        ));
+    }
+    let row = allowed(&state, &caller, &id).await?;
+    Ok(Json(in_full(&state, &caller, row).await?))
 }
 
 async fn delete_one(
     state: &HttpState,
     caller: &Caller,
     id: &str,
-    unforwarded: Unforwarded,
-) -> ApiResult<()> {
+    manner: Manner,
+) -> ApiResult<DeletionStatus> {
     let row = allowed(state, caller, id).await?;
-    if unforwarded == Unforwarded::Keep {
+    if manner.unforwarded == Unforwarded::Keep {
         check_forwarded(&row)?;
+    }
+    if !manner.permanently && move_to_trash(state, caller, &row).await? {
+        tracing::info!(
+            recording = id,
+            user = caller.username,
+            "recording moved to the trash"
+        );
+        return Ok(DeletionStatus::Trashed);
     }
     state.uploads.delete(&row.id, &caller.actor()).await?;
     tracing::info!(recording = id, user = caller.username, "recording deleted");
-    Ok(())
+    Ok(DeletionStatus::Deleted)
+}
+
+/// Moves a recording to the trash. `false` if there is no trash, or none for this recording: one that is in it already, one
+/// with a growing part, and a later part.
+async fn move_to_trash(state: &HttpState, caller: &Caller, row: &RecordingRow) -> ApiResult<bool> {
+    let days = state.trash_days();
+    if days == 0 {
+        return Ok(false);
+    }
+    let now_ms = state.clock.now_ms();
+    let end_ms = |from_ms: i64, days: u32| from_ms.saturating_add(i64::from(days) * DAY_MS);
+    let mut expires_ms = end_ms(now_ms, days);
+    if state.config.retention_days > 0 {
+        let retained_ms = end_ms(row.created_ms, state.config.retention_days);
+        expires_ms = expires_ms.min(retained_ms.max(now_ms.saturating_add(UNDO_MS)));
+    }
+    let trash = state.database.trash();
+    Ok(trash
+        .put(&row.id, &caller.actor(), now_ms, expires_ms)
+        .await?)
 }
 
 /// Rejects the deletion of the only copy of a recording that is to be forwarded.
@@ -89,7 +160,12 @@ pub(super) async fn delete_many(
         at_most,
         all_users,
         unforwarded,
+        permanently,
     } = request;
+    let manner = Manner {
+        unforwarded,
+        permanently,
+    };
     let targets = match (filter, at_most) {
         (None, None) if (1..=IDS_MAX).contains(&ids.len()) && !all_users => Targets::of_ids(ids),
         (Some(filter), Some(at_most))
@@ -113,17 +189,17 @@ pub(super) async fn delete_many(
                 Err(error) => return Some((Err(axum::Error::new(error)), None)),
             };
             let deleted = match caller.check_again(&state).await {
-                Ok(()) => delete_one(&state, &caller, &id, unforwarded).await,
+                Ok(()) => delete_one(&state, &caller, &id, manner).await,
                 Err(error) => Err(error),
             };
-            let problem = deleted.err();
+            let (status, problem) = match deleted {
+                Ok(status) => (status, None),
+                Err(error) => (DeletionStatus::Failed, Some(error.into_problem())),
+            };
             let deletion = RecordingDeletion {
                 id,
-                status: match problem {
-                    None => DeletionStatus::Deleted,
-                    Some(_) => DeletionStatus::Failed,
-                },
-                problem: problem.map(ApiError::into_problem),
+                status,
+                problem,
             };
             let line = serde_json::to_vec(&deletion).map(|mut line| {
                 line.push(b'\n');

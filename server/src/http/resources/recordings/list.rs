@@ -287,9 +287,10 @@ fn statuses(text: &str) -> ApiResult<Vec<RecordingStatus>> {
             "processing" => RecordingStatus::Processing,
             "ready" => RecordingStatus::Ready,
             "failed" => RecordingStatus::Failed,
+            "trashed" => RecordingStatus::Trashed,
             _ => {
                 return Err(ApiError::invalid(
-                    "status must be one or more of recording, uploading, processing, ready, failed, separated by commas.",
+                    "status must be one or more of recording, uploading, processing, ready, failed, trashed, separated by commas.",
                 ));
             }
         };

@@ -4,8 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::extract::{OriginalUri, Path, Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -37,10 +37,15 @@ pub(super) async fn watch(
     Path(id): Path<String>,
     Query(query): Query<LiveQuery>,
     method: Method,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
     let row = allowed(&state, &caller, &id).await?;
     check_open(&row)?;
-    let watched = state.uploads.live(&id).await?;
+    let watched = match state.uploads.live(&id).await {
+        Err(ViewError::Elsewhere) => return elsewhere(&state, &id, &uri, &headers).await,
+        watched => watched?,
+    };
     let media_type = HeaderValue::from_str(watched.media_type()).map_err(ApiError::internal)?;
     let body = match method {
         Method::HEAD => Body::empty(),
@@ -60,6 +65,33 @@ pub(super) async fn watch(
         ),
     ];
     Ok((headers, body).into_response())
+}
+
+/// Passes the request on to the server that receives the recording.
+#[cfg(all(feature = "postgres", feature = "s3"))]
+async fn elsewhere(
+    state: &HttpState,
+    id: &str,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> ApiResult<Response> {
+    let leases = state.database.upload_leases(&state.config.replica_url);
+    if let Some(address) = leases.holder(id).await?
+        && let Some(answer) = state
+            .caches
+            .replicas
+            .pass_on(&address, uri, headers)
+            .await?
+    {
+        return Ok(answer);
+    }
+    Err(ViewError::Elsewhere.into())
+}
+
+/// There are no other servers.
+#[cfg(not(all(feature = "postgres", feature = "s3")))]
+async fn elsewhere(_: &HttpState, _: &str, _: &Uri, _: &HeaderMap) -> ApiResult<Response> {
+    Err(ViewError::Elsewhere.into())
 }
 
 fn check_open(row: &RecordingRow) -> ApiResult<()> {
@@ -121,7 +153,7 @@ impl From<ViewError> for ApiError {
             ),
             ViewError::Elsewhere => Self::new(
                 ProblemCode::Unavailable,
-                "Another server of this installation receives this recording, and only that server can show it live. Play it \
+                "Another server of this installation receives this recording, and this one cannot reach it. Try again, or play it \
                  when it is complete.",
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("5")),

@@ -53,6 +53,7 @@ pub(in crate::http) fn routes() -> Routes {
             GET "/api/recordings/{id}" => show,
             PATCH "/api/recordings/{id}" => update,
             DELETE "/api/recordings/{id}" => deletion::delete,
+            POST "/api/recordings/{id}/restore" => deletion::restore,
             GET "/api/recordings/{id}/activity" => activity::show,
             GET "/api/recordings/{id}/clip" => clip::clip,
             GET "/api/recordings/{id}/index" => clip::index,

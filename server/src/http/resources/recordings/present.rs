@@ -75,6 +75,8 @@ fn recording(state: &HttpState, row: RecordingRow) -> Recording {
         forward_pending: row.forward_pending,
         created_at: rfc3339(row.created_ms),
         completed_at: row.completed_ms.map(rfc3339),
+        trashed_at: library.trashed_ms.map(rfc3339),
+        expires_at: library.expires_ms.map(rfc3339),
         note: Accounts::from_text(row.left_out.as_deref()).note(),
         received_bytes: None,
         left_out: Vec::new(),

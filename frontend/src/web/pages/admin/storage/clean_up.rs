@@ -211,6 +211,7 @@ fn next_row((row, plan): (Recording, PlannedDeletion)) -> impl IntoView {
     let reason = match plan.reason {
         DeletionReason::Age => "Too old",
         DeletionReason::DiskFull => "The disk is too full",
+        DeletionReason::Trash => "Its time in the trash is over",
     };
     view! {
         <tr role="row">
