@@ -157,6 +157,11 @@ describe('pages', { timeout: 600_000 }, () => {
       await page.getByLabel('User name').waitFor();
       await assertAccessible(page, 'sign-in');
       await assertFits(page, 'sign-in');
+      // The description of the API does not need a sign-in.
+      await page.goto(`${server.origin}/api/docs`);
+      await page.getByRole('heading', { level: 1 }).waitFor();
+      await assertAccessible(page, 'API');
+      await assertFits(page, 'API');
     });
     await stranger.close();
 

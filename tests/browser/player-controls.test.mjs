@@ -1,7 +1,7 @@
 // The player's own controls: keys, timeline, skipping of idle time, positions in addresses.
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { artifactsDir } from './support/artifacts.mjs';
@@ -81,6 +81,41 @@ describe('the controls of the player', { timeout: 600_000 }, () => {
       await page.getByLabel('Speed').selectOption('1×');
       await page.waitForFunction(() => document.querySelector('video').playbackRate === 1);
     });
+  });
+
+  test('forced colours show the position, the range of a clip and what is pressed; the page fits at 200 % zoom', async () => {
+    await watch('forced colours', async (page) => {
+      await page.emulateMedia({ forcedColors: 'active' });
+      await page.keyboard.press('5');
+      await untilAt(page, SECONDS / 2);
+      await page.keyboard.press('i');
+      await page.keyboard.press('7');
+      await untilAt(page, SECONDS * 0.7);
+      await page.keyboard.press('o');
+      const style = (selector, name) => page.locator(selector).first().evaluate((it, of) => getComputedStyle(it)[of], name);
+      const canvas = await style('body', 'backgroundColor');
+      const bars = await style('.timeline-bars', 'fill');
+      const played = await style('.timeline-played .timeline-bars', 'fill');
+      assert.notEqual(bars, canvas);
+      assert.notEqual(played, bars);
+      assert.notEqual(await style('.timeline-thumb', 'backgroundColor'), canvas);
+      assert.notEqual(await style('.timeline-clip', 'borderTopColor'), canvas);
+      // Icons have the colour of their button's text.
+      for (const button of await page.locator('.player-button').all()) {
+        const { colour, ground, name } = await button.evaluate((it) => ({
+          colour: getComputedStyle(it).color, ground: getComputedStyle(it).backgroundColor, name: it.getAttribute('aria-label') ?? it.textContent,
+        }));
+        assert.notEqual(colour, ground, name);
+      }
+      await mkdir(artifactsDir, { recursive: true });
+      await page.screenshot({ path: join(artifactsDir, 'forced-player.png') });
+
+      await page.emulateMedia({ forcedColors: 'none' });
+      // A window 1,280 px wide.
+      await page.setViewportSize({ width: 640, height: 360 });
+      await assertFits(page, 'player at 200 % zoom');
+      await page.screenshot({ path: join(artifactsDir, 'zoomed-player.png') });
+    }, { idle: [[10, 20]] });
   });
 
   test('keys are not taken from fields, buttons and dialogs', async () => {
