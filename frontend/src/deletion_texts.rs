@@ -269,13 +269,21 @@ mod tests {
             }),
         };
         let summary = Summary::counted(&count);
-        let texts = summary.dialog_texts();
+        let texts = summary.dialog_texts(0);
         assert_eq!(texts.heading, "Delete 10,000 recordings?");
         assert_eq!(texts.subject, "10,000 recordings (13 GB)");
         assert_eq!(
             texts.consequence,
             "will be permanently deleted. 1 of them is still being recorded and will be stopped. 2 of them are protected \
              from automatic deletion. More recordings match: delete again for the rest."
+        );
+        let texts = summary.dialog_texts(30);
+        assert!(
+            texts
+                .consequence
+                .starts_with("will be moved to the trash, where they stay for 30 days. "),
+            "{}",
+            texts.consequence
         );
         assert_eq!(summary.unforwarded(), Unforwarded::Keep);
     }

@@ -115,6 +115,8 @@ pub(crate) mod tests {
             forward_pending: false,
             created_at: "2026-11-21T09:00:00Z".to_owned(),
             completed_at: None,
+            trashed_at: None,
+            expires_at: None,
             note: None,
             received_bytes: None,
             left_out: Vec::new(),

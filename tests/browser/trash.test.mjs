@@ -73,7 +73,7 @@ describe('trash', { timeout: 300_000 }, () => {
       await page.getByRole('checkbox', { name: 'Select all on this page' }).check();
       await page.getByRole('button', { name: 'Delete selected' }).click();
       await page.getByText('3 recordings moved to the trash').waitFor();
-      await page.getByLabel('Status').selectOption('trashed');
+      await page.getByLabel('Status', { exact: true }).selectOption('trashed');
       await page.getByText('In the trash', { exact: true }).first().waitFor();
       await page.getByText(/^until /).first().waitFor();
       await page.screenshot({ path: join(artifactsDir, 'trash.png') });

@@ -9,7 +9,7 @@ type Status = components['schemas']['RecordingStatus'];
 
 /** Compiles only while the statuses are a union of literals with exactly these members. */
 const LABELS: Record<Status, string> = {
-  recording: 'Recording', uploading: 'Uploading', processing: 'Processing', ready: 'Ready', failed: 'Failed',
+  recording: 'Recording', uploading: 'Uploading', processing: 'Processing', ready: 'Ready', failed: 'Failed', trashed: 'In the trash',
 };
 
 function check(holds: boolean, message: string): asserts holds {
