@@ -17,7 +17,7 @@ use crate::web::app_context::AppContext;
 use crate::web::components::Confirmation;
 use crate::web::dom;
 use crate::web::download;
-use crate::web::event_stream::subscribe;
+use crate::web::event_stream::{recording_event, subscribe};
 use crate::web::last_list::LastList;
 use crate::web::list_query::ListQuery;
 use crate::web::poll::poll_while;
@@ -157,7 +157,9 @@ impl RecordingsStore {
     /// Creates the store for the current address and subscribes to events.
     pub(super) fn new(scope: Scope) -> Self {
         let store = Self::at_address(scope);
-        let has_events = subscribe(scope.events(), move |event| store.apply_event(&event));
+        let has_events = subscribe(scope.events(), recording_event, move |event| {
+            store.apply_event(&event)
+        });
         poll_while(
             move || !has_events.get() && store.page.with(Page::is_moving).unwrap_or(false),
             POLL_MS,
