@@ -37,7 +37,8 @@ hashed() {
 
 features=(bulk-memory mutable-globals multivalue nontrapping-float-to-int reference-types sign-ext)
 printf '%s\0' "$work"/split/*.wasm \
-    | xargs -0 -P 2 -I{} wasm-opt -Oz --quiet "${features[@]/#/--enable-}" {} -o {}
+    | xargs -0 -P 2 -I{} wasm-opt -Oz "${features[@]/#/--enable-}" {} -o {} 2>"$work/wasm-opt.log" \
+    || die "wasm-opt failed." "$(<"$work/wasm-opt.log")"
 names=()
 for file in "$work"/split/*.wasm; do
     old=$(basename "$file")

@@ -13,7 +13,7 @@ use crate::library::days::{self, Day};
 use crate::library::filters as library_filters;
 use crate::list_page::{self, Page};
 use crate::web::api::{ApiError, recording_path};
-use crate::web::app_context::AppContext;
+use crate::web::app_context::{AppContext, FIRST_LIST};
 use crate::web::components::Confirmation;
 use crate::web::dom;
 use crate::web::download;
@@ -183,6 +183,8 @@ impl RecordingsStore {
         let last_events = StoredValue::new(LastEvents::default());
         let page = ServerData::new(move |api| {
             let address = address.get_untracked();
+            let is_first =
+                scope == Scope::Mine && !untrack(|| query.here_with_query()).contains('?');
             async move {
                 loop {
                     let (page, last_event) = api.page_and_last_event(&address).await?;
@@ -191,6 +193,9 @@ impl RecordingsStore {
                         it.list_is_current()
                     });
                     if is_current != Some(false) {
+                        if is_first {
+                            dom::set_preference(FIRST_LIST, &address);
+                        }
                         return Ok(page);
                     }
                 }
