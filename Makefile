@@ -21,7 +21,7 @@ run-agent: ## The same for the capture agent, with a test pattern whose signal c
 test: ## Install missing tools, run all checks and tests
 	@scripts/test.sh
 
-bench: ## Compare the server with others and a plain floor (15 min, 12 GB of disk); PART=lists, client or agent runs one part
+bench: ## Compare the server with others and a plain floor (15 min, 12 GB of disk); PART=lists, client, pages or agent runs one part
 	@scripts/bench.sh $(PART)
 
 build: ## Build the optimised server and, with GStreamer, the capture agent in target/release

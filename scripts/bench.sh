@@ -8,6 +8,7 @@
 #                                    (5 min; HOURS=8 for a longer simulated run)
 #   scripts/bench.sh client-faults   bytes that the recorder and others lose in faults
 #   scripts/bench.sh client-formats  size of an hour of an idle and of a busy tab, by format and distance of keyframes (15 min)
+#   scripts/bench.sh pages           first load of the pages on a slow network (2 min)
 #   scripts/bench.sh agent           the capture agent
 #
 # BENCH_DIR: folder on the file system to measure (default: target/bench)
@@ -52,6 +53,13 @@ if [[ ${1:-} == client-faults || ${1:-} == client-formats ]]; then
     fi
     SORTIE_NPM=$ROOT/target/bench-npm SORTIE_SERVER=$CARGO_TARGET_DIR/release/sortie-server \
         exec node "tests/npm/bench/${1#client-}.mjs"
+fi
+
+if [[ ${1:-} == pages ]]; then
+    scripts/setup.sh test
+    scripts/build.sh server
+    say "Loading the pages in Chromium; leave the machine idle"
+    SORTIE_SERVER=$ROOT/target/release/sortie-server exec node tests/browser/first-load-bench.mjs
 fi
 
 if [[ ${1:-} == agent ]]; then

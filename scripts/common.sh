@@ -13,8 +13,8 @@ WASM_TARGET=wasm32-unknown-unknown
 # Exit code of a check that could not run (EX_TEMPFAIL): neither passed nor failed.
 DID_NOT_RUN=75
 
-# Trunk 0.22 needs a newer Rust than `rust-version`.
-TRUNK_VERSION=0.21.14
+# The format that it reads is that of `wasm_split_helpers` in Cargo.lock.
+WASM_SPLIT_VERSION=0.2.4
 CARGO_DENY_VERSION=0.20.2
 # Used if the installed Node is too old for the tests.
 NODE_VERSION=22.23.3
@@ -26,7 +26,7 @@ wasm_bindgen_version() {
 }
 WASM_BINDGEN_VERSION=$(wasm_bindgen_version)
 
-export PATH="$TOOLS/trunk-$TRUNK_VERSION/bin:$TOOLS/wasm-bindgen-$WASM_BINDGEN_VERSION/bin:$TOOLS/cargo-deny-$CARGO_DENY_VERSION/bin:$PATH"
+export PATH="$TOOLS/wasm-split-$WASM_SPLIT_VERSION/bin:$TOOLS/wasm-bindgen-$WASM_BINDGEN_VERSION/bin:$TOOLS/cargo-deny-$CARGO_DENY_VERSION/bin:$PATH"
 
 # node_is_at_least MAJOR MINOR
 node_is_at_least() {

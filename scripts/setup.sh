@@ -149,7 +149,8 @@ node_for_tests() {
 debian_packages
 rust
 [[ $purpose != test ]] || node_for_tests
-cargo_tool trunk "$TRUNK_VERSION" "trunk-$TRUNK_VERSION" trunk "4 min" --locked
+cargo_tool wasm_split_cli_support "$WASM_SPLIT_VERSION" "wasm-split-$WASM_SPLIT_VERSION" wasm-split-cli "1 min" \
+    --locked --features build-binary
 cargo_tool wasm-bindgen-cli "$WASM_BINDGEN_VERSION" "wasm-bindgen-$WASM_BINDGEN_VERSION" wasm-bindgen "2 min"
 npm_packages scripts/web-tools "wasm-opt and esbuild"
 if [[ $purpose == test ]]; then

@@ -1,4 +1,4 @@
-//! Embeds the pages: every file of Trunk's output with compressed variants, hash and media type.
+//! Embeds the pages: every file of `scripts/pages.sh` with compressed variants, hash and media type.
 //!
 //! `SORTIE_DIST` overrides the folder, which is the workspace's `dist` by default. Without a build of the pages a
 //! placeholder page explains how to build them.
@@ -77,7 +77,7 @@ fn list(root: &Path, folder: &Path, files: &mut Vec<(String, Vec<u8>)>) -> io::R
             .components()
             .map(|part| part.as_os_str().to_string_lossy())
             .collect();
-        // Hidden files, such as Trunk's `.stage` and temporary files of editors.
+        // Hidden files, such as temporary files of editors.
         if !parts.iter().any(|part| part.starts_with('.')) {
             files.push((parts.join("/"), fs::read(&path)?));
         }

@@ -1,4 +1,4 @@
-//! Entry point of the pages; `trunk build` compiles it into `dist/`.
+//! Entry point of the pages; `scripts/pages.sh` builds `dist/` from it.
 
 #[cfg(target_arch = "wasm32")]
 fn main() {

@@ -8,18 +8,16 @@ use super::address;
 use super::app_context::AppContext;
 use super::components::Header;
 use super::last_list::LastList;
-use super::pages::{
-    AdminPage, NotFoundPage, PasswordPage, PlayerPage, RecordPage, RecordingsPage, SignInPage,
-    SignInsPage, TokensPage,
-};
-use super::recorder_store::RecorderStore;
+use super::load::{self, LoadedPage};
+use super::pages::{NotFoundPage, RecordPage, RecordingsPage, SignInPage};
+use super::recorder_status::RecorderStatus;
 
 #[component]
 pub(super) fn App() -> impl IntoView {
     AppContext::provide();
     LastList::provide();
     // Outside of the pages, so that a recording continues during navigation.
-    RecorderStore::provide();
+    RecorderStatus::provide();
     view! {
         <Router base=address::base().as_str().to_owned()>
             <a class="skip-link" href="#main" rel="external" on:click=skip>
@@ -31,11 +29,11 @@ pub(super) fn App() -> impl IntoView {
                     <Route path=path!("/") view=RecordPage />
                     <Route path=path!("/login") view=SignInPage />
                     <Route path=path!("/recordings") view=RecordingsPage />
-                    <Route path=path!("/account/password") view=PasswordPage />
-                    <Route path=path!("/account/tokens") view=TokensPage />
-                    <Route path=path!("/account/sign-ins") view=SignInsPage />
-                    <Route path=path!("/admin/:tab?") view=AdminPage />
-                    <Route path=path!("/recordings/:id") view=PlayerPage />
+                    <Route path=path!("/account/password") view=|| view! { <LoadedPage load=load::password /> } />
+                    <Route path=path!("/account/tokens") view=|| view! { <LoadedPage load=load::tokens /> } />
+                    <Route path=path!("/account/sign-ins") view=|| view! { <LoadedPage load=load::sign_ins /> } />
+                    <Route path=path!("/admin/:tab?") view=|| view! { <LoadedPage load=load::admin /> } />
+                    <Route path=path!("/recordings/:id") view=|| view! { <LoadedPage load=load::player /> } />
                 </FlatRoutes>
             </main>
         </Router>

@@ -5,6 +5,7 @@ use leptos::task::spawn_local;
 use sortie_api::{ServerInfo, User};
 
 use super::api::{Api, ApiError};
+use super::dom;
 
 /// State of the sign-in.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,10 @@ pub(crate) enum SignInState {
     SignedOut,
     SignedIn(User),
 }
+
+/// Preference with the API address of the user's recordings while the user is signed in. index.html requests it while
+/// the WebAssembly arrives.
+pub(crate) const FIRST_LIST: &str = "sortie-first-list";
 
 /// Context of all pages.
 #[derive(Clone, Copy)]
@@ -54,7 +59,7 @@ impl AppContext {
             }
             self.sign_in.set(match user {
                 Ok(user) => SignInState::SignedIn(user),
-                Err(ApiError::SignedOut) => SignInState::SignedOut,
+                Err(ApiError::SignedOut) => return self.signed_out(),
                 Err(error) => SignInState::Unreachable(error.message()),
             });
         });
@@ -110,6 +115,7 @@ impl AppContext {
     /// Marks the user as signed out; [`RequireSignIn`](super::components::RequireSignIn) then shows the sign-in page.
     pub(crate) fn signed_out(self) {
         self.sign_in.set(SignInState::SignedOut);
+        dom::set_preference(FIRST_LIST, "");
     }
 
     /// Message for an error. An expired sign-in also signs the user out.

@@ -28,19 +28,42 @@ const NAMES: [&str; 7] = [
     "appliance",
 ];
 
+/// Parses an event by its name and data; `None` for an event that the caller does not use.
+type Parse = fn(&str, &str) -> Option<Event>;
+
+/// Parses the events of recordings. The library uses no other, so the code that reads the others is not part of it.
+pub(super) fn recording_event(name: &str, data: &str) -> Option<Event> {
+    match name {
+        "hello" => serde_json::from_str(data).ok().map(Event::Hello),
+        "recording" => serde_json::from_str(data).ok().map(Event::Recording),
+        "recording_deleted" => serde_json::from_str(data).ok().map(Event::RecordingDeleted),
+        _ => None,
+    }
+}
+
+/// Parses all events.
+pub(super) fn any_event(name: &str, data: &str) -> Option<Event> {
+    Event::parse(name, data).ok().flatten()
+}
+
 /// Subscribes to the stream at a path and passes its events to `on_event`. Returns whether the stream is open;
 /// otherwise the caller polls.
 ///
 /// Only visible pages hold a stream: browsers allow six connections per host for all tabs.
 pub(super) fn subscribe(
     address: &'static str,
+    parse: Parse,
     on_event: impl Fn(Event) + 'static,
 ) -> ReadSignal<bool> {
-    subscribe_with(address, Rc::new(on_event))
+    subscribe_with(address, parse, Rc::new(on_event))
 }
 
 /// Not generic, so that it is compiled once.
-fn subscribe_with(address: &'static str, on_event: Rc<dyn Fn(Event)>) -> ReadSignal<bool> {
+fn subscribe_with(
+    address: &'static str,
+    parse: Parse,
+    on_event: Rc<dyn Fn(Event)>,
+) -> ReadSignal<bool> {
     let on_event = StoredValue::new_local(on_event);
     let app = AppContext::expect();
     let (is_open, set_open) = signal(false);
@@ -48,7 +71,7 @@ fn subscribe_with(address: &'static str, on_event: Rc<dyn Fn(Event)>) -> ReadSig
     let visible = visibility();
     let open = move || {
         if let Some(on_event) = on_event.try_get_value() {
-            stream.try_set_value(Stream::open(address, set_open, on_event));
+            stream.try_set_value(Stream::open(address, set_open, parse, on_event));
         }
     };
     Effect::new(move |_| {
@@ -92,12 +115,13 @@ impl Stream {
     fn open(
         address: &str,
         is_open: WriteSignal<bool>,
+        parse: Parse,
         on_event: Rc<dyn Fn(Event)>,
     ) -> Option<Self> {
         let source = EventSource::new(&url(address)).ok()?;
         let listener = Closure::new(move |message: MessageEvent| {
             let data = message.data().as_string().unwrap_or_default();
-            if let Ok(Some(event)) = Event::parse(&message.type_(), &data) {
+            if let Some(event) = parse(&message.type_(), &data) {
                 on_event(event);
             }
         });

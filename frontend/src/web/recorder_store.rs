@@ -1,4 +1,5 @@
-//! The recorder of this tab. It outlives the pages, so that a recording continues during navigation.
+//! The recorder of this tab, loaded with the page Record. It outlives the page, so that a recording continues during
+//! navigation.
 
 use gloo_timers::future::TimeoutFuture;
 use leptos::ev;
@@ -16,6 +17,7 @@ use super::address::url;
 use super::api::ApiError;
 use super::app_context::{AppContext, SignInState};
 use super::dom;
+use super::recorder_status::RecorderStatus;
 use crate::capacity::{self, Level, RateMeter};
 use crate::format;
 use crate::recorder_texts;
@@ -42,7 +44,7 @@ pub(super) struct RecordingFailure {
     pub(super) has_unsent_bytes: bool,
 }
 
-/// Context of the Record page and of the header's recording indicator.
+/// Context of the Record page.
 #[derive(Clone, Copy)]
 pub(super) struct RecorderStore {
     app: AppContext,
@@ -56,9 +58,9 @@ pub(super) struct RecorderStore {
     pub(super) is_opening: RwSignal<bool>,
     /// Preview stream, before and during a recording.
     pub(super) stream: RwSignal<Option<MediaStream>, LocalStorage>,
-    /// State of the recorder; `Idle` without one.
     pub(super) state: RwSignal<State>,
     pub(super) progress: RwSignal<Progress>,
+    status: RecorderStatus,
     pub(super) failure: RwSignal<Option<RecordingFailure>>,
     /// Problem that does not end the recording.
     pub(super) warning: RwSignal<Option<String>>,
@@ -87,8 +89,13 @@ struct WatchedSession {
 }
 
 impl RecorderStore {
-    /// Provides the context; needs [`AppContext`].
-    pub(super) fn provide() {
+    /// Returns the recorder of this tab. The first call creates it.
+    pub(super) fn obtain() -> Self {
+        use_context().unwrap_or_else(|| RecorderStatus::expect().in_app(Self::provide))
+    }
+
+    fn provide() -> Self {
+        let status = RecorderStatus::expect();
         let has_screen = screen_capture_supported();
         let recorder = Self {
             app: AppContext::expect(),
@@ -102,8 +109,9 @@ impl RecorderStore {
             with_microphone: RwSignal::new(false),
             is_opening: RwSignal::new(false),
             stream: RwSignal::new_local(None),
-            state: RwSignal::new(State::Idle),
-            progress: RwSignal::new(Progress::default()),
+            state: status.state,
+            progress: status.progress,
+            status,
             failure: RwSignal::new(None),
             warning: RwSignal::new(None),
             marked: RwSignal::new(None),
@@ -130,6 +138,7 @@ impl RecorderStore {
             }
         });
         on_cleanup(move || leaving.remove());
+        recorder
     }
 
     pub(super) fn expect() -> Self {
@@ -138,11 +147,11 @@ impl RecorderStore {
 
     /// Whether a recording is running or being uploaded; tracked.
     pub(super) fn has_unsent(self) -> bool {
-        is_unfinished(self.state.get())
+        self.status.has_unsent()
     }
 
     fn has_unsent_untracked(self) -> bool {
-        is_unfinished(self.state.get_untracked())
+        self.status.has_unsent_untracked()
     }
 
     /// Whether the recorder captures frames now; tracked.
@@ -454,9 +463,4 @@ impl RecorderStore {
         }
         Ok(())
     }
-}
-
-/// Whether a recording of this state is running or being uploaded.
-fn is_unfinished(state: State) -> bool {
-    state != State::Idle && !state.is_final()
 }

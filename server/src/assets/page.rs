@@ -88,14 +88,12 @@ fn start_tag(text: &str) -> (bool, usize) {
     (has_src, text.len())
 }
 
-/// Whether a file name contains a hash of the content, so that the file can be cached as immutable: Trunk writes
-/// `name-0123456789abcdef.js` and `name-0123456789abcdef_bg.wasm`. The hash in wasm-bindgen's folder
-/// `snippets/crate-0123…/` identifies the crate, not the content.
+/// Whether a file name contains a hash of the content, so that the file can be cached as immutable: `scripts/pages.sh`
+/// writes `name-0123456789abcdef.js`.
 pub(crate) fn is_hashed(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.split('-').skip(1).any(|part| {
         let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
-        // Trunk writes 16 digits without leading zeros.
         digits >= 12 && matches!(part.as_bytes().get(digits), Some(b'.' | b'_'))
     })
 }

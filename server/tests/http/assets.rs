@@ -88,7 +88,7 @@ async fn page_policy_allows_its_own_files_only() {
     }
     let policy = header(&answer, "content-security-policy");
     let page = answer.text().await.unwrap();
-    // Trunk writes plain lower-case tags, so a text search finds what the build script's parser finds.
+    // index.html has plain lower-case tags, so a text search finds what the build script's parser finds.
     let hashes: String = page
         .split("<script")
         .skip(1)
@@ -109,7 +109,7 @@ async fn page_policy_allows_its_own_files_only() {
     assert_eq!(
         page.contains("make build"),
         hashes.is_empty(),
-        "Trunk starts the pages from a script in the page"
+        "index.html starts the pages from a script in the page"
     );
 }
 

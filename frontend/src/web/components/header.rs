@@ -9,7 +9,7 @@ use crate::web::address::{Link, use_app_navigate, use_path};
 use crate::web::app_context::{AppContext, SignInState};
 use crate::web::last_list::LastList;
 use crate::web::pages::VIDEO_RECORDING;
-use crate::web::recorder_store::RecorderStore;
+use crate::web::recorder_status::RecorderStatus;
 
 /// List of all recordings in the Admin Panel.
 const ALL_RECORDINGS: &str = "/admin/recordings";
@@ -61,7 +61,7 @@ pub(in crate::web) fn Header() -> impl IntoView {
 /// Main navigation, and a link back to a running recording from other pages.
 #[component]
 fn Navigation() -> impl IntoView {
-    let recorder = RecorderStore::expect();
+    let recorder = RecorderStatus::expect();
     let last_list = LastList::expect();
     let navigate = use_app_navigate();
     let path = use_path();

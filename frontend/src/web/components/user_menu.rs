@@ -1,22 +1,19 @@
-use std::sync::Arc;
-
-use futures_util::future::FutureExt;
 use leptos::ev;
 use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::JsCast;
 use sortie_api::{User, UserSource};
-use sortie_client::{DeviceCopies, device_copies};
 
-use super::{ConfirmDialog, Confirmation, Glyph, Icon};
-use crate::format;
+use super::{ConfirmDialog, Glyph, Icon};
 use crate::status_texts;
 use crate::web::address::Link;
+use crate::web::api::ApiError;
 use crate::web::app_context::AppContext;
 use crate::web::dom;
+use crate::web::load;
 use crate::web::pages::ADMIN;
-use crate::web::recorder_store::RecorderStore;
+use crate::web::recorder_status::RecorderStatus;
 
 const BUTTON: &str = "user-menu-button";
 const PANEL: &str = "user-menu";
@@ -25,7 +22,7 @@ const PANEL: &str = "user-menu";
 #[component]
 pub(super) fn UserMenu(user: User) -> impl IntoView {
     let app = AppContext::expect();
-    let recorder = RecorderStore::expect();
+    let recorder = RecorderStatus::expect();
     let is_open = RwSignal::new(false);
     let problem = RwSignal::new(None::<String>);
     let menu = NodeRef::<html::Div>::new();
@@ -54,13 +51,15 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
     let sign_out = move |_| {
         problem.set(None);
         spawn_local(async move {
-            let owner = user_id.get_value();
-            let copies = device_copies(Some(&owner), None).await;
-            if copies.count() > 0 {
+            let found = match load::confirm_sign_out(app, user_id.get_value()).await {
+                Ok(search) => search.await,
+                Err(_) => return problem.set(Some(ApiError::Unreachable.message())),
+            };
+            if let Some(found) = found {
                 // The dialog gives the focus back to the button.
                 is_open.set(false);
                 dom::focus(BUTTON);
-                return confirmation.set(Some(delete_copies(app, copies)));
+                return confirmation.set(Some(found));
             }
             match app.api().sign_out().await {
                 Ok(()) => app.signed_out(),
@@ -135,34 +134,6 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
             </div>
             <ConfirmDialog confirmation=confirmation />
         </div>
-    }
-}
-
-/// Confirms that the unfinished recordings on this device are deleted when their owner signs out.
-fn delete_copies(app: AppContext, copies: DeviceCopies) -> Confirmation {
-    let subject = match copies.count() {
-        1 => "1 unfinished recording".to_owned(),
-        count => format!("{count} unfinished recordings"),
-    };
-    let consequence = format!(
-        " ({}) on this device will be permanently deleted. To keep it, cancel, and upload it on the page Record first.",
-        format::size(copies.size_bytes())
-    );
-    Confirmation {
-        heading: "Sign out and delete unfinished recordings?".to_owned(),
-        subject,
-        consequence,
-        action: "Delete and sign out",
-        work: Arc::new(move |api, _| {
-            // Only the counted recordings are deleted.
-            let copies = copies.clone();
-            async move {
-                copies.remove().await;
-                api.sign_out().await
-            }
-            .boxed_local()
-        }),
-        done: Arc::new(move || app.signed_out()),
     }
 }
 

@@ -15,12 +15,12 @@ use self::preview::PreviewArea;
 use self::progress::Figures;
 use self::recoverable_recordings::RecoverableRecordings;
 use self::source_options::SourceOptions;
-use super::appliance::AppliancePage;
 use crate::recorder_texts;
 use crate::web::address::{Link, use_app_navigate};
 use crate::web::app_context::{AppContext, SignInState};
 use crate::web::components::{ErrorNotice, Glyph, Heading, Icon, Loading, RequireSignIn};
 use crate::web::download;
+use crate::web::load::{self, LoadedPage};
 use crate::web::recorder_store::RecorderStore;
 
 #[component]
@@ -33,12 +33,20 @@ pub(in crate::web) fn RecordPage() -> impl IntoView {
     move || match is_enabled.get() {
         Some(false) => EitherOf4::A(view! { <RecordingOff /> }),
         None if !is_unreachable.get() => EitherOf4::B(view! { <Loading label="Loading" /> }),
-        Some(true) if is_appliance.get() => EitherOf4::C(view! { <AppliancePage /> }),
-        _ => EitherOf4::D(view! {
-            <RequireSignIn>
-                <Record />
-            </RequireSignIn>
-        }),
+        Some(true) if is_appliance.get() => {
+            EitherOf4::C(view! { <LoadedPage load=load::appliance /> })
+        }
+        _ => EitherOf4::D(view! { <LoadedPage load=load::recorder /> }),
+    }
+}
+
+/// The recorder of this browser.
+#[component]
+pub(in crate::web) fn RecorderPage() -> impl IntoView {
+    view! {
+        <RequireSignIn>
+            <Record />
+        </RequireSignIn>
     }
 }
 
@@ -58,7 +66,7 @@ fn RecordingOff() -> impl IntoView {
 
 #[component]
 fn Record() -> impl IntoView {
-    let recorder = RecorderStore::expect();
+    let recorder = RecorderStore::obtain();
     open_player_when_done(recorder);
     // Closes the preview when the user leaves; a recording continues.
     on_cleanup(move || recorder.close_preview());

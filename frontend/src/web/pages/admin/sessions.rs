@@ -8,7 +8,7 @@ use crate::web::address::url;
 use crate::web::components::{
     Cell, Choice, Filters, LocalTime, PagedTable, RefreshButton, SearchField,
 };
-use crate::web::event_stream::subscribe;
+use crate::web::event_stream::{any_event, subscribe};
 use crate::web::list_query::ListQuery;
 use crate::web::server_data::ServerData;
 
@@ -48,7 +48,7 @@ pub(super) fn SessionsTab() -> impl IntoView {
     });
     let sessions = ServerData::<Page<Session>>::list(address);
     let reload = StoredValue::new_local(None::<Timeout>);
-    subscribe("/api/events?all=true", move |event| {
+    subscribe("/api/events?all=true", any_event, move |event| {
         if let Event::Hello(_) | Event::Session(_) | Event::SessionDeleted(_) = event
             && reload.try_with_value(Option::is_none) == Some(true)
         {

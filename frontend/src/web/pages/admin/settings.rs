@@ -6,7 +6,7 @@ use sortie_api::{Event, RECORDING_AUTO_RECORD, Settings};
 
 use crate::web::app_context::AppContext;
 use crate::web::components::{FetchStatus, SaveSettings};
-use crate::web::event_stream::subscribe;
+use crate::web::event_stream::{any_event, subscribe};
 use crate::web::server_data::ServerData;
 
 const ROUTE: &str = "/api/admin/settings";
@@ -50,7 +50,7 @@ fn SettingsForm(settings: ServerData<Settings>) -> impl IntoView {
     let success = RwSignal::new("");
     let problem = RwSignal::new(None::<String>);
 
-    subscribe("/api/events", move |event| match event {
+    subscribe("/api/events", any_event, move |event| match event {
         Event::Hello(_) => settings.poll(),
         Event::Settings(now) => {
             let on = now.recording_auto_record;

@@ -11,7 +11,7 @@ use crate::format;
 use crate::web::api::{Api, ApiError};
 use crate::web::app_context::AppContext;
 use crate::web::dom;
-use crate::web::event_stream::subscribe;
+use crate::web::event_stream::{any_event, subscribe};
 use crate::web::pages::recordings::{RecordingsStore, Scope};
 use crate::web::poll::poll_while;
 
@@ -61,7 +61,7 @@ impl ApplianceStore {
             clock,
             is_loading: StoredValue::new(false),
         };
-        let has_events = subscribe(Scope::Appliance.events(), move |event| {
+        let has_events = subscribe(Scope::Appliance.events(), any_event, move |event| {
             appliance.apply_event(&event)
         });
         Effect::new(move |had_events: Option<bool>| {

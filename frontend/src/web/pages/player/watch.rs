@@ -23,7 +23,7 @@ use crate::web::api::recording_path;
 use crate::web::app_context::{AppContext, SignInState};
 use crate::web::components::{ConfirmDialog, Confirmation, Glyph, Icon};
 use crate::web::dom;
-use crate::web::event_stream::subscribe;
+use crate::web::event_stream::{recording_event, subscribe};
 use crate::web::last_list::LastList;
 use crate::web::media_buffer::MediaBuffer;
 use crate::web::submission::Submission;
@@ -185,7 +185,7 @@ fn on_deletion(
         "/api/events?all=true"
     };
     let id = StoredValue::new(recording.id);
-    subscribe(events, move |event| {
+    subscribe(events, recording_event, move |event| {
         if let Event::RecordingDeleted(deleted) = event
             && id.try_with_value(|id| deleted.id == *id) == Some(true)
             && confirmation.with_untracked(Option::is_none)

@@ -13,11 +13,11 @@ use crate::library::days::{self, Day};
 use crate::library::filters as library_filters;
 use crate::list_page::{self, Page};
 use crate::web::api::{ApiError, recording_path};
-use crate::web::app_context::AppContext;
+use crate::web::app_context::{AppContext, FIRST_LIST};
 use crate::web::components::Confirmation;
 use crate::web::dom;
 use crate::web::download;
-use crate::web::event_stream::subscribe;
+use crate::web::event_stream::{recording_event, subscribe};
 use crate::web::last_list::LastList;
 use crate::web::list_query::ListQuery;
 use crate::web::poll::poll_while;
@@ -157,7 +157,9 @@ impl RecordingsStore {
     /// Creates the store for the current address and subscribes to events.
     pub(super) fn new(scope: Scope) -> Self {
         let store = Self::at_address(scope);
-        let has_events = subscribe(scope.events(), move |event| store.apply_event(&event));
+        let has_events = subscribe(scope.events(), recording_event, move |event| {
+            store.apply_event(&event)
+        });
         poll_while(
             move || !has_events.get() && store.page.with(Page::is_moving).unwrap_or(false),
             POLL_MS,
@@ -181,6 +183,8 @@ impl RecordingsStore {
         let last_events = StoredValue::new(LastEvents::default());
         let page = ServerData::new(move |api| {
             let address = address.get_untracked();
+            let is_first =
+                scope == Scope::Mine && !untrack(|| query.here_with_query()).contains('?');
             async move {
                 loop {
                     let (page, last_event) = api.page_and_last_event(&address).await?;
@@ -189,6 +193,9 @@ impl RecordingsStore {
                         it.list_is_current()
                     });
                     if is_current != Some(false) {
+                        if is_first {
+                            dom::set_preference(FIRST_LIST, &address);
+                        }
                         return Ok(page);
                     }
                 }
