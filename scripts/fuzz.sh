@@ -40,6 +40,16 @@ seed_clip() {
     rm "$1/finished"
 }
 
+# No length, so that the whole recording is copied.
+seed_remux() {
+    local recording
+    for recording in media/tests/data/*.{webm,mkv}; do
+        cargo run --quiet -p sortie-media --example finish -- "$recording" "$1/finished" >/dev/null
+        { printf '\0\0\0\0'; cat "$1/finished"; } >"$1/$(basename "$recording")"
+    done
+    rm "$1/finished"
+}
+
 # Extensions, method, state of the upload and offset, then headers.
 seed_headers() {
     local version='tus-resumable: 1.0.0'
@@ -82,13 +92,14 @@ fuzz() {
 }
 
 targets=("$@")
-((${#targets[@]} > 0)) || targets=(indexer clip headers form)
+((${#targets[@]} > 0)) || targets=(indexer clip remux headers form)
 for target in "${targets[@]}"; do
     case $target in
         indexer) fuzz media indexer 40000 ;;
         clip) fuzz media clip 48000 ;;
+        remux) fuzz media remux 48000 ;;
         headers) fuzz tus headers 4096 ;;
         form) fuzz server form 4096 ;;
-        *) die "There is no fuzz target '$target'." "Targets: indexer clip headers form" ;;
+        *) die "There is no fuzz target '$target'." "Targets: indexer clip remux headers form" ;;
     esac
 done

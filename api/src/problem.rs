@@ -85,6 +85,8 @@ codes! {
     PreconditionFailed = "Precondition failed",
     /// The body has an unsupported media type.
     UnsupportedMediaType = "Unsupported media type",
+    /// The recording is not available in the requested format.
+    NotAcceptable = "Format not available",
     /// The body does not match its checksum.
     ChecksumMismatch = "Checksum mismatch",
     /// The body did not arrive in time.

@@ -103,6 +103,7 @@ mod tests {
                 (412, ErrorCode::UnsupportedServer)
             }
             ProblemCode::UnsupportedMediaType => (415, ErrorCode::UnsupportedServer),
+            ProblemCode::NotAcceptable => (406, ErrorCode::BadRequest),
             ProblemCode::ChecksumMismatch => (460, ErrorCode::Unavailable),
             ProblemCode::RequestTimeout => (408, ErrorCode::Unavailable),
             ProblemCode::TooLarge => (413, ErrorCode::TooLarge),

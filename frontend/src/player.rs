@@ -5,6 +5,7 @@ pub mod key_map;
 pub mod live;
 pub mod marker_list;
 pub mod missing_pictures;
+pub mod mp4_copy;
 pub mod position;
 pub mod seek_queue;
 pub mod skip_idle;

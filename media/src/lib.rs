@@ -35,8 +35,8 @@
 //!
 //! - **No I/O, no clock, no threads.** Bytes come in, patches go out. Builds for `wasm32-unknown-unknown`.
 //! - **No decoding.** Frames are not looked into.
-//! - **No remuxing.** Frames stay in the order, clusters and tracks of the sender. [`Fragmenter`] is the exception: it
-//!   writes the stream of an encoder on the same machine.
+//! - **No remuxing of stored files.** Frames stay in the order, clusters and tracks of the sender. [`Fragmenter`] writes
+//!   the stream of an encoder on the same machine, and [`SeekIndex::to_mp4`] a copy for players without WebM.
 //!
 //! # Byte accounting
 //!
@@ -91,6 +91,7 @@ mod live;
 mod mp4;
 mod options;
 mod patch;
+mod remux;
 mod report;
 mod seek_index;
 pub mod stored;
@@ -110,6 +111,7 @@ pub use live::{EntryPoint, live_head};
 pub use mp4::{Colour, EncodedFrame, Fragmenter, VideoTrack};
 pub use options::Options;
 pub use patch::{HEAD_ROOM, Patch};
+pub use remux::NoRemux;
 pub use report::{Damage, Report};
 pub use seek_index::{Keyframe, NoSeekIndex, SeekIndex, SeekIndexReader};
 pub use track::{Track, TrackKind};

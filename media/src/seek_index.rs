@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use crate::clip::Clip;
+use crate::clip::{Clip, ClipBody};
 use crate::container::{Container, Signature};
+use crate::remux::{NoRemux, Remuxer};
 use crate::{mp4, webm};
 
 /// Bytes that are read at a time, where the size of an element is not known: the head with its Cues and Tracks.
@@ -96,6 +97,58 @@ impl SeekIndex {
             Format::Webm(index) => index.clip(start_ms, end_ms),
             Format::Mp4(index) => index.clip(start_ms, end_ms),
         }
+    }
+}
+
+impl SeekIndex {
+    /// Returns a copy of the whole recording as fragmented MP4, without re-encoding. A recording that is an MP4 is
+    /// returned as a clip.
+    ///
+    /// The head is empty: the first bytes follow from the first frames. They are at most a few MiB behind.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRemux`] if MP4 does not have a codec of the recording. [`ClipBody::failure`] returns errors that show later.
+    pub fn to_mp4(self) -> Result<Clip, NoRemux> {
+        let end_ms = self.duration_ms();
+        match self.0 {
+            Format::Mp4(index) => index.clip(0, None).ok_or(NoRemux::NoFrames),
+            Format::Webm(index) => {
+                let remuxer = Remuxer::new(index.sources(), index.scale_ns(), index.end_ns())?;
+                Ok(Clip {
+                    container: Container::Mp4,
+                    start_ms: 0,
+                    end_ms,
+                    head: Vec::new(),
+                    ranges: vec![index.clusters()],
+                    size: None,
+                    body: ClipBody::remux(remuxer),
+                })
+            }
+        }
+    }
+
+    /// Returns [`clip`](Self::clip) as MP4, as by [`to_mp4`](Self::to_mp4).
+    ///
+    /// # Errors
+    ///
+    /// [`NoRemux`] if MP4 does not have a codec of the recording.
+    pub fn clip_as_mp4(self, start_ms: u64, end_ms: u64) -> Result<Option<Clip>, NoRemux> {
+        let (sources, scale_ns) = match &self.0 {
+            Format::Mp4(_) => return Ok(self.clip(start_ms, end_ms)),
+            Format::Webm(index) => (index.sources(), index.scale_ns()),
+        };
+        let Some(clip) = self.clip(start_ms, end_ms) else {
+            return Ok(None);
+        };
+        let length_ns = (clip.end_ms - clip.start_ms).saturating_mul(1_000_000);
+        let remuxer = Remuxer::new(sources, scale_ns, length_ns)?;
+        Ok(Some(Clip {
+            container: Container::Mp4,
+            head: Vec::new(),
+            body: clip.body.remuxed(remuxer),
+            ..clip
+        }))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use common::fragments::{self, arrange, orders};
@@ -449,6 +450,34 @@ fn clip_of(file: &[u8], start_ms: u64, end_ms: u64, pieces: &[usize]) -> Option<
     Some(bytes)
 }
 
+/// Copies a file, or a part of it, as MP4 in pieces of these sizes; checks what holds for every copy of every file.
+fn copy_of(file: &[u8], times_ms: Option<Range<u64>>, pieces: &[usize]) -> Option<Vec<u8>> {
+    let index = index_of(file).0?;
+    let mut clip = match times_ms {
+        None => index.to_mp4().ok()?,
+        Some(times_ms) => index.clip_as_mp4(times_ms.start, times_ms.end).ok()??,
+    };
+    let mut bytes = clip.head.clone();
+    let mut pieces = pieces.iter().copied().cycle();
+    'ranges: for range in clip.ranges.clone() {
+        assert!(range.end <= file.len() as u64);
+        let at = |position| usize::try_from(position).expect("small");
+        let mut rest = &file[at(range.start)..at(range.end)];
+        while !rest.is_empty() {
+            if clip.body.is_complete() {
+                break 'ranges;
+            }
+            let piece = pieces.next().unwrap_or(1).clamp(1, rest.len());
+            let (now, later) = rest.split_at(piece);
+            bytes.extend(clip.body.push(now));
+            rest = later;
+        }
+    }
+    bytes.extend(clip.body.finish());
+    assert!(clip.body.finish().len() <= bytes.len());
+    Some(bytes)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -492,5 +521,27 @@ proptest! {
         let end = start.saturating_add(length);
         let whole = clip_of(&file, start, end, &[usize::MAX]);
         prop_assert_eq!(clip_of(&file, start, end, &pieces), whole);
+    }
+
+    /// Damaged and hostile files: no panic, no more bytes than frames and their tables, the same copy for every split.
+    #[test]
+    fn damaged_files_have_bounded_copies(damaged in damaged(), options in options(), finished in any::<bool>(), at in prop::collection::vec((any::<Index>(), any::<u8>()), 0..30), cut in any::<Index>(), part in prop::option::of((0u64..3000, 0u64..3000)), pieces in prop::collection::vec(1usize..3000, 1..9)) {
+        let mut file = match store(&damaged.bytes, options) {
+            Ok((stored, _)) if finished => stored.bytes,
+            _ => damaged.bytes.clone(),
+        };
+        for (at, byte) in at {
+            let at = at.index(file.len());
+            file[at] = byte;
+        }
+        if !finished {
+            file.truncate(cut.index(file.len()) + 1);
+        }
+        let part = part.map(|(start, length)| start..start + length);
+        let whole = copy_of(&file, part.clone(), &[usize::MAX]);
+        prop_assert_eq!(&copy_of(&file, part, &pieces), &whole);
+        if let Some(copy) = whole {
+            prop_assert!(copy.len() <= 64 * file.len() + (64 << 10), "{} of {}", copy.len(), file.len());
+        }
     }
 }

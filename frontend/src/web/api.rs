@@ -363,6 +363,11 @@ pub(crate) fn download_url(id: &str) -> String {
     url(&(recording_path(id) + "/download"))
 }
 
+/// URL of a copy of the file as MP4.
+pub(crate) fn mp4_url(id: &str) -> String {
+    url(&(recording_path(id) + "/download?format=mp4"))
+}
+
 /// URL of a part of the file as a download.
 pub(crate) fn clip_url(id: &str, start_ms: u64, end_ms: u64) -> String {
     let path = recording_path(id);

@@ -43,6 +43,7 @@ pub(crate) const TRACK_ENTRY: u32 = 0xAE;
 pub(crate) const TRACK_NUMBER: u32 = 0xD7;
 pub(crate) const TRACK_UID: u32 = 0x73C5;
 pub(crate) const CODEC_PRIVATE: u32 = 0x63A2;
+pub(crate) const CODEC_DELAY: u32 = 0x56AA;
 pub(crate) const CONTENT_ENCODINGS: u32 = 0x6D80;
 pub(crate) const TRACK_TYPE: u32 = 0x83;
 pub(crate) const CODEC_ID: u32 = 0x86;
@@ -77,6 +78,7 @@ pub(crate) const BLOCK_GROUP: u32 = 0xA0;
 pub(crate) const BLOCK: u32 = 0xA1;
 pub(crate) const BLOCK_DURATION: u32 = 0x9B;
 pub(crate) const REFERENCE_BLOCK: u32 = 0xFB;
+pub(crate) const DISCARD_PADDING: u32 = 0x75A2;
 
 // Children of Cues.
 pub(crate) const CUE_POINT: u32 = 0xBB;

@@ -1,7 +1,7 @@
 //! Reading boxes from memory and writing them to a buffer (ISO/IEC 14496-12, section 4.2).
 
 /// A four-character code.
-pub(super) type Kind = [u8; 4];
+pub(crate) type Kind = [u8; 4];
 
 /// Parses the box header at the start of `bytes`. A size of `None` means that the box extends to the end of the file.
 pub(super) fn header(bytes: &[u8]) -> Header {
@@ -115,7 +115,7 @@ impl Reader<'_> {
 }
 
 /// Appends a box with the payload that `fill` writes.
-pub(super) fn write(out: &mut Vec<u8>, kind: Kind, fill: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn write(out: &mut Vec<u8>, kind: Kind, fill: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend([0; 4]);
     out.extend(kind);
@@ -126,12 +126,12 @@ pub(super) fn write(out: &mut Vec<u8>, kind: Kind, fill: impl FnOnce(&mut Vec<u8
 }
 
 /// Appends a full box of version 0 without flags.
-pub(super) fn write_full(out: &mut Vec<u8>, kind: Kind, fill: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn write_full(out: &mut Vec<u8>, kind: Kind, fill: impl FnOnce(&mut Vec<u8>)) {
     write_full_with(out, kind, 0, 0, fill);
 }
 
 /// Appends a full box. `flags` has 24 bits.
-pub(super) fn write_full_with(
+pub(crate) fn write_full_with(
     out: &mut Vec<u8>,
     kind: Kind,
     version: u8,

@@ -3,25 +3,23 @@
 //! Every fragment is a self-contained `moof` and `mdat`. A writer that makes each of them durable in turn loses no
 //! more than the last one. The output is a stream for [`Indexer`](crate::Indexer), which finishes it like any other.
 
-mod init_segment;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use super::boxes::{write, write_full_with};
+use super::boxes::write;
+use super::init_segment::{Media, TrackDescription, init_segment};
+use super::movie_fragment::{FragmentSample, TrackFragment, movie_fragment};
 
 /// Media timescale in units per second: the customary value for video.
-const TIMESCALE: u64 = 90_000;
-/// Sample flags (section 8.8.3.1): `sample_depends_on` 2 and a sync sample; 1 and not a sync sample.
-const KEYFRAME: u32 = 0x0200_0000;
-const DELTA: u32 = 0x0101_0000;
-const TFHD_BASE_IS_MOOF: u32 = 0x02_0000;
-/// Data offset, and duration, size and flags for every sample (section 8.8.8.1).
-const TRUN: u32 = 0x01 | 0x100 | 0x200 | 0x400;
-const TRUN_COMPOSITION: u32 = 0x800;
+const TIMESCALE: u32 = 90_000;
+/// Number of the only track.
+const TRACK_ID: u32 = 1;
+/// Brand `isom`, compatible with the features of finished and fragmented files.
+const FTYP: &[u8] = b"isom\0\0\x02\0isomiso6avc1mp41";
 /// Assumed frame duration until there is a second frame.
-const FIRST_GUESS: u64 = TIMESCALE / 30;
+const FIRST_GUESS: u64 = TIMESCALE as u64 / 30;
 
 /// Properties of a video track.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +135,19 @@ impl Fragmenter {
     /// Returns the initialization segment, `ftyp` and `moov`, with which the stream begins.
     #[must_use]
     pub fn init_segment(&self, track: &VideoTrack) -> Vec<u8> {
-        init_segment::init_segment(track)
+        let description = TrackDescription {
+            id: TRACK_ID,
+            timescale: TIMESCALE,
+            media: Media::Video {
+                width: track.width,
+                height: track.height,
+            },
+            entry: *b"avc1",
+            config: &config_boxes(track),
+            media_time: 0,
+            language: None,
+        };
+        init_segment(FTYP, &[description], None)
     }
 
     /// Adds the next frame. Returns a fragment when one is complete.
@@ -199,46 +209,41 @@ impl Fragmenter {
         let first = self.samples.first()?;
         self.sequence += 1;
         let sequence = self.sequence;
-        let composed = self.samples.iter().any(|sample| sample.offset != 0);
-        let mut out = Vec::with_capacity(self.data.len() + 256 + 16 * self.samples.len());
-        let mut data_offset = 0;
-        write(&mut out, *b"moof", |out| {
-            write_full_with(out, *b"mfhd", 0, 0, |out| {
-                out.extend(sequence.to_be_bytes());
-            });
-            write(out, *b"traf", |out| {
-                write_full_with(out, *b"tfhd", 0, TFHD_BASE_IS_MOOF, |out| {
-                    out.extend(init_segment::TRACK_ID.to_be_bytes());
-                });
-                write_full_with(out, *b"tfdt", 1, 0, |out| {
-                    out.extend(first.time.to_be_bytes());
-                });
-                let flags = TRUN | if composed { TRUN_COMPOSITION } else { 0 };
-                write_full_with(out, *b"trun", 1, flags, |out| {
-                    let count = u32::try_from(self.samples.len()).unwrap_or(u32::MAX);
-                    out.extend(count.to_be_bytes());
-                    data_offset = out.len();
-                    out.extend([0; 4]);
-                    for sample in &self.samples {
-                        out.extend(sample.duration.to_be_bytes());
-                        out.extend(sample.size.to_be_bytes());
-                        let flags = if sample.keyframe { KEYFRAME } else { DELTA };
-                        out.extend(flags.to_be_bytes());
-                        if composed {
-                            out.extend(sample.offset.to_be_bytes());
-                        }
-                    }
-                });
-            });
+        let samples = self.samples.iter().map(|sample| FragmentSample {
+            duration: sample.duration,
+            size: sample.size,
+            offset: sample.offset,
+            keyframe: sample.keyframe,
         });
-        // The media data begins behind the moof and the header of the mdat.
-        let offset = u32::try_from(out.len() + 8).unwrap_or(u32::MAX);
-        out[data_offset..data_offset + 4].copy_from_slice(&offset.to_be_bytes());
-        write(&mut out, *b"mdat", |out| out.extend_from_slice(&self.data));
+        let track = TrackFragment {
+            track_id: TRACK_ID,
+            time: first.time,
+            samples: &samples.collect::<Vec<_>>(),
+            data: &self.data,
+        };
+        let out = movie_fragment(sequence, &[track]);
         self.samples.clear();
         self.data.clear();
         Some(out)
     }
+}
+
+/// Encodes the boxes of an `avc1` sample entry: ISO/IEC 14496-15, section 5.4.2.1; 14496-12, section 12.1.5.
+fn config_boxes(track: &VideoTrack) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(&mut out, *b"avcC", |out| {
+        out.extend_from_slice(&track.avc_config);
+    });
+    if let Some(colour) = track.colour {
+        write(&mut out, *b"colr", |out| {
+            out.extend(b"nclx");
+            for number in [colour.primaries, colour.transfer, colour.matrix] {
+                out.extend(number.to_be_bytes());
+            }
+            out.push(u8::from(colour.full_range) << 7);
+        });
+    }
+    out
 }
 
 /// Converts nanoseconds to the media timescale, rounded to nearest.

@@ -40,7 +40,7 @@ impl Index {
         let behind = self.points.iter().filter(|point| point.ticks >= limit);
         let mut behind = behind.filter(|point| point.relative_position.is_none());
         let end = behind.find(|point| point.cluster > first.cluster);
-        let range = first.cluster..end.map_or(self.media_end, |point| point.cluster);
+        let range = first.cluster..end.map_or(self.clusters.end, |point| point.cluster);
 
         let mut cues = Cues::default();
         let covered = self.points.iter().filter(|point| {

@@ -1,6 +1,9 @@
 //! Reader for the index of a finished WebM or Matroska file.
 
+use std::ops::Range;
+
 use super::info::{DocType, Info};
+use super::track_source::TrackSource;
 use super::tracks::{TRACKS_LIMIT, Tracks};
 use crate::container::Container;
 use crate::ebml::{
@@ -224,7 +227,7 @@ impl Reader {
             tracks_element,
             track,
             points,
-            media_end: clusters.end,
+            clusters,
         };
         Ok(index)
     }
@@ -281,8 +284,8 @@ pub(crate) struct Index {
     pub(super) points: Vec<SeekPoint>,
     /// End of the recording in ticks.
     pub(super) end_ticks: u64,
-    /// Position behind the last cluster.
-    pub(super) media_end: u64,
+    /// Positions of the first cluster, and behind the last.
+    pub(super) clusters: Range<u64>,
 }
 
 impl Index {
@@ -307,6 +310,28 @@ impl Index {
         let ns = u128::from(ms) * 1_000_000;
         let scale_ns = u128::from(self.info.scale_ns.max(1));
         u64::try_from(ns.div_ceil(scale_ns)).unwrap_or(u64::MAX)
+    }
+
+    /// Returns the tracks with the configurations of their codecs.
+    pub(crate) fn sources(&self) -> Vec<TrackSource> {
+        match vint::header(&self.tracks_element) {
+            Parsed::Item(_, width) => TrackSource::parse(&self.tracks_element[width..]),
+            Parsed::Incomplete | Parsed::Malformed => Vec::new(),
+        }
+    }
+
+    pub(crate) fn scale_ns(&self) -> u64 {
+        self.info.scale_ns
+    }
+
+    /// Returns the range of the clusters in the file.
+    pub(crate) fn clusters(&self) -> Range<u64> {
+        self.clusters.clone()
+    }
+
+    /// Returns the end of the recording in nanoseconds.
+    pub(crate) fn end_ns(&self) -> u64 {
+        self.end_ticks.saturating_mul(self.info.scale_ns)
     }
 
     pub(crate) fn keyframes(&self) -> Vec<Keyframe> {

@@ -11,7 +11,7 @@ use crate::track::{Track, TrackKind};
 /// Bytes of Tracks that are parsed; the rest is stored but ignored.
 pub(super) const TRACKS_LIMIT: u64 = 1 << 20;
 /// Maximum number of parsed tracks; no recorder writes this many.
-const LIMIT: usize = 64;
+pub(super) const LIMIT: usize = 64;
 
 /// The tracks of a document.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(super) fn keys(payload: &[u8]) -> Vec<TrackKey> {
     entries(payload).filter_map(key).take(LIMIT).collect()
 }
 
-fn entries(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn entries(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     let entries = Children::of(payload).filter(|&(id, _)| id == ids::TRACK_ENTRY);
     entries.map(|(_, entry)| entry)
 }
@@ -89,7 +89,7 @@ fn uids(entry: &[u8]) -> Option<(u64, u64)> {
     Some((child(ids::TRACK_NUMBER)?, child(ids::TRACK_UID)?))
 }
 
-fn track(entry: &[u8]) -> Option<Track> {
+pub(super) fn track(entry: &[u8]) -> Option<Track> {
     let mut track = Track::new(0, TrackKind::Other, String::new());
     for (id, value) in Children::of(entry) {
         match id {

@@ -5,6 +5,7 @@ pub mod boxes;
 pub mod clips;
 pub mod ffmpeg;
 pub mod fragments;
+pub mod remux;
 pub mod walk;
 
 use std::path::PathBuf;

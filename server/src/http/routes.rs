@@ -45,6 +45,8 @@ fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
+/// Sends a WebM or Matroska recording as MP4, as an `Accept` without its own format does.
+const FORMAT: Parameter = one_of("format", &["mp4"]);
 const PAGE: &[Parameter] = &[limit(500), text("cursor")];
 const USER_FILTER: &[Parameter] = &[
     limit(500),
@@ -250,7 +252,7 @@ static TABLE: &[Row] = &[
     route("GET", "/api/recordings/{id}/clip", Owner, Only(&[Read]), RECORDINGS,
         "Download a part as a file of its own, without re-encoding, from the keyframe at or before its start",
         &[(200, Bytes)])
-        .query(&[ms("start_ms"), ms("end_ms")]),
+        .query(&[ms("start_ms"), ms("end_ms"), FORMAT]),
     route("GET", "/api/recordings/{id}/index", Owner, Only(&[Read]), RECORDINGS,
         "Return the times of keyframes with their places in the file",
         &[(200, Data(of::<api::SeekIndex>)), (304, Empty)]),
@@ -284,10 +286,11 @@ static TABLE: &[Row] = &[
     route("DELETE", "/api/recordings/{id}/viewed", Owner, Only(&[Read]), RECORDINGS, "Mark a recording as not watched by you",
         &[(204, Empty)]),
     route("GET", "/api/recordings/{id}/download", Owner, Only(&[Read]), RECORDINGS,
-        "Download the file; supports range requests", FILE),
+        "Download the file; supports range requests, but not as MP4", FILE)
+        .query(&[FORMAT]),
     route("GET", "/api/recordings/{id}/stream", Owner, Only(&[Read]), RECORDINGS,
-        "Play the file; supports range requests. The query parameter playback of a playback URL replaces a sign-in", FILE)
-        .query(&[text(PLAYBACK)]),
+        "Play the file; supports range requests, but not as MP4. The query parameter playback of a playback URL replaces a sign-in", FILE)
+        .query(&[text(PLAYBACK), FORMAT]),
     route("POST", "/api/recordings/{id}/playback-url", Owner, Only(&[Read]), RECORDINGS,
         "Create a playback URL: an address of the file that works without a sign-in for a limited time",
         &[(201, Data(of::<api::PlaybackUrl>))])
@@ -315,7 +318,7 @@ static TABLE: &[Row] = &[
     route("POST", "/s/{token}", Public, AnyScope, SHARING, "Unlock a share link with its password, sent as a form", &[(303, Empty)])
         .open_query(),
     route("GET", "/s/{token}/file", Public, AnyScope, SHARING, "Play the file of a share link; supports range requests", FILE)
-        .query(&[text("part")]).open_query(),
+        .query(&[text("part"), FORMAT]).open_query(),
     route("GET", "/s/{token}/poster", Public, AnyScope, SHARING, "Picture of a share link", IMAGE)
         .query(&[text("part")]).open_query(),
 

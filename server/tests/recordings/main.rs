@@ -7,6 +7,7 @@ mod library;
 mod lists;
 mod live;
 mod markers;
+mod mp4_copies;
 mod pictures;
 mod playback_url;
 mod recordings;

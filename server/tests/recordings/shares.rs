@@ -162,7 +162,7 @@ async fn viewer_without_account_sees_page_file_and_picture() {
         ("x-content-type-options", "nosniff"),
         ("cross-origin-resource-policy", "same-origin"),
         ("cross-origin-opener-policy", "same-origin"),
-        ("vary", "Cookie"),
+        ("vary", "Cookie, Accept"),
     ] {
         assert_eq!(header(&page, name), value, "{name}");
     }

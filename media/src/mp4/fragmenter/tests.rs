@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::mp4::boxes::{Reader, children, find, find_path};
+use crate::mp4::movie_fragment::TRUN_COMPOSITION;
 use crate::{Indexer, TrackKind};
 
 const MS: i64 = 1_000_000;

@@ -128,6 +128,7 @@ pub(crate) fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::UnsupportedTusVersion => StatusCode::PRECONDITION_FAILED,
         ProblemCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ProblemCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ProblemCode::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         // tus 1.0 checksum extension.
         ProblemCode::ChecksumMismatch => {
             StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST)

@@ -1,7 +1,9 @@
 //! Download of a recording: range and conditional requests (RFC 9110, sections 13 and 14).
 
+mod clip;
 mod conditions;
 mod digest;
+mod format;
 mod names;
 mod range;
 mod seek_index;
@@ -14,8 +16,10 @@ use axum::response::{IntoResponse, Response};
 use sortie_api::{ProblemCode, RecordingStatus};
 
 use super::{ApiError, ApiResult, HttpState};
+pub(in crate::http) use clip::{copy_as_mp4, part, send as send_clip};
 pub(in crate::http) use conditions::has_version;
 use conditions::{Outcome, Validators};
+pub(in crate::http) use format::is_mp4_wanted;
 pub(in crate::http) use names::{content_disposition, has_visible, is_deceptive, plain_filename};
 use range::Selection;
 pub(in crate::http) use seek_index::read_index;
@@ -102,6 +106,20 @@ pub(in crate::http) fn check_state(row: &RecordingRow, disposition: Disposition)
             not_ready("This recording is not ready yet. Try again when it is complete.".to_owned())
         }
     }
+}
+
+/// Answers with a copy of a recording as MP4.
+pub(in crate::http) async fn serve_mp4(
+    state: &HttpState,
+    row: &RecordingRow,
+    method: &Method,
+    disposition: Disposition,
+) -> ApiResult<Response> {
+    let copy = copy_as_mp4(state, row).await?;
+    let filename = row.filename.chars().filter(|c| !is_deceptive(*c));
+    let filename: String = filename.collect();
+    let filename = with_extension(&filename, copy.container.extension());
+    send_clip(state, row, copy, method, disposition, &filename).await
 }
 
 /// Answers with a recording's bytes, or a redirect to a presigned URL.

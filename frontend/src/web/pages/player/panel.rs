@@ -9,6 +9,7 @@ use super::playback::Playback;
 use super::share::ShareButton;
 use crate::format;
 use crate::parts;
+use crate::player::mp4_copy;
 use crate::web::address::Link;
 use crate::web::api;
 use crate::web::app_context::{AppContext, SignInState};
@@ -133,6 +134,12 @@ fn Actions(
             _ => None,
         })
     });
+    let mp4 = Memo::new(move |_| {
+        row.with(|row| {
+            let is_offered = parts::count(row).is_none() && mp4_copy::is_possible(row);
+            is_offered.then(|| api::mp4_url(&row.id))
+        })
+    });
     let can_share = Memo::new(move |_| {
         app.has_sharing() && row.with(|row| row.status != RecordingStatus::Failed && !row.deleting)
     });
@@ -166,6 +173,26 @@ fn Actions(
                             >
                                 <Icon glyph=Glyph::Download />
                                 {label}
+                            </a>
+                        }
+                    })
+            }}
+            {move || {
+                mp4.get()
+                    .map(|address| {
+                        let target = address.clone();
+                        view! {
+                            <a
+                                class="button"
+                                href=address
+                                download="recording.mp4"
+                                on:click=move |event| {
+                                    event.prevent_default();
+                                    download::start_file(app, target.clone(), "recording.mp4", problem);
+                                }
+                            >
+                                <Icon glyph=Glyph::Download />
+                                "Download MP4"
                             </a>
                         }
                     })

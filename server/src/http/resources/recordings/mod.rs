@@ -17,7 +17,7 @@ mod serve;
 mod session;
 
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sortie_api::{Recording, RecordingUpdate};
@@ -37,7 +37,7 @@ pub(in crate::http) use deletion::check_forwarded;
 pub(in crate::http) use new::new_row;
 pub(in crate::http) use pictures::poster_of;
 pub(in crate::http) use present::with_parts;
-use serve::serve;
+use serve::{FormatQuery, serve};
 
 pub(in crate::http) fn routes() -> Routes {
     routes! { POST "/api/sessions/{id}/recording/upload" => session::upload }
@@ -68,16 +68,16 @@ pub(in crate::http) fn routes() -> Routes {
             GET "/api/recordings/{id}/storyboard.vtt" => pictures::storyboard,
             POST "/api/recordings/{id}/viewed" => view,
             DELETE "/api/recordings/{id}/viewed" => forget_view,
-            GET "/api/recordings/{id}/download" => |state, caller, id, method, headers| {
-                serve(state, caller, id, method, headers, Disposition::Attachment)
+            GET "/api/recordings/{id}/download" => |state, caller, id, method, headers, Query(query)| {
+                serve(state, caller, id, method, headers, query, Disposition::Attachment)
             },
-            GET "/api/recordings/{id}/stream" => |state, caller, id, method, headers| {
-                serve(state, caller, id, method, headers, Disposition::Inline)
+            GET "/api/recordings/{id}/stream" => |state, caller, id, method, headers, Query(query)| {
+                serve(state, caller, id, method, headers, query, Disposition::Inline)
             },
             POST "/api/recordings/{id}/playback-url" => playback_url::create,
             GET "/api/recordings/{id}/live" => live::watch,
             GET "/api/recordings/{id}/raw" => |state, caller, id, method, headers| {
-                serve(state, caller, id, method, headers, Disposition::Raw)
+                serve(state, caller, id, method, headers, FormatQuery::default(), Disposition::Raw)
             },
         })
 }

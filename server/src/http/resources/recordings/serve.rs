@@ -3,14 +3,21 @@
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::Response;
+use serde::Deserialize;
 
 use super::access::allowed;
 use crate::db::{Action, AuditEvent};
 use crate::http::extract::caller::{Caller, Via};
-use crate::http::file::{self, Disposition, Sent};
+use crate::http::file::{self, Disposition, Sent, is_mp4_wanted};
 use crate::http::{ApiResult, HttpState};
 
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// Query of a download.
+#[derive(Default, Deserialize)]
+pub(super) struct FormatQuery {
+    format: Option<String>,
+}
 
 /// Serves a recording and writes an audit row: for each download of the whole file, else once for each user, recording
 /// and hour, regardless of ranges.
@@ -20,10 +27,20 @@ pub(super) async fn serve(
     Path(id): Path<String>,
     method: Method,
     headers: HeaderMap,
+    query: FormatQuery,
     disposition: Disposition,
 ) -> ApiResult<Response> {
     let row = allowed(&state, &caller, &id).await?;
-    let mut response = file::serve(&state, &row, &method, &headers, disposition).await?;
+    let as_mp4 = disposition != Disposition::Raw
+        && is_mp4_wanted(query.format.as_deref(), &headers, &row.format)?;
+    let mut response = match as_mp4 {
+        true => file::serve_mp4(&state, &row, &method, disposition).await?,
+        false => file::serve(&state, &row, &method, &headers, disposition).await?,
+    };
+    if disposition != Disposition::Raw {
+        let accept = HeaderValue::from_static("Accept");
+        response.headers_mut().append(header::VARY, accept);
+    }
     if caller.via == Via::Playback {
         // The token decides, so pages of every site may embed the file. Its address is a secret.
         let headers = response.headers_mut();

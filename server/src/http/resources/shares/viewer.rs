@@ -18,10 +18,10 @@ use crate::accounts::{OpenShare, PasswordError, ShareError, network};
 use crate::db::{Action, Actor, AuditEvent, RecordingRow};
 use crate::http::extract::caller::{check_form_origin, remote_address};
 use crate::http::extract::json::read_body;
-use crate::http::file::{self, Disposition, Sent};
+use crate::http::file::{self, Disposition, Sent, is_mp4_wanted};
 use crate::http::resources::auth::{cookie, is_https, set_cookies};
 use crate::http::resources::recordings::poster_of;
-use crate::http::{ApiError, HttpState};
+use crate::http::{ApiError, ApiResult, HttpState};
 
 /// Cookie of viewers who have entered the password. Its path is that of the link.
 const COOKIE: &str = "sortie_share";
@@ -34,6 +34,7 @@ type Token = Result<Path<String>, PathRejection>;
 #[derive(Deserialize)]
 pub(super) struct PartQuery {
     part: Option<String>,
+    format: Option<String>,
 }
 
 pub(super) async fn style() -> Response {
@@ -137,8 +138,7 @@ pub(super) async fn file(
             id: format!("{}-{}", share.row.id, row.part),
             ..row
         };
-        let headers = &viewer.headers;
-        let served = file::serve(&state, &shown, &method, headers, Disposition::Inline).await;
+        let served = viewer.serve(&shown, &method, query.format.as_deref()).await;
         let response = match served {
             Ok(response) => response,
             Err(error) if error.code() == ProblemCode::NotReady => return Err(ShareError::Refused),
@@ -246,6 +246,20 @@ impl<'a> Viewer<'a> {
         Ok((share, row.ok_or(ShareError::Refused)?))
     }
 
+    /// Returns the file, or a copy as MP4.
+    async fn serve(
+        &self,
+        row: &RecordingRow,
+        method: &Method,
+        format: Option<&str>,
+    ) -> ApiResult<Response> {
+        let inline = Disposition::Inline;
+        match is_mp4_wanted(format, &self.headers, &row.format)? {
+            true => file::serve_mp4(self.state, row, method, inline).await,
+            false => file::serve(self.state, row, method, &self.headers, inline).await,
+        }
+    }
+
     fn actor(&self) -> Actor {
         Actor {
             id: String::new(),
@@ -329,7 +343,7 @@ impl<'a> Viewer<'a> {
             (ROBOTS, "noindex, nofollow"),
             (header::REFERRER_POLICY, "no-referrer"),
             (CORP, "same-origin"),
-            (header::VARY, "Cookie"),
+            (header::VARY, "Cookie, Accept"),
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }

@@ -1,0 +1,175 @@
+//! Sending a part of a recording, or a copy in another format.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use sortie_api::ProblemCode;
+use sortie_media::{Clip, ClipBody, NoRemux};
+
+use super::{Disposition, Sent, content_disposition, delivery, read_index};
+use crate::db::RecordingRow;
+use crate::http::{ApiError, ApiResult, HttpState};
+use crate::storage::{Storage, StorageError, blocking};
+
+/// Returns a copy of a recording as MP4.
+pub(in crate::http) async fn copy_as_mp4(state: &HttpState, row: &RecordingRow) -> ApiResult<Clip> {
+    // The semaphore is never closed.
+    let _permit = state.caches.indexes.acquire().await;
+    let index = read_index(state, row).await?;
+    blocking(move || Ok(index.to_mp4())).await?.map_err(no_copy)
+}
+
+/// Returns a part of a recording, in the format of the recording or as MP4.
+pub(in crate::http) async fn part(
+    state: &HttpState,
+    row: &RecordingRow,
+    times_ms: Range<u64>,
+    as_mp4: bool,
+) -> ApiResult<Clip> {
+    // The semaphore is never closed.
+    let _permit = state.caches.indexes.acquire().await;
+    let index = read_index(state, row).await?;
+    let duration_ms = index.duration_ms();
+    let clip = blocking(move || {
+        Ok(match as_mp4 {
+            true => index.clip_as_mp4(times_ms.start, times_ms.end),
+            false => Ok(index.clip(times_ms.start, times_ms.end)),
+        })
+    });
+    clip.await?.map_err(no_copy)?.ok_or_else(|| {
+        ApiError::invalid(format!(
+            "The recording is {duration_ms} milliseconds long and has no picture in this range. start_ms must be less."
+        ))
+    })
+}
+
+fn no_copy(reason: NoRemux) -> ApiError {
+    let detail = format!("{reason} Download the recording in its own format instead.");
+    ApiError::new(ProblemCode::NotAcceptable, detail)
+}
+
+/// Answers with the bytes of a clip. There are no ranges: the bytes are made while they are sent.
+pub(in crate::http) async fn send(
+    state: &HttpState,
+    row: &RecordingRow,
+    clip: Clip,
+    method: &Method,
+    disposition: Disposition,
+    filename: &str,
+) -> ApiResult<Response> {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(clip.container.mime_type()),
+    );
+    headers.insert(
+        header::CONTENT_DISPOSITION,
+        content_disposition(disposition.name(), filename),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
+    if let Some(size) = clip.size {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
+    }
+    if *method != Method::GET {
+        // An empty body would state a length of 0.
+        let nothing = Body::from_stream(stream::empty::<io::Result<Bytes>>());
+        return Ok((StatusCode::OK, headers, nothing).into_response());
+    }
+    let mut head = Bytes::from(clip.head);
+    let mut reading = Reading {
+        storage: Arc::clone(&state.storage),
+        path: row.storage_path.clone(),
+        ranges: VecDeque::from(clip.ranges),
+        body: clip.body,
+        pieces: stream::empty().boxed(),
+        is_finished: false,
+    };
+    // Opened before the status is sent.
+    reading.open().await?;
+    if head.is_empty() {
+        // The first frames show whether a copy is possible.
+        head = match reading.next().await {
+            Ok(first) => first.unwrap_or_default(),
+            Err(Failure::Storage(error)) => return Err(error.into()),
+            Err(Failure::Copy(reason)) => return Err(no_copy(reason)),
+        };
+    }
+    let rest = stream::try_unfold(reading, async |mut reading| match reading.next().await {
+        Ok(bytes) => Ok(bytes.map(|bytes| (bytes, reading))),
+        Err(Failure::Storage(error)) => Err(io::Error::other(error)),
+        Err(Failure::Copy(reason)) => Err(io::Error::other(reason)),
+    });
+    let bytes = stream::once(async { Ok(head) }).chain(rest);
+    Ok(delivery(
+        Sent::Whole,
+        (StatusCode::OK, headers, Body::from_stream(bytes)),
+    ))
+}
+
+/// State of the stream of a clip.
+struct Reading {
+    storage: Arc<dyn Storage>,
+    path: String,
+    ranges: VecDeque<Range<u64>>,
+    body: ClipBody,
+    pieces: BoxStream<'static, io::Result<Bytes>>,
+    is_finished: bool,
+}
+
+/// Reason why a clip ends early.
+enum Failure {
+    Storage(StorageError),
+    Copy(NoRemux),
+}
+
+impl Reading {
+    /// Opens the next range; `false` if there is none.
+    async fn open(&mut self) -> Result<bool, StorageError> {
+        let Some(range) = self.ranges.pop_front() else {
+            return Ok(false);
+        };
+        self.pieces = self.storage.read(&self.path, range).await?;
+        Ok(true)
+    }
+
+    /// Returns the next bytes. Reads as fast as the client does, and not behind the end of the clip.
+    async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        while !self.is_finished {
+            let piece = match self.body.is_complete() {
+                true => None,
+                false => {
+                    let piece = self.pieces.try_next().await;
+                    piece.map_err(|error| Failure::Storage(error.into()))?
+                }
+            };
+            let bytes = match piece {
+                Some(piece) => self.body.push(&piece),
+                None if !self.body.is_complete()
+                    && self.open().await.map_err(Failure::Storage)? =>
+                {
+                    continue;
+                }
+                None => {
+                    self.is_finished = true;
+                    self.body.finish()
+                }
+            };
+            if !bytes.is_empty() {
+                return Ok(Some(bytes.into()));
+            }
+            if let Some(reason) = self.body.failure() {
+                // Ends the connection, so that the client does not take the part for the whole.
+                return Err(Failure::Copy(reason.clone()));
+            }
+        }
+        Ok(None)
+    }
+}
