@@ -352,7 +352,7 @@ mod tests {
         assert_eq!(texts.heading, "Move this recording to the trash?");
         assert_eq!(
             texts.consequence,
-            "(42.5 kB) will be moved to the trash, where it stays for 30 days."
+            "(42 kB) will be moved to the trash, where it stays for 30 days."
         );
         assert_eq!(texts.action, "Move to the trash");
         for status in [RecordingStatus::Recording, RecordingStatus::Trashed] {

@@ -136,7 +136,14 @@ mod tests {
         let status = &schemas["RecordingStatus"];
         assert_eq!(
             status["enum"],
-            serde_json::json!(["recording", "uploading", "processing", "ready", "failed"]),
+            serde_json::json!([
+                "recording",
+                "uploading",
+                "processing",
+                "ready",
+                "failed",
+                "trashed"
+            ]),
             "{status}"
         );
         assert_eq!(status["type"], "string");
