@@ -28,6 +28,7 @@ fn start(
         mode,
         encoder,
         no_signal_after: None,
+        stills: Vec::new(),
     };
     let (send, seen) = mpsc::channel();
     let also = std::sync::Mutex::new(send.clone());
@@ -144,6 +145,7 @@ fn all_grabber_formats_can_be_recorded_and_sampled() {
                 known.find(|it| it.element == "x264enc").unwrap()
             }),
             no_signal_after: Some(Duration::ZERO),
+            stills: Vec::new(),
         };
         assert_eq!(looks(&describe(&plan)), has_eye, "{delivery:?}");
     }
