@@ -72,7 +72,7 @@ pub struct CapturedFile {
 pub struct CapturedPicture {
     /// Time from the start of the file in ms.
     pub at_ms: u64,
-    /// JPEG.
+    /// Complete JPEG file, up to 64 KiB.
     pub bytes: Vec<u8>,
 }
 

@@ -5,8 +5,8 @@
 //! source that delivers H.264                               ! h264parse ! appsink → Media
 //! ```
 //!
-//! Further branches make stills ([`Plan::stills`]). A grabber's frames are sampled once per second ([`Plan::no_signal_after`]). While it has no signal, a pipeline of
-//! [`start_signal_probe`] only samples.
+//! Further branches make stills ([`Plan::stills`]). A grabber's frames are sampled once per second
+//! ([`Plan::no_signal_after`]). While it has no signal, a pipeline of [`start_signal_probe`] only samples.
 //!
 //! Frames carry their capture time. [`writer`](crate::writer) cuts them into fragments, so a new file can begin at any
 //! keyframe while the encoder runs.
@@ -317,6 +317,10 @@ fn start_error(bus: &gst::Bus) -> StartError {
 fn notice(message: &gst::MessageRef) -> Option<Notice> {
     match message.view() {
         gst::MessageView::Eos(_) => Some(Notice::Ended),
+        gst::MessageView::Error(error) if stills::is_from_still(message) => {
+            tracing::warn!("no further pictures: {}", sentence(error));
+            None
+        }
         gst::MessageView::Error(error) => {
             let source = error.src();
             let at_source = source.is_some_and(|element| element.name() == description::SOURCE);

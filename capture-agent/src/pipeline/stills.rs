@@ -6,6 +6,9 @@
 //!
 //! The gate drops every frame that is not wanted before anything reads its pixels. The queue moves the work to a thread
 //! of its own, and drops a frame if the one before is still in work.
+//!
+//! A failure of the branch does not reach the encoder: the gate ignores the result of the queue, which would otherwise
+//! stop the tee; the end of the stream does not wait for the branch; and its errors are logged only.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +18,9 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use crate::signal::Mode;
+
+/// Begin of the names of all elements of all branches.
+const PREFIX: &str = "still-";
 
 /// Receiver of stills. Both methods run in threads of GStreamer and must not block.
 pub trait StillTaker: Send + Sync {
@@ -28,7 +34,7 @@ pub trait StillTaker: Send + Sync {
 /// Branch of a pipeline that makes stills.
 #[derive(Clone)]
 pub struct Still {
-    /// Name of its elements in the pipeline.
+    /// Distinguishes its elements from those of other stills.
     pub name: &'static str,
     /// Limits of the longer and the shorter side in pixels. Smaller frames are not enlarged.
     pub sides: (u32, u32),
@@ -50,34 +56,49 @@ impl Still {
     pub(super) fn describe(&self, mode: Mode) -> String {
         let Self { name, quality, .. } = self;
         let (width, height) = fitted(mode, self.sides);
+        let caps = format!(
+            "video/x-raw,format=I420,colorimetry=1:4:0:0,width={width},height={height},pixel-aspect-ratio=1/1"
+        );
         format!(
-            "identity name={name} silent=true \
-             ! queue leaky=downstream silent=true max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
-             ! videoconvertscale add-borders=false \
-             ! video/x-raw,format=I420,colorimetry=1:4:0:0,width={width},height={height},pixel-aspect-ratio=1/1 \
-             ! jpegenc quality={quality} \
-             ! appsink name={name}-end sync=false async=false max-buffers=1 drop=true enable-last-sample=false"
+            "identity name={PREFIX}{name} silent=true \
+             ! queue name={PREFIX}{name}-queue leaky=downstream silent=true max-size-buffers=1 max-size-bytes=0 \
+             max-size-time=0 \
+             ! videoconvertscale name={PREFIX}{name}-scale add-borders=false \
+             ! capsfilter name={PREFIX}{name}-size caps=\"{caps}\" \
+             ! jpegenc name={PREFIX}{name}-jpeg quality={quality} \
+             ! appsink name={PREFIX}{name}-end sync=false async=false max-buffers=1 drop=true enable-last-sample=false"
         )
     }
 
     /// Connects gate and end of the branch, if the pipeline has it.
     pub(super) fn attach(&self, pipeline: &gst::Pipeline) {
-        let gate = pipeline.by_name(self.name);
-        let end = pipeline.by_name(&format!("{}-end", self.name));
+        let name = format!("{PREFIX}{}", self.name);
+        let gate = pipeline.by_name(&name);
+        let queue = pipeline.by_name(&format!("{name}-queue"));
+        let end = pipeline.by_name(&format!("{name}-end"));
         let end = end.and_then(|end| end.downcast::<gst_app::AppSink>().ok());
-        let (Some(gate), Some(end)) = (gate.and_then(|it| it.static_pad("sink")), end) else {
+        let (Some(gate), Some(queue), Some(end)) = (
+            gate.and_then(|it| it.static_pad("sink")),
+            queue.and_then(|it| it.static_pad("sink")),
+            end,
+        ) else {
             return;
         };
+        // The pipeline counts the ends of its sinks. This one is missing if the branch has failed.
+        end.unset_element_flags(gst::ElementFlags::SINK);
         let taker = Arc::clone(&self.taker);
         gate.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             let pts = info.buffer().and_then(|buffer| buffer.pts());
             let segment = pad.sticky_event::<gst::event::Segment>(0);
             let running = segment.and_then(|event| running_ns(event.segment(), pts?));
-            match running.is_some_and(|pts_ns| taker.wants(pts_ns)) {
-                true => gst::PadProbeReturn::Ok,
-                // Not `Drop`: the binding drops the buffer as well, and GStreamer warns.
-                false => gst::PadProbeReturn::Handled,
+            if running.is_some_and(|pts_ns| taker.wants(pts_ns))
+                && let Some(buffer) = info.buffer()
+            {
+                // Passed on here and not by the gate, whose result stops the tee.
+                let _ = queue.chain(buffer.clone());
             }
+            // Not `Drop`: the binding drops the buffer as well, and GStreamer warns.
+            gst::PadProbeReturn::Handled
         });
         let taker = Arc::clone(&self.taker);
         let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |end| {
@@ -99,7 +120,15 @@ impl Still {
 
 /// Whether this installation of GStreamer can make stills.
 pub(super) fn is_available() -> bool {
-    gst::ElementFactory::find("jpegenc").is_some()
+    ["jpegenc", "videoconvertscale"]
+        .into_iter()
+        .all(|element| gst::ElementFactory::find(element).is_some())
+}
+
+/// Whether a message is from a branch of stills.
+pub(super) fn is_from_still(message: &gst::MessageRef) -> bool {
+    let source = message.src();
+    source.is_some_and(|element| element.name().starts_with(PREFIX))
 }
 
 fn running_ns(segment: &gst::Segment, pts: gst::ClockTime) -> Option<i64> {

@@ -171,7 +171,7 @@ impl Agent {
     }
 
     /// Requests a path until it exists; returns media type and body.
-    pub(crate) async fn until_found(&self, path: &str) -> (String, Vec<u8>) {
+    pub(crate) async fn wait_found(&self, path: &str) -> (String, Vec<u8>) {
         for _ in 0..LOOKS {
             let request = self.client.get(format!("{}{path}", self.url));
             let answer = request.bearer_auth(&self.token).send().await;

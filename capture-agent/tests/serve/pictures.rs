@@ -66,12 +66,12 @@ fn size(jpeg: &[u8]) -> String {
 async fn recording_has_poster_and_storyboard_until_it_is_deleted() {
     let agent = Agent::start(&[]).await;
     let recording = record(&agent).await;
-    let (kind, jpeg) = agent.until_found(&poster(&recording)).await;
+    let (kind, jpeg) = agent.wait_found(&poster(&recording)).await;
     assert_eq!(kind, "image/jpeg");
     assert_eq!(size(&jpeg), "mjpeg,240,180");
     let id = recording["id"].as_str().expect("an id");
     let (_, cues) = agent
-        .until_found(&format!("/api/recordings/{id}/storyboard.vtt"))
+        .wait_found(&format!("/api/recordings/{id}/storyboard.vtt"))
         .await;
     let cues = String::from_utf8(cues).expect("text");
     assert_eq!(cues.matches("#xywh=0,0,240,180").count(), 1, "{cues}");
@@ -112,7 +112,7 @@ async fn pictures_survive_kill_and_torn_picture_is_ignored() {
     let list = agent
         .until("/api/recordings", |list| count(list) == 1)
         .await;
-    let (_, jpeg) = agent.until_found(&poster(&list[0])).await;
+    let (_, jpeg) = agent.wait_found(&poster(&list[0])).await;
     assert!(whole.ends_with(&jpeg));
     for _ in 0..crate::agent::LOOKS {
         if files_of_pictures(agent.folder.path()).is_empty() {
