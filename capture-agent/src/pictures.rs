@@ -270,4 +270,55 @@ mod tests {
         std::fs::write(folder.path().join("b.mp4.pictures"), "").unwrap();
         assert_eq!(names(folder.path()), ["b.mp4"]);
     }
+
+    fn order(name: &str, at_ms: u64) -> Order {
+        Order {
+            name: name.to_owned(),
+            at_ms,
+            jpeg: vec![7; 100],
+        }
+    }
+
+    fn times(folder: &Path, name: &str) -> Vec<u64> {
+        let pictures = read(folder, name).unwrap();
+        pictures.iter().map(|it| it.at_ms).collect()
+    }
+
+    #[test]
+    fn full_disk_ends_the_pictures_of_one_recording() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut current = Current::default();
+        current.store(folder, &order("a.mp4", 0));
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let usable = current.file.replace(full).unwrap();
+        current.store(folder, &order("a.mp4", 10_000));
+        assert!(current.file.is_none());
+        drop(usable);
+        current.store(folder, &order("a.mp4", 20_000));
+        current.store(folder, &order("b.mp4", 0));
+        assert_eq!(times(folder, "a.mp4"), [0]);
+        assert_eq!(times(folder, "b.mp4"), [0]);
+    }
+
+    #[test]
+    fn missing_folder_ends_the_pictures_of_one_recording() {
+        let folder = tempfile::tempdir().unwrap();
+        let later = folder.path().join("recordings");
+        let mut current = Current::default();
+        current.store(&later, &order("a.mp4", 0));
+        std::fs::create_dir(&later).unwrap();
+        current.store(&later, &order("a.mp4", 10_000));
+        current.store(&later, &order("b.mp4", 0));
+        assert_eq!(names(&later), ["b.mp4"]);
+    }
+
+    #[test]
+    fn pictures_of_a_deleted_recording_with_this_name_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        std::fs::write(folder.join("a.mp4.pictures"), record(99, b"old")).unwrap();
+        Current::default().store(folder, &order("a.mp4", 0));
+        assert_eq!(times(folder, "a.mp4"), [0]);
+    }
 }

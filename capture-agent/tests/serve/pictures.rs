@@ -1,10 +1,11 @@
 //! Pictures of recordings: in the library of the agent, after a crash, and on the central server.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::agent::{Agent, count};
+use crate::agent::{Agent, LOOKS, count};
 use crate::central::Central;
 
 async fn start(agent: &Agent) {
@@ -38,6 +39,16 @@ fn files_of_pictures(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     paths
         .filter(|path| path.extension().is_some_and(|it| it == "pictures"))
         .collect()
+}
+
+async fn wait_without_files_of_pictures(agent: &Agent) {
+    for _ in 0..LOOKS {
+        if files_of_pictures(agent.folder.path()).is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{:?} stay", files_of_pictures(agent.folder.path()));
 }
 
 /// Width and height of a JPEG, read by ffprobe.
@@ -93,6 +104,36 @@ async fn recording_has_poster_and_storyboard_until_it_is_deleted() {
 }
 
 #[tokio::test]
+async fn clean_up_deletes_and_counts_pictures() {
+    let agent = Agent::start(&[]).await;
+    let recording = record(&agent).await;
+    let (_, jpeg) = agent.wait_found(&poster(&recording)).await;
+    let used = agent.get("/api/storage/usage").await["bytes"].as_u64();
+    let both = recording["size_bytes"].as_u64().expect("a size") + jpeg.len() as u64;
+    assert_eq!(used, Some(both));
+    // A file that a crash has left beside the recording.
+    let name = recording["filename"].as_str().expect("a name");
+    let file = agent
+        .folder
+        .path()
+        .join(format!("recordings/{name}.pictures"));
+    std::fs::write(&file, "torn").expect("written");
+    // Every disk is fuller than 1 %.
+    let settings = json!({ "storage_threshold_percent": "1" });
+    agent.settings(settings).await;
+    agent.post("/api/admin/retention/run", json!({})).await;
+    agent
+        .until("/api/recordings", |list| count(list) == 0)
+        .await;
+    let used = agent.get("/api/storage/usage").await["bytes"].as_u64();
+    assert_eq!(used, Some(0));
+    let folder = agent.kill();
+    let agent = Agent::launch(folder, &[]).await;
+    wait_without_files_of_pictures(&agent).await;
+    assert_eq!(count(&agent.get("/api/recordings").await), 0);
+}
+
+#[tokio::test]
 async fn pictures_survive_kill_and_torn_picture_is_ignored() {
     let agent = Agent::start(&[]).await;
     start(&agent).await;
@@ -114,13 +155,7 @@ async fn pictures_survive_kill_and_torn_picture_is_ignored() {
         .await;
     let (_, jpeg) = agent.wait_found(&poster(&list[0])).await;
     assert!(whole.ends_with(&jpeg));
-    for _ in 0..crate::agent::LOOKS {
-        if files_of_pictures(agent.folder.path()).is_empty() {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    panic!("{:?} stay", files_of_pictures(agent.folder.path()));
+    wait_without_files_of_pictures(&agent).await;
 }
 
 #[tokio::test]
