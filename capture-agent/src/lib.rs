@@ -5,6 +5,7 @@
 //! - [`encoder`]: trials of the H.264 encoders that GStreamer offers.
 //! - [`source`]: choice of a capture format, and a test source.
 //! - [`pipeline`]: GStreamer pipeline from a source to encoded frames.
+//! - [`pictures`]: storyboard of a recording, in a file beside it.
 //! - [`writer`]: crash-safe files, in a thread of its own.
 //! - [`recorder`]: automatic and manual recording, file after file.
 //! - [`forward`]: upload of recordings to a central server.
@@ -37,6 +38,7 @@ pub mod clock;
 pub mod device;
 pub mod encoder;
 pub mod forward;
+pub mod pictures;
 pub mod pipeline;
 pub mod probe;
 pub mod problem;

@@ -130,6 +130,7 @@ pub fn record(
         mode,
         encoder,
         no_signal_after: None,
+        stills: Vec::new(),
     };
     let from_bus = Mutex::new(send.clone());
     let pipeline = Pipeline::start(

@@ -10,7 +10,11 @@ use std::sync::Arc;
 use sortie_api::{Appliance as State, SessionStatus, SignalState};
 
 use crate::clock::Clock;
-use crate::db::{Action, Actor, AuditEvent, Database, DatabaseError, ImportedRow, SessionRow};
+use crate::db::{
+    Action, Actor, AuditEvent, Database, DatabaseError, ImportedRow, PictureInsertion, PictureRow,
+    SessionRow,
+};
+use crate::picture::{self, PictureKind, Size};
 use crate::retention::Retention;
 use crate::uploads::Uploads;
 
@@ -61,6 +65,15 @@ pub struct CapturedFile {
     pub forward_pending: bool,
     /// Reason why it cannot be played, as a sentence for the user; `None` if it can. The file is kept in either case.
     pub failure: Option<String>,
+}
+
+/// Picture of a recording of the recorder: a JPEG of at most 320 × 180 pixels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CapturedPicture {
+    /// Time from the start of the file in ms.
+    pub at_ms: u64,
+    /// Complete JPEG file, up to 64 KiB.
+    pub bytes: Vec<u8>,
 }
 
 /// The database could not be read or written.
@@ -247,6 +260,62 @@ impl Importer {
         self.database.audit().append(now_ms, &event).await?;
         self.index_activity(&row.id).await?;
         Ok(true)
+    }
+
+    /// Adds the pictures of a file; repeated, it adds none. Those that are no JPEG of an allowed size, and all but the
+    /// first of an interval, are skipped. Returns `false` if the file is not in the database (yet).
+    ///
+    /// # Errors
+    /// The database cannot be read or written.
+    pub async fn add_pictures(
+        &self,
+        name: &str,
+        pictures: Vec<CapturedPicture>,
+    ) -> Result<bool, ImportError> {
+        let Some(id) = self.database.imported().id(name).await? else {
+            return Ok(false);
+        };
+        let latest_ms = pictures.iter().map(|it| it.at_ms).max().unwrap_or_default();
+        let interval_ms = picture::interval_ms(latest_ms);
+        let mut filled = HashSet::new();
+        for picture in pictures {
+            let size = Size::of(PictureKind::Jpeg, &picture.bytes).filter(|it| it.is_allowed());
+            let Some(size) = size.filter(|_| picture.bytes.len() <= picture::BYTES_MAX) else {
+                continue;
+            };
+            if !filled.insert(picture.at_ms / interval_ms) {
+                continue;
+            }
+            let row = PictureRow {
+                at_ms: picture.at_ms,
+                kind: PictureKind::Jpeg,
+                size,
+                bytes: picture.bytes,
+            };
+            if self.database.pictures().insert(&id, &row).await? == PictureInsertion::Gone {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns the pictures of a file in the order of time; `None` if the file is not in the database (yet).
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn pictures(&self, name: &str) -> Result<Option<Vec<CapturedPicture>>, ImportError> {
+        let Some(id) = self.database.imported().id(name).await? else {
+            return Ok(None);
+        };
+        let mut pictures = Vec::new();
+        for (at_ms, _) in self.database.pictures().times(&id).await? {
+            let row = self.database.pictures().at(&id, at_ms).await?;
+            pictures.extend(row.map(|row| CapturedPicture {
+                at_ms,
+                bytes: row.bytes,
+            }));
+        }
+        Ok(Some(pictures))
     }
 
     /// Stores the activity of a playable file, from the index of the file. A file that cannot be read is scanned again at

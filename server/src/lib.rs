@@ -41,7 +41,7 @@ mod uploads;
 mod webhooks;
 
 pub use accounts::FirstAdmin;
-pub use appliance::{Appliance, CapturedFile, ImportError, Importer, Removal};
+pub use appliance::{Appliance, CapturedFile, CapturedPicture, ImportError, Importer, Removal};
 pub use backends::{OpenError, verify_audit};
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "sso")]
@@ -61,6 +61,7 @@ pub use db::{Copied, CopyError, copy_database};
 pub use gc::{
     Sweep, SweepError, SweepFinding, SweepKind, SweepOptions, SweepOutcome, SweepReport, SweepTally,
 };
+pub use picture::interval_ms as picture_interval_ms;
 pub use private_files::keep_files_private;
 pub use server::Server;
 pub use storage::{open_regular, open_regular_with};

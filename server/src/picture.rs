@@ -115,6 +115,16 @@ fn webp(bytes: &[u8]) -> Option<Size> {
     })
 }
 
+/// Returns the interval in ms of the pictures of a recording whose latest picture has this time.
+#[must_use]
+pub fn interval_ms(latest_ms: u64) -> u64 {
+    let mut interval = INTERVAL_MS;
+    while latest_ms / interval >= PICTURES_MAX {
+        interval *= 2;
+    }
+    interval
+}
+
 /// Result of adding a picture to those of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Placement {
@@ -128,10 +138,7 @@ pub(crate) enum Placement {
 /// first of each interval.
 pub(crate) fn place(times_ms: &[u64], new_ms: u64) -> Placement {
     let latest = times_ms.last().copied().unwrap_or_default().max(new_ms);
-    let mut interval = INTERVAL_MS;
-    while latest / interval >= PICTURES_MAX {
-        interval *= 2;
-    }
+    let interval = interval_ms(latest);
     if times_ms.iter().any(|at| at / interval == new_ms / interval) {
         return Placement::Covered;
     }

@@ -32,6 +32,7 @@ pub(crate) fn elements_after_source(mode: Mode, with_queue: bool) -> Result<Stri
         mode,
         encoder: Some(crate::x264()?),
         no_signal_after: None,
+        stills: Vec::new(),
     };
     let whole = describe(&plan);
     let mark = " ! queue name=queue";

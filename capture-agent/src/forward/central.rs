@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::stream;
 use reqwest::{Body, Certificate, Client, Method, StatusCode, header};
 use sortie_api::Recording;
+use sortie_server::CapturedPicture;
 use sortie_tus::client::{Command, Response};
 
 use super::Target;
@@ -191,6 +192,40 @@ impl Central {
         }
         let digest = answer.headers().get("repr-digest");
         Ok(digest.and_then(|digest| sha_256(digest.to_str().ok()?)))
+    }
+
+    /// Adds a picture to a recording; the server skips one that it has. `false` if it refuses this picture, or has no
+    /// such recording or route.
+    pub(super) async fn add_picture(
+        &self,
+        id: &str,
+        picture: CapturedPicture,
+    ) -> Result<bool, CentralError> {
+        if let Some(limiter) = &self.limiter {
+            let wait = limiter
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(monotonic(), picture.bytes.len());
+            tokio::time::sleep(wait).await;
+        }
+        let url = format!(
+            "{}/api/recordings/{id}/pictures?at_ms={}",
+            self.target.url, picture.at_ms
+        );
+        let request = self
+            .request(Method::POST, &url)
+            .header(header::CONTENT_TYPE, "image/jpeg")
+            .body(picture.bytes);
+        let status = request.timeout(ANSWER).send().await?.status();
+        match status {
+            StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::TOO_MANY_REQUESTS => Err(CentralError::Status(status)),
+            _ if status.is_success() => Ok(true),
+            _ if status.is_client_error() => Ok(false),
+            _ => Err(CentralError::Status(status)),
+        }
     }
 
     /// Deletes a recording. A recording that does not exist is no error.

@@ -17,6 +17,7 @@ use super::journal::{Creation, Entry, Journal, Outcome};
 use super::send::{Extent, SendError, send};
 use super::{Setup, Status};
 use crate::clock::monotonic;
+use crate::pictures::PICTURES;
 use crate::recorder::Handle;
 use crate::writer::GROWING;
 
@@ -28,6 +29,8 @@ const RETRY: Duration = Duration::from_secs(5);
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
 /// Limit of the server's finish before the hash is requested again later.
 const SERVER_FINISH_LIMIT: Duration = Duration::from_secs(60);
+/// Delay of pictures after a failure.
+const PICTURES_RETRY: Duration = Duration::from_secs(60);
 /// Reason of local deletions in the audit log.
 const REASON: &str = "the central server has it";
 /// Problem of a token that the server refuses.
@@ -81,6 +84,8 @@ struct Forwarder<'a> {
     kept: HashSet<String>,
     /// Recordings whose confirmation is in the catalog.
     confirmed: HashSet<String>,
+    /// Time before which no pictures are sent, after a failure.
+    pictures_after: Duration,
 }
 
 impl<'a> Forwarder<'a> {
@@ -95,6 +100,7 @@ impl<'a> Forwarder<'a> {
             refused: HashSet::new(),
             kept: HashSet::new(),
             confirmed: HashSet::new(),
+            pictures_after: Duration::ZERO,
         })
     }
 
@@ -115,9 +121,18 @@ impl<'a> Forwarder<'a> {
                 self.confirmed.insert(name.clone());
             }
         }
+        for name in &names {
+            let entry = self.journal.entry(name);
+            if entry.outcome != Outcome::Open && !entry.pictures {
+                self.forward_pictures(name, entry).await?;
+            }
+        }
         if self.setup.target.delete_after {
             for name in &names {
-                if self.journal.entry(name).outcome == Outcome::Same && !self.kept.contains(name) {
+                let entry = self.journal.entry(name);
+                // The pictures of a recording are deleted with it.
+                let is_complete = entry.outcome == Outcome::Same && entry.pictures;
+                if is_complete && !self.kept.contains(name) {
                     self.remove(name).await;
                 }
             }
@@ -240,6 +255,52 @@ impl<'a> Forwarder<'a> {
                 Err(format!("{name}: {reason}"))
             }
         }
+    }
+
+    /// Sends the pictures of a recording that the server has. A failure delays neither the confirmation of a recording
+    /// nor the next one: the pictures are sent again after [`PICTURES_RETRY`].
+    async fn forward_pictures(&mut self, name: &str, mut entry: Entry) -> Result<(), String> {
+        let now = monotonic();
+        if now < self.pictures_after {
+            return Ok(());
+        }
+        let sent = match entry.upload.as_deref().and_then(id) {
+            Some(id) => self.send_pictures(name, id).await,
+            None => Ok(true),
+        };
+        match sent {
+            Ok(true) => {
+                entry.pictures = true;
+                let put = self.journal.put(name, entry);
+                put.map_err(|error| self.write_error(&error))
+            }
+            Ok(false) => Ok(()),
+            Err(error) => {
+                tracing::warn!(file = name, "its pictures are not forwarded yet: {error}");
+                self.pictures_after = now + PICTURES_RETRY;
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends the pictures of a recording; `false` if they are not in the catalog yet.
+    async fn send_pictures(&self, name: &str, id: &str) -> Result<bool, CentralError> {
+        let beside = self.setup.folder.join(format!("{name}{PICTURES}"));
+        let pictures = match self.setup.importer.pictures(name).await {
+            Ok(Some(pictures)) if !beside.exists() => pictures,
+            Ok(_) => return Ok(false),
+            Err(error) => {
+                tracing::error!(file = name, "its pictures cannot be read: {error}");
+                return Ok(false);
+            }
+        };
+        for picture in pictures {
+            let at_ms = picture.at_ms;
+            if !self.central.add_picture(id, picture).await? {
+                tracing::info!(file = name, at_ms, "the central server refuses a picture");
+            }
+        }
+        Ok(true)
     }
 
     /// Compares the hashes once the server has finished the recording, then deletes outdated uploads.

@@ -35,6 +35,9 @@ pub(super) struct Entry {
     pub(super) outdated: Vec<String>,
     #[serde(default)]
     pub(super) outcome: Outcome,
+    /// Whether the server has its pictures, or refuses them.
+    #[serde(default)]
+    pub(super) pictures: bool,
 }
 
 /// Creation of an upload. The server answers a repeated request with the same upload.
@@ -129,6 +132,7 @@ mod tests {
             upload: Some("https://a/api/uploads/1".to_owned()),
             outdated: vec![],
             outcome: Outcome::Same,
+            pictures: true,
         }
     }
 

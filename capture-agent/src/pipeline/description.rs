@@ -1,6 +1,6 @@
 //! Pipeline descriptions in the notation of `gst-launch-1.0`.
 
-use super::{Plan, colour, frame_sampler};
+use super::{Plan, colour, frame_sampler, stills};
 use crate::signal::Mode;
 use crate::source::{Capture, Delivery};
 
@@ -33,26 +33,32 @@ pub fn describe(plan: &Plan) -> String {
         // H.264 is not dropped here: every frame depends on the one before.
         Delivery::H264 => format!("{source} ! {sink}"),
         Delivery::Jpeg => {
-            let (split, branch) = sampler_branch(plan);
+            let (split, branches) = branches(plan);
             let encode = encode();
-            format!("{source} ! {queue} ! jpegdec ! {split}{encode} ! {sink} {branch}")
+            format!("{source} ! {queue} ! jpegdec ! {split}{encode} ! {sink} {branches}")
         }
         Delivery::Raw => {
-            let (split, branch) = sampler_branch(plan);
+            let (split, branches) = branches(plan);
             let encode = encode();
-            format!("{source} ! {split}{queue} ! {encode} ! {sink} {branch}")
+            format!("{source} ! {split}{queue} ! {encode} ! {sink} {branches}")
         }
     }
 }
 
-/// Tee and branch of the frame sampler, if the plan has one.
-fn sampler_branch(plan: &Plan) -> (&'static str, String) {
-    match plan.no_signal_after {
-        Some(_) => (
-            "tee name=pictures ! ",
-            format!("pictures. ! {}", frame_sampler::describe("")),
-        ),
-        None => ("", String::new()),
+/// Tee, and branches of frame sampler and stills, if the plan has any.
+fn branches(plan: &Plan) -> (&'static str, String) {
+    let mut branches = String::new();
+    if plan.no_signal_after.is_some() {
+        branches += &format!("pictures. ! {} ", frame_sampler::describe(""));
+    }
+    if !plan.stills.is_empty() && stills::is_available() {
+        for still in &plan.stills {
+            branches += &format!("pictures. ! {} ", still.describe(plan.mode));
+        }
+    }
+    match branches.is_empty() {
+        true => ("", branches),
+        false => ("tee name=pictures ! ", branches),
     }
 }
 

@@ -5,8 +5,8 @@
 //! source that delivers H.264                               ! h264parse ! appsink → Media
 //! ```
 //!
-//! A grabber's frames are sampled once per second ([`Plan::no_signal_after`]). While it has no signal, a pipeline of
-//! [`start_signal_probe`] only samples.
+//! Further branches make stills ([`Plan::stills`]). A grabber's frames are sampled once per second
+//! ([`Plan::no_signal_after`]). While it has no signal, a pipeline of [`start_signal_probe`] only samples.
 //!
 //! Frames carry their capture time. [`writer`](crate::writer) cuts them into fragments, so a new file can begin at any
 //! keyframe while the encoder runs.
@@ -15,6 +15,7 @@ mod colour;
 mod description;
 mod frame_sampler;
 mod media;
+mod stills;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +36,7 @@ pub use description::describe;
 use description::describe_signal_probe;
 use frame_sampler::FrameSampler;
 pub use media::Media;
+pub use stills::{Still, StillTaker};
 
 /// Parameters of a [`Pipeline`].
 #[derive(Debug, Clone)]
@@ -47,6 +49,8 @@ pub struct Plan {
     /// Time that a test pattern must last before it counts as no signal; `None` disables the check. H.264 sources are
     /// never sampled.
     pub no_signal_after: Option<Duration>,
+    /// Branches that make stills. Not available for H.264 sources, whose frames would have to be decoded.
+    pub stills: Vec<Still>,
 }
 
 /// Sampling interval while recording.
@@ -138,6 +142,9 @@ impl Pipeline {
     ) -> Result<Self, StartError> {
         let detector = plan.no_signal_after.map(TestPatternDetector::new);
         let running = Running::build(&describe(plan), detector.map(|it| (it, SAMPLE_INTERVAL)))?;
+        for still in &plan.stills {
+            still.attach(&running.pipeline);
+        }
         let sink = running.pipeline.by_name("sink");
         let sink = sink
             .and_then(|sink| sink.downcast::<gst_app::AppSink>().ok())
@@ -310,6 +317,10 @@ fn start_error(bus: &gst::Bus) -> StartError {
 fn notice(message: &gst::MessageRef) -> Option<Notice> {
     match message.view() {
         gst::MessageView::Eos(_) => Some(Notice::Ended),
+        gst::MessageView::Error(error) if stills::is_from_still(message) => {
+            tracing::warn!("no further pictures: {}", sentence(error));
+            None
+        }
         gst::MessageView::Error(error) => {
             let source = error.src();
             let at_source = source.is_some_and(|element| element.name() == description::SOURCE);

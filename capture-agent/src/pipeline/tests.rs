@@ -18,6 +18,14 @@ fn start(
     mode: &str,
     element: &'static str,
 ) -> (Result<Pipeline, StartError>, mpsc::Receiver<Seen>) {
+    start_plan(mode, element, Vec::new())
+}
+
+fn start_plan(
+    mode: &str,
+    element: &'static str,
+    stills: Vec<Still>,
+) -> (Result<Pipeline, StartError>, mpsc::Receiver<Seen>) {
     crate::encoder::init().unwrap();
     let mode: Mode = mode.parse().unwrap();
     let encoder = crate::encoder::CANDIDATES
@@ -28,6 +36,7 @@ fn start(
         mode,
         encoder,
         no_signal_after: None,
+        stills,
     };
     let (send, seen) = mpsc::channel();
     let also = std::sync::Mutex::new(send.clone());
@@ -144,6 +153,7 @@ fn all_grabber_formats_can_be_recorded_and_sampled() {
                 known.find(|it| it.element == "x264enc").unwrap()
             }),
             no_signal_after: Some(Duration::ZERO),
+            stills: Vec::new(),
         };
         assert_eq!(looks(&describe(&plan)), has_eye, "{delivery:?}");
     }
@@ -170,4 +180,80 @@ fn signal_probe_detects_end_of_test_pattern() {
     assert_eq!(signal_probe.picture(), Picture::NoSignalPattern);
     input.switch(Reading::Locked(mode));
     wait(&|| signal_probe.picture() == Picture::Content);
+}
+
+/// Receiver of a still of every frame.
+struct Every<F>(F);
+
+impl<F: Fn() + Send + Sync> StillTaker for Every<F> {
+    fn wants(&self, _pts_ns: i64) -> bool {
+        true
+    }
+
+    fn take(&self, _pts_ns: i64, _jpeg: Vec<u8>) {
+        (self.0)();
+    }
+}
+
+fn start_with_stills(
+    take: impl Fn() + Send + Sync + 'static,
+) -> (Result<Pipeline, StartError>, mpsc::Receiver<Seen>) {
+    let still = Still {
+        name: "all",
+        sides: (320, 180),
+        quality: 75,
+        taker: Arc::new(Every(take)),
+    };
+    start_plan("64x48@60", "x264enc", vec![still])
+}
+
+#[track_caller]
+fn check_frames_follow_until_end(pipeline: &Pipeline, seen: &mpsc::Receiver<Seen>) {
+    let mut frames = 0;
+    while frames < 120 {
+        match seen.recv_timeout(LONG).unwrap() {
+            Seen::Media(Media::Frame(_)) => frames += 1,
+            Seen::Media(Media::Track(_)) => {}
+            Seen::Notice(notice) => panic!("{notice:?} after {frames} frames"),
+        }
+    }
+    pipeline.end();
+    loop {
+        match seen.recv_timeout(LONG).unwrap() {
+            Seen::Notice(Notice::Ended) => return,
+            Seen::Notice(notice) => panic!("{notice:?}"),
+            Seen::Media(_) => {}
+        }
+    }
+}
+
+#[test]
+fn failed_still_does_not_stop_the_frames() {
+    let (pipeline, seen) = start_with_stills(|| {});
+    let pipeline = pipeline.unwrap();
+    let end = pipeline.0.pipeline.by_name("still-all-end").unwrap();
+    let (failed, failures) = mpsc::channel();
+    let pad = end.static_pad("sink").unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        info.flow_res = Err(gst::FlowError::Error);
+        let _ = failed.send(());
+        gst::PadProbeReturn::Handled
+    });
+    failures.recv_timeout(LONG).unwrap();
+    check_frames_follow_until_end(&pipeline, &seen);
+}
+
+#[test]
+fn blocked_still_does_not_stop_the_frames() {
+    let (release, released) = mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let (entered, entries) = mpsc::channel();
+    let (pipeline, seen) = start_with_stills(move || {
+        let _ = entered.send(());
+        let _ = released.lock().unwrap().recv();
+    });
+    let pipeline = pipeline.unwrap();
+    entries.recv_timeout(LONG).unwrap();
+    check_frames_follow_until_end(&pipeline, &seen);
+    drop(release);
 }

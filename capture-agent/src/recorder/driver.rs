@@ -1,6 +1,6 @@
 //! Thread that executes the controller's decisions.
 
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use super::captures::Captures;
@@ -13,6 +13,7 @@ use super::signal_source::SignalSource;
 use super::split::Limits;
 use super::{Event, Handle, Message, Setup, Snapshot};
 use crate::clock::monotonic;
+use crate::pictures::Storyboard;
 use crate::pipeline::{Notice, Pipeline, Plan, start_signal_probe};
 use crate::problem::Problem;
 use crate::signal::{FrameRate, Mode};
@@ -34,6 +35,8 @@ pub(super) struct Driver<E> {
     sessions: Sessions,
     folder: RecordingsFolder,
     writer: Option<Writer>,
+    /// `None` if its thread could not be created: recordings have no pictures.
+    storyboard: Option<Arc<Storyboard>>,
     mode: Option<Mode>,
     no_signal_after: Option<Duration>,
     split: Limits,
@@ -72,6 +75,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             sessions: Sessions::new(),
             folder: RecordingsFolder::new(setup),
             writer: None,
+            storyboard: None,
             mode: setup.mode,
             no_signal_after: setup.no_signal_after,
             split: setup.split,
@@ -108,7 +112,14 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         };
         let limits = writer::Limits::default();
         match Writer::start(self.folder.folder(), limits, on_writer_event) {
-            Ok(writer) => self.writer = Some(writer),
+            Ok(writer) => {
+                let folder = self.folder.folder().path().to_owned();
+                match Storyboard::start(folder, writer.handle().clone()) {
+                    Ok(storyboard) => self.storyboard = Some(Arc::new(storyboard)),
+                    Err(error) => tracing::error!("recordings have no pictures: {error}"),
+                }
+                self.writer = Some(writer);
+            }
             Err(error) => self.folder.set_error(&error),
         }
         self.encoders.warm_up(self.mode.unwrap_or(LARGEST));
@@ -304,6 +315,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             capture,
             mode,
             encoder,
+            stills: self.storyboard.iter().map(Storyboard::still).collect(),
         };
         let on_notice = on_notice(id, &self.handle);
         let pipeline = Pipeline::start(&plan, sink.into_callback(), on_notice);

@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use crate::pictures::{self, PICTURES};
 use crate::recorder::{Cause, Event, Handle};
-use crate::writer::{self, Finished, RecoveredFile};
+use crate::writer::{self, Finished, GROWING, RecoveredFile};
 
 /// Interval of comparisons between folder and catalog: they find what failed before, and changes by other programs.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(300);
@@ -180,6 +181,53 @@ impl Catalog {
             failure: None,
         };
         self.import(&captured).await;
+        self.import_pictures(&captured.name).await;
+    }
+
+    /// Moves the pictures of a recording into the catalog.
+    async fn import_pictures(&self, name: &str) {
+        let (folder, of) = (self.folder.clone(), name.to_owned());
+        let read = tokio::task::spawn_blocking(move || pictures::read(&folder, &of)).await;
+        let pictures = match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(pictures) => pictures,
+            Err(error) => {
+                tracing::error!(file = name, "its pictures cannot be read: {error}");
+                return;
+            }
+        };
+        match self.importer.add_pictures(name, pictures).await {
+            Ok(true) => self.remove_pictures(name),
+            // The next comparison imports the recording and its pictures.
+            Ok(false) => {}
+            Err(error) => tracing::error!(file = name, "its pictures are not stored: {error}"),
+        }
+    }
+
+    fn remove_pictures(&self, name: &str) {
+        let path = self.folder.join(format!("{name}{PICTURES}"));
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::error!("{}: {error}", path.display());
+            }
+            _ => {}
+        }
+    }
+
+    /// Imports pictures that an earlier attempt or a crash has left, and removes those of deleted recordings.
+    async fn import_left_pictures(&self) {
+        let folder = self.folder.clone();
+        let names = tokio::task::spawn_blocking(move || pictures::names(&folder));
+        for name in names.await.unwrap_or_default() {
+            // Checked in the order of the rename, so that the recording is found at any moment.
+            if self.folder.join(format!("{name}{GROWING}")).exists() {
+                continue;
+            }
+            if self.folder.join(&name).exists() {
+                self.import_pictures(&name).await;
+            } else {
+                self.remove_pictures(&name);
+            }
+        }
     }
 
     /// Imports a file that cannot be played as `failed`; it stays until the user deletes it.
@@ -312,6 +360,7 @@ impl Comparison {
                 .import_damaged(name, "It cannot be played.")
                 .await;
         }
+        self.catalog.import_left_pictures().await;
         Ok(found.unsettled)
     }
 }

@@ -21,6 +21,7 @@ use sortie_media::{HEAD_ROOM, Indexer, Unplayable};
 use sortie_server::open_regular;
 
 use super::volume::{Folder, Volume, VolumeFile};
+use crate::pictures::PICTURES;
 
 /// Suffix of a growing file.
 pub const GROWING: &str = ".part";
@@ -332,6 +333,11 @@ pub(super) fn finish_leftover(
     let length = growing.length();
     // Checked immediately before the rename, because the name may be taken meanwhile.
     if to != name {
+        // First, so that a repetition after a crash finds the recording under its old name.
+        let pictures = format!("{name}{PICTURES}");
+        if volume.exists(&pictures)? {
+            volume.rename(&pictures, &format!("{to}{PICTURES}"))?;
+        }
         volume.rename(&part, &format!("{to}{GROWING}"))?;
     }
     let part = format!("{to}{GROWING}");

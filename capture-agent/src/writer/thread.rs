@@ -53,6 +53,8 @@ pub enum Event {
 pub struct Progress {
     /// `None` between files.
     pub name: Option<String>,
+    /// Timestamp of its first frame in ns; `None` before that frame.
+    pub first_ns: Option<i64>,
     /// Durable duration in ms.
     pub duration_ms: u64,
     pub size_bytes: u64,
@@ -157,6 +159,13 @@ impl Handle {
         self.push(Command::End, 0);
     }
 
+    /// Returns name of the file in progress and timestamp of its first frame in ns.
+    #[must_use]
+    pub fn file_start(&self) -> Option<(String, i64)> {
+        let progress = self.0.progress();
+        Some((progress.name.clone()?, progress.first_ns?))
+    }
+
     #[must_use]
     pub fn progress(&self) -> Progress {
         let mut progress = self.0.progress().clone();
@@ -205,6 +214,10 @@ impl<V: Volume, E: FnMut(Event)> Work<V, E> {
                 }
                 Next::Item(Command::Frame(frame)) => {
                     if let Some(current) = &mut self.current {
+                        if frame.keyframe {
+                            let mut progress = self.shared.progress();
+                            progress.first_ns.get_or_insert(frame.pts_ns);
+                        }
                         let fragment = current.fragmenter.push(frame);
                         self.write(fragment);
                     }
@@ -237,7 +250,7 @@ impl<V: Volume, E: FnMut(Event)> Work<V, E> {
         match Growing::create_new(&self.volume, &current.name, &front) {
             Ok((name, growing)) => {
                 let mut progress = self.shared.progress();
-                progress.name = Some(name.clone());
+                (progress.name, progress.first_ns) = (Some(name.clone()), None);
                 (progress.duration_ms, progress.size_bytes) = (0, growing.length());
                 drop(progress);
                 current.name.clone_from(&name);

@@ -170,6 +170,22 @@ impl Agent {
         answer.bytes().await.expect("a body").to_vec()
     }
 
+    /// Requests a path until it exists; returns media type and body.
+    pub(crate) async fn wait_found(&self, path: &str) -> (String, Vec<u8>) {
+        for _ in 0..LOOKS {
+            let request = self.client.get(format!("{}{path}", self.url));
+            let answer = request.bearer_auth(&self.token).send().await;
+            let answer = answer.expect("an answer");
+            if answer.status().as_u16() == 200 {
+                let kind = answer.headers()["content-type"].to_str().expect("text");
+                let kind = kind.to_owned();
+                return (kind, answer.bytes().await.expect("a body").to_vec());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{path} does not exist");
+    }
+
     pub(crate) async fn wait_recorded(&self, seconds: f64) -> Value {
         let far = |state: &Value| state["file"]["duration_seconds"].as_f64() >= Some(seconds);
         self.until("/api/appliance", far).await

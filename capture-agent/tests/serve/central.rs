@@ -116,6 +116,16 @@ impl Central {
             .expect("a list")
     }
 
+    /// Requests a path as the administrator; returns media type and body.
+    pub(crate) async fn get(&self, path: &str) -> (String, Vec<u8>) {
+        let request = self.client.get(format!("{}{path}", self.url));
+        let request = request.bearer_auth(self.admin().await);
+        let answer = request.send().await.expect("sent");
+        let kind = answer.headers()["content-type"].to_str().expect("text");
+        let kind = kind.to_owned();
+        (kind, answer.bytes().await.expect("a body").to_vec())
+    }
+
     /// Waits until this many recordings are ready.
     pub(crate) async fn wait_ready(&self, count: usize) {
         let mut last = Vec::new();

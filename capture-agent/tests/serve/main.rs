@@ -10,4 +10,5 @@ mod faults;
 mod folder;
 mod forward;
 mod grabber;
+mod pictures;
 mod tls;

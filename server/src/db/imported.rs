@@ -131,6 +131,16 @@ impl Imported<'_> {
         Ok(pending > 0)
     }
 
+    /// Returns the ID of the recording of this file.
+    pub(crate) async fn id(self, name: &str) -> Result<Option<String>, DatabaseError> {
+        Ok(sqlx::query_scalar(
+            "SELECT id FROM recordings WHERE storage_backend = 'local' AND storage_path = $1",
+        )
+        .bind(name)
+        .fetch_optional(&self.database.pool)
+        .await?)
+    }
+
     /// Returns path and size of each ready recording in the storage folder.
     pub(crate) async fn files(self) -> Result<Vec<(String, u64)>, DatabaseError> {
         let rows = sqlx::query(
