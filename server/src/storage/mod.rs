@@ -320,8 +320,9 @@ pub(crate) trait Replicated: Send + Sync {
     /// is not shared.
     async fn is_shared(&self, id: &str) -> Result<bool, StorageError>;
 
-    /// Renews the lease of an upload that this server writes to, if it holds one.
-    async fn renew(&self, id: &str) -> Result<(), StorageError>;
+    /// Renews the lease of an upload that this server writes to, if it holds one; `false` if another server has taken it
+    /// over.
+    async fn renew(&self, id: &str) -> Result<bool, StorageError>;
 
     /// Returns uploads whose lease was not renewed within `silence`.
     async fn stale(&self, silence: Duration) -> Result<Vec<StaleLease>, StorageError>;

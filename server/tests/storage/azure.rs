@@ -20,8 +20,8 @@ async fn server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
         ("AZURE_STORAGE_ACCOUNT_KEY", KEY),
         ("AZURE_STORAGE_ENDPOINT", endpoint),
     ];
-    // The first value of a name takes precedence.
-    TestServer::with(&[more, &variables].concat()).await
+    // The last value of a name takes precedence.
+    TestServer::with(&[&variables, more].concat()).await
 }
 
 /// A proxy in front of Azurite, and its endpoint.

@@ -25,8 +25,8 @@ pub(crate) async fn s3_server(endpoint: &str, more: &[(&str, &str)]) -> TestServ
         ("AWS_ACCESS_KEY_ID", ADMIN.0),
         ("AWS_SECRET_ACCESS_KEY", ADMIN.1),
     ];
-    // The first value of a name takes precedence.
-    TestServer::with(&[more, &variables].concat()).await
+    // The last value of a name takes precedence.
+    TestServer::with(&[&variables, more].concat()).await
 }
 
 /// Starts the program with these variables only, like an operator; returns both output streams until it listens or

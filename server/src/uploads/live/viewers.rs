@@ -109,6 +109,12 @@ impl Viewers {
     /// Finds a growing recording.
     pub(in crate::uploads) async fn find(&self, id: &str) -> Result<WatchedRecording, ViewError> {
         let entry = self.registry.find(id);
+        // The entry of an upload that moved to another server remains until it is idle.
+        if let (Some(_), Some(replicated)) = (&entry, self.storage.replicated())
+            && !replicated.renew(id).await?
+        {
+            return Err(ViewError::Elsewhere);
+        }
         let edge = entry.as_ref().map(|entry| entry.live.edge());
         match (entry, edge) {
             (Some(entry), Some(Ok(edge))) => Ok(WatchedRecording {

@@ -315,12 +315,12 @@ impl Replicated for ReplicatedUploads {
         Ok(!tokio::fs::try_exists(self.unshared.folder(id)?).await?)
     }
 
-    async fn renew(&self, id: &str) -> Result<(), StorageError> {
+    async fn renew(&self, id: &str) -> Result<bool, StorageError> {
         let fence = locked(&self.held).get(id).copied();
-        if let Some(fence) = fence {
-            self.leases.renew(id, fence).await?;
+        match fence {
+            Some(fence) => self.leases.renew(id, fence).await,
+            None => Ok(true),
         }
-        Ok(())
     }
 
     async fn stale(&self, silence: Duration) -> Result<Vec<StaleLease>, StorageError> {
