@@ -104,7 +104,7 @@ async fn is_current(writer: &mut Box<dyn UploadWriter>) -> Result<bool, StorageE
     leased(writer).is_current().await
 }
 
-async fn renew(bench: &Bench, id: &str) -> Checked {
+async fn renew(bench: &Bench, id: &str) -> Result<bool, StorageError> {
     let replicated = bench.storage.replicated();
     replicated.expect("a replicated storage").renew(id).await
 }
@@ -237,14 +237,16 @@ async fn lease_is_renewed_while_a_writer_exists() -> Checked {
     };
     let id = uuid::Uuid::from_u128(1).to_string();
     let writer = bench.storage.create(&id).await?;
-    renew(&bench, &id).await?;
+    assert!(renew(&bench, &id).await?);
     assert_eq!(leases.renewed(&id), [1]);
     drop(writer);
-    renew(&bench, &id).await?;
+    assert!(renew(&bench, &id).await?);
     assert_eq!(leases.renewed(&id), [1], "no writer");
     let writer = bench.storage.reopen(&id).await?.writer;
-    renew(&bench, &id).await?;
+    assert!(renew(&bench, &id).await?);
     assert_eq!(leases.renewed(&id), [1, 2]);
+    leases.take_over(&id).await?;
+    assert!(!renew(&bench, &id).await?, "another server has it");
     drop(writer);
     Ok(())
 }
