@@ -81,12 +81,12 @@ export async function meanVolume(path) {
 }
 
 /** A small valid WebM file of the given duration with ffmpeg's test pattern. */
-export async function sampleWebm(seconds = 2) {
+export async function sampleWebm(seconds = 2, encoder = 'libvpx') {
   const { stdout } = await run(
     'ffmpeg',
     [
       '-v', 'error', '-f', 'lavfi', '-i', `testsrc2=duration=${seconds}:size=640x360:rate=15`,
-      '-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8', '-b:v', '300k', '-f', 'webm', 'pipe:1',
+      '-c:v', encoder, '-deadline', 'realtime', '-cpu-used', '8', '-b:v', '300k', '-f', 'webm', 'pipe:1',
     ],
     { encoding: 'buffer', maxBuffer: MAX_OUTPUT },
   );
