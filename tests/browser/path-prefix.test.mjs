@@ -91,7 +91,7 @@ for (const [prefix, strips] of [['/record', true], ['/apps/recordings', false]])
           await page.waitForFunction(() => document.querySelector('video').currentTime >= 2);
         }
         const download = page.waitForEvent('download');
-        await page.getByRole('link', { name: 'Download' }).click();
+        await page.getByRole('link', { name: 'Download', exact: true }).click();
         assert.equal(await (await download).failure(), null);
 
         await page.getByRole('button', { name: 'View recordings' }).click();
