@@ -291,9 +291,10 @@ describe('composed sources', { timeout: 900_000 }, () => {
         assert.equal(await change(page, { camera: { deviceId: undefined } }), 'changed');
         await recorded(3_000);
         assert.equal(await page.evaluate(() => window.recorder.state), 'recording');
+        // Asked of the page itself: others with the same address are open beside it.
+        const session = await page.context().newCDPSession(page);
+        const { browserContextId } = (await session.send('Target.getTargetInfo')).targetInfo;
         const browser = await stage.browser.newBrowserCDPSession();
-        const { targetInfos } = await browser.send('Target.getTargets');
-        const { browserContextId } = targetInfos.find((it) => it.url === page.url());
         await browser.send('Browser.setPermission', { permission: { name: 'camera' }, setting: 'denied', origin: site.origin, browserContextId });
         await page.waitForFunction(() => window.recorder.state === 'done', null, PATIENCE);
         assert.deepEqual((await heard(page)).filter(([name]) => name === 'stopped'), [['stopped', 'device_lost']]);
