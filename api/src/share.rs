@@ -36,6 +36,13 @@ pub struct NewShare {
     /// Description for the list, not shown to viewers: up to 100 characters.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub label: String,
+    /// Start of the shared range in milliseconds, in the part of the address. Together with `end_ms`; absent: the whole
+    /// recording with all of its parts is shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_ms: Option<u64>,
+    /// End of the shared range in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_ms: Option<u64>,
 }
 
 /// A share link in lists, without its address.
@@ -49,6 +56,15 @@ pub struct Share {
     /// Description by the creator; absent if empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub label: String,
+    /// Number of the part of which a range is shared; absent: the whole recording is shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
+    /// Start of the shared range in milliseconds: that of a keyframe, at or before the requested one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_ms: Option<u64>,
+    /// End of the shared range in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_ms: Option<u64>,
     /// User name of the creator. The link ends when this user loses access to the recording.
     pub created_by: String,
     /// Creation time: RFC 3339, UTC.

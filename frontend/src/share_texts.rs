@@ -2,6 +2,8 @@
 
 use sortie_api::Share;
 
+use crate::format::clock;
+
 /// Lifetimes in seconds that the dialog offers.
 pub const LIVES: [(u32, &str); 5] = [
     (60 * 60, "1 hour"),
@@ -24,6 +26,14 @@ pub fn name(share: &Share) -> String {
 
 /// Facts about a link, after its expiry.
 pub fn facts(share: &Share) -> String {
+    let range = match (share.start_ms, share.end_ms) {
+        (Some(start_ms), Some(end_ms)) => {
+            let part = share.part.filter(|part| *part > 1);
+            let part = part.map_or_else(String::new, |part| format!(" of part {part}"));
+            format!(" · {}–{}{part}", clock(start_ms), clock(end_ms))
+        }
+        _ => String::new(),
+    };
     let password = if share.has_password {
         " · password"
     } else {
@@ -34,7 +44,7 @@ pub fn facts(share: &Share) -> String {
         1 => "1 view".to_owned(),
         views => format!("{views} views"),
     };
-    format!("{password} · {views}")
+    format!("{range}{password} · {views}")
 }
 
 #[cfg(test)]
@@ -47,6 +57,9 @@ mod tests {
             id: String::new(),
             recording_id: String::new(),
             label: String::new(),
+            part: None,
+            start_ms: None,
+            end_ms: None,
             created_by: "ann".to_owned(),
             created_at: String::new(),
             expires_at: String::new(),
@@ -62,5 +75,12 @@ mod tests {
         assert_eq!(facts(&share), " · password · 1 view");
         share.views = 12;
         assert_eq!(facts(&share), " · password · 12 views");
+        (share.part, share.start_ms, share.end_ms) = (Some(2), Some(20_000), Some(95_400));
+        assert_eq!(
+            facts(&share),
+            " · 0:20–1:35 of part 2 · password · 12 views"
+        );
+        share.part = Some(1);
+        assert_eq!(facts(&share), " · 0:20–1:35 · password · 12 views");
     }
 }

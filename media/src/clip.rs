@@ -21,11 +21,73 @@ pub struct Clip {
     pub head: Vec<u8>,
     /// Ranges of the recording's file that follow the head, in order. Never empty.
     pub ranges: Vec<Range<u64>>,
-    /// Size of the clip in bytes. `None` for WebM, Matroska, and a copy as MP4, where the end shows while the bytes
-    /// pass.
+    /// Size of the clip in bytes. `None` for a copy as MP4, whose end shows while the bytes pass, and for WebM and
+    /// Matroska until the [`tail`](Self::tail) is read.
     pub size: Option<u64>,
     /// Adapts the bytes of the ranges.
     pub body: ClipBody,
+}
+
+/// Last bytes of a clip whose size is not known, from its last keyframe on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ClipTail {
+    /// Offset in the clip. With the number of bytes that the body returns, it is the size of the clip.
+    pub offset: u64,
+    /// Range of the recording's file. The clip ends within it, at most a keyframe interval behind its start.
+    pub range: Range<u64>,
+    /// Adapts the bytes of the range.
+    pub body: ClipBody,
+}
+
+impl Clip {
+    /// Returns the tail of a clip of WebM or Matroska.
+    #[must_use]
+    pub fn tail(&self) -> Option<ClipTail> {
+        let Adapter::Webm(rewriter) = &self.body.0 else {
+            return None;
+        };
+        let range = self.ranges.first()?;
+        let (at, rewriter) = rewriter.resumed(u64::MAX);
+        Some(ClipTail {
+            offset: (self.head.len() as u64).saturating_add(at),
+            range: range.start.saturating_add(at)..range.end,
+            body: ClipBody::webm(rewriter),
+        })
+    }
+
+    /// Leaves out bytes in front of `offset`, and returns how many of those remain: up to a keyframe interval. `None` for
+    /// a copy as MP4, which is made from its beginning.
+    pub fn skip_to(&mut self, offset: u64) -> Option<u64> {
+        if matches!(self.body.0, Adapter::Remux { .. }) {
+            return None;
+        }
+        let head = self.head.len() as u64;
+        let Some(wanted) = offset.checked_sub(head).filter(|&wanted| wanted > 0) else {
+            self.head.drain(
+                ..usize::try_from(offset)
+                    .unwrap_or(usize::MAX)
+                    .min(self.head.len()),
+            );
+            return Some(0);
+        };
+        self.head.clear();
+        match &mut self.body.0 {
+            Adapter::Webm(rewriter) => {
+                let (at, resumed) = rewriter.resumed(wanted);
+                **rewriter = resumed;
+                if let Some(range) = self.ranges.first_mut() {
+                    range.start = range.start.saturating_add(at).min(range.end);
+                }
+                Some(wanted - at)
+            }
+            Adapter::Mp4(picker) => {
+                self.ranges = picker.skip(wanted);
+                Some(0)
+            }
+            Adapter::Remux { .. } => None,
+        }
+    }
 }
 
 /// Adapts the bytes of a clip while they pass.

@@ -100,7 +100,7 @@ mod track;
 mod webm;
 
 pub use activity::{Activity, ActivitySummary};
-pub use clip::{Clip, ClipBody};
+pub use clip::{Clip, ClipBody, ClipTail};
 pub use container::Container;
 pub use error::Unplayable;
 pub use finish::Finish;

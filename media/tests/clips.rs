@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::clips::{make, read_index};
+use common::clips::{make, make_from, read_index, size};
 use common::ffmpeg::{self, SECONDS, ffmpeg, ffprobe, write};
 use common::walk::check_finished;
 use common::{FIXTURES, MP4_FIXTURES, fixture, store};
@@ -210,6 +210,33 @@ fn clips_of_all_recorders_play() {
                 "{name} {range:?}: {again:?}"
             );
             assert!(again.hidden.is_empty(), "{name}: {:?}", again.hidden);
+        }
+    }
+}
+
+/// A player asks for the size and for ranges.
+#[test]
+fn clip_can_be_made_from_every_offset() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let recorded = RECORDINGS.map(|name| recording(folder.path(), name));
+    let fixtures = FIXTURES.iter().chain(MP4_FIXTURES);
+    for file in fixtures.map(|name| fixture(name)).chain(recorded) {
+        let (stored, finish) = store(&file, Options::default()).expect("playable");
+        let end = finish.duration_ms;
+        for range in [0..u64::MAX, 0..end / 2, end / 3..end / 2] {
+            let (clip, whole) = make(&stored.bytes, range.clone(), 1000).expect("a clip");
+            assert_eq!(size(&stored.bytes, range.clone()), whole.len() as u64);
+            let head = clip.head.len();
+            for offset in (0..17).map(|step| whole.len() * step / 16).chain([
+                1,
+                head - 1,
+                head,
+                head + 1,
+                whole.len() - 1,
+            ]) {
+                let rest = make_from(&stored.bytes, range.clone(), offset as u64);
+                assert!(rest == whole[offset..], "{range:?} from {offset}");
+            }
         }
     }
 }

@@ -135,6 +135,50 @@ describe('share links', { timeout: 600_000 }, () => {
     });
   });
 
+  test('a part that is selected on the timeline is all that its link shows', async () => {
+    const url = await withPage(context, 'share a part', async (page) => {
+      const dialog = await openDialog(page);
+      await dialog.getByText('select it on the timeline first').waitFor();
+      await page.keyboard.press('Escape');
+      await dialog.waitFor({ state: 'hidden' });
+      await page.evaluate(() => { document.querySelector('video').currentTime = 6; });
+      await page.waitForFunction(() => !document.querySelector('video').seeking);
+      await page.keyboard.press('i');
+      await page.evaluate(() => { document.querySelector('video').currentTime = 9; });
+      await page.waitForFunction(() => !document.querySelector('video').seeking);
+      await page.keyboard.press('o');
+      await page.getByRole('button', { name: 'Share…' }).click();
+      const only = dialog.getByLabel('Only the selected part, 0:06–0:09');
+      assert.equal(await only.isChecked(), true);
+      await assertAccessible(page, 'share a part');
+      await picture(page, 'dialog-part');
+      await dialog.getByRole('button', { name: 'Create link' }).click();
+      const link = await dialog.locator('code, input[readonly]').first().evaluate((it) => it.value ?? it.textContent);
+      await dialog.getByRole('button', { name: 'Done' }).click();
+      await dialog.getByText(/ · 0:0\d–0:09/).waitFor();
+      await picture(page, 'links-part');
+      return link;
+    });
+    const [link] = await shares();
+    assert.equal(link.end_ms, 9_000);
+    await withPage(visitor, 'viewer of a part', async (page) => {
+      await page.goto(url);
+      await page.getByRole('heading', { name: TITLE, exact: true }).waitFor();
+      await plays(page);
+      const seconds = await page.locator('video').evaluate((video) => video.duration);
+      assert.ok(Math.abs(seconds * 1000 - (link.end_ms - link.start_ms)) < 150, `${seconds}`);
+      // Backwards, to what was not loaded in order.
+      await page.evaluate(() => { document.querySelector('video').currentTime = 0.1; });
+      await page.waitForFunction(() => {
+        const video = document.querySelector('video');
+        return !video.seeking && video.currentTime < 1 && video.readyState >= 2;
+      });
+      await assertAccessible(page, 'page of a part');
+      await picture(page, 'viewer-part');
+    });
+    await api.fetch(`/api/recordings/${id}/shares/${link.id}`, { method: 'DELETE' });
+  });
+
   test('a password is asked for once, and a wrong one is explained', async () => {
     const { url } = await share({ password: PASSWORD });
     const other = await share({ password: PASSWORD });

@@ -188,7 +188,7 @@ impl Index {
             start_ms: to_ms(start_ns),
             end_ms,
             head,
-            body: ClipBody::mp4(Picker::new(pieces, ranges.clone())),
+            body: ClipBody::mp4(Picker::new(pieces.list, ranges.clone())),
             ranges,
             size: Some(size),
         })
@@ -211,35 +211,13 @@ impl Pieces {
             _ => self.list.push(range),
         }
         if self.list.len() >= 2 * PIECES {
-            self.list = self.joined(0, PIECES);
-        }
-    }
-
-    /// Returns the ranges in order, without gaps of up to `gap` bytes, or larger ones until at most `limit` are left.
-    fn joined(&self, mut gap: u64, limit: usize) -> Vec<Range<u64>> {
-        let mut list = self.list.clone();
-        list.sort_unstable_by_key(|range| range.start);
-        loop {
-            let mut joined: Vec<Range<u64>> = Vec::new();
-            for range in list {
-                match joined.last_mut() {
-                    Some(last) if range.start <= last.end.saturating_add(gap) => {
-                        last.end = last.end.max(range.end);
-                    }
-                    _ => joined.push(range),
-                }
-            }
-            if joined.len() <= limit {
-                return joined;
-            }
-            list = joined;
-            gap = gap.saturating_mul(4).max(512);
+            self.list = joined(&self.list, 0, PIECES);
         }
     }
 
     /// Orders the ranges, so that [`place`](Self::place) works.
     fn compact(&mut self) {
-        self.list = self.joined(0, PIECES);
+        self.list = joined(&self.list, 0, PIECES);
         let mut offset = 0u64;
         for range in &self.list {
             self.offsets.push(offset);
@@ -264,7 +242,29 @@ impl Pieces {
 
     /// Returns the ranges to read, which include small gaps.
     fn reads(&self) -> Vec<Range<u64>> {
-        self.joined(READ_GAP, READS)
+        joined(&self.list, READ_GAP, READS)
+    }
+}
+
+/// Returns ranges in order, without gaps of up to `gap` bytes, or larger ones until at most `limit` are left.
+fn joined(list: &[Range<u64>], mut gap: u64, limit: usize) -> Vec<Range<u64>> {
+    let mut list = list.to_vec();
+    list.sort_unstable_by_key(|range| range.start);
+    loop {
+        let mut joined: Vec<Range<u64>> = Vec::new();
+        for range in list {
+            match joined.last_mut() {
+                Some(last) if range.start <= last.end.saturating_add(gap) => {
+                    last.end = last.end.max(range.end);
+                }
+                _ => joined.push(range),
+            }
+        }
+        if joined.len() <= limit {
+            return joined;
+        }
+        list = joined;
+        gap = gap.saturating_mul(4).max(512);
     }
 }
 
@@ -280,13 +280,28 @@ pub(crate) struct Picker {
 }
 
 impl Picker {
-    fn new(pieces: Pieces, reads: Vec<Range<u64>>) -> Self {
+    fn new(pieces: Vec<Range<u64>>, reads: Vec<Range<u64>>) -> Self {
         Self {
-            pieces: pieces.list.into_iter(),
+            pieces: pieces.into_iter(),
             piece: 0..0,
             reads: reads.into_iter(),
             read: 0..0,
         }
+    }
+
+    /// Drops the first `count` bytes of the media data, and returns the ranges to read. To be called before the first
+    /// bytes.
+    pub(crate) fn skip(&mut self, mut count: u64) -> Vec<Range<u64>> {
+        let mut rest = Vec::new();
+        for piece in &mut self.pieces {
+            let skipped = count.min(piece.end - piece.start);
+            count -= skipped;
+            rest.push(piece.start + skipped..piece.end);
+        }
+        rest.retain(|piece| !piece.is_empty());
+        let reads = joined(&rest, READ_GAP, READS);
+        *self = Self::new(rest, reads.clone());
+        reads
     }
 
     pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Vec<u8> {

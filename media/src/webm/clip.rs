@@ -43,6 +43,7 @@ impl Index {
         let range = first.cluster..end.map_or(self.clusters.end, |point| point.cluster);
 
         let mut cues = Cues::default();
+        let mut entries = Vec::new();
         let covered = self.points.iter().filter(|point| {
             (first.ticks..limit).contains(&point.ticks) && range.contains(&point.cluster)
         });
@@ -58,7 +59,9 @@ impl Index {
                 payload: 0,
                 relative_ticks: 0,
             });
+            entries.push(point.cluster - range.start);
         }
+        entries.dedup();
         let left = range.end - range.start;
         let start_ns = first.ticks.saturating_mul(self.info.scale_ns);
         let head = head(&self, &cues, duration, start_ns)?;
@@ -74,6 +77,7 @@ impl Index {
                 end: limit,
                 track: self.track,
                 left,
+                entries,
                 ..Rewriter::default()
             }),
         })
@@ -133,6 +137,8 @@ pub(crate) struct Rewriter {
     track: u64,
     /// Bytes of the range that have not arrived.
     left: u64,
+    /// Clusters with a keyframe: their offsets in the range, in order.
+    entries: Vec<u64>,
     /// Timestamp of the cluster, in the recording.
     cluster: Option<u64>,
     in_cluster: bool,
@@ -166,6 +172,21 @@ enum Decision {
 impl Rewriter {
     pub(crate) fn is_complete(&self) -> bool {
         self.is_complete
+    }
+
+    /// Returns the last place at or before `offset` of the range at which rewriting may begin, and the rewriter for it. To
+    /// be called before the first bytes.
+    pub(crate) fn resumed(&self, offset: u64) -> (u64, Self) {
+        let behind = self.entries.partition_point(|&entry| entry <= offset);
+        let entry = behind.checked_sub(1).map_or(0, |last| self.entries[last]);
+        let resumed = Self {
+            start: self.start,
+            end: self.end,
+            track: self.track,
+            left: self.left.saturating_sub(entry),
+            ..Self::default()
+        };
+        (entry, resumed)
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<u8> {

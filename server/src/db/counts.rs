@@ -41,10 +41,16 @@ impl Lists<'_> {
         statement.text += &format!(" LIMIT {COUNT_MAX}");
         let mut sum = Sum::default();
         sum.add(statement, with_totals, &mut connection).await?;
-        if let (Some(reached), Some(terms)) = (&end, self.indexed_terms(&list)) {
+        if let Some(reached) = &end
+            && let Some(terms) = self.indexed_terms(&list, &mut connection).await?
+        {
             let limit =
                 COUNT_MAX.saturating_sub(usize::try_from(sum.recordings).unwrap_or(usize::MAX));
             let is_sqlite = self.database.is_sqlite;
+            if terms.is_common && !is_sqlite {
+                // Reading their entries takes longer than a page.
+                return Ok(sum.counted(false, with_totals));
+            }
             let last = list.match_number(MATCHES_MAX, &terms, None, is_sqlite);
             is_complete = last.fetch_all(&mut connection).await?.is_empty();
             let matches = MATCHES_MAX;
@@ -53,11 +59,7 @@ impl Lists<'_> {
             list.match_places(&mut statement, &terms, reached, order, is_sqlite);
             sum.add(statement, with_totals, &mut connection).await?;
         }
-        Ok(RecordingCount {
-            count: sum.recordings,
-            complete: is_complete && sum.recordings < COUNT_MAX as u64,
-            totals: with_totals.then_some(sum.totals),
-        })
+        Ok(sum.counted(is_complete, with_totals))
     }
 }
 
@@ -70,6 +72,14 @@ fn begin(with_totals: bool) -> Statement {
 }
 
 impl Sum {
+    fn counted(self, is_complete: bool, with_totals: bool) -> RecordingCount {
+        RecordingCount {
+            count: self.recordings,
+            complete: is_complete && self.recordings < COUNT_MAX as u64,
+            totals: with_totals.then_some(self.totals),
+        }
+    }
+
     /// Adds the recordings that a statement of [`begin`] selects.
     async fn add(
         &mut self,

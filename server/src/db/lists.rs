@@ -5,9 +5,11 @@
 //! filter without an index reads a bounded number of rows per page; the page may then be short or empty, with a position
 //! from which the next page continues. Further parts of a recording are listed with the first part.
 //!
-//! A search reads as many rows first, which suffices for words that many recordings have, and for lists of few
+//! A search reads some rows in order first, which suffices for words that many recordings have, and for lists of few
 //! recordings. For the rest of its page it reads the index of trigrams, which suffices for words that few recordings have.
-//! It reads as many matches of it, so that a filter that excludes most of them cannot read all.
+//! It reads a bounded number of matches of it, so that a filter that excludes most of them cannot read all. The index is
+//! asked for the rarest trigrams of the words only, because it reads the entries of all that it is asked for; the texts that
+//! it finds are then compared.
 
 use std::borrow::Cow;
 
@@ -18,13 +20,28 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe, Row as _};
 use super::pool::is_sqlite;
 use super::recordings::{SELECT, signed, status_to_text};
 use super::search_index::{first_place, time_of};
-use super::search_terms::SearchTerms;
+use super::search_terms::{SearchTerms, fts_query, pattern};
 use super::statement::Statement;
 use super::{Database, DatabaseError, Page, Position, RecordingRow, labels};
 use crate::labels::LabelKind;
 
-/// Rows read in order for one page of a filter without an index, and matches of a search.
+/// Rows read in order for one page of a filter without an index.
 const STRETCH: i64 = if cfg!(test) { 20 } else { 5_000 };
+/// The same for a search in SQLite, where its rows cost more.
+const SEARCH_STRETCH: i64 = if cfg!(test) { 20 } else { 2_000 };
+/// The same for a search in the order of the index of trigrams, which is read behind it.
+const INDEXED_STRETCH: i64 = if cfg!(test) { 10 } else { 500 };
+/// Matches of a search that are read for one page.
+const MATCHES: i64 = if cfg!(test) { 20 } else { 2_000 };
+
+/// Trigrams that the index is asked for.
+const RAREST: usize = 3;
+/// Newest texts that tell how rare a trigram is.
+const SAMPLE: i64 = 500;
+/// Texts with a trigram of all in the sample that make it common.
+const COMMON: i64 = SAMPLE / 20;
+/// Texts that PostgreSQL compares to find the next match of common words.
+const SKIP: i64 = if cfg!(test) { 30 } else { 30_000 };
 
 /// Largest number of matches with the same time.
 const SAME_TIME: usize = 10_000;
@@ -110,7 +127,8 @@ impl Lists<'_> {
         let statement = list.page(after, end.as_ref(), most);
         let mut rows = records(statement, &mut connection).await?;
         if rows.len() < most
-            && let (Some(reached), Some(terms)) = (&end, self.indexed_terms(&list))
+            && let Some(reached) = &end
+            && let Some(terms) = self.indexed_terms(&list, &mut connection).await?
         {
             let missing = most - rows.len();
             let further = list.by_trigrams(&terms, reached, missing, &mut connection);
@@ -145,16 +163,38 @@ impl Lists<'_> {
         let list = by_id.map_or(Cow::Borrowed(list), Cow::Owned);
         let mut end = None;
         if list.is_searched() {
-            let rows = list.end_of_stretch(after).fetch_all(&mut connection);
+            let rows = list.row_number(self.stretch(&list), after);
+            let rows = rows.fetch_all(&mut connection);
             end = rows.await?.first().map(Position::of).transpose()?;
         }
         Ok((connection, list, end))
     }
 
-    /// Returns the words of a search that the index of trigrams can find.
-    pub(super) fn indexed_terms(self, list: &List) -> Option<SearchTerms> {
-        list.terms()
-            .filter(|terms| self.database.has_trigrams && terms.is_indexable())
+    /// Rows of a list that are read in order for one page.
+    fn stretch(self, list: &List) -> i64 {
+        match list.terms() {
+            None => STRETCH,
+            Some(_) if !self.database.is_sqlite => STRETCH,
+            Some(terms) if self.is_indexed(&terms) && list.sort == Sort::Created => INDEXED_STRETCH,
+            Some(_) => SEARCH_STRETCH,
+        }
+    }
+
+    /// Whether the index of trigrams can find the words of a search.
+    fn is_indexed(self, terms: &SearchTerms) -> bool {
+        self.database.has_trigrams && terms.is_indexable()
+    }
+
+    /// Returns the words of a search if the index of trigrams can find them.
+    pub(super) async fn indexed_terms(
+        self,
+        list: &List,
+        connection: &mut AnyConnection,
+    ) -> Result<Option<IndexedTerms>, DatabaseError> {
+        let Some(terms) = list.terms().filter(|terms| self.is_indexed(terms)) else {
+            return Ok(None);
+        };
+        Ok(Some(IndexedTerms::new(terms, connection).await?))
     }
 
     /// Returns the list of the recording or the session whose ID is searched for; `None` if there is neither.
@@ -194,6 +234,62 @@ impl Lists<'_> {
             return Ok(Some(found));
         }
         Ok(None)
+    }
+}
+
+/// Words of a search that the index of trigrams can find.
+pub(super) struct IndexedTerms {
+    terms: SearchTerms,
+    /// Rarest trigrams of the words among the newest recordings.
+    rarest: Vec<String>,
+    /// Whether many recordings have all of them.
+    pub(super) is_common: bool,
+}
+
+impl IndexedTerms {
+    async fn new(
+        terms: SearchTerms,
+        connection: &mut AnyConnection,
+    ) -> Result<Self, DatabaseError> {
+        let mut statement = Statement::new("SELECT ");
+        let trigrams = terms.trigrams();
+        for (number, trigram) in trigrams.iter().enumerate() {
+            let comma = if number == 0 { "" } else { ", " };
+            let pattern = statement.bind(pattern(trigram));
+            statement.text +=
+                &format!("{comma}COUNT(CASE WHEN t.text LIKE {pattern} ESCAPE '!' THEN 1 END)");
+        }
+        statement.text += &format!(
+            " FROM (SELECT text FROM recording_texts ORDER BY place DESC LIMIT {SAMPLE}) AS t"
+        );
+        let counts = statement.fetch_all(connection).await?;
+        let mut counted = Vec::new();
+        for (number, trigram) in trigrams.into_iter().enumerate() {
+            let count = counts.first().map(|row| row.try_get::<i64, _>(number));
+            counted.push((count.transpose()?.unwrap_or(0), trigram));
+        }
+        counted.sort_by_key(|(count, _)| *count);
+        counted.truncate(RAREST);
+        Ok(Self {
+            terms,
+            is_common: counted.first().is_some_and(|(count, _)| *count >= COMMON),
+            rarest: counted.into_iter().map(|(_, trigram)| trigram).collect(),
+        })
+    }
+
+    /// Returns the condition that the text in PostgreSQL's table `t` contains every word, by the index.
+    fn found_in_postgres(&self, statement: &mut Statement) -> String {
+        let mut conditions = String::new();
+        for trigram in &self.rarest {
+            let pattern = statement.bind(pattern(trigram));
+            conditions += &format!(" AND t.text LIKE {pattern} ESCAPE '!'");
+        }
+        // An expression, so that the index is not asked for all trigrams.
+        for pattern in self.terms.patterns() {
+            let pattern = statement.bind(pattern);
+            conditions += &format!(" AND t.text || '' LIKE {pattern} ESCAPE '!'");
+        }
+        conditions
     }
 }
 
@@ -303,11 +399,11 @@ impl List {
         }
     }
 
-    /// Returns the last position of the range, if the list continues after it.
-    fn end_of_stretch(&self, after: Option<&Position>) -> Statement {
+    /// Returns the position of a row by its number, counted from 1 after `after`, if the list has that many.
+    fn row_number(&self, number: i64, after: Option<&Position>) -> Statement {
         let mut statement = Statement::default();
         self.places(&mut statement, after, None, false);
-        statement.text += &format!(" LIMIT 1 OFFSET {}", STRETCH - 1);
+        statement.text += &format!(" LIMIT 1 OFFSET {}", number - 1);
         statement
     }
 
@@ -326,30 +422,38 @@ impl List {
     /// has further matches.
     async fn by_trigrams(
         &self,
-        terms: &SearchTerms,
+        terms: &IndexedTerms,
         after: &Position,
         limit: usize,
         connection: &mut AnyConnection,
     ) -> Result<Page<RecordingRow>, DatabaseError> {
         let is_sqlite = is_sqlite(connection);
         let by_place = self.sort == Sort::Created;
-        let end = self.match_number(STRETCH, terms, by_place.then_some(after), is_sqlite);
-        let end = end.fetch_all(&mut *connection).await?;
-        let end: Option<i64> = end.first().map(|row| row.try_get("place")).transpose()?;
-        if !by_place && end.is_some() {
+        // FTS5 returns rows in the order of their places, like the times of the recordings. Reading ends with the page.
+        let is_ordered = is_sqlite && by_place;
+        let mut end = None;
+        // The entries of common trigrams are not read to count them.
+        if is_ordered || !terms.is_common {
+            let last = self.match_number(MATCHES, terms, is_ordered.then_some(after), is_sqlite);
+            let last = last.fetch_all(&mut *connection).await?;
+            end = last.first().map(|row| row.try_get::<i64, _>("place"));
+        }
+        if !is_ordered && (terms.is_common || end.is_some()) {
             // Too many to be sorted, so many that the rows read in order have some of them.
+            let next = match by_place {
+                true => self.next_match(terms, after, connection).await?,
+                false => Some(after.clone()),
+            };
             return Ok(Page {
                 rows: Vec::new(),
-                next: Some(after.clone()),
+                next,
             });
         }
         // Behind all matches of the same time.
-        let end = end.map(|place| match self.ascending {
+        let end = end.transpose()?.map(|place| match self.ascending {
             true => time_of(place).saturating_add(1),
             false => time_of(place),
         });
-        // FTS5 returns rows in the order of their places, like the times of the recordings. Reading ends with the page.
-        let is_ordered = is_sqlite && by_place;
         let order = match is_ordered {
             true => Order::Place { limit, end },
             false => Order::Value { limit, end },
@@ -372,25 +476,66 @@ impl List {
         Ok(Page { rows, next })
     }
 
+    /// Returns the position before the next match after `after` in PostgreSQL, or before the last of [`SKIP`] texts; `None`
+    /// if there are no more.
+    async fn next_match(
+        &self,
+        terms: &IndexedTerms,
+        after: &Position,
+        connection: &mut AnyConnection,
+    ) -> Result<Option<Position>, DatabaseError> {
+        let order = format!("ORDER BY t.place {}", self.direction());
+        for is_match in [true, false] {
+            let mut statement = Statement::new(
+                "SELECT t.place FROM (SELECT t.place, t.text FROM recording_texts AS t WHERE true",
+            );
+            self.checks_places("t.place", Some(after), None, &mut statement);
+            statement.text += &format!(" {order} LIMIT {SKIP}) AS t WHERE true");
+            if is_match {
+                let contains = contains(&mut statement, &terms.terms);
+                statement.text += &contains;
+                statement.text += &format!(" {order} LIMIT 1");
+            } else {
+                statement.text += &format!(" {order} LIMIT 1 OFFSET {}", SKIP - 1);
+            }
+            if let Some(row) = statement.fetch_all(&mut *connection).await?.first() {
+                let time = time_of(row.try_get("place")?);
+                let (value, is_behind) = match self.ascending {
+                    true => (time, time > after.value),
+                    false => (time.saturating_add(1), time < after.value),
+                };
+                // Rows with the time of `after` may be on both sides of it.
+                return Ok(Some(match is_behind {
+                    true => Position {
+                        value,
+                        id: String::new(),
+                    },
+                    false => after.clone(),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
     /// Returns the place of a match by its number, counted from 1 in the order of the places after `after`, or else in any.
     pub(super) fn match_number(
         &self,
         number: i64,
-        terms: &SearchTerms,
+        terms: &IndexedTerms,
         after: Option<&Position>,
         is_sqlite: bool,
     ) -> Statement {
         let mut statement = Statement::default();
         let column = place_column(is_sqlite);
         if is_sqlite {
-            let query = statement.bind(terms.fts_query());
+            let query = statement.bind(fts_query(&terms.rarest));
             statement.text = format!(
                 "SELECT {column} AS place FROM recording_search AS f WHERE f.recording_search MATCH {query}"
             );
         } else {
             statement.text = format!("SELECT {column} FROM recording_texts AS t WHERE true");
-            let contains = contains(&mut statement, terms);
-            statement.text += &contains;
+            let found = terms.found_in_postgres(&mut statement);
+            statement.text += &found;
         }
         if after.is_some() {
             self.checks_places(column, after, None, &mut statement);
@@ -426,7 +571,7 @@ impl List {
     /// Returns the rows after `after` that the index of trigrams finds.
     fn matches(
         &self,
-        terms: &SearchTerms,
+        terms: &IndexedTerms,
         after: &Position,
         order: Order,
         is_sqlite: bool,
@@ -443,7 +588,7 @@ impl List {
     pub(super) fn match_places(
         &self,
         statement: &mut Statement,
-        terms: &SearchTerms,
+        terms: &IndexedTerms,
         after: &Position,
         order: Order,
         is_sqlite: bool,
@@ -454,7 +599,7 @@ impl List {
         statement.text += &format!("SELECT r.{column} AS k, r.id AS id FROM ");
         let mut conditions = String::new();
         if is_sqlite {
-            let query = statement.bind(terms.fts_query());
+            let query = statement.bind(fts_query(&terms.rarest));
             if let Order::None { matches, .. } = order {
                 statement.text += &format!(
                     "(SELECT rowid FROM recording_search WHERE recording_search MATCH {query} LIMIT {matches}) AS f"
@@ -469,8 +614,8 @@ impl List {
         } else {
             // `OFFSET` keeps PostgreSQL from reading the list in order instead, which it takes for quick.
             statement.text += "(SELECT t.recording_id FROM recording_texts AS t WHERE true";
-            let contains = contains(statement, terms);
-            statement.text += &contains;
+            let found = terms.found_in_postgres(statement);
+            statement.text += &found;
             if let Order::Value { end, .. } = order
                 && self.sort == Sort::Created
             {
@@ -512,7 +657,7 @@ impl List {
         self.checks_columns(statement, &mut conditions);
         statement.text += &conditions;
         if is_sqlite {
-            let contains = contains(statement, terms);
+            let contains = contains(statement, &terms.terms);
             statement.text += &contains;
         }
         statement.text += &match order {

@@ -107,7 +107,7 @@ pub(crate) use recordings::{
     Changed, Completion, Insertion, OpenLimit, RecordingChange, RecordingRow, UploadKind,
 };
 pub(crate) use sessions::{SessionChange, SessionFilter, SessionRow, SessionUpdated};
-pub(crate) use shares::{SHARES_MAX, ShareInsertion, ShareRow};
+pub(crate) use shares::{SHARES_MAX, ShareInsertion, ShareRow, SharedRange};
 pub(crate) use sign_ins::{RefreshTokenRow, Rotation, SignInRow};
 pub(crate) use statistics::{Amount, Usage};
 pub use transfer::{Copied, CopyError, copy_database};

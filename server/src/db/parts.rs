@@ -97,12 +97,12 @@ impl Parts<'_> {
     pub(crate) async fn numbered(
         self,
         first: &str,
-        number: u32,
+        number: i64,
     ) -> Result<Option<RecordingRow>, DatabaseError> {
         let sql = format!("{SELECT} WHERE r.part_of = $1 AND r.part = $2");
         Ok(sqlx::query_as(AssertSqlSafe(sql))
             .bind(first)
-            .bind(i64::from(number))
+            .bind(number)
             .fetch_optional(&self.database.pool)
             .await?)
     }

@@ -7,6 +7,8 @@ use super::statement::push_literal;
 
 /// Largest number of words; further ones are ignored.
 const WORDS_MAX: usize = 10;
+/// Largest number of trigrams that are looked up.
+const TRIGRAMS_MAX: usize = 32;
 /// Shortest word that an index of trigrams can find, in characters.
 const TRIGRAM: usize = 3;
 
@@ -39,30 +41,48 @@ impl SearchTerms {
 
     /// Returns a pattern of `LIKE` for each word; the escape is `!`.
     pub(super) fn patterns(&self) -> impl Iterator<Item = String> {
-        self.words.iter().map(|word| {
-            let mut pattern = String::with_capacity(word.len() + 2);
-            pattern.push('%');
-            for character in word.chars() {
-                push_literal(&mut pattern, character);
-            }
-            pattern.push('%');
-            pattern
-        })
+        self.words.iter().map(|word| pattern(word))
     }
 
-    /// Returns the query of FTS5 for the words that its trigrams can find; `None` without such words.
-    pub(super) fn fts_query(&self) -> Option<String> {
-        let long = self.words.iter().filter(|it| is_indexable(it));
-        let phrases: Vec<_> = long
-            .map(|word| format!("\"{}\"", word.replace('"', "\"\"")))
-            .collect();
-        (!phrases.is_empty()).then(|| phrases.join(" AND "))
+    /// Returns the trigrams of the words, without repetitions.
+    pub(super) fn trigrams(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for word in &self.words {
+            let characters: Vec<_> = word.chars().collect();
+            for trigram in characters.windows(TRIGRAM) {
+                let trigram: String = trigram.iter().collect();
+                if found.len() < TRIGRAMS_MAX && !found.contains(&trigram) {
+                    found.push(trigram);
+                }
+            }
+        }
+        found
     }
 
     /// Whether an index of trigrams can find one of the words.
     pub(super) fn is_indexable(&self) -> bool {
         self.words.iter().any(|it| is_indexable(it))
     }
+}
+
+/// Returns a pattern of `LIKE` for texts that contain this one; the escape is `!`.
+pub(super) fn pattern(part: &str) -> String {
+    let mut pattern = String::with_capacity(part.len() + 2);
+    pattern.push('%');
+    for character in part.chars() {
+        push_literal(&mut pattern, character);
+    }
+    pattern.push('%');
+    pattern
+}
+
+/// Returns the query of FTS5 for texts that contain all of these.
+pub(super) fn fts_query(trigrams: &[String]) -> String {
+    let phrases: Vec<_> = trigrams
+        .iter()
+        .map(|trigram| format!("\"{}\"", trigram.replace('"', "\"\"")))
+        .collect();
+    phrases.join(" AND ")
 }
 
 fn is_indexable(word: &str) -> bool {
@@ -93,9 +113,12 @@ mod tests {
         let terms = SearchTerms::new(" 50%_!  a\"b\" a ");
         let patterns: Vec<_> = terms.patterns().collect();
         assert_eq!(patterns, ["%50!%!_!!%", "%a\"b\"%", "%a%"]);
-        let query = terms.fts_query();
-        assert_eq!(query.as_deref(), Some("\"50%_!\" AND \"a\"\"b\"\"\""));
+        let trigrams = terms.trigrams();
+        assert_eq!(trigrams, ["50%", "0%_", "%_!", "a\"b", "\"b\""]);
+        assert_eq!(fts_query(&trigrams[2..]), r#""%_!" AND "a""b" AND """b""""#);
         assert!(!SearchTerms::new("ab é").is_indexable());
-        assert_eq!(SearchTerms::new("ab").fts_query(), None);
+        assert!(SearchTerms::new("ab").trigrams().is_empty());
+        let long: String = ('a'..='z').chain('0'..='9').chain('α'..='ω').collect();
+        assert_eq!(SearchTerms::new(&long).trigrams().len(), TRIGRAMS_MAX);
     }
 }

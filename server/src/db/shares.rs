@@ -1,5 +1,7 @@
 //! Share links, stored by the hash of their token.
 
+use std::ops::Range;
+
 use sortie_api::Role;
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -12,7 +14,16 @@ use super::{Action, Actor, AuditEvent, Database, DatabaseError};
 pub(crate) const SHARES_MAX: u16 = 50;
 
 const COLUMNS: &str = "s.id, s.recording_id, s.creator_id, s.token_hash, s.password_hash, s.label, s.created_ms, \
-     s.expires_ms, s.views, s.last_viewed_ms, u.username, u.roles";
+     s.expires_ms, s.views, s.last_viewed_ms, s.part, s.start_ms, s.end_ms, u.username, u.roles";
+
+/// Span of a part that a link shares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SharedRange {
+    /// Number of the part.
+    pub(crate) part: i64,
+    /// Milliseconds in the part.
+    pub(crate) times_ms: Range<u64>,
+}
 
 /// Row of a share link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +45,8 @@ pub(crate) struct ShareRow {
     pub(crate) views: i64,
     /// Unix time in ms.
     pub(crate) last_viewed_ms: Option<i64>,
+    /// `None`: the whole recording.
+    pub(crate) range: Option<SharedRange>,
     /// Name of the creator. An insert ignores it.
     pub(crate) creator: String,
     /// Current roles of the creator. An insert ignores them.
@@ -50,6 +63,9 @@ impl ShareRow {
 impl<'r> sqlx::FromRow<'r, AnyRow> for ShareRow {
     fn from_row(row: &'r AnyRow) -> Result<Self, sqlx::Error> {
         let password_hash: String = row.try_get("password_hash")?;
+        let part: i64 = row.try_get("part")?;
+        let [start_ms, end_ms] = ["start_ms", "end_ms"].map(|name| row.try_get::<i64, _>(name));
+        let times_ms = start_ms?.unsigned_abs()..end_ms?.unsigned_abs();
         Ok(Self {
             id: row.try_get("id")?,
             recording_id: row.try_get("recording_id")?,
@@ -61,6 +77,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for ShareRow {
             expires_ms: row.try_get("expires_ms")?,
             views: row.try_get("views")?,
             last_viewed_ms: row.try_get("last_viewed_ms")?,
+            range: (part != 0).then_some(SharedRange { part, times_ms }),
             creator: row.try_get("username")?,
             creator_roles: roles_from_text(row.try_get("roles")?)?,
         })
@@ -112,9 +129,11 @@ impl Shares<'_> {
         if count >= i64::from(SHARES_MAX) {
             return Ok(ShareInsertion::TooMany);
         }
+        let range = row.range.as_ref();
         let done = sqlx::query(
-            "INSERT INTO shares (id, recording_id, creator_id, token_hash, password_hash, label, created_ms, expires_ms) \
-             SELECT $1, $2, u.id, $3, $4, $5, $6, $7 FROM users AS u WHERE u.id = $8 AND u.disabled = 0",
+            "INSERT INTO shares (id, recording_id, creator_id, token_hash, password_hash, label, created_ms, expires_ms, \
+             part, start_ms, end_ms) SELECT $1, $2, u.id, $3, $4, $5, $6, $7, $9, $10, $11 FROM users AS u \
+             WHERE u.id = $8 AND u.disabled = 0",
         )
         .bind(&row.id)
         .bind(&row.recording_id)
@@ -124,6 +143,9 @@ impl Shares<'_> {
         .bind(row.created_ms)
         .bind(row.expires_ms)
         .bind(&row.creator_id)
+        .bind(range.map_or(0, |range| range.part))
+        .bind(milliseconds(range.map_or(0, |range| range.times_ms.start)))
+        .bind(milliseconds(range.map_or(0, |range| range.times_ms.end)))
         .execute(&mut *transaction)
         .await?;
         let event = AuditEvent::done(actor, Action::ShareCreate, &row.recording_id).detail(detail);
@@ -204,6 +226,10 @@ impl Shares<'_> {
         log.commit_change(transaction, done.rows_affected() == 1, now_ms, event)
             .await
     }
+}
+
+fn milliseconds(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
 /// Deletes the share links that a user has created.

@@ -133,6 +133,44 @@ async fn each_clip_is_audited() {
 }
 
 #[tokio::test]
+async fn download_of_a_clip_can_be_continued() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    for (file, name) in [
+        (minute(), "00:00:00-00:00:25"),
+        (fixture("gstreamer-mp4mux.mp4"), "00:00:00-00:00:01"),
+    ] {
+        let id = admin.record(&file).await;
+        let path = format!("/api/recordings/{id}/clip?start_ms=0&end_ms=25000");
+        let path = match name {
+            "00:00:00-00:00:01" => path.replace("25000", "1000"),
+            _ => path,
+        };
+        let whole = admin.get(&path).send().await.expect("an answer");
+        assert_eq!(header(&whole, "accept-ranges"), "bytes");
+        let tag = header(&whole, "etag");
+        let length = header(&whole, "content-length");
+        let whole = whole.bytes().await.expect("a body");
+        assert_eq!(length, whole.len().to_string());
+        for at in [0, 1, whole.len() / 2, whole.len() - 1] {
+            let rest = admin.get(&path).header("range", format!("bytes={at}-"));
+            let rest = rest.header("if-range", &tag).send().await;
+            let rest = rest.expect("an answer");
+            assert_eq!(rest.status(), 206, "{at}");
+            let range = format!("bytes {at}-{}/{}", whole.len() - 1, whole.len());
+            assert_eq!(header(&rest, "content-range"), range);
+            assert_eq!(rest.bytes().await.expect("a body"), whole.slice(at..));
+        }
+        let rows = format!("/api/admin/audit?subject={id}&action=recording.download");
+        let rows = json_of(admin.get(&rows), 200).await;
+        let rows = rows.as_array().expect("an array");
+        // The first request, and `bytes=0-`, which is the whole file again.
+        assert_eq!(rows.len(), 2, "{rows:?}");
+        assert_eq!(rows[0]["detail"], format!("clip {name}"));
+    }
+}
+
+#[tokio::test]
 async fn invalid_ranges_are_refused() {
     let server = TestServer::start().await;
     let client = server.user("ann").await;

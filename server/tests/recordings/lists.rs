@@ -315,11 +315,8 @@ async fn only_json_lists_are_compressed() {
         let answer = browser_answer(&ann, &path).await;
         assert_eq!(answer.status(), 200, "{path}");
         assert!(answer.headers().get("content-encoding").is_none(), "{path}");
-        let varies = answer.headers().get_all("vary").iter();
-        assert!(
-            !varies.clone().any(|value| value == "accept-encoding"),
-            "{path}: {varies:?}"
-        );
+        let mut varies = answer.headers().get_all("vary").iter();
+        assert!(varies.all(|value| value != "accept-encoding"), "{path}");
     }
     let mut events = browser_answer(&ann, "/api/events").await;
     assert!(events.headers().get("content-encoding").is_none());

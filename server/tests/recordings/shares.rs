@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::support::images::jpeg;
+use crate::support::streams::screen_webm;
 use crate::support::{Client, TestServer, chromium_webm, header, json_of, problem};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Response};
@@ -32,6 +33,11 @@ struct Link {
 fn form(password: &str) -> String {
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.append_pair("password", password).finish()
+}
+
+/// A minute with a keyframe every ten seconds.
+fn minute() -> Vec<u8> {
+    screen_webm(60, |second| second % 2 == 0)
 }
 
 fn stranger() -> reqwest::Client {
@@ -240,31 +246,30 @@ async fn viewer_without_account_sees_page_file_and_picture() {
     }
 }
 
-#[tokio::test]
-async fn every_part_of_a_recording_can_be_watched() {
-    let scene = Scene::new().await;
-    let (first, session) = scene.ann.start_recording().await;
-    let file = chromium_webm();
-    let mut parts = vec![first.clone()];
+/// Makes a recording of two parts with the same file, and returns their IDs.
+async fn two_parts(client: &Client, file: &[u8]) -> [String; 2] {
+    let (first, session) = client.start_recording().await;
     let upload = async |id: &str| {
-        let request = scene
-            .ann
-            .patch(&format!("/api/uploads/{id}"), 0, file.clone());
+        let request = client.patch(&format!("/api/uploads/{id}"), 0, file.to_vec());
         let answer = request.header("Upload-Length", file.len()).send().await;
         assert_eq!(answer.expect("an answer").status(), 204);
     };
     upload(&first).await;
     let start = format!("/api/sessions/{session}/recording/start");
-    let next = json_of(
-        scene.ann.post(&start).json(&json!({ "continues": first })),
-        201,
-    )
-    .await;
+    let next = client.post(&start).json(&json!({ "continues": first }));
+    let next = json_of(next, 201).await;
     let second = next["recording_id"].as_str().expect("an ID").to_owned();
     upload(&second).await;
-    parts.push(second.clone());
+    [first, second]
+}
+
+#[tokio::test]
+async fn every_part_of_a_recording_can_be_watched() {
+    let scene = Scene::new().await;
+    let parts = two_parts(&scene.ann, &chromium_webm()).await;
+    let first = &parts[0];
     // The link of any part is that of the whole recording.
-    for id in parts {
+    for id in &parts {
         let path = format!("/api/recordings/{id}/shares");
         let created = json_of(scene.ann.post(&path), 201).await;
         assert_eq!(created["recording_id"], first.as_str());
@@ -278,6 +283,133 @@ async fn every_part_of_a_recording_can_be_watched() {
             assert_eq!(scene.status(&format!("{url}/file{part}")).await, 200);
         }
     }
+}
+
+#[tokio::test]
+async fn range_of_a_recording_is_all_that_its_link_shares() {
+    let mut scene = Scene::new().await;
+    scene.id = scene.ann.record(&minute()).await;
+    let path = format!("/api/recordings/{}", scene.id);
+    let picture = scene.ann.post(&format!("{path}/pictures?at_ms=0"));
+    let picture = picture.header("content-type", "image/jpeg");
+    let added = picture.body(jpeg(320, 180, 1)).send().await;
+    assert_eq!(added.expect("an answer").status(), 204);
+    let link = scene
+        .share(json!({ "start_ms": 25_000, "end_ms": 35_000 }))
+        .await;
+    // From the keyframe before the start.
+    let listed = scene.list().await;
+    for (name, value) in [("part", 1), ("start_ms", 20_000), ("end_ms", 35_000)] {
+        assert_eq!(listed[0][name], value, "{listed}");
+    }
+    let html = scene.get(&link.url).await.text().await.expect("a page");
+    assert!(
+        html.contains("<time datetime=\"PT15S\">0:15</time>"),
+        "{html}"
+    );
+    assert!(!html.contains("poster="), "{html}");
+
+    let file = format!("{}/file", link.url);
+    let whole = scene.get(&file).await;
+    assert_eq!(whole.status(), 200);
+    assert_eq!(header(&whole, "accept-ranges"), "bytes");
+    assert_eq!(header(&whole, "cache-control"), "private, no-cache");
+    let name = header(&whole, "content-disposition");
+    assert!(name.contains("Recording.webm"), "{name}");
+    let tag = header(&whole, "etag");
+    assert!(!tag.contains(&scene.id), "{tag}");
+    let length = header(&whole, "content-length");
+    let bytes = whole.bytes().await.expect("bytes");
+    assert_eq!(length, bytes.len().to_string());
+    let clip = scene
+        .ann
+        .get(&format!("{path}/clip?start_ms=25000&end_ms=35000"));
+    let clip = clip.send().await.expect("an answer");
+    assert_eq!(clip.bytes().await.expect("bytes"), bytes);
+    for (range, expected) in [
+        ("bytes=10-19", 10..20),
+        ("bytes=-100", bytes.len() - 100..bytes.len()),
+        ("bytes=5000-", 5000..bytes.len()),
+    ] {
+        let part = scene.viewer.get(&file).header("range", range);
+        let part = part.send().await.expect("an answer");
+        assert_eq!(part.status(), 206, "{range}");
+        let part = part.bytes().await.expect("bytes");
+        assert_eq!(part, bytes.slice(expected), "{range}");
+    }
+    let outside = scene.viewer.get(&file).header("range", "bytes=99999999-");
+    assert_eq!(outside.send().await.expect("an answer").status(), 416);
+    let known = scene.viewer.get(&file).header("if-none-match", tag);
+    assert_eq!(known.send().await.expect("an answer").status(), 304);
+    // Nothing else of the recording.
+    for path in [
+        "/poster",
+        "?part=2",
+        "/file?part=2",
+        "/poster?part=1",
+        "/file?part=0",
+    ] {
+        let url = format!("{}{path}", link.url);
+        assert_eq!(scene.status(&url).await, 404, "{path}");
+    }
+    assert_eq!(scene.list().await[0]["views"], 1);
+    let created = scene.audit("share.create").await;
+    let detail = created[0]["detail"].as_str().expect("a detail");
+    assert!(detail.ends_with("part 1, 20000–35000 ms"), "{detail}");
+}
+
+#[tokio::test]
+async fn range_of_a_later_part_is_shared_alone() {
+    let mut scene = Scene::new().await;
+    let [first, second] = two_parts(&scene.ann, &minute()).await;
+    scene.id = second;
+    let link = scene
+        .share(json!({ "start_ms": 0, "end_ms": 10_000 }))
+        .await;
+    assert_eq!(scene.list().await[0]["part"], 2);
+    assert_eq!(scene.list().await[0]["recording_id"], first);
+    let html = scene.get(&link.url).await.text().await.expect("a page");
+    assert!(html.contains("PT10S") && !html.contains("<nav"), "{html}");
+    for path in ["/file", "/file?part=2"] {
+        let url = format!("{}{path}", link.url);
+        assert_eq!(scene.status(&url).await, 200, "{path}");
+    }
+    let other = format!("{}/file?part=1", link.url);
+    assert_eq!(scene.status(&other).await, 404);
+    // The link ends with the first part.
+    let gone = scene.ann.delete(&format!("/api/recordings/{first}")).send();
+    assert_eq!(gone.await.expect("an answer").status(), 204);
+    scene.assert_ended(&link).await;
+}
+
+#[tokio::test]
+async fn invalid_ranges_are_refused() {
+    let scene = Scene::new().await;
+    for (range, part) in [
+        (json!({ "start_ms": 0 }), "both start_ms and end_ms"),
+        (json!({ "end_ms": 10 }), "both start_ms and end_ms"),
+        (json!({ "start_ms": 9, "end_ms": 9 }), "greater than"),
+        (json!({ "start_ms": 9, "end_ms": 3 }), "greater than"),
+        (
+            json!({ "start_ms": 900_000, "end_ms": 990_000 }),
+            "no picture in this range",
+        ),
+        (json!({ "start_ms": -1, "end_ms": 9 }), "start_ms"),
+        (json!({ "start_ms": 0.5, "end_ms": 9 }), "start_ms"),
+        (json!({ "start_ms": "NaN", "end_ms": 9 }), "start_ms"),
+    ] {
+        let request = scene.ann.post(&scene.shares()).json(&range);
+        let sentence = problem(request, 400, "invalid_field").await;
+        assert!(sentence.contains(part), "{range}: {sentence}");
+    }
+    let (open, _) = scene.ann.start_recording().await;
+    let path = format!("/api/recordings/{open}/shares");
+    let range = json!({ "start_ms": 0, "end_ms": 9 });
+    problem(scene.ann.post(&path).json(&range), 409, "not_ready").await;
+    // Far behind the end is the end.
+    let to_end = json!({ "start_ms": 0, "end_ms": u64::MAX });
+    let link = scene.share(to_end).await;
+    assert_eq!(scene.status(&format!("{}/file", link.url)).await, 200);
 }
 
 #[tokio::test]
@@ -324,7 +456,6 @@ async fn invalid_links_are_refused() {
         json!({ "password": "x".repeat(257) }),
         json!({ "label": "x".repeat(101) }),
         json!({ "label": "a\u{0}b" }),
-        json!({ "start_ms": 1000 }),
         json!({ "expire": 60 }),
         json!([]),
     ] {

@@ -49,7 +49,7 @@ pub(in crate::web) fn TextField(
 pub(in crate::web) fn CheckField(
     /// ID, unique on the page.
     id: &'static str,
-    label: &'static str,
+    #[prop(into)] label: String,
     value: RwSignal<bool>,
 ) -> impl IntoView {
     view! {

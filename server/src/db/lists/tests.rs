@@ -233,7 +233,7 @@ async fn every_list_reads_an_index_in_its_order() {
         for after in [None, Some(&place)] {
             let mut statements = vec![list.page(after, list.is_searched().then_some(&place), 101)];
             if list.is_searched() {
-                statements.push(list.end_of_stretch(after));
+                statements.push(list.row_number(20, after));
             }
             for statement in statements {
                 let text = statement.text.clone();
@@ -281,7 +281,11 @@ async fn matches_of_a_search_are_read_from_its_index() {
         Order::At { time: 30_000 },
     ] {
         for list in lists() {
-            let terms = SearchTerms::new("talk");
+            let terms = IndexedTerms {
+                terms: SearchTerms::new("talk"),
+                rarest: vec!["tal".to_owned(), "alk".to_owned()],
+                is_common: false,
+            };
             let statement = list.matches(&terms, &place, order, true);
             let text = statement.text.clone();
             let plan = plan(&mut connection, statement).await;
@@ -467,7 +471,7 @@ async fn labelled_list_reads_the_index_of_its_label() {
     for list in labelled_lists() {
         let statements = [
             list.page(Some(&place), Some(&place), 101),
-            list.end_of_stretch(Some(&place)),
+            list.row_number(20, Some(&place)),
         ];
         for statement in statements {
             let text = statement.text.clone();

@@ -211,3 +211,45 @@ async fn pages_of_a_search_are_in_order_and_full_without_other_filters() {
     }
     assert!(cases > 40, "{cases} lists have several pages");
 }
+
+#[tokio::test]
+async fn text_with_the_trigrams_of_a_word_but_not_the_word_is_not_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(folder.path()).await.unwrap();
+    seed(&database, 200).await;
+    execute(
+        &database,
+        "UPDATE recordings SET title = 'bananas anan' WHERE created_ms >= 8000",
+    )
+    .await;
+    execute(
+        &database,
+        "UPDATE recordings SET title = 'nananab' WHERE created_ms < 8000",
+    )
+    .await;
+    while database.search_index().update().await.unwrap() {}
+    let list = List {
+        search: Some("nananab".to_owned()),
+        ..List::default()
+    };
+    let (mut count, mut after) = (0, None::<Position>);
+    loop {
+        let page = database.lists().page(&list, after.as_ref(), 7);
+        let page = page.await.unwrap();
+        for row in &page.rows {
+            assert!(row.created_ms < 8_000, "{row:?}");
+        }
+        count += page.rows.len();
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let all = List {
+        to_ms: Some(8_000),
+        ..List::default()
+    };
+    let all = database.lists().page(&all, None, 1_000).await.unwrap();
+    assert_eq!(count, all.rows.len());
+    assert!(count > 20);
+}

@@ -8,12 +8,16 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream::{self, BoxStream};
+use bytes::Buf as _;
+use futures_util::stream::{self, BoxStream, Stream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use sortie_api::ProblemCode;
 use sortie_media::{Clip, ClipBody, NoRemux};
 
-use super::{Disposition, Sent, content_disposition, delivery, read_index};
+use super::{
+    Disposition, Sent, Validators, check_conditions, content_disposition, delivery, read_index,
+    select_range,
+};
 use crate::db::RecordingRow;
 use crate::http::{ApiError, ApiResult, HttpState};
 use crate::storage::{Storage, StorageError, blocking};
@@ -55,12 +59,14 @@ fn no_copy(reason: NoRemux) -> ApiError {
     ApiError::new(ProblemCode::NotAcceptable, detail)
 }
 
-/// Answers with the bytes of a clip. There are no ranges: the bytes are made while they are sent.
+/// Answers with the bytes of a clip, or a range of them. A copy as MP4 has no ranges: its bytes are made while they are
+/// sent.
 pub(in crate::http) async fn send(
     state: &HttpState,
     row: &RecordingRow,
-    clip: Clip,
+    mut clip: Clip,
     method: &Method,
+    request: &HeaderMap,
     disposition: Disposition,
     filename: &str,
 ) -> ApiResult<Response> {
@@ -73,16 +79,67 @@ pub(in crate::http) async fn send(
         header::CONTENT_DISPOSITION,
         content_disposition(disposition.name(), filename),
     );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
-    if let Some(size) = clip.size {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
-    }
+    let Some(size) = size(state, row, &clip).await? else {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
+        if *method != Method::GET {
+            // An empty body would state a length of 0.
+            let nothing = Body::from_stream(stream::empty::<io::Result<Bytes>>());
+            return Ok((StatusCode::OK, headers, nothing).into_response());
+        }
+        let body = bytes(state, row, clip, 0..u64::MAX).await?;
+        return Ok(delivery(Sent::Whole, (StatusCode::OK, headers, body)));
+    };
+    let tag = format!("{}-{}-{}", row.id, clip.start_ms, clip.end_ms);
+    let validators = Validators::new(&tag, row.completed_ms.unwrap_or_default());
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-cache"),
+    );
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.extend(validators.headers());
+    let Some(range_applies) = check_conditions(&validators, request)? else {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    };
     if *method != Method::GET {
-        // An empty body would state a length of 0.
-        let nothing = Body::from_stream(stream::empty::<io::Result<Bytes>>());
-        return Ok((StatusCode::OK, headers, nothing).into_response());
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
+        return Ok((StatusCode::OK, headers).into_response());
     }
+    let wanted = request.get(header::RANGE).filter(|_| range_applies);
+    let (status, range) = select_range(wanted, size, &mut headers)?;
+    let length = range.end - range.start;
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    let sent = Sent::of(&range, size);
+    let remain = clip.skip_to(range.start).unwrap_or(0);
+    let body = bytes(state, row, clip, remain..remain.saturating_add(length)).await?;
+    Ok(delivery(sent, (status, headers, body)))
+}
+
+/// Returns the size of a clip; `None` for a copy as MP4. Reads up to a keyframe interval.
+async fn size(state: &HttpState, row: &RecordingRow, clip: &Clip) -> ApiResult<Option<u64>> {
+    if clip.size.is_some() {
+        return Ok(clip.size);
+    }
+    let Some(mut tail) = clip.tail() else {
+        return Ok(None);
+    };
+    let mut size = tail.offset;
+    let mut pieces = state.storage.read(&row.storage_path, tail.range).await?;
+    while !tail.body.is_complete()
+        && let Some(piece) = pieces.try_next().await.map_err(StorageError::from)?
+    {
+        size = size.saturating_add(tail.body.push(&piece).len() as u64);
+    }
+    Ok(Some(size))
+}
+
+/// Returns a range of the bytes that a clip yields.
+async fn bytes(
+    state: &HttpState,
+    row: &RecordingRow,
+    clip: Clip,
+    range: Range<u64>,
+) -> ApiResult<Body> {
     let mut head = Bytes::from(clip.head);
     let mut reading = Reading {
         storage: Arc::clone(&state.storage),
@@ -107,11 +164,37 @@ pub(in crate::http) async fn send(
         Err(Failure::Storage(error)) => Err(io::Error::other(error)),
         Err(Failure::Copy(reason)) => Err(io::Error::other(reason)),
     });
-    let bytes = stream::once(async { Ok(head) }).chain(rest);
-    Ok(delivery(
-        Sent::Whole,
-        (StatusCode::OK, headers, Body::from_stream(bytes)),
-    ))
+    let all = stream::once(async { Ok(head) }).chain(rest);
+    Ok(Body::from_stream(cut(all, range)))
+}
+
+/// Cuts a range out of a stream, and ends it there.
+fn cut(
+    bytes: impl Stream<Item = io::Result<Bytes>>,
+    range: Range<u64>,
+) -> impl Stream<Item = io::Result<Bytes>> {
+    let mut skip = range.start;
+    let mut left = range.end - range.start;
+    let take = move |mut piece: Bytes| {
+        let skipped = usize::try_from(skip).map_or(piece.len(), |skip| skip.min(piece.len()));
+        skip -= skipped as u64;
+        piece.advance(skipped);
+        let kept = usize::try_from(left).map_or(piece.len(), |left| left.min(piece.len()));
+        left -= kept as u64;
+        piece.truncate(kept);
+        (piece, left == 0)
+    };
+    let is_over = false;
+    let state = (Box::pin(bytes), take, is_over);
+    stream::try_unfold(state, async |(mut bytes, mut take, is_over)| {
+        while !is_over && let Some(piece) = bytes.try_next().await? {
+            let (piece, is_over) = take(piece);
+            if is_over || !piece.is_empty() {
+                return Ok(Some((piece, (bytes, take, is_over))));
+            }
+        }
+        Ok(None)
+    })
 }
 
 /// State of the stream of a clip.

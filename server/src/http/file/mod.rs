@@ -8,6 +8,7 @@ mod names;
 mod range;
 mod seek_index;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -59,6 +60,15 @@ pub(in crate::http) enum Sent {
     /// The whole file, or its presigned URL.
     Whole,
     Part,
+}
+
+impl Sent {
+    fn of(range: &Range<u64>, size: u64) -> Self {
+        match *range == (0..size) {
+            true => Self::Whole,
+            false => Self::Part,
+        }
+    }
 }
 
 /// Builds an answer with the extension [`Sent`].
@@ -113,13 +123,14 @@ pub(in crate::http) async fn serve_mp4(
     state: &HttpState,
     row: &RecordingRow,
     method: &Method,
+    request: &HeaderMap,
     disposition: Disposition,
 ) -> ApiResult<Response> {
     let copy = copy_as_mp4(state, row).await?;
     let filename = row.filename.chars().filter(|c| !is_deceptive(*c));
     let filename: String = filename.collect();
     let filename = with_extension(&filename, copy.container.extension());
-    send_clip(state, row, copy, method, disposition, &filename).await
+    send_clip(state, row, copy, method, request, disposition, &filename).await
 }
 
 /// Answers with a recording's bytes, or a redirect to a presigned URL.
@@ -149,15 +160,8 @@ pub(in crate::http) async fn serve(
         HeaderValue::from_static("private, no-cache"),
     );
     headers.extend(validators.headers());
-    let range_applies = match validators.evaluate(request) {
-        Outcome::Failed => {
-            return Err(ApiError::new(
-                ProblemCode::PreconditionFailed,
-                "The recording does not match the condition of the request. Repeat the request without If-Match.",
-            ));
-        }
-        Outcome::NotModified => return Ok((StatusCode::NOT_MODIFIED, headers).into_response()),
-        Outcome::Send { range } => range,
+    let Some(range_applies) = check_conditions(&validators, request)? else {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     };
     let filename = row.filename.chars().filter(|c| !is_deceptive(*c));
     let filename: String = filename.collect();
@@ -206,40 +210,54 @@ pub(in crate::http) async fn serve(
         }
         return Ok((StatusCode::OK, headers).into_response());
     }
-    let selection = request
-        .get(header::RANGE)
-        .filter(|_| range_applies)
-        .and_then(|range| range.to_str().ok())
-        .map_or(Selection::Whole, |range| range::select(range, size));
-    let (status, range) = match selection {
-        Selection::Whole => (StatusCode::OK, 0..size),
-        Selection::Part(range) => {
-            let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-            insert(&mut headers, header::CONTENT_RANGE, &content_range);
-            (StatusCode::PARTIAL_CONTENT, range)
-        }
-        Selection::Unsatisfiable => {
-            let error = ApiError::new(
-                ProblemCode::RangeNotSatisfiable,
-                format!("The recording has {size} bytes; the range is outside of it."),
-            );
-            return Err(match HeaderValue::from_str(&format!("bytes */{size}")) {
-                Ok(content_range) => error.with_header(header::CONTENT_RANGE, content_range),
-                Err(_) => error,
-            });
-        }
-    };
+    let wanted = request.get(header::RANGE).filter(|_| range_applies);
+    let (status, range) = select_range(wanted, size, &mut headers)?;
     headers.insert(
         header::CONTENT_LENGTH,
         HeaderValue::from(range.end - range.start),
     );
-    let sent = if range == (0..size) {
-        Sent::Whole
-    } else {
-        Sent::Part
-    };
+    let sent = Sent::of(&range, size);
     let bytes = state.storage.read(&row.storage_path, range).await?;
     Ok(delivery(sent, (status, headers, Body::from_stream(bytes))))
+}
+
+/// Returns status and bytes of the answer to a request for a file of `size` bytes, and adds `Content-Range`.
+fn select_range(
+    wanted: Option<&HeaderValue>,
+    size: u64,
+    headers: &mut HeaderMap,
+) -> ApiResult<(StatusCode, Range<u64>)> {
+    let wanted = wanted.and_then(|range| range.to_str().ok());
+    match wanted.map_or(Selection::Whole, |range| range::select(range, size)) {
+        Selection::Whole => Ok((StatusCode::OK, 0..size)),
+        Selection::Part(range) => {
+            let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+            insert(headers, header::CONTENT_RANGE, &content_range);
+            Ok((StatusCode::PARTIAL_CONTENT, range))
+        }
+        Selection::Unsatisfiable => {
+            let error = ApiError::new(
+                ProblemCode::RangeNotSatisfiable,
+                format!("The file has {size} bytes; the range is outside of it."),
+            );
+            Err(match HeaderValue::from_str(&format!("bytes */{size}")) {
+                Ok(content_range) => error.with_header(header::CONTENT_RANGE, content_range),
+                Err(_) => error,
+            })
+        }
+    }
+}
+
+/// Evaluates the conditions of a request. Returns whether `Range` applies; `None`: the client has this version (304).
+fn check_conditions(validators: &Validators, request: &HeaderMap) -> ApiResult<Option<bool>> {
+    match validators.evaluate(request) {
+        Outcome::Failed => Err(ApiError::new(
+            ProblemCode::PreconditionFailed,
+            "The recording does not match the condition of the request. Repeat the request without If-Match.",
+        )),
+        Outcome::NotModified => Ok(None),
+        Outcome::Send { range } => Ok(Some(range)),
+    }
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {

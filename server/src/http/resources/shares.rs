@@ -3,20 +3,24 @@
 mod page;
 mod viewer;
 
+use std::fmt::Write as _;
+use std::ops::Range;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sortie_api::{CreatedShare, NewShare, ProblemCode, Share};
 
-use super::recordings::{allowed, no_such_recording};
+use super::recordings::{allowed, check_span, no_such_recording};
 use super::users::check_password;
 use crate::accounts::ShareLinks;
 use crate::clock::rfc3339;
-use crate::db::{SHARES_MAX, ShareInsertion, ShareRow};
+use crate::db::{RecordingRow, SHARES_MAX, ShareInsertion, ShareRow, SharedRange};
 use crate::http::extract::caller::Caller;
 use crate::http::extract::json::OptionalJsonBody;
 use crate::http::extract::query;
+use crate::http::file;
 use crate::http::routes::{Routes, routes};
 use crate::http::{ApiError, ApiResult, HttpState, public_address};
 
@@ -66,7 +70,7 @@ async fn create(
     headers: HeaderMap,
     OptionalJsonBody(new): OptionalJsonBody<NewShare>,
 ) -> ApiResult<Response> {
-    let recording_id = first_part(&state, &caller, &id).await?;
+    let recording = allowed(&state, &caller, &id).await?;
     let seconds = life(new.expires_in, LIFE_DEFAULT, LIFE_MAX)?;
     let label = new.label.trim();
     if label.chars().count() > LABEL_MAX || label.chars().any(char::is_control) {
@@ -74,6 +78,17 @@ async fn create(
             "label must have at most {LABEL_MAX} characters, and no control characters."
         )));
     }
+    let range = match (new.start_ms, new.end_ms) {
+        (None, None) => None,
+        (Some(start_ms), Some(end_ms)) => {
+            Some(shared_range(&state, &recording, start_ms..end_ms).await?)
+        }
+        _ => {
+            return Err(ApiError::invalid(
+                "Give both start_ms and end_ms, or neither.",
+            ));
+        }
+    };
     let password_hash = match new.password {
         None => None,
         Some(password) => {
@@ -85,7 +100,7 @@ async fn create(
     let created_ms = state.clock.now_ms();
     let row = ShareRow {
         id: uuid::Uuid::now_v7().to_string(),
-        recording_id,
+        recording_id: first_id(recording),
         creator_id: caller.user_id.clone(),
         token_hash,
         password_hash,
@@ -94,6 +109,7 @@ async fn create(
         expires_ms: created_ms.saturating_add(i64::from(seconds) * 1000),
         views: 0,
         last_viewed_ms: None,
+        range,
         creator: caller.username.clone(),
         creator_roles: Vec::new(),
     };
@@ -101,6 +117,14 @@ async fn create(
     let mut detail = format!("share {}, until {}", row.id, rfc3339(row.expires_ms));
     if row.password_hash.is_some() {
         detail += ", with a password";
+    }
+    if let Some(range) = &row.range {
+        let times_ms = &range.times_ms;
+        let _ = write!(
+            detail,
+            ", part {}, {}–{} ms",
+            range.part, times_ms.start, times_ms.end
+        );
     }
     let (shares, actor) = (state.database.shares(), caller.actor());
     match shares.insert(&row, &actor, &detail).await? {
@@ -159,12 +183,33 @@ pub(in crate::http) fn life(expires_in: Option<u32>, default: u32, longest: u32)
 
 /// Returns the ID of the first part of a recording that the caller may access: all parts are shared together.
 async fn first_part(state: &HttpState, caller: &Caller, id: &str) -> ApiResult<String> {
-    let row = allowed(state, caller, id).await?;
-    Ok(row.part_of.unwrap_or(row.id))
+    Ok(first_id(allowed(state, caller, id).await?))
+}
+
+fn first_id(row: RecordingRow) -> String {
+    row.part_of.unwrap_or(row.id)
+}
+
+/// Returns what a link shares of a part, which must be ready: from a keyframe on, like a clip.
+async fn shared_range(
+    state: &HttpState,
+    row: &RecordingRow,
+    times_ms: Range<u64>,
+) -> ApiResult<SharedRange> {
+    check_span(&times_ms)?;
+    let clip = file::part(state, row, times_ms, false).await?;
+    Ok(SharedRange {
+        part: row.part,
+        times_ms: clip.start_ms..clip.end_ms,
+    })
 }
 
 fn share(row: ShareRow) -> Share {
+    let range = row.range.as_ref();
     Share {
+        part: range.and_then(|range| u32::try_from(range.part).ok()),
+        start_ms: range.map(|range| range.times_ms.start),
+        end_ms: range.map(|range| range.times_ms.end),
         id: row.id,
         recording_id: row.recording_id,
         label: row.label,

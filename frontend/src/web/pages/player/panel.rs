@@ -45,7 +45,14 @@ pub(super) fn Panel(
                 <LocalTime at=first.created_at.clone() />
                 {owner.map(|owner| view! { " · " <bdi>{owner}</bdi> })}
             </p>
-            <Actions first=first.clone() row=row recording=recording problem=problem on_delete=on_delete />
+            <Actions
+                first=first.clone()
+                row=row
+                recording=recording
+                playback=playback
+                problem=problem
+                on_delete=on_delete
+            />
             <p class="problem-text" role="alert">
                 {problem}
             </p>
@@ -119,6 +126,7 @@ fn Actions(
     first: Recording,
     row: Memo<Recording>,
     recording: RwSignal<Option<Recording>>,
+    playback: Playback,
     problem: RwSignal<Option<String>>,
     on_delete: Callback<()>,
 ) -> impl IntoView {
@@ -198,7 +206,7 @@ fn Actions(
                     })
             }}
             {move || {
-                can_share.get().then(|| view! { <ShareButton id=id.get_value() /> })
+                can_share.get().then(|| view! { <ShareButton id=id.get_value() playback=playback /> })
             }}
             <button
                 type="button"

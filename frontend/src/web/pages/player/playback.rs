@@ -73,6 +73,18 @@ pub(super) struct Playback {
     internals: StoredValue<Internals, LocalStorage>,
 }
 
+/// Range of a part of the recording.
+#[derive(Clone)]
+pub(super) struct PartRange {
+    /// ID of the part.
+    pub(super) id: String,
+    /// Milliseconds in the part.
+    pub(super) start_ms: u64,
+    pub(super) end_ms: u64,
+    /// The same range on the timeline of the recording.
+    pub(super) span: Span,
+}
+
 impl Playback {
     pub(super) fn new(
         timeline: Memo<Vec<TimelinePart>>,
@@ -240,16 +252,24 @@ impl Playback {
         self.timeline.with(|parts| clip.span(parts))
     }
 
+    /// Selected span as a range of one part.
+    pub(super) fn selected_range(self) -> Option<PartRange> {
+        let span = untrack(|| self.clip_span())?;
+        let (part, start_ms) = self.part_at(span.start_ms)?;
+        Some(PartRange {
+            id: part.id,
+            start_ms,
+            end_ms: start_ms + span.end_ms - span.start_ms,
+            span,
+        })
+    }
+
     /// Downloads the selected span.
     pub(super) fn download_clip(self) {
-        let span = untrack(|| self.clip_span());
-        let found = span.and_then(|span| Some((span, self.part_at(span.start_ms)?)));
-        let Some((span, (part, inside_ms))) = found else {
-            return;
-        };
-        let end_ms = inside_ms + span.end_ms - span.start_ms;
-        let address = api::clip_url(&part.id, inside_ms, end_ms);
-        download::start_file(self.app, address, "", self.problem);
+        if let Some(range) = self.selected_range() {
+            let address = api::clip_url(&range.id, range.start_ms, range.end_ms);
+            download::start_file(self.app, address, "", self.problem);
+        }
     }
 
     fn update(self, change: impl FnOnce(&mut Internals)) {

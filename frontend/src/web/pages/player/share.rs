@@ -3,11 +3,13 @@ use leptos::ev;
 use leptos::prelude::*;
 use sortie_api::{CreatedShare, NewShare, Share};
 
+use super::playback::{PartRange, Playback};
+use crate::format;
 use crate::list_page::Page;
 use crate::share_texts;
 use crate::web::api::{item_path, recording_path};
 use crate::web::components::{
-    FetchStatus, FormActions, FormDialog, Glyph, Icon, LocalTime, ShownOnce, TextField,
+    CheckField, FetchStatus, FormActions, FormDialog, Glyph, Icon, LocalTime, ShownOnce, TextField,
 };
 use crate::web::dom;
 use crate::web::server_data::ServerData;
@@ -18,7 +20,7 @@ const HEADING: &str = "share-heading";
 
 /// Button that opens the dialog with the share links of a recording.
 #[component]
-pub(super) fn ShareButton(id: String) -> impl IntoView {
+pub(super) fn ShareButton(id: String, playback: Playback) -> impl IntoView {
     let is_open = RwSignal::new(false);
     let route = StoredValue::new(recording_path(&id) + "/shares");
     view! {
@@ -27,14 +29,27 @@ pub(super) fn ShareButton(id: String) -> impl IntoView {
             "Share…"
         </button>
         <FormDialog is_open=is_open.into() on_close=move |()| is_open.set(false) named_by=HEADING>
-            {move || is_open.get().then(|| view! { <ShareDialog route=route.get_value() is_open=is_open /> })}
+            {move || {
+                is_open
+                    .get()
+                    .then(|| {
+                        let range = playback.selected_range();
+                        view! { <ShareDialog route=route.get_value() range=range is_open=is_open /> }
+                    })
+            }}
         </FormDialog>
     }
 }
 
 #[component]
-fn ShareDialog(route: String, is_open: RwSignal<bool>) -> impl IntoView {
+fn ShareDialog(
+    route: String,
+    /// Range that is selected on the timeline.
+    range: Option<PartRange>,
+    is_open: RwSignal<bool>,
+) -> impl IntoView {
     let route = StoredValue::new(route);
+    let range = StoredValue::new(range);
     let address = Memo::new(move |_| route.get_value());
     let shares = ServerData::list(address);
     let created = RwSignal::new(None::<String>);
@@ -56,7 +71,13 @@ fn ShareDialog(route: String, is_open: RwSignal<bool>) -> impl IntoView {
             }
             None => {
                 view! {
-                    <ShareForm route=route.get_value() is_open=is_open created=created shares=shares />
+                    <ShareForm
+                        route=route.get_value()
+                        range=range.get_value()
+                        is_open=is_open
+                        created=created
+                        shares=shares
+                    />
                 }
                     .into_any()
             }
@@ -68,6 +89,7 @@ fn ShareDialog(route: String, is_open: RwSignal<bool>) -> impl IntoView {
 #[component]
 fn ShareForm(
     route: String,
+    range: Option<PartRange>,
     is_open: RwSignal<bool>,
     /// Receives the address of a new link.
     created: RwSignal<Option<String>>,
@@ -77,15 +99,24 @@ fn ShareForm(
     let expires_in = RwSignal::new(share_texts::LIFE_DEFAULT);
     let password = RwSignal::new(String::new());
     let label = RwSignal::new(String::new());
+    let is_range_only = RwSignal::new(range.is_some());
+    let range_label = range.as_ref().map(share_label);
+    let range = StoredValue::new(range);
     let route = StoredValue::new(route);
     let submit = move |event: ev::SubmitEvent| {
         event.prevent_default();
+        let range = range.get_value().filter(|_| is_range_only.get_untracked());
         let new = NewShare {
             expires_in: Some(expires_in.get_untracked()),
             password: Some(password.get_untracked()).filter(|it| !it.is_empty()),
             label: label.get_untracked(),
+            start_ms: range.as_ref().map(|range| range.start_ms),
+            end_ms: range.as_ref().map(|range| range.end_ms),
         };
-        let route = route.get_value();
+        let route = match range {
+            Some(range) => recording_path(&range.id) + "/shares",
+            None => route.get_value(),
+        };
         submission.send(
             async move |api| {
                 api.request::<CreatedShare>(Method::POST, &route, &new)
@@ -109,6 +140,25 @@ fn ShareForm(
             <p class="quiet">
                 "Anyone with the link can watch without signing in, until it expires or you revoke it."
             </p>
+            {match range_label {
+                Some(label) => {
+                    view! {
+                        <CheckField id="share-range" label=label value=is_range_only />
+                        <p class="field-hint">
+                            "The part begins at the last complete picture at or before its start, up to ten seconds earlier."
+                        </p>
+                    }
+                        .into_any()
+                }
+                None => {
+                    view! {
+                        <p class="field-hint">
+                            "To share a part only, select it on the timeline first: press I and O, or hold Shift and drag."
+                        </p>
+                    }
+                        .into_any()
+                }
+            }}
             <div class="field">
                 <label for="share-expiry">"Expires after"</label>
                 <select
@@ -137,6 +187,12 @@ fn ShareForm(
             />
         </form>
     }
+}
+
+/// Label of the check box for a selected range.
+fn share_label(range: &PartRange) -> String {
+    let [start, end] = [range.span.start_ms, range.span.end_ms].map(format::clock);
+    format!("Only the selected part, {start}–{end}")
 }
 
 /// Links of the recording that have not expired.

@@ -1,5 +1,7 @@
 //! A clip of a recording, and the index that it is cut by.
 
+use std::ops::Range;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -77,24 +79,52 @@ pub(super) async fn clip(
     let row = allowed(&state, &caller, &id).await?;
     let start_ms = milliseconds("start_ms", query.start_ms.as_deref())?;
     let end_ms = milliseconds("end_ms", query.end_ms.as_deref())?;
-    if start_ms >= end_ms {
-        return Err(ApiError::invalid("end_ms must be greater than start_ms."));
-    }
+    check_span(&(start_ms..end_ms))?;
     let as_mp4 = is_mp4_wanted(query.format.as_deref(), &headers, &row.format)?;
     let clip = file::part(&state, &row, start_ms..end_ms, as_mp4).await?;
     let filename = filename(&row, &clip);
     let span = format!("clip {}", span(&clip));
     let attachment = Disposition::Attachment;
-    let mut response = file::send_clip(&state, &row, clip, &method, attachment, &filename).await?;
+    let mut response =
+        file::send_clip(&state, &row, clip, &method, &headers, attachment, &filename).await?;
     response
         .headers_mut()
         .insert(header::VARY, HeaderValue::from_static("Accept"));
-    if response.extensions().get::<Sent>().is_some() {
-        let actor = caller.actor();
-        let event = AuditEvent::done(&actor, Action::Download, &row.id).detail(&span);
-        state.audit(&event).await?;
+    if let Some(sent) = response.extensions().get::<Sent>() {
+        let is_whole = *sent == Sent::Whole;
+        audit_clip(&state, &caller, &row.id, &span, is_whole).await?;
     }
     Ok(response)
+}
+
+/// Writes an audit row for each complete clip, and for parts of it once an hour.
+async fn audit_clip(
+    state: &HttpState,
+    caller: &Caller,
+    id: &str,
+    span: &str,
+    is_whole: bool,
+) -> ApiResult<()> {
+    let (now_ms, views) = (state.clock.now_ms(), &state.caches.views);
+    let clip = format!("{id} {span}");
+    if !views.is_first(now_ms, &caller.user_id, Action::Download, &clip) && !is_whole {
+        return Ok(());
+    }
+    let actor = caller.actor();
+    let event = AuditEvent::done(&actor, Action::Download, id).detail(span);
+    let written = state.audit(&event).await;
+    if written.is_err() {
+        views.forget(&caller.user_id, Action::Download, &clip);
+    }
+    Ok(written?)
+}
+
+/// Checks the range of a clip.
+pub(in crate::http) fn check_span(times_ms: &Range<u64>) -> ApiResult<()> {
+    match times_ms.is_empty() {
+        false => Ok(()),
+        true => Err(ApiError::invalid("end_ms must be greater than start_ms.")),
+    }
 }
 
 fn milliseconds(name: &str, text: Option<&str>) -> ApiResult<u64> {

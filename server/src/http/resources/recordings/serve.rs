@@ -34,7 +34,7 @@ pub(super) async fn serve(
     let as_mp4 = disposition != Disposition::Raw
         && is_mp4_wanted(query.format.as_deref(), &headers, &row.format)?;
     let mut response = match as_mp4 {
-        true => file::serve_mp4(&state, &row, &method, disposition).await?,
+        true => file::serve_mp4(&state, &row, &method, &headers, disposition).await?,
         false => file::serve(&state, &row, &method, &headers, disposition).await?,
     };
     if disposition != Disposition::Raw {

@@ -91,17 +91,23 @@ pub(super) fn recording(
         moment(first.created_ms)
     );
     if let Some(part) = parts.get(chosen) {
-        let (duration, iso) = duration(part.duration_ms.unsigned_abs());
+        let range = share.row.range.as_ref();
+        let length_ms = match range {
+            None => part.duration_ms.unsigned_abs(),
+            Some(range) => range.times_ms.end.saturating_sub(range.times_ms.start),
+        };
+        let (duration, iso) = duration(length_ms);
         let _ = write!(main, " · <time datetime=\"{iso}\">{duration}</time>");
         if let count @ 2.. = parts.len() {
             let _ = write!(main, " · Part {} of {count}", chosen + 1);
         }
         main += "</p>\n";
         let query = match part.part {
-            1 => String::new(),
+            number if number == 1 || range.is_some() => String::new(),
             number => format!("?part={number}"),
         };
         let poster = match part.library.pictures {
+            _ if range.is_some() => String::new(),
             0 => String::new(),
             _ => format!(" poster=\"{address}/poster{query}\""),
         };

@@ -63,6 +63,7 @@ pub(super) async fn show(
         let playable: Vec<_> = std::iter::once(&share.recording)
             .chain(&parts)
             .filter(|row| row.status == RecordingStatus::Ready && !row.deleting)
+            .filter(|row| shares_part(&share, row.part))
             .collect();
         let number = query.part.as_deref();
         let chosen = match number {
@@ -138,7 +139,8 @@ pub(super) async fn file(
             id: format!("{}-{}", share.row.id, row.part),
             ..row
         };
-        let served = viewer.serve(&shown, &method, query.format.as_deref()).await;
+        let format = query.format.as_deref();
+        let served = viewer.serve(&share, &shown, &method, format).await;
         let response = match served {
             Ok(response) => response,
             Err(error) if error.code() == ProblemCode::NotReady => return Err(ShareError::Refused),
@@ -161,6 +163,10 @@ pub(super) async fn poster(
     let viewer = Viewer::new(&state, token, &parts);
     let served = async {
         let (share, row) = viewer.open_part(query.part.as_deref()).await?;
+        // The picture may be of a moment outside of the range.
+        if share.row.range.is_some() {
+            return Err(ShareError::Refused);
+        }
         let tag = format!("{}-{}", share.row.id, row.part);
         match poster_of(&state, &row, &tag, &viewer.headers).await {
             Ok(response) => Ok(response),
@@ -227,10 +233,14 @@ impl<'a> Viewer<'a> {
         if !self.is_unlocked(&share) {
             return Err(ShareError::Refused);
         }
-        let number = match part {
-            None => 1,
-            Some(number) => number.parse().map_err(|_| ShareError::Refused)?,
+        let number = match (part, &share.row.range) {
+            (None, None) => 1,
+            (None, Some(range)) => range.part,
+            (Some(number), _) => number.parse().map_err(|_| ShareError::Refused)?,
         };
+        if !shares_part(&share, number) {
+            return Err(ShareError::Refused);
+        }
         let first = &share.recording;
         let row = match number {
             1 => Some(first.clone()),
@@ -246,17 +256,24 @@ impl<'a> Viewer<'a> {
         Ok((share, row.ok_or(ShareError::Refused)?))
     }
 
-    /// Returns the file, or a copy as MP4.
+    /// Returns the file or the shared range of it, or a copy as MP4.
     async fn serve(
         &self,
+        share: &OpenShare,
         row: &RecordingRow,
         method: &Method,
         format: Option<&str>,
     ) -> ApiResult<Response> {
-        let inline = Disposition::Inline;
-        match is_mp4_wanted(format, &self.headers, &row.format)? {
-            true => file::serve_mp4(self.state, row, method, inline).await,
-            false => file::serve(self.state, row, method, &self.headers, inline).await,
+        let (state, headers, inline) = (self.state, &self.headers, Disposition::Inline);
+        let as_mp4 = is_mp4_wanted(format, headers, &row.format)?;
+        if let Some(range) = &share.row.range {
+            let clip = file::part(state, row, range.times_ms.clone(), as_mp4).await?;
+            let filename = format!("Recording.{}", clip.container.extension());
+            return file::send_clip(state, row, clip, method, headers, inline, &filename).await;
+        }
+        match as_mp4 {
+            true => file::serve_mp4(state, row, method, headers, inline).await,
+            false => file::serve(state, row, method, headers, inline).await,
         }
     }
 
@@ -351,6 +368,12 @@ impl<'a> Viewer<'a> {
         headers.entry(header::CACHE_CONTROL).or_insert(private);
         response
     }
+}
+
+/// Whether a link shares a part, or a range of it.
+fn shares_part(share: &OpenShare, number: i64) -> bool {
+    let range = share.row.range.as_ref();
+    range.is_none_or(|range| range.part == number)
 }
 
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
