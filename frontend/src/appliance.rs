@@ -3,12 +3,14 @@
 mod clean_ups;
 mod duration_clock;
 mod list_rows;
+mod picture_reader;
 
 use sortie_api::{Appliance, Forwarding, InputSignal, RecorderState, SignalState, Space};
 
 pub use clean_ups::{CleanUp, clean_ups};
 pub use duration_clock::DurationClock;
 pub use list_rows::{ListRow, list_rows};
+pub use picture_reader::{NotPictures, PictureReader};
 
 use crate::format;
 
@@ -57,6 +59,26 @@ pub fn remedy(state: SignalState) -> Option<&'static str> {
         }
         SignalState::Steady => return None,
     })
+}
+
+/// Says why there is no live picture; `None` with a steady signal.
+pub fn no_picture(state: SignalState) -> Option<&'static str> {
+    Some(match state {
+        SignalState::NoDevice => "No picture: there is no capture device.",
+        SignalState::NoSignal => "No picture: there is no signal.",
+        SignalState::NoLock => "No picture: the signal is unstable.",
+        SignalState::Unsupported => "No picture: the device does not support the signal.",
+        SignalState::Steady => return None,
+    })
+}
+
+/// Describes the live picture for screen readers. `age_s`: seconds since the last frame, if it is outdated.
+pub fn picture_alt(device: Option<&str>, age_s: Option<u64>) -> String {
+    let device = device.unwrap_or("the capture device");
+    match age_s {
+        None => format!("Live picture from {device}"),
+        Some(_) => format!("Outdated picture from {device}"),
+    }
 }
 
 /// Action of the button that starts or stops a recording.

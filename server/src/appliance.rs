@@ -14,6 +14,7 @@ use crate::db::{
     Action, Actor, AuditEvent, Database, DatabaseError, ImportedRow, PictureInsertion, PictureRow,
     SessionRow,
 };
+use crate::live_picture::LivePicture;
 use crate::picture::{self, PictureKind, Size};
 use crate::retention::Retention;
 use crate::uploads::Uploads;
@@ -44,6 +45,9 @@ pub trait Appliance: Send + Sync + 'static {
 
     /// Switches the signal of a test source; `false` if the source is a real device.
     fn switch_signal(&self, state: SignalState) -> bool;
+
+    /// Returns the live picture of the input.
+    fn picture(&self) -> &LivePicture;
 }
 
 /// Finished file of the recorder.

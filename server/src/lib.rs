@@ -19,6 +19,7 @@ mod gc;
 mod http;
 mod labels;
 mod left_out;
+mod live_picture;
 mod metrics;
 mod net;
 mod picture;
@@ -61,6 +62,7 @@ pub use db::{Copied, CopyError, copy_database};
 pub use gc::{
     Sweep, SweepError, SweepFinding, SweepKind, SweepOptions, SweepOutcome, SweepReport, SweepTally,
 };
+pub use live_picture::{LivePicture, NoPicture};
 pub use picture::interval_ms as picture_interval_ms;
 pub use private_files::keep_files_private;
 pub use server::Server;

@@ -71,6 +71,7 @@ pub(crate) struct Metrics {
     recording_missing: Counter,
     recording_resumed: Counter,
     sessions_missing: Gauge,
+    appliance_pictures: Counter,
 }
 
 impl fmt::Debug for Metrics {
@@ -99,6 +100,7 @@ impl Metrics {
             recording_missing: Counter::default(),
             recording_resumed: Counter::default(),
             sessions_missing: Gauge::default(),
+            appliance_pictures: Counter::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -164,6 +166,11 @@ impl Metrics {
             "sessions_recording_missing",
             "Running sessions whose required recording is missing",
             metrics.sessions_missing.clone(),
+        );
+        registry.register(
+            "appliance_pictures",
+            "Frames encoded for the live picture of an appliance",
+            metrics.appliance_pictures.clone(),
         );
         registry.register_with_unit(
             "index_memory",
@@ -235,6 +242,13 @@ impl Metrics {
     pub(crate) fn index_memory(&self, bytes: u64) {
         self.index_memory
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Sets the number of frames encoded for the live picture of an appliance.
+    pub(crate) fn appliance_pictures(&self, frames: u64) {
+        self.appliance_pictures
+            .inner()
+            .store(frames, Ordering::Relaxed);
     }
 
     /// Counter of recordings deleted by retention or clean-up.

@@ -2,11 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { playOn, seekAndRead, videoDuration } from './pages/clock-picture.mjs';
 import { Agent, AgentApi } from './support/agent.mjs';
+import { artifactsDir } from './support/artifacts.mjs';
 import { assertAccessible, assertFits } from './support/axe.mjs';
 import { launch, withPage } from './support/browser.mjs';
 import { collectComplaints } from './support/console.mjs';
@@ -44,6 +46,8 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     await start(page).or(stop(page)).waitFor();
     await page.waitForFunction(() => !document.querySelector('.skeleton'));
   };
+
+  const screenshot = (page, name) => page.screenshot({ path: join(artifactsDir, `${name}.png`) });
 
   /** Polls `look` until its result is correct. */
   const until = async (look, right) => {
@@ -124,6 +128,98 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       await rows(page).first().getByRole('cell', { name: /[2-9]|1\d seconds/ }).first().waitFor();
       assert.equal(await rows(page).count(), 1);
       await growing.waitFor({ state: 'detached' });
+    });
+  });
+
+  test('the live picture moves, explains its absence, and rests while the page is hidden', async () => {
+    const requests = [];
+    await withPage(context, 'appliance live picture', async (page) => {
+      const complaints = await collectComplaints(page);
+      page.on('request', (it) => { if (it.url().includes('/api/appliance/picture')) requests.push(it.url()); });
+      await open(page);
+      const picture = page.getByRole('img', { name: 'Live picture from Test picture' });
+      await picture.waitFor();
+      /** Size of the frame on the page, and the pixels of its first line as text. */
+      const look = () => picture.evaluate(async (image) => {
+        // Fails when the next frame replaces this one.
+        while (!(await image.decode().then(() => true, () => false))) { /* decodes the next one */ }
+        const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
+        const pen = canvas.getContext('2d');
+        pen.drawImage(image, 0, 0);
+        const { data } = pen.getImageData(0, 0, 300, 20);
+        return { width: image.naturalWidth, height: image.naturalHeight, pixels: data.join() };
+      });
+      const first = await look();
+      assert.deepEqual([first.width, first.height], [640, 360]);
+      // The first line counts the frames of the source.
+      await until(look, (it) => it.pixels !== first.pixels);
+      await assertAccessible(page, 'with a live picture');
+      await screenshot(page, 'live-picture');
+
+      await start(page).click();
+      await stop(page).waitFor();
+      const before = await look();
+      await until(look, (it) => it.pixels !== before.pixels);
+      await screenshot(page, 'live-picture-recording');
+      await stop(page).click();
+      await start(page).waitFor();
+      assert.equal(requests.filter((it) => !it.endsWith('?stream=true')).length, 0, 'it uses the stream');
+
+      await page.getByRole('button', { name: 'No signal', exact: true }).click();
+      await page.getByText('No picture: there is no signal.').waitFor();
+      assert.equal(await picture.count(), 0);
+      await assertAccessible(page, 'without a picture');
+      await screenshot(page, 'live-picture-no-signal');
+      await page.getByRole('button', { name: 'Picture', exact: true }).click();
+      await picture.waitFor();
+
+      // A hidden page receives nothing.
+      const hide = (hidden) => page.evaluate((hidden) => {
+        Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+        document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+      }, hidden);
+      const frames = async () => {
+        const text = await (await api.fetch('/metrics')).text();
+        return Number(/^sortie_appliance_pictures_total (\d+)$/m.exec(text)[1]);
+      };
+      await hide(true);
+      await until(async () => {
+        const count = await frames();
+        await wait(1_500);
+        return (await frames()) - count;
+      }, (more) => more === 0);
+      const shown = await look();
+      await hide(false);
+      await until(look, (it) => it.pixels !== shown.pixels);
+
+      // Leaving the page ends the stream.
+      await page.getByRole('link', { name: 'All Recordings' }).click();
+      await page.getByRole('heading', { level: 1, name: 'All Recordings' }).waitFor();
+      await until(async () => {
+        const count = await frames();
+        await wait(1_500);
+        return (await frames()) - count;
+      }, (more) => more === 0);
+      assert.deepEqual(complaints, []);
+    });
+  });
+
+  test('single frames replace a stream that fails', async () => {
+    await withPage(context, 'appliance picture without stream', async (page) => {
+      await page.route('**/api/appliance/picture?stream=true', (route) => route.abort());
+      await open(page);
+      const picture = page.getByRole('img', { name: 'Live picture from Test picture' });
+      await picture.waitFor();
+      const source = () => picture.getAttribute('src');
+      const first = await source();
+      await until(source, (it) => it !== first);
+      // Without any frame, the last one is marked as outdated.
+      await page.route('**/api/appliance/picture', (route) => route.abort());
+      await page.getByRole('img', { name: 'Outdated picture from Test picture' }).waitFor();
+      await page.getByText(/^Last picture \d+ s ago\./).waitFor();
+      await screenshot(page, 'live-picture-outdated');
+      await page.unrouteAll();
+      await picture.waitFor();
     });
   });
 
@@ -334,8 +430,10 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     await withPage(phone, 'appliance phone', async (page) => {
       await open(page);
       await rows(page).first().waitFor();
+      await page.getByRole('img', { name: 'Live picture from Test picture' }).waitFor();
       await assertFits(page, 'appliance');
       await assertAccessible(page, 'appliance');
+      await screenshot(page, 'live-picture-phone');
       await page.locator('body').press('Tab');
       await pressUntilFocused(page, 'Tab', /^Start Recording$/);
       await page.keyboard.press('Enter');

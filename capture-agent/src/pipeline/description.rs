@@ -1,6 +1,6 @@
 //! Pipeline descriptions in the notation of `gst-launch-1.0`.
 
-use super::{Plan, colour, frame_sampler, stills};
+use super::{Plan, Still, colour, frame_sampler, stills};
 use crate::signal::Mode;
 use crate::source::{Capture, Delivery};
 
@@ -53,13 +53,32 @@ fn branches(plan: &Plan) -> (&'static str, String) {
     }
     if !plan.stills.is_empty() && stills::is_available() {
         for still in &plan.stills {
-            branches += &format!("pictures. ! {} ", still.describe(plan.mode));
+            branches += &format!("pictures. ! {} ", still.describe(plan.mode, false));
         }
     }
     match branches.is_empty() {
         true => ("", branches),
         false => ("tee name=pictures ! ", branches),
     }
+}
+
+/// Describes a pipeline that only makes stills, with a frame sampler if requested.
+#[must_use]
+pub(super) fn describe_preview(
+    capture: &Capture,
+    mode: Mode,
+    still: &Still,
+    looks: bool,
+) -> String {
+    let source = capture.launch(mode);
+    let is_jpeg = capture.delivery() == Delivery::Jpeg;
+    let still = still.describe(mode, is_jpeg);
+    let sampler = match (looks, is_jpeg) {
+        (false, _) => String::new(),
+        (true, true) => format!("pictures. ! {}", frame_sampler::describe("jpegdec !")),
+        (true, false) => format!("pictures. ! {}", frame_sampler::describe("")),
+    };
+    format!("{source} ! tee name=pictures pictures. ! {still} {sampler}")
 }
 
 /// Describes a pipeline that only captures, with a frame sampler if requested.

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Further branches make stills ([`Plan::stills`]). A grabber's frames are sampled once per second
-//! ([`Plan::no_signal_after`]). While it has no signal, a pipeline of [`start_signal_probe`] only samples.
+//! ([`Plan::no_signal_after`]). While it has no signal, a pipeline of [`start_signal_probe`] only samples. While nothing
+//! is recorded and the live picture is watched, a pipeline of [`start_preview`] only makes stills.
 //!
 //! Frames carry their capture time. [`writer`](crate::writer) cuts them into fragments, so a new file can begin at any
 //! keyframe while the encoder runs.
@@ -33,10 +34,10 @@ use crate::problem::Problem;
 use crate::signal::{Mode, Picture, TestPatternDetector};
 use crate::source::Capture;
 pub use description::describe;
-use description::describe_signal_probe;
+use description::{describe_preview, describe_signal_probe};
 use frame_sampler::FrameSampler;
 pub use media::Media;
-pub use stills::{Still, StillTaker};
+pub use stills::{Still, StillTaker, is_available as can_make_stills};
 
 /// Parameters of a [`Pipeline`].
 #[derive(Debug, Clone)]
@@ -208,6 +209,27 @@ pub fn start_signal_probe(
     let detector = TestPatternDetector::without_signal();
     let description = describe_signal_probe(capture, mode, looks);
     let running = Running::build(&description, Some((detector, PROBE_SAMPLE_INTERVAL)))?;
+    running.play(capture, mode, on_notice)?;
+    Ok(running)
+}
+
+/// Starts a capture that only makes stills, from a source that does not deliver H.264. `no_signal_after` is that of a
+/// [`Plan`]. `on_notice` runs in threads of GStreamer and must not block.
+///
+/// # Errors
+///
+/// [`StartError`], with whether the source failed.
+pub fn start_preview(
+    capture: &Capture,
+    mode: Mode,
+    no_signal_after: Option<Duration>,
+    still: &Still,
+    on_notice: impl Fn(Notice) + Send + Sync + 'static,
+) -> Result<Running, StartError> {
+    let detector = no_signal_after.map(TestPatternDetector::new);
+    let description = describe_preview(capture, mode, still, detector.is_some());
+    let running = Running::build(&description, detector.map(|it| (it, SAMPLE_INTERVAL)))?;
+    still.attach(&running.pipeline);
     running.play(capture, mode, on_notice)?;
     Ok(running)
 }

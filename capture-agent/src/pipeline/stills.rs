@@ -52,18 +52,24 @@ impl fmt::Debug for Still {
 }
 
 impl Still {
-    /// Describes the branch behind its tee. JPEG uses BT.601 with full range.
-    pub(super) fn describe(&self, mode: Mode) -> String {
+    /// Describes the branch behind its tee. With `is_jpeg`, frames arrive as JPEG, and only wanted ones are decoded.
+    ///
+    /// JPEG has the full range of BT.601. GStreamer 1.22 does not convert the range from I420 of BT.601 to I420, so the
+    /// JPEG encoder receives RGB.
+    pub(super) fn describe(&self, mode: Mode, is_jpeg: bool) -> String {
         let Self { name, quality, .. } = self;
+        let decode = match is_jpeg {
+            true => format!("! jpegdec name={PREFIX}{name}-decode "),
+            false => String::new(),
+        };
         let (width, height) = fitted(mode, self.sides);
-        let caps = format!(
-            "video/x-raw,format=I420,colorimetry=1:4:0:0,width={width},height={height},pixel-aspect-ratio=1/1"
-        );
+        let caps =
+            format!("video/x-raw,format=BGRx,width={width},height={height},pixel-aspect-ratio=1/1");
         format!(
             "identity name={PREFIX}{name} silent=true \
              ! queue name={PREFIX}{name}-queue leaky=downstream silent=true max-size-buffers=1 max-size-bytes=0 \
              max-size-time=0 \
-             ! videoconvertscale name={PREFIX}{name}-scale add-borders=false \
+             {decode}! videoconvertscale name={PREFIX}{name}-scale add-borders=false \
              ! capsfilter name={PREFIX}{name}-size caps=\"{caps}\" \
              ! jpegenc name={PREFIX}{name}-jpeg quality={quality} \
              ! appsink name={PREFIX}{name}-end sync=false async=false max-buffers=1 drop=true enable-last-sample=false"
@@ -119,7 +125,8 @@ impl Still {
 }
 
 /// Whether this installation of GStreamer can make stills.
-pub(super) fn is_available() -> bool {
+#[must_use]
+pub fn is_available() -> bool {
     ["jpegenc", "videoconvertscale"]
         .into_iter()
         .all(|element| gst::ElementFactory::find(element).is_some())

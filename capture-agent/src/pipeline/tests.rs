@@ -145,6 +145,10 @@ fn all_grabber_formats_can_be_recorded_and_sampled() {
         };
         let looked_out = looks(&describe_signal_probe(&capture, mode, true));
         assert_eq!(looked_out, has_eye, "{delivery:?}");
+        if has_eye {
+            let preview = describe_preview(&capture, mode, &every_frame(|_| {}), true);
+            assert!(looks(&preview), "{delivery:?}");
+        }
         let plan = Plan {
             capture,
             mode,
@@ -185,25 +189,29 @@ fn signal_probe_detects_end_of_test_pattern() {
 /// Receiver of a still of every frame.
 struct Every<F>(F);
 
-impl<F: Fn() + Send + Sync> StillTaker for Every<F> {
+impl<F: Fn(Vec<u8>) + Send + Sync> StillTaker for Every<F> {
     fn wants(&self, _pts_ns: i64) -> bool {
         true
     }
 
-    fn take(&self, _pts_ns: i64, _jpeg: Vec<u8>) {
-        (self.0)();
+    fn take(&self, _pts_ns: i64, jpeg: Vec<u8>) {
+        (self.0)(jpeg);
+    }
+}
+
+fn every_frame(take: impl Fn(Vec<u8>) + Send + Sync + 'static) -> Still {
+    Still {
+        name: "all",
+        sides: (320, 180),
+        quality: 75,
+        taker: Arc::new(Every(take)),
     }
 }
 
 fn start_with_stills(
     take: impl Fn() + Send + Sync + 'static,
 ) -> (Result<Pipeline, StartError>, mpsc::Receiver<Seen>) {
-    let still = Still {
-        name: "all",
-        sides: (320, 180),
-        quality: 75,
-        taker: Arc::new(Every(take)),
-    };
+    let still = every_frame(move |_| take());
     start_plan("64x48@60", "x264enc", vec![still])
 }
 
@@ -256,4 +264,33 @@ fn blocked_still_does_not_stop_the_frames() {
     entries.recv_timeout(LONG).unwrap();
     check_frames_follow_until_end(&pipeline, &seen);
     drop(release);
+}
+
+#[test]
+fn preview_decodes_jpeg_of_a_grabber() {
+    crate::encoder::init().unwrap();
+    let mode: Mode = "640x480@30".parse().unwrap();
+    let capture = Capture::V4l2 {
+        path: "/dev/video987".into(),
+        delivery: Delivery::Jpeg,
+        choose_rate: true,
+    };
+    let (send, stills) = mpsc::channel();
+    let still = every_frame(move |jpeg| drop(send.send(jpeg)));
+    let description = describe_preview(&capture, mode, &still, true);
+    // The device of this test does not exist.
+    let source =
+        "videotestsrc name=source is-live=true ! video/x-raw,width=640,height=480 ! jpegenc";
+    let description = description.replace(&capture.launch(mode), source);
+    let look = (TestPatternDetector::new(LONG), SAMPLE_INTERVAL);
+    let running = Running::build(&description, Some(look)).unwrap();
+    still.attach(&running.pipeline);
+    running
+        .play(&capture, mode, |notice| panic!("{notice:?}"))
+        .unwrap();
+    for _ in 0..3 {
+        let jpeg = stills.recv_timeout(LONG).unwrap();
+        assert!(jpeg.starts_with(&[0xFF, 0xD8]));
+    }
+    assert!(running.frames() >= 3);
 }

@@ -7,16 +7,17 @@ use super::captures::Captures;
 use super::controller::{Controller, Input, Output, Timeouts};
 use super::encoder_choice::EncoderChoice;
 use super::frame_sink::FrameSink;
+use super::live_picture;
 use super::recordings_folder::RecordingsFolder;
 use super::sessions::Sessions;
-use super::signal_source::SignalSource;
+use super::signal_source::{ENCODED, SignalSource};
 use super::split::Limits;
 use super::{Event, Handle, Message, Setup, Snapshot};
 use crate::clock::monotonic;
 use crate::pictures::Storyboard;
-use crate::pipeline::{Notice, Pipeline, Plan, start_signal_probe};
+use crate::pipeline::{Notice, Pipeline, Plan, can_make_stills, start_preview, start_signal_probe};
 use crate::problem::Problem;
-use crate::signal::{FrameRate, Mode};
+use crate::signal::{FrameRate, Mode, Signal};
 use crate::source::{Delivery, SourceError};
 use crate::writer::{self, Writer};
 
@@ -37,6 +38,8 @@ pub(super) struct Driver<E> {
     writer: Option<Writer>,
     /// `None` if its thread could not be created: recordings have no pictures.
     storyboard: Option<Arc<Storyboard>>,
+    /// Whether this installation of GStreamer can make pictures.
+    can_make_stills: bool,
     mode: Option<Mode>,
     no_signal_after: Option<Duration>,
     split: Limits,
@@ -76,6 +79,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             folder: RecordingsFolder::new(setup),
             writer: None,
             storyboard: None,
+            can_make_stills: can_make_stills(),
             mode: setup.mode,
             no_signal_after: setup.no_signal_after,
             split: setup.split,
@@ -94,6 +98,8 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             }
             self.poll();
             self.act();
+            // Behind `act`: a recording that is about to start has the device first.
+            self.update_preview();
             self.publish();
         }
         self.close(messages);
@@ -141,7 +147,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
                 }
             }
             Message::Notice(id, notice) if self.captures.is_latest(id) => {
-                if !self.source.fail_probe() {
+                if !self.source.fail_idle(&notice) {
                     self.handle_notice(notice);
                 }
             }
@@ -223,6 +229,41 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             });
     }
 
+    fn update_preview(&mut self) {
+        let now = monotonic();
+        if self.can_make_stills && self.handle.picture().take_request() {
+            self.source.request_preview(now);
+        }
+        let is_recording = self.captures.is_active();
+        let no_signal_after = self.no_signal_after;
+        let (captures, handle) = (&mut self.captures, &self.handle);
+        self.source
+            .update_preview(now, is_recording, |capture, mode| {
+                let on_notice = on_notice(captures.next_id(), handle);
+                let still = live_picture::still(handle.picture());
+                let no_signal_after = no_signal_after.filter(|_| capture.is_grabber());
+                start_preview(capture, mode, no_signal_after, &still, on_notice)
+                    .map_err(|error| error.problem())
+            });
+    }
+
+    /// Reason why there is no live picture.
+    fn missing_picture(&self) -> Option<String> {
+        let signal = self.controller.signal();
+        let is_recording = self.captures.is_active();
+        if !matches!(signal, Signal::Steady(_)) {
+            Some(format!("there is {signal}."))
+        } else if !self.can_make_stills {
+            let words = "GStreamer's jpegenc is not installed (Debian: gstreamer1.0-plugins-good).";
+            Some(words.to_owned())
+        } else if is_recording && !self.encoders.is_in_use() {
+            Some(format!("{ENCODED}."))
+        } else {
+            let problem = self.source.preview_problem().filter(|_| !is_recording);
+            problem.map(|problem| format!("{}.", problem.words))
+        }
+    }
+
     fn act(&mut self) {
         while let Some(output) = self.controller.poll_output() {
             match output {
@@ -262,6 +303,8 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
                 (self.on_event)(Event::Problem(problem.clone()));
             }
         }
+        let missing = self.missing_picture();
+        self.handle.picture().set_unavailable(missing.as_deref());
         self.handle.show(Snapshot {
             device: self.source.device().map(ToOwned::to_owned),
             signal: self.controller.signal(),
@@ -315,7 +358,12 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             capture,
             mode,
             encoder,
-            stills: self.storyboard.iter().map(Storyboard::still).collect(),
+            stills: self
+                .storyboard
+                .iter()
+                .map(Storyboard::still)
+                .chain([live_picture::still(self.handle.picture())])
+                .collect(),
         };
         let on_notice = on_notice(id, &self.handle);
         let pipeline = Pipeline::start(&plan, sink.into_callback(), on_notice);
@@ -362,6 +410,8 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
 
     /// Finishes the recording in progress.
     fn close(&mut self, messages: &mpsc::Receiver<Message>) {
+        let picture = self.handle.picture();
+        picture.set_unavailable(Some("the recorder is stopping."));
         self.stop();
         while self.captures.pipeline().is_some() {
             if let Ok(message @ (Message::Writer(_) | Message::Notice(..))) =

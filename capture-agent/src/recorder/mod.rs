@@ -11,7 +11,9 @@ mod driver;
 mod encoder_choice;
 mod frame_sink;
 mod hook;
+mod live_picture;
 mod name;
+mod preview;
 mod recordings_folder;
 mod sessions;
 mod signal_probe;
@@ -30,6 +32,7 @@ use std::time::Duration;
 
 pub use controller::{Cause, Controller, Input, Output, Timeouts};
 pub use name::file_name;
+use sortie_server::LivePicture;
 pub use split::{Cut, Limits, Splitter};
 
 use crate::clock::monotonic;
@@ -138,6 +141,7 @@ pub struct Handle {
     /// Time of the last iteration, in ms of [`monotonic`].
     moved_at: Arc<AtomicU64>,
     test: Option<TestInput>,
+    picture: LivePicture,
 }
 
 impl Recorder {
@@ -169,6 +173,7 @@ impl Recorder {
             snapshot,
             moved_at: Arc::new(AtomicU64::new(milliseconds(monotonic()))),
             test,
+            picture: LivePicture::default(),
         };
         let driver = driver::Driver::new(&setup, handle.clone(), on_event);
         let thread = std::thread::Builder::new()
@@ -246,6 +251,12 @@ impl Handle {
     #[must_use]
     pub fn test_input(&self) -> Option<&TestInput> {
         self.test.as_ref()
+    }
+
+    /// Returns the live picture of the input.
+    #[must_use]
+    pub fn picture(&self) -> &LivePicture {
+        &self.picture
     }
 
     fn tell(&self, message: Message) {

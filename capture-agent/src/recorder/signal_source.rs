@@ -3,19 +3,26 @@
 use std::time::Duration;
 
 use super::Setup;
+use super::preview::Preview;
 use super::signal_probe::SignalProbe;
 use super::source_adapter::{CaptureStats, SourceAdapter};
 use crate::clock::monotonic;
-use crate::pipeline::Running;
+use crate::pipeline::{Notice, Running};
 use crate::problem::Problem;
 use crate::signal::{self, Mode, Monitor, Picture, Signal};
-use crate::source::{Capture, SourceError, TestInput};
+use crate::source::{Capture, Delivery, SourceError, TestInput};
 
-/// Device adapter, debouncing monitor, and the probe that replaces a recording while a grabber has no signal.
+/// Reason why a source that delivers H.264 has no live picture.
+pub(super) const ENCODED: &str =
+    "the capture device delivers H.264, whose frames would have to be decoded";
+
+/// Device adapter, debouncing monitor, the probe that replaces a recording while a grabber has no signal, and the preview
+/// that replaces it while only the live picture is watched. At most one of the three captures.
 pub(super) struct SignalSource {
     adapter: SourceAdapter,
     monitor: Monitor,
     probe: SignalProbe,
+    preview: Preview,
 }
 
 impl SignalSource {
@@ -31,6 +38,7 @@ impl SignalSource {
             adapter: SourceAdapter::new(&setup.source, setup.mode, test),
             monitor: Monitor::new(config),
             probe: SignalProbe::default(),
+            preview: Preview::default(),
         }
     }
 
@@ -51,7 +59,8 @@ impl SignalSource {
         recording: Option<&Running>,
         mut on_change: impl FnMut(Signal),
     ) {
-        let stats = recording.or_else(|| self.probe.running());
+        let idle = || self.probe.running().or_else(|| self.preview.running());
+        let stats = recording.or_else(idle);
         let stats = stats.map(|running| CaptureStats {
             frames: running.frames(),
             picture: running.picture(),
@@ -81,6 +90,10 @@ impl SignalSource {
     ) {
         let has_no_signal = self.monitor.signal() == Signal::NoSignal;
         let is_needed = !is_recording && has_no_signal && self.adapter.is_grabber();
+        if is_needed {
+            // The device serves only one program at a time.
+            self.preview.release();
+        }
         let adapter = &self.adapter;
         self.probe.update(now, is_needed, || {
             let (capture, mode) = adapter.open().map_err(|error| Problem::from(&error))?;
@@ -88,12 +101,57 @@ impl SignalSource {
         });
     }
 
-    /// Handles a failure of the running probe; `false` if none runs.
-    pub(super) fn fail_probe(&mut self) -> bool {
-        self.probe.fail(monotonic())
+    /// Keeps the preview running for a while, as soon as nothing is recorded.
+    pub(super) fn request_preview(&mut self, now: Duration) {
+        self.preview.request(now);
     }
 
-    /// Opens the source for a recording. The probe releases the device first.
+    /// Runs the preview while it is requested, there is a signal and nothing is recorded.
+    pub(super) fn update_preview(
+        &mut self,
+        now: Duration,
+        is_recording: bool,
+        start: impl FnOnce(&Capture, Mode) -> Result<Running, Problem>,
+    ) {
+        let idle = match self.monitor.signal() {
+            Signal::Steady(mode) if !is_recording => Some(mode),
+            _ => None,
+        };
+        let adapter = &self.adapter;
+        let mut started = None;
+        self.preview.update(now, idle, |_| {
+            let (capture, mode) = adapter.open().map_err(|error| Problem::from(&error))?;
+            if capture.delivery() == Delivery::H264 {
+                return Err(Problem::other(ENCODED));
+            }
+            let running = start(&capture, mode)?;
+            started = Some(mode);
+            Ok(running)
+        });
+        if let Some(mode) = started {
+            // As for a recording: the stream takes a while to start.
+            let starting = signal::Input::Starting;
+            self.monitor.handle_input(monotonic(), starting);
+            self.started(mode);
+        }
+    }
+
+    /// Reason why the preview does not run.
+    pub(super) fn preview_problem(&self) -> Option<&Problem> {
+        self.preview.problem()
+    }
+
+    /// Handles a notice of the running probe or preview; `false` if none runs.
+    pub(super) fn fail_idle(&mut self, notice: &Notice) -> bool {
+        let problem = match notice {
+            Notice::Broken { reason, .. } => reason.clone(),
+            Notice::Ended => Problem::other("the source has ended"),
+        };
+        let now = monotonic();
+        self.probe.fail(now) || self.preview.fail(now, problem)
+    }
+
+    /// Opens the source for a recording. Probe and preview release the device first.
     pub(super) fn open(&mut self) -> Result<(Capture, Mode), SourceError> {
         self.adapter.open()
     }
@@ -101,6 +159,7 @@ impl SignalSource {
     /// Releases the device for a recording that is about to start, so that the recording misses no frame.
     pub(super) fn prepare_start(&mut self) {
         self.probe.release();
+        self.preview.release();
         self.monitor
             .handle_input(monotonic(), signal::Input::Starting);
     }

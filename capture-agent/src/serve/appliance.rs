@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 
 use sortie_api::{Appliance as State, GrowingFile, InputSignal, RecorderState, SignalState};
-use sortie_server::Appliance;
+use sortie_server::{Appliance, LivePicture};
 
 use super::importer::CurrentFile;
 use super::problem_advice::advice;
@@ -73,6 +73,10 @@ impl Appliance for RecorderAppliance {
             SignalState::Steady => Reading::Locked(input.mode()),
         });
         true
+    }
+
+    fn picture(&self) -> &LivePicture {
+        self.recorder.picture()
     }
 }
 

@@ -128,6 +128,16 @@ impl Agent {
         }
     }
 
+    /// Prepares a `GET` request of the administrator.
+    pub(crate) fn request(&self, path: &str) -> reqwest::RequestBuilder {
+        self.anonymous_request(path).bearer_auth(&self.token)
+    }
+
+    /// Prepares a `GET` request without a sign-in.
+    pub(crate) fn anonymous_request(&self, path: &str) -> reqwest::RequestBuilder {
+        self.client.get(format!("{}{path}", self.url))
+    }
+
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let method = method.parse().expect("a method");
         let request = self.client.request(method, format!("{}{path}", self.url));

@@ -10,5 +10,6 @@ mod faults;
 mod folder;
 mod forward;
 mod grabber;
+mod live_picture;
 mod pictures;
 mod tls;

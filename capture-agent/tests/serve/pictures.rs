@@ -51,8 +51,8 @@ async fn wait_without_files_of_pictures(agent: &Agent) {
     panic!("{:?} stay", files_of_pictures(agent.folder.path()));
 }
 
-/// Width and height of a JPEG, read by ffprobe.
-fn size(jpeg: &[u8]) -> String {
+/// Codec, width and height of a JPEG, read by ffprobe.
+pub(crate) fn size(jpeg: &[u8]) -> String {
     let mut file = tempfile::Builder::new()
         .suffix(".jpg")
         .tempfile()

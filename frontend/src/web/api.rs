@@ -312,6 +312,33 @@ impl Api {
         })
     }
 
+    /// Opens the stream of an appliance's live picture.
+    pub(crate) async fn picture_stream(
+        &self,
+        abort: Option<&AbortSignal>,
+    ) -> Result<ReadableStreamDefaultReader, ApiError> {
+        let response = self.picture_response("?stream=true", abort).await?;
+        let stream = response.body();
+        let stream = stream.ok_or_else(|| ApiError::Unreadable(response.status()))?;
+        Ok(stream.get_reader().unchecked_into())
+    }
+
+    /// Fetches one frame of an appliance's live picture.
+    pub(crate) async fn picture(&self, abort: Option<&AbortSignal>) -> Result<Vec<u8>, ApiError> {
+        let response = self.picture_response("", abort).await?;
+        Ok(response.binary().await?)
+    }
+
+    async fn picture_response(
+        &self,
+        query: &str,
+        abort: Option<&AbortSignal>,
+    ) -> Result<Response, ApiError> {
+        let address = url("/api/appliance/picture") + query;
+        let request = || RequestBuilder::new(&address).abort_signal(abort).build();
+        self.send(request).await
+    }
+
     pub(crate) async fn recording(&self, id: &str) -> Result<Recording, ApiError> {
         self.get(&recording_path(id)).await
     }

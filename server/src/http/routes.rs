@@ -20,7 +20,7 @@ pub(crate) use registry::{Routes, routes};
 pub(crate) use row::Row;
 pub(in crate::http) use row::{Answer, Body, Kind, Parameter, Who, names};
 use row::{
-    Answer::{Bytes, Data, Empty, Events, Image, Text},
+    Answer::{Bytes, Data, Empty, Events, Image, LivePicture, Text},
     Body::{Form, Json, OptionalJson, Picture, Stream},
     Scopes::{AnyScope, Only, Recorder, SignInOnly},
     Who::{Admin, Owner, Public, Scraper, User},
@@ -327,6 +327,11 @@ static TABLE: &[Row] = &[
 
     route("GET", "/api/appliance", Admin, Only(&[AdminScope]), APPLIANCE, "Return the state of the appliance's recorder",
         &[(200, Data(of::<api::Appliance>))]),
+    route("GET", "/api/appliance/picture", Admin, Only(&[AdminScope]), APPLIANCE,
+        "Return the picture of the input as a JPEG of up to 640 × 360 pixels, or stream it; 409 without a signal. stream=true, or an \
+         Accept that names multipart/x-mixed-replace, selects the stream of up to two frames per second",
+        &[(200, LivePicture)])
+        .query(&[one_of("stream", &["false", "true"])]),
     route("POST", "/api/appliance/recording/start", Admin, Only(&[AdminScope]), APPLIANCE, "Start recording; 409 without a signal",
         &[(200, Data(of::<api::Appliance>))]),
     route("POST", "/api/appliance/recording/stop", Admin, Only(&[AdminScope]), APPLIANCE, "Stop recording",

@@ -1,9 +1,10 @@
 //! Recorder of an appliance: its routes, its settings, and the import of its files.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::support::appliance::FakeRecorder;
-use crate::support::{Client, START_MS, TestServer, json_of, problem};
+use crate::support::{Client, START_MS, TestServer, json_of, problem, until};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sortie_api::{Event, RecorderState, SignalState};
@@ -11,6 +12,7 @@ use sortie_server::{CapturedFile, Server};
 
 const START: &str = "/api/appliance/recording/start";
 const STOP: &str = "/api/appliance/recording/stop";
+const PICTURE: &str = "/api/appliance/picture";
 const SIGNAL: &str = "/api/appliance/test-signal";
 
 async fn server() -> TestServer {
@@ -70,6 +72,53 @@ async fn manual_start_and_stop_of_the_appliance_are_audited() {
         let answer = post(&admin, SIGNAL, &wrong).send().await.unwrap();
         assert!(answer.status().is_client_error(), "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn live_picture_is_audited_and_its_viewers_are_limited() {
+    const LIMIT: usize = 200;
+    let recorder = FakeRecorder::new();
+    let picture = recorder.picture.clone();
+    let server = TestServer::with_appliance(&[], Some(Arc::new(recorder))).await;
+    let admin = server.admin().await;
+    let detail = problem(admin.get(PICTURE), 409, "conflict").await;
+    assert_eq!(detail, "No picture: the recorder is a fake.");
+
+    picture.set_unavailable(None);
+    let shown = picture.clone();
+    let shows = tokio::spawn(async move {
+        loop {
+            if shown.wants_frame() {
+                shown.show(b"frame".to_vec());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let mut streams = Vec::new();
+    for _ in 0..LIMIT {
+        let stream = admin.get(&format!("{PICTURE}?stream=true")).send().await;
+        let stream = stream.unwrap();
+        assert_eq!(stream.status(), StatusCode::OK);
+        streams.push(stream);
+    }
+    let detail = problem(admin.get(PICTURE), 503, "unavailable").await;
+    assert!(detail.contains("200 viewers"), "{detail}");
+    let audit = get(&admin, "/api/admin/audit?action=recording.view").await;
+    assert_eq!(audit.as_array().map(Vec::len), Some(1), "{audit}");
+    assert_eq!(audit[0]["subject"], "appliance");
+
+    // Viewers that vanish make room.
+    streams.pop();
+    until("room for a viewer", async || {
+        let answer = admin.get(PICTURE).send().await.unwrap();
+        answer.status() == StatusCode::OK
+    })
+    .await;
+    picture.set_unavailable(Some("there is no signal."));
+    for mut stream in streams {
+        while stream.chunk().await.unwrap().is_some() {}
+    }
+    shows.abort();
 }
 
 #[tokio::test]

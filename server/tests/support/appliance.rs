@@ -4,10 +4,13 @@ use std::sync::Mutex;
 
 use serde_json::json;
 use sortie_api::{Appliance as State, RecorderState, SignalState};
-use sortie_server::Appliance;
+use sortie_server::{Appliance, LivePicture};
 
 /// Applies every command immediately.
-pub(crate) struct FakeRecorder(Mutex<State>);
+pub(crate) struct FakeRecorder {
+    state: Mutex<State>,
+    pub(crate) picture: LivePicture,
+}
 
 impl FakeRecorder {
     pub(crate) fn new() -> Self {
@@ -21,17 +24,22 @@ impl FakeRecorder {
             "test_source": true,
         });
         let state = serde_json::from_value(state).expect("a state");
-        Self(Mutex::new(state))
+        let picture = LivePicture::default();
+        picture.set_unavailable(Some("the recorder is a fake."));
+        Self {
+            state: Mutex::new(state),
+            picture,
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.0.lock().expect("no panic"));
+        change(&mut self.state.lock().expect("no panic"));
     }
 }
 
 impl Appliance for FakeRecorder {
     fn state(&self) -> State {
-        self.0.lock().expect("no panic").clone()
+        self.state.lock().expect("no panic").clone()
     }
 
     fn bytes_per_second(&self) -> u64 {
@@ -57,5 +65,9 @@ impl Appliance for FakeRecorder {
     fn switch_signal(&self, signal: SignalState) -> bool {
         self.change(|state| state.signal.state = signal);
         true
+    }
+
+    fn picture(&self) -> &LivePicture {
+        &self.picture
     }
 }

@@ -2,6 +2,7 @@
 
 mod list;
 mod notices;
+mod picture;
 mod settings;
 mod status;
 mod storage;
@@ -12,6 +13,7 @@ use leptos::prelude::*;
 
 use self::list::List;
 use self::notices::Notices;
+use self::picture::LivePicture;
 use self::settings::SettingsForm;
 use self::status::Status;
 use self::storage::StorageCard;
@@ -58,6 +60,7 @@ fn Page() -> impl IntoView {
             <Show when=move || is_known.get()>
                 <div class="appliance-grid" class:is-stale=move || appliance.is_unreachable()>
                     <div class="appliance-main">
+                        <LivePicture appliance=appliance />
                         <Status appliance=appliance />
                         <Show when=move || has_test_picture.get()>
                             <TestSignalControl appliance=appliance />

@@ -262,6 +262,10 @@ fn response(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
             json!({ "description": "Success", "content": content })
         }
         Answer::Image => json!({ "description": "Success", "content": images() }),
+        Answer::LivePicture => json!({
+            "description": "Success",
+            "content": { "image/jpeg": {}, "multipart/x-mixed-replace": {} },
+        }),
         Answer::Bytes => json!({
             "description": "Bytes of a recording",
             "content": { "video/webm": {}, "video/mp4": {}, "video/x-matroska": {}, "audio/webm": {},

@@ -1,5 +1,7 @@
 //! Recorder of an appliance: `/api/appliance`.
 
+mod picture;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -19,6 +21,7 @@ const SUBJECT: &str = "appliance";
 pub(in crate::http) fn routes() -> Routes {
     routes! {
         GET "/api/appliance" => show,
+        GET "/api/appliance/picture" => picture::show,
         POST "/api/appliance/recording/start" => start,
         POST "/api/appliance/recording/stop" => stop,
         POST "/api/appliance/test-signal" => switch_signal,

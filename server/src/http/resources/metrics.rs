@@ -26,6 +26,11 @@ async fn metrics(State(state): State<HttpState>) -> ApiResult<Response> {
     let free = disk.map(|disk| disk.free_bytes);
     let index_memory = state.uploads.index_memory_bytes();
     state.metrics.index_memory(index_memory);
+    if let Some(appliance) = &state.appliance {
+        state
+            .metrics
+            .appliance_pictures(appliance.picture().encoded());
+    }
     let text = state
         .metrics
         .text(&totals, free)

@@ -78,6 +78,8 @@ pub(in crate::http) enum Answer {
     Bytes,
     /// Picture as JPEG or WebP.
     Image,
+    /// Picture as JPEG, or an endless sequence of such pictures.
+    LivePicture,
 }
 
 /// Row of the table: a route with its access rule and its description.

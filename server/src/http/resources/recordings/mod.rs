@@ -38,6 +38,7 @@ pub(in crate::http) use deletion::check_forwarded;
 pub(in crate::http) use new::new_row;
 pub(in crate::http) use pictures::poster_of;
 pub(in crate::http) use present::with_parts;
+pub(in crate::http::resources) use serve::audit_view;
 use serve::{FormatQuery, serve};
 
 pub(in crate::http) fn routes() -> Routes {

@@ -60,7 +60,11 @@ pub(super) async fn serve(
 }
 
 /// Writes an audit row for a view, once for each user, recording and hour.
-pub(super) async fn audit_view(state: &HttpState, caller: &Caller, id: &str) -> ApiResult<()> {
+pub(in crate::http::resources) async fn audit_view(
+    state: &HttpState,
+    caller: &Caller,
+    id: &str,
+) -> ApiResult<()> {
     audit(state, caller, Action::View, id, false).await
 }
 
