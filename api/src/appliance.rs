@@ -148,6 +148,12 @@ pub struct GrowingFile {
 pub struct Forwarding {
     /// Number of recordings that are not complete on the central server, growing ones included.
     pub waiting: u64,
+    /// Number of recordings whose file on the central server has another hash. They stay here.
+    #[serde(default)]
+    pub different: u64,
+    /// Number of recordings that the central server refuses or cannot play. They stay here and are sent again after a restart.
+    #[serde(default)]
+    pub refused: u64,
     /// File name of the recording that is being sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,

@@ -113,6 +113,10 @@ pub struct RetentionPreview {
     /// administrator confirms that they may be deleted.
     #[serde(default)]
     pub undated: u64,
+    /// On an appliance that forwards recordings: those that would be deleted now, but are kept until the central server has
+    /// confirmed them.
+    #[serde(default)]
+    pub unforwarded: Amount,
 }
 
 /// Deviation of the server's clock.
@@ -164,6 +168,10 @@ pub struct RetentionRun {
     /// Whether more recordings are to be deleted than one request handles. Run it again, or wait for the hourly run.
     #[serde(default)]
     pub more: bool,
+    /// On an appliance that forwards recordings: those that were due, but are kept until the central server has confirmed
+    /// them.
+    #[serde(default)]
+    pub unforwarded: Amount,
 }
 
 /// A recording that could not be deleted.

@@ -142,16 +142,40 @@ pub fn dropped(frames: u64, by_disk: u64) -> String {
     format!("{frames} frame{plural}: {why}")
 }
 
-/// Describes how many recordings the central server has yet to receive.
+/// Describes how many recordings the central server has yet to receive, and which it has not as they are here.
 pub fn forwarding(now: &Forwarding) -> String {
-    let waiting = match now.waiting {
-        0 => return "up to date".to_owned(),
-        1 => "1 recording to send".to_owned(),
-        waiting => format!("{waiting} recordings to send"),
+    let mut parts = match (now.waiting, &now.problem) {
+        (0, _) => vec![],
+        (waiting, problem) => {
+            let plural = if waiting == 1 { "" } else { "s" };
+            let problem = problem.as_ref().map(|problem| format!(": {problem}"));
+            vec![format!(
+                "{waiting} recording{plural} to send{}",
+                problem.unwrap_or_default()
+            )]
+        }
     };
-    match &now.problem {
-        Some(problem) => format!("{waiting}: {problem}"),
-        None => waiting,
+    for (count, one, several) in [
+        (
+            now.different,
+            "is different on the central server and stays here",
+            "are different on the central server and stay here",
+        ),
+        (
+            now.refused,
+            "is refused by the central server and stays here",
+            "are refused by the central server and stay here",
+        ),
+    ] {
+        match count {
+            0 => {}
+            1 => parts.push(format!("1 recording {one}")),
+            count => parts.push(format!("{count} recordings {several}")),
+        }
+    }
+    match parts.is_empty() {
+        true => "up to date".to_owned(),
+        false => parts.join("; "),
     }
 }
 
@@ -296,12 +320,25 @@ mod tests {
     fn forwarding_names_backlog_and_problem() {
         let mut now = Forwarding {
             waiting: 0,
+            different: 0,
+            refused: 0,
             filename: None,
             sent_bytes: 0,
             size_bytes: 0,
             problem: None,
         };
         assert_eq!(forwarding(&now), "up to date");
+        now.different = 1;
+        assert_eq!(
+            forwarding(&now),
+            "1 recording is different on the central server and stays here"
+        );
+        (now.different, now.refused) = (0, 2);
+        assert_eq!(
+            forwarding(&now),
+            "2 recordings are refused by the central server and stay here"
+        );
+        now.refused = 0;
         now.waiting = 2;
         assert_eq!(forwarding(&now), "2 recordings to send");
         now.problem = Some("it cannot be reached".to_owned());

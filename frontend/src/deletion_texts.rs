@@ -15,6 +15,36 @@ pub struct DialogTexts {
     pub consequence: String,
     /// Label of the button.
     pub action: &'static str,
+    /// Question after the first one, before the only copy of a recording is deleted.
+    pub second: Option<SecondQuestion>,
+}
+
+/// Texts of the second question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecondQuestion {
+    /// Heading of the dialog.
+    pub heading: &'static str,
+    /// Object of the action, in bold before `consequence`.
+    pub subject: String,
+    /// Consequence of the action.
+    pub consequence: &'static str,
+    /// Label of the button.
+    pub action: &'static str,
+}
+
+impl SecondQuestion {
+    /// Asks about `subject`, which is one recording or several.
+    fn new(subject: String, is_one: bool) -> Self {
+        Self {
+            heading: "Not yet on the central server",
+            subject,
+            consequence: match is_one {
+                true => "is not on the central server yet. This deletes the only copy.",
+                false => "are not on the central server yet. This deletes the only copies.",
+            },
+            action: "Delete anyway",
+        }
+    }
 }
 
 /// Recordings that a request deletes.
@@ -111,6 +141,11 @@ impl Summary {
             subject: format!("{count} recordings ({size})"),
             consequence,
             action: action(self.running > 0, trash_days),
+            second: (self.unforwarded > 0).then(|| {
+                let unforwarded = format::count(self.unforwarded as u64);
+                let subject = format!("{unforwarded} of {count} recordings");
+                SecondQuestion::new(subject, self.unforwarded == 1)
+            }),
         }
     }
 
@@ -186,6 +221,9 @@ pub fn dialog_texts_of_one(recording: &Recording, name: String, trash_days: u32)
         } else {
             "Delete this recording?".to_owned()
         },
+        second: recording
+            .forward_pending
+            .then(|| SecondQuestion::new(name.clone(), true)),
         subject: name,
         consequence,
         action: action(is_running, trash_days),
@@ -333,6 +371,17 @@ mod tests {
                 .contains("2 of them have not been sent")
         );
         assert_eq!(Summary::of(&three).unforwarded(), Unforwarded::Delete);
+        // The page asks a second time.
+        let second = several(&three).second.unwrap();
+        assert_eq!(second.subject, "2 of 3 recordings");
+        assert_eq!(second.action, "Delete anyway");
+        let second = one(&three[1]).second.unwrap();
+        assert_eq!(
+            format!("{} {}", second.subject, second.consequence),
+            "Exam is not on the central server yet. This deletes the only copy."
+        );
+        assert_eq!(several(&[sent.clone(), sent.clone()]).second, None);
+        assert_eq!(one(&sent).second, None);
         assert!(!one(&sent).consequence.contains("central server"));
         assert_eq!(Summary::of(&[sent]).unforwarded(), Unforwarded::Keep);
     }

@@ -1,6 +1,6 @@
 //! Texts about automatic deletion.
 
-use sortie_api::{RetentionPreview, RetentionRun};
+use sortie_api::{Amount, RetentionPreview, RetentionRun};
 
 use crate::format;
 
@@ -13,6 +13,20 @@ pub fn amount(now: &RetentionPreview) -> String {
         now.due.count,
         format::size(now.due.bytes)
     )
+}
+
+/// Number and size of the recordings that only forwarding keeps; `None` if there are none.
+pub fn kept(unforwarded: &Amount) -> Option<String> {
+    let size = format::size(unforwarded.bytes);
+    match unforwarded.count {
+        0 => None,
+        1 => Some(format!(
+            "1 recording, {size}, is kept because it is not on the central server yet."
+        )),
+        count => Some(format!(
+            "{count} recordings, {size}, are kept because they are not on the central server yet."
+        )),
+    }
 }
 
 /// Describes the deletion rules.
@@ -43,6 +57,9 @@ pub fn outcome(run: &RetentionRun) -> String {
             run.failed.len()
         );
     }
+    if let Some(kept) = kept(&run.unforwarded) {
+        outcome += &format!(" {kept}");
+    }
     if run.more {
         outcome += " More recordings are due: clean up again, or wait for the hourly run.";
     }
@@ -51,7 +68,7 @@ pub fn outcome(run: &RetentionRun) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sortie_api::{Amount, FailedDeletion};
+    use sortie_api::FailedDeletion;
 
     use super::*;
 
@@ -71,6 +88,7 @@ mod tests {
             next_run_at: None,
             hold: None,
             undated: 0,
+            unforwarded: Amount::default(),
         }
     }
 
@@ -105,7 +123,13 @@ mod tests {
             reason: "busy".to_owned(),
         });
         run.more = true;
+        run.unforwarded = Amount {
+            count: 2,
+            bytes: 3_000_000,
+        };
         let outcome = outcome(&run);
+        let kept = "2 recordings, 3.0 MB, are kept because they are not on the central server yet.";
+        assert!(outcome.contains(kept), "{outcome}");
         assert!(outcome.contains("1 could not be deleted yet"), "{outcome}");
         assert!(outcome.contains("More recordings are due"), "{outcome}");
     }

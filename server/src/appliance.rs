@@ -105,7 +105,7 @@ pub struct Importer {
 pub enum Removal {
     /// The file and its row are deleted.
     Deleted,
-    /// Nothing was done: the recording is protected, or its deletion is in progress.
+    /// Nothing was done: the recording is protected, not confirmed by the central server, or being deleted.
     Kept,
     /// The file is not in the database (yet).
     Unknown,
@@ -140,24 +140,46 @@ impl Importer {
             .collect())
     }
 
-    /// Excludes every recording from automatic deletion until [`Self::confirm_forwarded`]; `false` excludes none.
+    /// With `true`, excludes every recording, and those that become complete later, from deletion until
+    /// [`Self::confirm_forwarded`]; `false` excludes none.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn set_forward_pending(&self, pending: bool) -> Result<(), ImportError> {
-        Ok(self
-            .database
-            .imported()
-            .set_forward_pending(pending)
+    pub async fn set_forwarding(&self, on: bool) -> Result<(), ImportError> {
+        Ok(self.database.imported().set_forwarding(on).await?)
+    }
+
+    /// Returns the names of the files that the central server has not confirmed.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn forward_pending(&self) -> Result<HashSet<String>, ImportError> {
+        let names = self.database.imported().forward_pending().await?;
+        Ok(names.into_iter().collect())
+    }
+
+    /// Records that the central server has a file of this size; `false` if there is none in the database (yet).
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn confirm_forwarded(
+        &self,
+        name: &str,
+        size_bytes: u64,
+    ) -> Result<bool, ImportError> {
+        let imported = self.database.imported();
+        Ok(imported
+            .set_forward_pending(name, size_bytes, false)
             .await?)
     }
 
-    /// Records that the central server has a recording; `false` if the file is not in the database (yet).
+    /// Withdraws the confirmation of a file, because its content has changed; `false` if it is not in the database (yet).
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn confirm_forwarded(&self, name: &str) -> Result<bool, ImportError> {
-        Ok(self.database.imported().confirm_forwarded(name).await?)
+    pub async fn withdraw_confirmation(&self, name: &str) -> Result<bool, ImportError> {
+        let imported = self.database.imported();
+        Ok(imported.set_forward_pending(name, 0, true).await?)
     }
 
     /// Whether storage use is above the threshold and retention can delete nothing because the remaining recordings are
@@ -333,7 +355,7 @@ impl Importer {
         Ok(())
     }
 
-    /// Deletes a file and its row, unless the recording is protected. The audit row has the reason.
+    /// Deletes a file and its row, unless the recording is protected or the central server has not confirmed it. The audit row has the reason.
     ///
     /// # Errors
     /// The database cannot be read or written, or the file cannot be removed now; the reaper retries that.

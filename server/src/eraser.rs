@@ -165,7 +165,7 @@ impl Eraser {
             let mut deleted = 0;
             for id in ids {
                 self.extend(lease).await?;
-                match self.uploads.delete(&id, &actor).await {
+                match self.uploads.delete(&id, &actor, "").await {
                     Ok(()) => deleted += 1,
                     // A partial upload is deleted with its final upload; the reaper retries a failed deletion.
                     Err(error) => tracing::warn!(recording = id, "cannot delete yet: {error}"),

@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use sortie_api::Amount;
 use tokio::time::Instant;
 
 /// Buckets in seconds, from a fast disk to a slow object store.
@@ -65,6 +66,9 @@ pub(crate) struct Metrics {
     retention_deletions: Counter,
     recordings: Family<Status, Gauge>,
     bytes: Family<Status, Gauge>,
+    recorder_problem: Family<Code, Gauge>,
+    unforwarded: Gauge,
+    unforwarded_bytes: Gauge,
     uploads_open: Gauge,
     free: Gauge,
     index_memory: Gauge,
@@ -94,6 +98,9 @@ impl Metrics {
             retention_deletions: Counter::default(),
             recordings: Family::default(),
             bytes: Family::default(),
+            recorder_problem: Family::default(),
+            unforwarded: Gauge::default(),
+            unforwarded_bytes: Gauge::default(),
             uploads_open: Gauge::default(),
             free: Gauge::default(),
             index_memory: Gauge::default(),
@@ -188,6 +195,39 @@ impl Metrics {
             registry,
             ..metrics
         }
+    }
+
+    /// Adds the metrics of an appliance.
+    pub(crate) fn with_appliance(mut self) -> Self {
+        self.registry.register(
+            "recorder_problem",
+            "1 for the reason that prevents recording, or for the recorder's last error",
+            self.recorder_problem.clone(),
+        );
+        self.registry.register(
+            "recordings_unforwarded",
+            "Recordings that the central server has not confirmed",
+            self.unforwarded.clone(),
+        );
+        self.registry.register_with_unit(
+            "storage_unforwarded",
+            "Size of recordings that the central server has not confirmed",
+            Unit::Bytes,
+            self.unforwarded_bytes.clone(),
+        );
+        self
+    }
+
+    /// Sets the metrics of an appliance: the code of its recorder's problem, and what the central server has not confirmed.
+    pub(crate) fn appliance(&self, problem: Option<String>, unforwarded: Amount) {
+        let value = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        // A problem that is over must not keep its series.
+        self.recorder_problem.clear();
+        if let Some(code) = problem {
+            self.recorder_problem.get_or_create(&Code { code }).set(1);
+        }
+        self.unforwarded.set(value(unforwarded.count));
+        self.unforwarded_bytes.set(value(unforwarded.bytes));
     }
 
     /// Counts an answer. `route` is the template, not the path.

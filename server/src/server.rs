@@ -92,7 +92,10 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         #[cfg(feature = "webhooks")]
         let webhooks = webhooks::Sender::new(config.webhook_allow_private);
-        let metrics = Metrics::new();
+        let metrics = match appliance {
+            Some(_) => Metrics::new().with_appliance(),
+            None => Metrics::new(),
+        };
         let retention = Retention::new(
             database.clone(),
             uploads.clone(),

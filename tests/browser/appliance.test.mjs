@@ -453,3 +453,74 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     await phone.close();
   });
 });
+
+describe('Video Recording while the central server is away', { timeout: 300_000 }, () => {
+  let agent, browser, api, context;
+
+  before(async () => {
+    // Nothing listens on the discard port.
+    agent = await Agent.start({
+      SORTIE_CAPTURE_FORWARD_URL: 'http://127.0.0.1:9',
+      SORTIE_CAPTURE_FORWARD_TOKEN: 'sortie_nothing',
+    });
+    browser = await launch();
+    api = await AgentApi.signIn(agent.origin);
+    context = await signedIn(browser, agent.origin);
+  });
+  after(async () => {
+    await browser?.close();
+    await agent?.close();
+  });
+
+  const until = async (look, right) => {
+    const asked = performance.now();
+    for (;;) {
+      const seen = await look();
+      if (right(seen)) return seen;
+      assert.ok(performance.now() - asked < PATIENCE_MS, `it stayed ${JSON.stringify(seen)}`);
+      await wait(100);
+    }
+  };
+  const record = async () => {
+    await until(() => api.state(), (it) => it.signal.state === 'steady');
+    const before = (await api.recordings()).length;
+    await api.post('/api/appliance/recording/start');
+    await until(() => api.state(), (it) => it.file?.duration_seconds >= 0.5);
+    await api.post('/api/appliance/recording/stop');
+    return (await until(() => api.recordings(), (it) => it.length > before))[0];
+  };
+
+  test('the only copy is deleted after a second question, and Clean Up Storage keeps it', async () => {
+    const [first, second] = [await record(), await record()];
+    await withPage(context, 'appliance only copies', async (page) => {
+      await page.goto(agent.origin);
+      const dialog = page.getByRole('dialog');
+      const button = (name) => dialog.getByRole('button', { name, exact: true });
+      await page.getByRole('button', { name: `Delete ${second.filename}` }).click();
+      await button('Delete').click();
+      await dialog.getByRole('heading', { name: 'Not yet on the central server' }).waitFor();
+      await dialog.getByText('This deletes the only copy.').first().waitFor();
+      await assertAccessible(page, 'second question of a deletion');
+      // The button of the second question has not the focus: a second Enter cancels.
+      await page.keyboard.press('Enter');
+      await dialog.waitFor({ state: 'hidden' });
+      assert.equal((await api.recordings()).length, 2);
+      // The dialog begins with the first question again.
+      await page.getByRole('button', { name: `Delete ${second.filename}` }).click();
+      await dialog.getByRole('heading', { name: 'Delete this recording?' }).waitFor();
+      await button('Delete').click();
+      await button('Delete anyway').click();
+      await page.getByRole('button', { name: `Delete ${second.filename}` }).waitFor({ state: 'detached' });
+
+      // Every disk exceeds this threshold.
+      await api.settings({ storage_threshold_percent: '1' });
+      await page.getByText(/^The recorder says: recording is stopped because/).waitFor();
+      await page.getByText(/Check the connection to the central server/).waitFor();
+      await page.reload();
+      await page.getByText(/^1 recording, .* is kept because it is not on the central server yet/).waitFor();
+      await page.getByText('Nothing to clean up').waitFor();
+      await assertFits(page, 'appliance that keeps only copies');
+    });
+    assert.deepEqual((await api.recordings()).map(({ id }) => id), [first.id]);
+  });
+});

@@ -1,13 +1,15 @@
 //! Stream of a recording: the bytes that are forwarded.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sortie_media::HEAD_ROOM;
 use sortie_media::stored::{SNIFF_SIZE, finished_mp4_stream};
+use sortie_server::open_regular;
 
 /// Location of the stream in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,18 +43,50 @@ impl Stream {
     }
 }
 
-/// Computes the SHA-256 of a whole file.
+/// Size and modification time of a file. They differ after a change, and for another file of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FileVersion {
+    pub(super) size_bytes: u64,
+    /// Unix time in s.
+    modified_s: i64,
+    /// Nanoseconds of the modification time after `modified_s`.
+    modified_ns: i64,
+}
+
+impl FileVersion {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            size_bytes: metadata.len(),
+            modified_s: metadata.mtime(),
+            modified_ns: metadata.mtime_nsec(),
+        }
+    }
+
+    /// Errors: The file cannot be examined.
+    pub(super) fn of_file(path: &Path) -> io::Result<Self> {
+        Ok(Self::of(&std::fs::symlink_metadata(path)?))
+    }
+}
+
+/// Computes the SHA-256 of a whole file, and returns it with the version that was read.
 ///
-/// Errors: The file cannot be read.
-pub(super) fn hash(path: &Path) -> io::Result<[u8; 32]> {
-    let (mut hash, mut file) = (Sha256::new(), File::open(path)?);
+/// Errors: The file cannot be read, or is changed meanwhile.
+pub(super) fn hash(path: &Path) -> io::Result<([u8; 32], FileVersion)> {
+    let (mut hash, mut file) = (Sha256::new(), open_regular(path)?);
+    let version = FileVersion::of(&file.metadata()?);
     let mut piece = vec![0; 256 << 10];
     loop {
         match file.read(&mut piece)? {
-            0 => return Ok(hash.finalize().into()),
+            0 => break,
             read => hash.update(&piece[..read]),
         }
     }
+    if FileVersion::of(&file.metadata()?) != version {
+        return Err(io::Error::other(
+            "another program changed the file while it was read",
+        ));
+    }
+    Ok((hash.finalize().into(), version))
 }
 
 #[cfg(test)]
@@ -82,6 +116,23 @@ mod tests {
         bytes.extend(b"\0\0\0\x18ftypisom");
         bytes.resize(usize::try_from(HEAD_ROOM + stream).unwrap(), 0);
         bytes
+    }
+
+    #[test]
+    fn version_differs_after_a_change_and_hash_does_not_after_a_touch() {
+        let (dir, _) = file(b"abc");
+        let path = dir.path().join("a.mp4");
+        let (before, version) = hash(&path).unwrap();
+        assert_eq!(FileVersion::of_file(&path).unwrap(), version);
+        let touched = File::options().write(true).open(&path).unwrap();
+        touched.set_modified(std::time::UNIX_EPOCH).unwrap();
+        let (after, touched) = hash(&path).unwrap();
+        assert!(after == before && touched != version);
+        // The same size at the same time, with other bytes.
+        std::fs::write(&path, b"abd").unwrap();
+        let changed = File::options().write(true).open(&path).unwrap();
+        changed.set_modified(std::time::UNIX_EPOCH).unwrap();
+        assert!(hash(&path).unwrap().0 != before);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use sortie_tus::client::{FailureReason, Notice, Start, UploadLength, WaitReason}
 use sortie_tus::metadata::Metadata;
 
 use super::central::{Bytes, Central, CentralError};
-use super::content::{self, Stream};
-use super::journal::{Creation, Entry, Journal, Outcome};
+use super::content::{self, FileVersion, Stream};
+use super::journal::{ComparedFile, Creation, Entry, Journal, Outcome};
 use super::send::{Extent, SendError, send};
 use super::{Setup, Status};
 use crate::clock::monotonic;
@@ -31,6 +31,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(300);
 const SERVER_FINISH_LIMIT: Duration = Duration::from_secs(60);
 /// Delay of pictures after a failure.
 const PICTURES_RETRY: Duration = Duration::from_secs(60);
+/// Interval at which files that differ on the server are compared again.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(600);
 /// Reason of local deletions in the audit log.
 const REASON: &str = "the central server has it";
 /// Problem of a token that the server refuses.
@@ -82,10 +84,20 @@ struct Forwarder<'a> {
     refused: HashSet<String>,
     /// Confirmed recordings that are not deleted here.
     kept: HashSet<String>,
-    /// Recordings whose confirmation is in the catalog.
-    confirmed: HashSet<String>,
     /// Time before which no pictures are sent, after a failure.
     pictures_after: Duration,
+    /// Time of the next comparison of files that differ.
+    recheck_at: Duration,
+}
+
+/// State of a recording on the central server once all of it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ServerState {
+    Ready,
+    /// The server cannot play it.
+    Failed,
+    /// Not finished within [`SERVER_FINISH_LIMIT`], or deleted.
+    Unfinished,
 }
 
 impl<'a> Forwarder<'a> {
@@ -99,8 +111,8 @@ impl<'a> Forwarder<'a> {
             setup,
             refused: HashSet::new(),
             kept: HashSet::new(),
-            confirmed: HashSet::new(),
             pictures_after: Duration::ZERO,
+            recheck_at: Duration::ZERO,
         })
     }
 
@@ -113,14 +125,13 @@ impl<'a> Forwarder<'a> {
         names.extend(self.setup.recorder.snapshot().written.name);
         let kept = self.journal.retain(|name| recording_exists(folder, name));
         kept.map_err(|error| self.write_error(&error))?;
-        for name in &names {
-            if self.journal.entry(name).outcome == Outcome::Same
-                && !self.confirmed.contains(name)
-                && self.release(name).await
-            {
-                self.confirmed.insert(name.clone());
-            }
+        for set in [&mut self.refused, &mut self.kept] {
+            set.retain(|name| recording_exists(folder, name));
         }
+        for name in &names {
+            self.check_compared(name).await?;
+        }
+        let pending = self.release(&names).await;
         for name in &names {
             let entry = self.journal.entry(name);
             if entry.outcome != Outcome::Open && !entry.pictures {
@@ -132,17 +143,25 @@ impl<'a> Forwarder<'a> {
                 let entry = self.journal.entry(name);
                 // The pictures of a recording are deleted with it.
                 let is_complete = entry.outcome == Outcome::Same && entry.pictures;
-                if is_complete && !self.kept.contains(name) {
-                    self.remove(name).await;
+                if is_complete && !pending.contains(name) && !self.kept.contains(name) {
+                    self.remove(name, &entry).await;
                 }
             }
         }
+        self.recheck_different(&names).await;
+        let different = names
+            .iter()
+            .filter(|name| self.journal.entry(name).outcome == Outcome::Different);
+        let different = different.count() as u64;
         names.retain(|name| {
             !self.refused.contains(name) && self.journal.entry(name).outcome == Outcome::Open
         });
         let status = &self.setup.status;
         let waiting = names.len() as u64;
-        status.change(|shown| shown.waiting = waiting);
+        let refused = self.refused.len() as u64;
+        status.change(|shown| {
+            (shown.waiting, shown.different, shown.refused) = (waiting, different, refused);
+        });
         let Some(name) = names.into_iter().next() else {
             status.change(|shown| shown.filename = None);
             return Ok(false);
@@ -312,16 +331,25 @@ impl<'a> Forwarder<'a> {
             true => TOKEN_REFUSED.to_owned(),
             false => format!("{name}: {error}"),
         };
-        if !self.is_ready(id).await.map_err(wrong)? {
-            return Err(format!("{name}: the server has not finished it yet"));
+        match self.server_state(id).await.map_err(wrong)? {
+            ServerState::Ready => {}
+            ServerState::Failed => {
+                self.refused.insert(name.to_owned());
+                return Err(format!(
+                    "{name}: The central server cannot play it. It stays here."
+                ));
+            }
+            ServerState::Unfinished => {
+                return Err(format!("{name}: the server has not finished it yet"));
+            }
         }
         let theirs = self.central.hash(id).await.map_err(wrong)?;
-        let path = self.setup.folder.join(name);
-        let ours = tokio::task::spawn_blocking(move || content::hash(&path)).await;
-        let ours = match ours.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-            Ok(ours) => ours,
-            Err(error) => return Err(format!("{name}: {error}")),
-        };
+        let ours = self.hash(name).await;
+        let (ours, version) = ours.map_err(|error| format!("{name}: {error}"))?;
+        entry.compared = Some(ComparedFile {
+            sha256: hexadecimal(ours),
+            version,
+        });
         entry.outcome = if theirs == Some(ours) {
             tracing::info!(file = name, "the central server has it");
             Outcome::Same
@@ -355,29 +383,138 @@ impl<'a> Forwarder<'a> {
         put.map_err(|error| self.write_error(&error))
     }
 
-    async fn is_ready(&self, id: &str) -> Result<bool, CentralError> {
+    async fn server_state(&self, id: &str) -> Result<ServerState, CentralError> {
         let until = monotonic() + SERVER_FINISH_LIMIT;
         while monotonic() < until {
             match self.central.recording(id).await?.map(|it| it.status) {
-                Some(RecordingStatus::Ready) => return Ok(true),
+                Some(RecordingStatus::Ready) => return Ok(ServerState::Ready),
+                Some(RecordingStatus::Failed) => return Ok(ServerState::Failed),
                 Some(_) => tokio::time::sleep(Duration::from_millis(500)).await,
-                None => return Ok(false),
+                None => return Ok(ServerState::Unfinished),
             }
         }
-        Ok(false)
+        Ok(ServerState::Unfinished)
     }
 
-    /// Confirms a recording in the catalog, which permits its automatic deletion; `false` if it is not in the catalog
-    /// yet.
-    async fn release(&self, name: &str) -> bool {
-        let confirmed = self.setup.importer.confirm_forwarded(name).await;
-        confirmed.unwrap_or_else(|error| {
-            tracing::error!(file = name, "cannot be marked as forwarded: {error}");
-            false
-        })
+    async fn hash(&self, name: &str) -> std::io::Result<([u8; 32], FileVersion)> {
+        let path = self.setup.folder.join(name);
+        let hashed = tokio::task::spawn_blocking(move || content::hash(&path)).await;
+        hashed.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 
-    async fn remove(&mut self, name: &str) {
+    /// Whether the file is the one that was compared with the server's.
+    fn is_compared(&self, name: &str, entry: &Entry) -> bool {
+        let version = FileVersion::of_file(&self.setup.folder.join(name)).ok();
+        version.is_some() && version == entry.compared.as_ref().map(|it| it.version)
+    }
+
+    /// Withdraws the confirmation of a file that is not the one that was compared: another program has changed it, or a
+    /// later recording has its name. It is sent again, and the recording on the server stays.
+    async fn check_compared(&mut self, name: &str) -> Result<(), String> {
+        let mut entry = self.journal.entry(name);
+        if entry.outcome == Outcome::Open || self.is_compared(name, &entry) {
+            return Ok(());
+        }
+        let withdrawn = self.setup.importer.withdraw_confirmation(name).await;
+        withdrawn.map_err(|error| format!("{name}: {error}"))?;
+        let entry = match entry.compared.take() {
+            // Of an earlier version of this program: it is compared again without being sent.
+            None => Entry {
+                outcome: Outcome::Open,
+                ..entry
+            },
+            Some(compared) => match self.hash(name).await {
+                Ok((hash, version)) if hexadecimal(hash) == compared.sha256 => Entry {
+                    compared: Some(ComparedFile {
+                        version,
+                        ..compared
+                    }),
+                    ..entry
+                },
+                _ => {
+                    tracing::warn!(
+                        file = name,
+                        "it has changed since it was sent: it is sent again"
+                    );
+                    self.kept.remove(name);
+                    Entry::default()
+                }
+            },
+        };
+        let put = self.journal.put(name, entry);
+        put.map_err(|error| self.write_error(&error))
+    }
+
+    /// Confirms recordings in the catalog, which permits their deletion. Returns those that are not confirmed there.
+    async fn release(&self, names: &[String]) -> HashSet<String> {
+        let importer = &self.setup.importer;
+        let mut pending = match importer.forward_pending().await {
+            Ok(pending) => pending,
+            Err(error) => {
+                tracing::error!("recordings cannot be marked as forwarded: {error}");
+                return names.iter().cloned().collect();
+            }
+        };
+        for name in names {
+            let entry = self.journal.entry(name);
+            let (true, Outcome::Same, Some(compared)) =
+                (pending.contains(name), entry.outcome, &entry.compared)
+            else {
+                continue;
+            };
+            if !self.is_compared(name, &entry) {
+                continue;
+            }
+            let size_bytes = compared.version.size_bytes;
+            match importer.confirm_forwarded(name, size_bytes).await {
+                Ok(true) => drop(pending.remove(name)),
+                // The catalog follows the folder soon.
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!(file = name, "cannot be marked as forwarded: {error}")
+                }
+            }
+        }
+        pending
+    }
+
+    /// Compares files that differ on the server again. One that the server does not have any more is sent again.
+    async fn recheck_different(&mut self, names: &[String]) {
+        if monotonic() < self.recheck_at {
+            return;
+        }
+        self.recheck_at = monotonic() + RECHECK_INTERVAL;
+        for name in names {
+            let entry = self.journal.entry(name);
+            if entry.outcome == Outcome::Different
+                && let Err(problem) = self.compare_again(name, entry).await
+            {
+                tracing::warn!("{problem}");
+            }
+        }
+    }
+
+    async fn compare_again(&mut self, name: &str, entry: Entry) -> Result<(), String> {
+        let recording = match entry.upload.as_deref().and_then(id) {
+            Some(id) => self.central.recording(id).await,
+            None => Ok(None),
+        };
+        match recording.map_err(|error| format!("{name}: {error}"))? {
+            None => {
+                let put = self.journal.put(name, Entry::default());
+                put.map_err(|error| self.write_error(&error))
+            }
+            Some(recording) if recording.status == RecordingStatus::Ready => {
+                self.confirm(name, entry).await
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    async fn remove(&mut self, name: &str, entry: &Entry) {
+        if !self.is_compared(name, entry) {
+            return;
+        }
         match self.setup.importer.remove(name, REASON).await {
             Ok(Removal::Deleted) => {
                 tracing::info!(file = name, "deleted here: confirmed by the central server")
@@ -439,6 +576,10 @@ fn start_of(url: &str, name: &str, creation: &Creation) -> Start {
 /// ID of the recording: the last segment of the upload's address.
 fn id(upload: &str) -> Option<&str> {
     upload.rsplit('/').next().filter(|id| !id.is_empty())
+}
+
+fn hexadecimal(hash: [u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether a recording exists: growing, left by a crash, or finished.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::content::FileVersion;
+
 /// Journal entries by file name.
 #[derive(Debug)]
 pub struct Journal {
@@ -35,9 +37,21 @@ pub(super) struct Entry {
     pub(super) outdated: Vec<String>,
     #[serde(default)]
     pub(super) outcome: Outcome,
+    /// File whose hash was compared; absent while `outcome` is open, and in journals of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) compared: Option<ComparedFile>,
     /// Whether the server has its pictures, or refuses them.
     #[serde(default)]
     pub(super) pictures: bool,
+}
+
+/// File whose hash was compared with that of the server's file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ComparedFile {
+    /// SHA-256 of the file here, hexadecimal.
+    pub(super) sha256: String,
+    #[serde(flatten)]
+    pub(super) version: FileVersion,
 }
 
 /// Creation of an upload. The server answers a repeated request with the same upload.
@@ -132,6 +146,10 @@ mod tests {
             upload: Some("https://a/api/uploads/1".to_owned()),
             outdated: vec![],
             outcome: Outcome::Same,
+            compared: serde_json::from_str(
+                r#"{"sha256":"00","size_bytes":3,"modified_s":1,"modified_ns":2}"#,
+            )
+            .ok(),
             pictures: true,
         }
     }
@@ -145,6 +163,7 @@ mod tests {
         journal.put("a.mp4", sent()).unwrap();
         journal.put("b.mp4", Entry::default()).unwrap();
         let mut journal = open();
+        assert!(sent().compared.is_some());
         assert_eq!(journal.entry("a.mp4"), sent());
         journal.retain(|name| name == "b.mp4").unwrap();
         assert_eq!(open().entry("a.mp4"), Entry::default());

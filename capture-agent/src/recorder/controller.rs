@@ -178,8 +178,9 @@ impl Controller {
     #[must_use]
     pub fn problem(&self) -> Option<Problem> {
         match (self.room, self.backlog) {
-            (false, _) => Some(Problem::new(RecorderProblem::DiskFull, NO_ROOM)),
-            (true, true) => Some(Problem::new(RecorderProblem::NotForwarded, NOT_FORWARDED)),
+            // The remedy for a full disk, to delete recordings, would delete the only copies.
+            (_, true) => Some(Problem::new(RecorderProblem::NotForwarded, NOT_FORWARDED)),
+            (false, false) => Some(Problem::new(RecorderProblem::DiskFull, NO_ROOM)),
             (true, false) => self.problem.clone(),
         }
     }

@@ -212,6 +212,11 @@ fn forwarding_backlog_stops_recording_until_it_is_sent() {
     ]);
     let code = controller.problem().map(|problem| problem.code);
     assert_eq!(code, Some(RecorderProblem::NotForwarded));
+    // With a full disk, the remedy is still to send them.
+    controller.handle_input(s(4), Input::Room(false));
+    let code = controller.problem().map(|problem| problem.code);
+    assert_eq!(code, Some(RecorderProblem::NotForwarded));
+    controller.handle_input(s(4), Input::Room(true));
     controller.handle_input(s(5), Input::Backlog(false));
     assert_eq!(drain(&mut controller), [start(HD, Cause::Hand, false)]);
     assert_eq!(controller.problem(), None);

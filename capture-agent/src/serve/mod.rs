@@ -61,7 +61,7 @@ pub async fn serve(
     let server = Server::open_with(config.server, Arc::new(SystemClock), Some(appliance)).await?;
     // Runs before retention: recordings that the central server does not have must not be deleted.
     let forwards = config.forward.is_some();
-    let pending = server.importer().set_forward_pending(forwards).await;
+    let pending = server.importer().set_forwarding(forwards).await;
     pending.context("the recordings that wait for the central server cannot be marked")?;
     let forwarding = config.forward.map(|target| {
         tokio::spawn(forward::run(forward::Setup {

@@ -10,7 +10,7 @@ pub(super) fn advice(problem: RecorderProblem) -> Option<&'static str> {
         }
         RecorderProblem::NotForwarded => {
             "Check the connection to the central server. Recording resumes automatically when recordings have been sent. \
-             To record now, raise the storage threshold or delete recordings."
+             To record before that, raise the storage threshold."
         }
         RecorderProblem::NoPicture => {
             "The recorder retries automatically. Check the source and its cable; the log says whether the disk failed."

@@ -1,6 +1,8 @@
 //! Real central server in this process.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,15 @@ use tokio::task::JoinHandle;
 use crate::agent::LOOKS;
 
 const PASSWORD: &str = "a central password";
+
+/// Changes a byte of a file.
+pub(crate) fn flip_byte(path: &Path, position: u64) {
+    let file = File::options().read(true).write(true).open(path);
+    let file = file.expect("a file");
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, position).expect("a byte");
+    file.write_all_at(&[!byte[0]], position).expect("written");
+}
 
 pub(crate) struct Central {
     pub(crate) url: String,
@@ -138,6 +149,23 @@ impl Central {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("not {count} are ready: {last:?}");
+    }
+
+    /// Changes a byte that a growing recording has received.
+    pub(crate) fn damage_growing(&self) {
+        let folder = self.folder.path().join("recordings");
+        let entries = std::fs::read_dir(folder).expect("a folder");
+        let mut paths = entries.map(|entry| entry.expect("an entry").path());
+        let path = paths.find(|path| path.extension().is_some_and(|it| it == "part"));
+        flip_byte(&path.expect("a growing recording"), 4096 + 6000);
+    }
+
+    pub(crate) async fn delete(&self, recording: &Value) {
+        let id = recording["id"].as_str().expect("an id");
+        let url = format!("{}/api/recordings/{id}", self.url);
+        let request = self.client.delete(url).bearer_auth(self.admin().await);
+        let answer = request.send().await.expect("sent");
+        assert_eq!(answer.status().as_u16(), 204);
     }
 
     /// Reads the bytes of a recording.

@@ -208,27 +208,70 @@ async fn recording_stops_above_the_threshold_until_unforwarded_recordings_are_se
         ("SORTIE_CAPTURE_THRESHOLD_PERCENT", "40"),
         ("SORTIE_CAPTURE_RESERVE_MB", "0"),
     ];
-    let agent = Agent::start_on_small_disk("true", &variables).await;
+    // The threshold of the disk of 4 MiB is 1.68 MB.
+    let ballast = "head -c 1400000 /dev/zero >ballast";
+    let agent = Agent::start_on_small_disk(ballast, &variables).await;
     enable_auto_record(&agent).await;
     agent.wait_recorded(1.0).await;
     agent.signal("no_signal").await;
-    let unforwarded = |list: &Value| count(list) == 1 && list[0]["forward_pending"] == true;
-    agent.until("/api/recordings", unforwarded).await;
-    agent.run_on_disk("head -c 2000000 /dev/zero >ballast");
-    let blocked = |state: &Value| state["problem_code"] == "not_forwarded";
-    agent.until("/api/appliance", blocked).await;
+    let unforwarded = |list: &Value| {
+        let list = list.as_array().expect("a list");
+        list.iter()
+            .filter(|row| row["forward_pending"] == true)
+            .count()
+    };
+    agent
+        .until("/api/recordings", |list| unforwarded(list) == 1)
+        .await;
+    // The next recording fills the disk up to the threshold, which ends it.
     agent.signal("steady").await;
-    let steady = |state: &Value| state["signal"]["state"] == "steady";
-    let state = agent.until("/api/appliance", steady).await;
-    assert_eq!(state["recorder"], "waiting");
-    assert_eq!(state["problem_code"], "not_forwarded");
+    let blocked =
+        |state: &Value| state["problem_code"] == "not_forwarded" && state["recorder"] == "waiting";
+    let state = agent.until("/api/appliance", blocked).await;
     let advice = state["advice"].as_str().expect("advice");
     assert!(advice.contains("central server"), "{advice}");
-    // Clean Up Storage never deletes the only copy.
-    agent.post("/api/admin/retention/run", json!({})).await;
-    assert_eq!(count(&agent.get("/api/recordings").await), 1);
+    let list = agent
+        .until("/api/recordings", |list| unforwarded(list) == 2)
+        .await;
+    let (_, metrics) = agent.wait_found("/metrics").await;
+    let metrics = String::from_utf8(metrics).expect("text");
+    for line in [
+        "sortie_recorder_problem{code=\"not_forwarded\"} 1",
+        "sortie_recordings_unforwarded 2",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    // Clean Up Storage never deletes the only copies, and says so.
+    let run = "/api/admin/retention/run";
+    let (status, kept) = agent.ask("POST", run, json!({})).await;
+    assert_eq!((status, &kept["deleted"]), (200, &json!(0)), "{kept}");
+    assert_eq!(kept["unforwarded"]["count"], 2, "{kept}");
+    let stored: u64 = list.as_array().into_iter().flatten().fold(0, |sum, row| {
+        sum + row["size_bytes"].as_u64().expect("a size")
+    });
+    assert!(
+        kept["unforwarded"]["bytes"].as_u64() >= Some(stored),
+        "{kept}"
+    );
+    // A start by hand changes nothing while the central server is away.
+    agent
+        .post("/api/appliance/recording/start", json!({}))
+        .await;
+    assert!(blocked(&agent.get("/api/appliance").await));
+    agent.run_on_disk("test $(ls | grep -c '[.]mp4$') = 2");
 
     central.restart().await;
-    central.wait_ready(1).await;
+    central.wait_ready(2).await;
+    wait_recording(&agent).await;
+    agent.post(run, json!({})).await;
+    // The oldest recording is deleted for space, after its confirmation.
+    let oldest = list[1]["id"].as_str().expect("an id");
+    let log = "/api/admin/audit?action=recording.delete";
+    let deleted = |log: &Value| {
+        let mut rows = log.as_array().expect("a list").iter();
+        rows.any(|row| row["subject"] == oldest)
+    };
+    let log = agent.until(log, deleted).await;
+    assert!(log.to_string().contains("more than 40 % full"), "{log}");
     wait_recording(&agent).await;
 }

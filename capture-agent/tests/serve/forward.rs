@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, count, probe};
-use crate::central::Central;
+use crate::central::{Central, flip_byte};
 use crate::tls::Tls;
 
 /// Variables of an agent that forwards to this server.
@@ -296,4 +296,138 @@ async fn token_without_read_scope_is_reported_before_anything_is_sent() {
     let told = |state: &Value| problem(state).contains("scopes record and read");
     agent.until("/api/appliance", told).await;
     assert!(central.recordings().await.is_empty());
+}
+
+fn path(recording: &Value) -> String {
+    let id = recording["id"].as_str().expect("an id");
+    format!("/api/recordings/{id}")
+}
+
+async fn check_not_deletable(agent: &Agent, recording: &Value) {
+    let (status, problem) = agent.ask("DELETE", &path(recording), json!({})).await;
+    assert_eq!(status, 409, "{problem}");
+    assert_eq!(problem["code"], "not_forwarded", "{problem}");
+    assert!(agent.file(recording).exists());
+}
+
+#[tokio::test]
+async fn recording_with_other_bytes_on_the_server_is_not_confirmed() {
+    let central = Central::start(&[]).await;
+    let token = central.token().await;
+    let slowly = [
+        &variables(&central, &token)[..],
+        &[("SORTIE_CAPTURE_FORWARD_KBIT", "64")],
+    ];
+    let agent = Agent::start(&slowly.concat()).await;
+    record(&agent, 2.0).await;
+    let going = |state: &Value| state["forwarding"]["sent_bytes"].as_u64() > Some(8192);
+    agent.until("/api/appliance", going).await;
+    central.damage_growing();
+    let recording = stop(&agent).await;
+    let different = |state: &Value| state["forwarding"]["different"] == 1;
+    let state = agent.until("/api/appliance", different).await;
+    assert_eq!(state["forwarding"]["waiting"], 0, "{state}");
+    check_not_deletable(&agent, &recording).await;
+
+    let deleting = [
+        &variables(&central, &token)[..],
+        &[("SORTIE_CAPTURE_FORWARD_DELETE", "true")],
+    ];
+    let agent = Agent::launch(agent.kill(), &deleting.concat()).await;
+    agent.until("/api/appliance", different).await;
+    // The deletion of a second recording shows that the first was examined.
+    record(&agent, 0.5).await;
+    stop(&agent).await;
+    let one = |list: &Value| count(list) == 1;
+    let list = agent.until("/api/recordings", one).await;
+    assert_eq!(list[0]["id"], recording["id"]);
+    assert_eq!(list[0]["forward_pending"], true);
+    check_not_deletable(&agent, &recording).await;
+
+    // Without the damaged copy, it is sent again.
+    let there = central.recordings().await;
+    let copy = there
+        .iter()
+        .find(|it| it["filename"] == recording["filename"]);
+    central.delete(copy.expect("the damaged copy")).await;
+    let bytes = std::fs::read(agent.file(&recording)).expect("a file");
+    let agent = Agent::launch(agent.kill(), &deleting.concat()).await;
+    agent
+        .until("/api/recordings", |list| count(list) == 0)
+        .await;
+    let there = central.recordings().await;
+    let copy = there
+        .iter()
+        .find(|it| it["filename"] == recording["filename"]);
+    assert!(central.bytes(copy.expect("a copy")) == bytes);
+}
+
+#[tokio::test]
+async fn file_that_is_not_the_confirmed_one_is_kept_and_sent_again() {
+    let mut central = Central::start(&[]).await;
+    let token = central.token().await;
+    let agent = Agent::start(&variables(&central, &token)).await;
+    record(&agent, 1.0).await;
+    let recording = stop(&agent).await;
+    agent.until("/api/recordings", forwarded).await;
+    central.stop().await;
+    // Another program changes the file, or a later recording has its name.
+    flip_byte(&agent.file(&recording), 4096 + 6000);
+    let pending = |list: &Value| list[0]["forward_pending"] == true;
+    agent.until("/api/recordings", pending).await;
+    check_not_deletable(&agent, &recording).await;
+
+    central.restart().await;
+    agent.until("/api/recordings", forwarded).await;
+    let there = central.recordings().await;
+    assert_eq!(there.len(), 2, "the earlier one stays: {there:?}");
+    let bytes = std::fs::read(agent.file(&recording)).expect("a file");
+    let same = there.iter().filter(|it| central.bytes(it) == bytes);
+    assert_eq!(same.count(), 1);
+    let (status, _) = agent.ask("DELETE", &path(&recording), json!({})).await;
+    assert_eq!(status, 204);
+}
+
+#[tokio::test]
+async fn unforwarded_recording_is_deleted_with_explicit_consent_or_once_forwarding_is_off() {
+    let mut central = Central::start(&[]).await;
+    let token = central.token().await;
+    central.stop().await;
+    let agent = Agent::start(&variables(&central, &token)).await;
+    record(&agent, 0.5).await;
+    let first = stop(&agent).await;
+    record(&agent, 0.5).await;
+    let second = stop(&agent).await;
+    check_not_deletable(&agent, &first).await;
+    let consent = format!("{}?unforwarded=delete", path(&first));
+    let (status, _) = agent.ask("DELETE", &consent, json!({})).await;
+    assert_eq!(status, 204);
+    assert!(!agent.file(&first).exists());
+    let audit = agent
+        .get("/api/admin/audit?action=recording.delete&limit=1")
+        .await;
+    assert_eq!(audit[0]["subject"], first["id"], "{audit}");
+    let detail = audit[0]["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("unforwarded=delete"), "{audit}");
+
+    check_not_deletable(&agent, &second).await;
+    let agent = Agent::launch(agent.kill(), &[]).await;
+    let (status, _) = agent.ask("DELETE", &path(&second), json!({})).await;
+    assert_eq!(status, 204);
+}
+
+#[tokio::test]
+async fn recording_that_the_server_cannot_play_does_not_block_others() {
+    let central = Central::start(&[]).await;
+    let token = central.token().await;
+    let agent = Agent::start(&variables(&central, &token)).await;
+    let older = agent.folder.path().join("recordings/a.mp4");
+    std::fs::write(&older, b"no video").expect("a file");
+    let refused = |state: &Value| state["forwarding"]["refused"] == 1;
+    agent.until("/api/appliance", refused).await;
+    record(&agent, 0.5).await;
+    stop(&agent).await;
+    central.wait_ready(1).await;
+    agent.until("/api/appliance", all_sent).await;
+    assert!(older.exists());
 }

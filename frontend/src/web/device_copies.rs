@@ -29,6 +29,7 @@ fn delete_copies(app: AppContext, copies: DeviceCopies) -> Confirmation {
         subject,
         consequence,
         action: "Delete and sign out",
+        second: None,
         work: Arc::new(move |api, _| {
             // Only the counted recordings are deleted.
             let copies = copies.clone();

@@ -8,17 +8,19 @@ use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit, parts};
 use crate::clock::{EARLIEST_MS, latest_ms};
 
 /// First parts that may be deleted, by age. A recording with a growing part is left out; one whose first part failed
-/// counts if another part is ready. Two ranges of one index, merged.
+/// counts if another part is ready. Those that await forwarding are included: the planner keeps and counts them. Two ranges
+/// of one index, merged.
 const CANDIDATES: &str = "SELECT c.id, c.user_id, c.created_ms, c.size_bytes + \
     CAST((SELECT COALESCE(SUM(p.size_bytes + p.picture_bytes), 0) FROM recordings AS p WHERE p.part_of = c.id) AS BIGINT) AS size_bytes, \
-    c.protected, c.deleting FROM (\
-    SELECT * FROM (SELECT id, user_id, created_ms, size_bytes + picture_bytes AS size_bytes, protected, deleting FROM recordings AS r \
-    WHERE status = 'ready' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 AND forward_pending = 0 {owner}\
+    c.protected, c.deleting, c.forward_pending + \
+    (SELECT COUNT(*) FROM recordings AS p WHERE p.part_of = c.id AND p.forward_pending = 1) AS unforwarded FROM (\
+    SELECT * FROM (SELECT id, user_id, created_ms, size_bytes + picture_bytes AS size_bytes, protected, deleting, forward_pending FROM recordings AS r \
+    WHERE status = 'ready' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 {owner}\
     AND (created_ms, id) > ($1, $2) AND (age_confirmed = 1 OR (created_ms >= $4 AND created_ms <= $5)) AND NOT EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
     AND p.status IN ('recording', 'uploading', 'processing')) ORDER BY created_ms, id LIMIT $3) AS a \
     UNION ALL \
-    SELECT * FROM (SELECT id, user_id, created_ms, size_bytes + picture_bytes AS size_bytes, protected, deleting FROM recordings AS r \
-    WHERE status = 'failed' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 AND forward_pending = 0 {owner}\
+    SELECT * FROM (SELECT id, user_id, created_ms, size_bytes + picture_bytes AS size_bytes, protected, deleting, forward_pending FROM recordings AS r \
+    WHERE status = 'failed' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 {owner}\
     AND (created_ms, id) > ($1, $2) AND (age_confirmed = 1 OR (created_ms >= $4 AND created_ms <= $5)) AND EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
     AND p.status = 'ready') AND NOT EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
     AND p.status IN ('recording', 'uploading', 'processing')) ORDER BY created_ms, id LIMIT $3) AS b\
@@ -26,13 +28,19 @@ const CANDIDATES: &str = "SELECT c.id, c.user_id, c.created_ms, c.size_bytes + \
 
 /// First parts in the trash, by the end of their time in it.
 const TRASHED: &str = "SELECT c.id, c.user_id, c.created_ms, c.expires_ms, c.size_bytes + c.picture_bytes + \
-    CAST((SELECT COALESCE(SUM(p.size_bytes + p.picture_bytes), 0) FROM recordings AS p WHERE p.part_of = c.id) AS BIGINT) AS size_bytes \
+    CAST((SELECT COALESCE(SUM(p.size_bytes + p.picture_bytes), 0) FROM recordings AS p WHERE p.part_of = c.id) AS BIGINT) AS size_bytes, \
+    c.forward_pending + (SELECT COUNT(*) FROM recordings AS p WHERE p.part_of = c.id AND p.forward_pending = 1) AS unforwarded \
     FROM recordings AS c WHERE c.expires_ms IS NOT NULL AND c.deleting = 0 AND (c.expires_ms, c.id) > ($1, $2) \
     AND c.trashed_ms >= $4 AND c.trashed_ms <= $5 ORDER BY c.expires_ms, c.id LIMIT $3";
 
 /// Condition of a recording that may be deleted by its age or for space.
-const DUE: &str = "protected = 0 AND forward_pending = 0 AND (status = 'ready' OR (status = 'failed' AND EXISTS (SELECT 1 \
+const DUE: &str = "protected = 0 AND (status = 'ready' OR (status = 'failed' AND EXISTS (SELECT 1 \
     FROM recordings AS p WHERE p.part_of = $1 AND p.status = 'ready')))";
+
+/// Condition of a recording that does not await forwarding. Repeats the planner's decision in the transaction that marks the
+/// recording.
+const FORWARDED: &str = "forward_pending = 0 AND NOT EXISTS (SELECT 1 FROM recordings AS p \
+    WHERE p.part_of = $1 AND p.forward_pending = 1)";
 
 /// Recordings with an implausible creation time.
 const UNDATED: &str = "kind <> 'partial' AND protected = 0 AND age_confirmed = 0 AND (created_ms < $1 OR created_ms > $2)";
@@ -53,11 +61,14 @@ pub(crate) struct Candidate {
     pub(crate) status: RecordingStatus,
     pub(crate) protected: bool,
     pub(crate) deleting: bool,
+    /// Whether a central server must confirm it, or one of its parts, before it may be deleted.
+    pub(crate) awaits_forwarding: bool,
     /// Unix time in ms at which it is deleted from the trash, if it is there.
     pub(crate) expires_ms: Option<i64>,
 }
 
 impl Candidate {
+    /// Whether rules may delete it, apart from forwarding.
     pub(crate) fn is_deletable(&self) -> bool {
         matches!(
             self.status,
@@ -107,6 +118,7 @@ impl Candidates<'_> {
                     status: RecordingStatus::Ready,
                     protected: row.try_get::<i64, _>("protected")? != 0,
                     deleting: row.try_get::<i64, _>("deleting")? != 0,
+                    awaits_forwarding: row.try_get::<i64, _>("unforwarded")? != 0,
                     expires_ms: None,
                 })
             })
@@ -140,6 +152,7 @@ impl Candidates<'_> {
                     // The deletion by a user overrules the protection.
                     protected: false,
                     deleting: false,
+                    awaits_forwarding: row.try_get::<i64, _>("unforwarded")? != 0,
                     expires_ms: row.try_get("expires_ms")?,
                 })
             })
@@ -188,7 +201,7 @@ impl Candidates<'_> {
         let mut transaction = self.database.begin().await?;
         let done = sqlx::query(AssertSqlSafe(format!(
             "UPDATE recordings SET deleting = 1 WHERE id = $1 AND part_of IS NULL AND deleting = 0 AND {condition} \
-             AND EXISTS (SELECT 1 FROM leases WHERE name = 'retention' AND fence = $2)"
+             AND {FORWARDED} AND EXISTS (SELECT 1 FROM leases WHERE name = 'retention' AND fence = $2)"
         )))
         .bind(id)
         .bind(lease.fence)

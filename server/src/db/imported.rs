@@ -1,7 +1,7 @@
 //! Recordings imported from the storage folder of an appliance, finished or failed.
 
-use sortie_api::{EndReason, RecordingStatus};
-use sqlx::Row as _;
+use sortie_api::{Amount, EndReason, RecordingStatus};
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::recordings::{signed, status_to_text};
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, GoneRecording, audit, library};
@@ -28,6 +28,17 @@ pub(crate) struct ImportedRow {
     /// Unix time in ms at which it became ready or failed.
     pub(crate) completed_ms: i64,
 }
+
+/// Setting that exists while recordings are forwarded to a central server.
+const FORWARDING: &str = "forwarding";
+
+/// Condition of a recording that is forwarded if forwarding is on: a file in the storage folder, complete, or in the trash.
+pub(super) const FORWARDED_KIND: &str =
+    "storage_backend = 'local' AND storage_path LIKE '%.mp4' AND status IN ('ready', 'trashed')";
+
+/// Condition that forwarding is on.
+pub(super) const FORWARDING_IS_ON: &str =
+    "EXISTS (SELECT 1 FROM settings WHERE name = 'forwarding')";
 
 /// Table `recordings`: files of the storage folder of an appliance.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +82,7 @@ impl Imported<'_> {
     }
 
     /// Marks the recording of this file for deletion, with an audit row that has the reason. Returns its id; `None`,
-    /// without a change, if it is protected or not ready.
+    /// without a change, if it is protected, not ready or not confirmed by a central server.
     pub(crate) async fn mark_for_deletion(
         self,
         name: &str,
@@ -82,7 +93,7 @@ impl Imported<'_> {
         let mut transaction = self.database.begin().await?;
         let id: Option<String> = sqlx::query_scalar(
             "UPDATE recordings SET deleting = 1 WHERE storage_backend = 'local' AND storage_path = $1 \
-             AND status = 'ready' AND protected = 0 AND deleting = 0 RETURNING id",
+             AND status = 'ready' AND protected = 0 AND deleting = 0 AND forward_pending = 0 RETURNING id",
         )
         .bind(name)
         .fetch_optional(&mut *transaction)
@@ -97,27 +108,73 @@ impl Imported<'_> {
         Ok(Some(id))
     }
 
-    /// Sets whether recordings of the storage folder are kept until a central server has confirmed them.
-    pub(crate) async fn set_forward_pending(self, pending: bool) -> Result<(), DatabaseError> {
-        sqlx::query(
-            "UPDATE recordings SET forward_pending = $1 WHERE storage_backend = 'local' AND status = 'ready' \
-             AND forward_pending <> $1",
-        )
-        .bind(i64::from(pending))
-        .execute(&self.database.pool)
-        .await?;
+    /// Sets whether recordings of the storage folder are kept until a central server has confirmed them; those that become
+    /// complete later, too.
+    pub(crate) async fn set_forwarding(self, on: bool) -> Result<(), DatabaseError> {
+        let mut transaction = self.database.begin().await?;
+        let setting = match on {
+            true => {
+                "INSERT INTO settings (name, value) VALUES ($1, 'on') ON CONFLICT (name) DO NOTHING"
+            }
+            false => "DELETE FROM settings WHERE name = $1",
+        };
+        sqlx::query(setting)
+            .bind(FORWARDING)
+            .execute(&mut *transaction)
+            .await?;
+        // Recordings of earlier versions may be pending without being forwarded.
+        let sql = format!(
+            "UPDATE recordings SET forward_pending = CASE WHEN {FORWARDED_KIND} THEN $1 ELSE 0 END \
+             WHERE forward_pending <> CASE WHEN {FORWARDED_KIND} THEN $1 ELSE 0 END"
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(i64::from(on))
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
         Ok(())
     }
 
-    /// Stores the confirmation of a central server for this file; `false` if it has no row (yet).
-    pub(crate) async fn confirm_forwarded(self, name: &str) -> Result<bool, DatabaseError> {
-        let done = sqlx::query(
-            "UPDATE recordings SET forward_pending = 0 WHERE storage_backend = 'local' AND storage_path = $1",
+    /// Returns the names of the files that a central server has not confirmed.
+    pub(crate) async fn forward_pending(self) -> Result<Vec<String>, DatabaseError> {
+        Ok(sqlx::query_scalar(
+            "SELECT storage_path FROM recordings WHERE storage_backend = 'local' AND forward_pending = 1",
         )
+        .fetch_all(&self.database.pool)
+        .await?)
+    }
+
+    /// Stores whether a central server has confirmed this file of this size; `false` if it has no such row (yet).
+    pub(crate) async fn set_forward_pending(
+        self,
+        name: &str,
+        size_bytes: u64,
+        pending: bool,
+    ) -> Result<bool, DatabaseError> {
+        let done = sqlx::query(
+            "UPDATE recordings SET forward_pending = $1 WHERE storage_backend = 'local' AND storage_path = $2 \
+             AND ($1 = 1 OR size_bytes = $3)",
+        )
+        .bind(i64::from(pending))
         .bind(name)
+        .bind(signed(size_bytes))
         .execute(&self.database.pool)
         .await?;
         Ok(done.rows_affected() > 0)
+    }
+
+    /// Returns number and bytes of the recordings that a central server has not confirmed.
+    pub(crate) async fn unforwarded(self) -> Result<Amount, DatabaseError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS recordings, CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS bytes FROM recordings \
+             WHERE forward_pending = 1 AND deleting = 0",
+        )
+        .fetch_one(&self.database.pool)
+        .await?;
+        Ok(Amount {
+            count: row.try_get::<i64, _>("recordings")?.unsigned_abs(),
+            bytes: row.try_get::<i64, _>("bytes")?.unsigned_abs(),
+        })
     }
 
     /// Whether retention may delete a recording only after it was forwarded.
@@ -157,7 +214,8 @@ impl Imported<'_> {
             .collect()
     }
 
-    /// Updates duration and size of a file that another program has changed, and forgets its activity.
+    /// Updates duration and size of a file that another program has changed, and forgets its activity and the confirmation of
+    /// a central server.
     pub(crate) async fn update(
         self,
         name: &str,
@@ -172,10 +230,11 @@ impl Imported<'_> {
         .bind(name)
         .execute(&mut *transaction)
         .await?;
-        sqlx::query(
-            "UPDATE recordings SET size_bytes = $1, upload_length = $1, duration_ms = $2, active_ms = -1 \
-             WHERE storage_backend = 'local' AND storage_path = $3 AND status = 'ready'",
-        )
+        sqlx::query(AssertSqlSafe(format!(
+            "UPDATE recordings SET size_bytes = $1, upload_length = $1, duration_ms = $2, active_ms = -1, \
+             forward_pending = CASE WHEN {FORWARDING_IS_ON} AND {FORWARDED_KIND} THEN 1 ELSE 0 END \
+             WHERE storage_backend = 'local' AND storage_path = $3 AND status = 'ready'"
+        )))
         .bind(signed(size_bytes))
         .bind(signed(duration_ms))
         .bind(name)

@@ -84,6 +84,17 @@ impl Owners<'_> {
         Ok(count.unsigned_abs())
     }
 
+    /// Counts a user's recordings that a central server has not confirmed, except those being deleted.
+    pub(crate) async fn count_unforwarded(self, user_id: &str) -> Result<u64, DatabaseError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM recordings WHERE user_id = $1 AND forward_pending = 1 AND deleting = 0",
+        )
+        .bind(user_id)
+        .fetch_one(&self.database.pool)
+        .await?;
+        Ok(count.unsigned_abs())
+    }
+
     /// Transfers some of a user's recordings and partial uploads to the actor; returns their number, 0 when none
     /// remain.
     pub(crate) async fn transfer_recordings(

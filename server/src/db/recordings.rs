@@ -6,6 +6,7 @@ mod tests;
 
 use sortie_api::EndReason;
 
+use super::imported::FORWARDING_IS_ON;
 use super::labels::Relabelled;
 use super::owners::protected_bytes;
 use super::statement::placeholders;
@@ -363,10 +364,11 @@ impl Recordings<'_> {
         event: Option<&AuditEvent<'_>>,
     ) -> Result<bool, DatabaseError> {
         let mut transaction = self.database.begin().await?;
-        let done = sqlx::query(
+        let done = sqlx::query(sqlx::AssertSqlSafe(format!(
             "UPDATE recordings SET status = CASE WHEN failure IS NULL THEN 'ready' ELSE 'failed' END, \
-             completed_ms = $1 WHERE id = $2 AND status = 'processing'",
-        )
+             forward_pending = CASE WHEN failure IS NULL AND storage_backend = 'local' AND storage_path LIKE '%.mp4' \
+             AND {FORWARDING_IS_ON} THEN 1 ELSE 0 END, completed_ms = $1 WHERE id = $2 AND status = 'processing'"
+        )))
         .bind(now_ms)
         .bind(id)
         .execute(&mut *transaction)
@@ -390,6 +392,17 @@ impl Recordings<'_> {
         transaction.commit().await?;
         self.database.audit().wake_followers();
         Ok(true)
+    }
+
+    /// Whether a central server has not confirmed a recording or one of its further parts.
+    pub(crate) async fn awaits_forwarding(self, id: &str) -> Result<bool, DatabaseError> {
+        let pending: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM recordings WHERE (id = $1 OR part_of = $1) AND forward_pending = 1",
+        )
+        .bind(id)
+        .fetch_one(&self.database.pool)
+        .await?;
+        Ok(pending > 0)
     }
 
     /// Marks a recording and its further parts as being deleted: they count no bytes and are not served. Returns the

@@ -385,11 +385,11 @@ static TABLE: &[Row] = &[
     route("DELETE", "/api/admin/users/{id}", Admin, Only(&[AdminScope]), ADMINISTRATION,
         "Delete a user; their recordings are kept unless the query says otherwise",
         &[(204, Empty)])
-        .query(&[one_of("recordings", &["keep", "transfer", "delete"])]),
+        .query(&[one_of("recordings", &["keep", "transfer", "delete"]), one_of("unforwarded", &["keep", "delete"])]),
     route("POST", "/api/admin/users/{id}/erase", Admin, Only(&[AdminScope]), ADMINISTRATION,
         "Erase a user: recordings, tokens, sessions, account, and the name in the audit log; 202 while pending",
         &[(200, Data(of::<api::Erasure>)), (202, Data(of::<api::Erasure>))])
-        .query(&[flag("include_protected")]),
+        .query(&[flag("include_protected"), one_of("unforwarded", &["keep", "delete"])]),
     route("GET", "/api/admin/users/{id}/erase", Admin, Only(&[AdminScope]), ADMINISTRATION, "Return the progress of an erasure",
         &[(200, Data(of::<api::Erasure>))]),
     route("GET", "/api/admin/users/{id}/sign-ins", Admin, Only(&[AdminScope]), ADMINISTRATION,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::db::Candidate;
-use sortie_api::DeletionReason;
+use sortie_api::{Amount, DeletionReason};
 
 use crate::storage::Disk;
 
@@ -39,6 +39,8 @@ pub(crate) enum Verdict {
 /// Decides row by row: first the trash, in the order in which it expires, by [`Planner::by_expiry`]; then all rows, oldest
 /// first, by [`Planner::by_age`]; then the rest of the trash, and after it the rows of the largest user of [`Owners`], oldest
 /// first, by [`Planner::by_usage`].
+///
+/// A row that awaits forwarding is never deleted. [`Planner::unforwarded`] counts those that would be deleted otherwise.
 #[derive(Clone, Debug)]
 pub(crate) struct Planner {
     /// Rows created before this Unix time in ms are too old.
@@ -47,6 +49,8 @@ pub(crate) struct Planner {
     expired_ms: i64,
     /// Bytes still to be freed.
     needed_bytes: u64,
+    /// Rows that are kept only because they await forwarding.
+    unforwarded: Amount,
 }
 
 impl Planner {
@@ -66,6 +70,7 @@ impl Planner {
             keep_from_ms,
             expired_ms: now_ms,
             needed_bytes,
+            unforwarded: Amount::default(),
         }
     }
 
@@ -74,8 +79,7 @@ impl Planner {
         if row.expires_ms.is_none_or(|ms| ms > self.expired_ms) {
             return Verdict::Done;
         }
-        self.needed_bytes = self.needed_bytes.saturating_sub(row.size_bytes);
-        Verdict::Delete(DeletionReason::Trash)
+        self.delete(row, DeletionReason::Trash)
     }
 
     /// Whether the rules can delete anything outside of the trash.
@@ -93,11 +97,7 @@ impl Planner {
         if row.created_ms >= self.keep_from_ms {
             return Verdict::Done;
         }
-        if !row.is_deletable() {
-            return Verdict::Keep;
-        }
-        self.needed_bytes = self.needed_bytes.saturating_sub(row.size_bytes);
-        Verdict::Delete(DeletionReason::Age)
+        self.delete(row, DeletionReason::Age)
     }
 
     /// Decides whether the next row of the trash or of the largest user is deleted to free space.
@@ -106,11 +106,29 @@ impl Planner {
             return Verdict::Done;
         }
         // An empty recording frees no space.
-        if !row.is_deletable() || row.size_bytes == 0 {
+        if row.size_bytes == 0 {
+            return Verdict::Keep;
+        }
+        self.delete(row, DeletionReason::DiskFull)
+    }
+
+    /// Deletes a row that a rule names, unless it must be kept.
+    fn delete(&mut self, row: &Candidate, reason: DeletionReason) -> Verdict {
+        if !row.is_deletable() {
+            return Verdict::Keep;
+        }
+        if row.awaits_forwarding {
+            self.unforwarded.count += 1;
+            self.unforwarded.bytes += row.size_bytes;
             return Verdict::Keep;
         }
         self.needed_bytes = self.needed_bytes.saturating_sub(row.size_bytes);
-        Verdict::Delete(DeletionReason::DiskFull)
+        Verdict::Delete(reason)
+    }
+
+    /// Returns the rows so far that are kept only because they await forwarding.
+    pub(crate) fn unforwarded(&self) -> Amount {
+        self.unforwarded
     }
 
     /// Reverts a failed deletion: its bytes must still be freed.
@@ -183,19 +201,30 @@ mod tests {
             1 => Just(RecordingStatus::Failed),
         ];
         let flag = prop::bool::weighted(0.1);
+        let unforwarded = prop::bool::weighted(0.3);
         let owner = prop_oneof![3 => Just("ann"), 2 => Just("bob"), 1 => Just("cleo")];
-        (0..40 * DAY_MS, 0_u64..1000, status, flag, flag, owner).prop_map(
-            |(age_ms, size_bytes, status, protected, deleting, owner)| Candidate {
-                id: String::new(),
-                user_id: owner.to_owned(),
-                created_ms: NOW_MS - age_ms,
-                size_bytes,
-                status,
-                protected,
-                deleting,
-                expires_ms: None,
-            },
+        (
+            0..40 * DAY_MS,
+            0_u64..1000,
+            status,
+            flag,
+            flag,
+            unforwarded,
+            owner,
         )
+            .prop_map(
+                |(age_ms, size_bytes, status, protected, deleting, unforwarded, owner)| Candidate {
+                    id: String::new(),
+                    user_id: owner.to_owned(),
+                    created_ms: NOW_MS - age_ms,
+                    size_bytes,
+                    status,
+                    protected,
+                    deleting,
+                    awaits_forwarding: unforwarded,
+                    expires_ms: None,
+                },
+            )
     }
 
     /// Oldest first, as the planner expects; the id is the position.
@@ -207,6 +236,14 @@ mod tests {
             }
             rows
         })
+    }
+
+    /// Wall times, wrong ones included.
+    fn clock() -> impl Strategy<Value = i64> {
+        prop_oneof![
+            3 => (-400 * DAY_MS..400 * DAY_MS).prop_map(|jump_ms| NOW_MS + jump_ms),
+            1 => any::<i64>(),
+        ]
     }
 
     fn rules() -> impl Strategy<Value = Rules> {
@@ -225,7 +262,10 @@ mod tests {
     }
 
     fn plan(rows: &[Candidate], rules: Rules, disk: Option<Disk>) -> Vec<(usize, DeletionReason)> {
-        let mut planner = Planner::new(rules, NOW_MS, disk);
+        plan_with(&mut Planner::new(rules, NOW_MS, disk), rows)
+    }
+
+    fn plan_with(planner: &mut Planner, rows: &[Candidate]) -> Vec<(usize, DeletionReason)> {
         let mut list = Vec::new();
         let mut owners = Owners::new(bytes_by_owner(rows));
         for (at, row) in rows.iter().enumerate() {
@@ -272,7 +312,10 @@ mod tests {
     }
 
     fn is_deletable(row: &Candidate) -> bool {
-        row.status == RecordingStatus::Ready && !row.protected && !row.deleting
+        row.status == RecordingStatus::Ready
+            && !row.protected
+            && !row.deleting
+            && !row.awaits_forwarding
     }
 
     proptest! {
@@ -348,6 +391,60 @@ mod tests {
                 is_deletable(row) && row.size_bytes > 0 && !list.iter().any(|(gone, _)| *gone == at)
             });
             prop_assert!(freed(&list) >= needed || !left);
+        }
+
+        #[test]
+        fn unforwarded_rows_are_never_deleted(
+            rows in rows(),
+            trash in prop::collection::vec((candidate(), -30 * DAY_MS..30 * DAY_MS), 0..20),
+            rules in rules(),
+            disk in disk(),
+            clock in clock(),
+        ) {
+            let mut trash: Vec<_> = trash
+                .into_iter()
+                .map(|(row, left_ms)| Candidate {
+                    status: RecordingStatus::Trashed,
+                    expires_ms: Some(NOW_MS + left_ms),
+                    ..row
+                })
+                .collect();
+            trash.sort_by_key(|row| row.expires_ms);
+            let mut planner = Planner::new(rules, clock, disk);
+            for (of_trash, row) in trash.iter().map(|row| (true, row)).chain(rows.iter().map(|row| (false, row))) {
+                let before = planner.clone();
+                let verdicts = match of_trash {
+                    true => [before.clone().by_expiry(row), before.clone().by_usage(row)],
+                    false => [before.clone().by_age(row), before.clone().by_usage(row)],
+                };
+                for verdict in verdicts {
+                    prop_assert!(!row.awaits_forwarding || !matches!(verdict, Verdict::Delete(_)), "{row:?}");
+                }
+            }
+            // In the order of a run.
+            let mut forwarded = planner.clone();
+            for row in &trash {
+                if matches!(planner.by_expiry(row), Verdict::Done) {
+                    break;
+                }
+            }
+            let deleted = plan_with(&mut planner, &rows);
+            for (at, _) in &deleted {
+                prop_assert!(!rows[*at].awaits_forwarding, "{:?}", rows[*at]);
+            }
+            let unforwarded = planner.unforwarded();
+            let kept = rows.iter().chain(&trash).filter(|row| row.awaits_forwarding);
+            let (count, bytes) = kept.fold((0, 0), |(count, bytes), row| (count + 1, bytes + row.size_bytes));
+            prop_assert!(unforwarded.count <= count && unforwarded.bytes <= bytes);
+            // Once all are confirmed, a run deletes those that were counted.
+            let sent: Vec<_> = rows
+                .iter()
+                .map(|row| Candidate { awaits_forwarding: false, ..row.clone() })
+                .collect();
+            if unforwarded.count > 0 && trash.is_empty() {
+                prop_assert!(!plan_with(&mut forwarded, &sent).is_empty());
+            }
+            prop_assert_eq!(forwarded.unforwarded(), Amount::default());
         }
 
         #[test]

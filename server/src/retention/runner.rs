@@ -70,6 +70,8 @@ pub(crate) struct Preview {
     pub(crate) more: bool,
     /// First candidates, oldest first.
     pub(crate) next: Vec<(String, DeletionReason)>,
+    /// Recordings that are kept only because a central server has not confirmed them.
+    pub(crate) unforwarded: Amount,
 }
 
 /// Retention and threshold. Cheap to clone.
@@ -221,6 +223,7 @@ impl Retention {
                 break;
             }
         }
+        preview.unforwarded = planner.unforwarded();
         Ok(preview)
     }
 
@@ -232,9 +235,12 @@ impl Retention {
         if planner.needed_bytes() == 0 {
             return Ok(false);
         }
-        let mut walk = Walk::new(&inner.database, 1, inner.clock.now_ms(), Purpose::Preview);
-        Ok(walk.next(&mut planner).await?.is_none()
-            && inner.database.imported().has_forward_pending().await?)
+        if !inner.database.imported().has_forward_pending().await? {
+            return Ok(false);
+        }
+        let now_ms = inner.clock.now_ms();
+        let mut walk = Walk::new(&inner.database, BATCH, now_ms, Purpose::Preview);
+        Ok(walk.next(&mut planner).await?.is_none())
     }
 
     /// Returns the clock watch.
@@ -306,6 +312,7 @@ impl Inner {
             tracing::warn!("cannot release the lease of retention, which will expire: {error}");
         }
         result?;
+        run.unforwarded = planner.unforwarded();
         Ok(run)
     }
 

@@ -23,12 +23,17 @@ impl Deleter {
         }
     }
 
-    /// Marks a recording and its parts, audits the deletion and carries it out.
-    pub(super) async fn mark_and_delete(&self, id: &str, actor: &Actor) -> Result<(), UploadError> {
+    /// Marks a recording and its parts, audits the deletion with `detail` and carries it out.
+    pub(super) async fn mark_and_delete(
+        &self,
+        id: &str,
+        actor: &Actor,
+        detail: &str,
+    ) -> Result<(), UploadError> {
         let parts = self.rows.database.recordings().mark_deleting(id).await?;
         let parts = parts.ok_or(UploadError::Joined)?;
         for part in parts.iter().map(String::as_str).chain([id]) {
-            let event = AuditEvent::done(actor, Action::Delete, part);
+            let event = AuditEvent::done(actor, Action::Delete, part).detail(detail);
             self.rows.audit(&event).await;
         }
         self.delete_parts(id, parts).await

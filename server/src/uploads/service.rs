@@ -258,11 +258,19 @@ impl Uploads {
             .await
     }
 
-    /// Deletes a recording with all its parts. If the storage fails, the row stays marked and the reaper tries again.
-    pub(crate) async fn delete(&self, id: &str, actor: &Actor) -> Result<(), UploadError> {
+    /// Deletes a recording with all its parts. If the storage fails, the row stays marked and the reaper tries again. The
+    /// audit row has `detail`.
+    pub(crate) async fn delete(
+        &self,
+        id: &str,
+        actor: &Actor,
+        detail: &'static str,
+    ) -> Result<(), UploadError> {
         let (id, actor) = (id.to_owned(), actor.clone());
-        self.run(|service| async move { service.deleter.mark_and_delete(&id, &actor).await })
-            .await
+        self.run(
+            |service| async move { service.deleter.mark_and_delete(&id, &actor, detail).await },
+        )
+        .await
     }
 
     /// Continues a deletion that is marked and audited, of all parts.

@@ -7,7 +7,7 @@ use crate::support::appliance::FakeRecorder;
 use crate::support::{Client, START_MS, TestServer, json_of, problem, until};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use sortie_api::{Event, RecorderState, SignalState};
+use sortie_api::{Event, RecorderProblem, RecorderState, SignalState};
 use sortie_server::{CapturedFile, Server};
 
 const START: &str = "/api/appliance/recording/start";
@@ -256,12 +256,21 @@ async fn recording_waiting_for_forwarding_is_not_deleted() {
     let admin = server.admin().await;
     let run = json_of(admin.post("/api/admin/retention/run"), 200).await;
     assert_eq!(run["deleted"], 1, "{run}");
+    assert_eq!(run["unforwarded"], json!({"count": 1, "bytes": 4}), "{run}");
     assert!(server.file("waits.mp4").exists() && !server.file("free.mp4").exists());
-    // Confirmed files may be deleted.
-    assert!(importer.confirm_forwarded("waits.mp4").await.unwrap());
-    assert!(!importer.confirm_forwarded("unknown.mp4").await.unwrap());
+    let audit = get(&admin, "/api/admin/audit?action=storage.clean_up").await;
+    let detail = audit[0]["detail"].as_str().unwrap();
+    assert!(detail.contains("1 kept, 4 bytes"), "{detail}");
+    let preview = get(&admin, "/api/admin/retention").await;
+    assert_eq!(preview["due"]["count"], 0, "{preview}");
+    assert_eq!(preview["unforwarded"]["count"], 1, "{preview}");
+    // Confirmed files may be deleted; the confirmation is of a file of this size.
+    assert!(!importer.confirm_forwarded("waits.mp4", 5).await.unwrap());
+    assert!(!importer.confirm_forwarded("unknown.mp4", 4).await.unwrap());
+    assert!(importer.confirm_forwarded("waits.mp4", 4).await.unwrap());
     let run = json_of(admin.post("/api/admin/retention/run"), 200).await;
     assert_eq!(run["deleted"], 1, "{run}");
+    assert_eq!(run["unforwarded"]["count"], 0, "{run}");
     // No file is reported that still waits for forwarding.
     let files = importer.files().await.unwrap();
     assert_eq!(files, []);
@@ -327,4 +336,119 @@ async fn unforwarded_recording_is_deleted_only_with_explicit_consent() {
     let lines = answer.unwrap().text().await.unwrap();
     assert!(lines.contains("\"deleted\""), "{lines}");
     assert!(names.iter().all(|name| !server.file(name).exists()));
+    // The audit log says which of them were the only copies.
+    let audit = get(&admin, "/api/admin/audit?action=recording.delete").await;
+    for (name, is_only_copy) in [("a.mp4", true), ("b.mp4", true), ("c.mp4", false)] {
+        let mut rows = audit.as_array().unwrap().iter();
+        let row = rows.find(|row| row["subject"] == id(name)).unwrap();
+        let detail = row["detail"].as_str().unwrap_or_default();
+        assert_eq!(detail.contains("unforwarded=delete"), is_only_copy, "{row}");
+    }
+}
+
+/// Imports files of four bytes of an appliance that forwards its recordings.
+async fn import_unforwarded(server: &TestServer, names: &[&str]) -> Server {
+    let beside = Server::open(server.config(), server.clock.clone());
+    let beside = beside.await.unwrap();
+    beside.importer().set_forwarding(true).await.unwrap();
+    for name in names {
+        std::fs::write(server.file(name), b"text").unwrap();
+        let file = CapturedFile {
+            name: (*name).to_owned(),
+            session: "019aa5b2-0000-7000-8000-00000000000d".to_owned(),
+            created_ms: START_MS,
+            duration_ms: 1000,
+            size_bytes: 4,
+            forward_pending: true,
+            interrupted: false,
+            failure: None,
+        };
+        assert!(beside.importer().import(&file).await.unwrap());
+    }
+    beside
+}
+
+#[tokio::test]
+async fn user_is_deleted_or_erased_with_unforwarded_recordings_only_with_explicit_consent() {
+    let server = server().await;
+    // The first administrator owns the recordings.
+    let first = server.admin().await;
+    let beside = import_unforwarded(&server, &["a.mp4", "b.mp4"]).await;
+    let owner = get(&first, "/api/auth/me").await["id"].clone();
+    let owner = owner.as_str().unwrap();
+    let (name, password) = ("second", "a good password");
+    let user = json!({"username": name, "password": password, "roles": ["admin"]});
+    json_of(post(&first, "/api/admin/users", &user), 201).await;
+    let second = server.sign_in(name, password).await;
+    let path = format!("/api/admin/users/{owner}");
+    let delete = |query: &str| second.request(Method::DELETE, &format!("{path}?{query}"));
+    let detail = problem(delete("recordings=delete"), 409, "not_forwarded").await;
+    assert!(detail.contains("central server yet: 2."), "{detail}");
+    let erase = |query: &str| second.post(&format!("{path}/erase{query}"));
+    problem(erase(""), 409, "not_forwarded").await;
+    problem(erase("?unforwarded=yes"), 400, "invalid_field").await;
+    // Nothing was changed.
+    assert_eq!(get(&first, "/api/auth/me").await["id"], owner);
+    assert!(server.file("a.mp4").exists() && server.file("b.mp4").exists());
+
+    assert!(
+        beside
+            .importer()
+            .confirm_forwarded("a.mp4", 4)
+            .await
+            .unwrap()
+    );
+    let deleted = delete("recordings=delete&unforwarded=delete").send().await;
+    assert_eq!(deleted.unwrap().status(), StatusCode::NO_CONTENT);
+    assert!(!server.file("a.mp4").exists() && !server.file("b.mp4").exists());
+    let audit = get(&second, "/api/admin/audit?action=recording.delete").await;
+    let consents = audit.as_array().unwrap().iter();
+    let consents = consents.filter(|row| row.to_string().contains("unforwarded=delete"));
+    assert_eq!(consents.count(), 1, "{audit}");
+}
+
+#[tokio::test]
+async fn recordings_are_ordinary_once_forwarding_is_off() {
+    let server = server().await;
+    let admin = server.admin().await;
+    let beside = import_unforwarded(&server, &["a.mp4"]).await;
+    let importer = beside.importer();
+    let pending = importer.forward_pending().await.unwrap();
+    assert!(pending.contains("a.mp4"), "{pending:?}");
+    assert!(importer.confirm_forwarded("a.mp4", 4).await.unwrap());
+    // A change of the file withdraws the confirmation.
+    importer.change("a.mp4", 5, 1000).await.unwrap();
+    let list = get(&admin, "/api/recordings").await;
+    assert_eq!(list[0]["forward_pending"], true, "{list}");
+    let id = list[0]["id"].as_str().unwrap();
+    let path = format!("/api/recordings/{id}");
+    problem(admin.request(Method::DELETE, &path), 409, "not_forwarded").await;
+    importer.set_forwarding(false).await.unwrap();
+    importer.change("a.mp4", 4, 1000).await.unwrap();
+    let deleted = admin.request(Method::DELETE, &path).send().await.unwrap();
+    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn metrics_of_an_appliance_have_problem_and_unforwarded_recordings() {
+    let recorder = Arc::new(FakeRecorder::new());
+    let server = TestServer::with_appliance(&[], Some(recorder.clone())).await;
+    let admin = server.admin().await;
+    let _beside = import_unforwarded(&server, &["a.mp4", "b.mp4"]).await;
+    recorder.fail(Some(RecorderProblem::NotForwarded));
+    let scrape = async || {
+        let answer = admin.get("/metrics").send().await.unwrap();
+        answer.text().await.unwrap()
+    };
+    let text = scrape().await;
+    for line in [
+        "sortie_recorder_problem{code=\"not_forwarded\"} 1",
+        "sortie_recordings_unforwarded 2",
+        "sortie_storage_unforwarded_bytes 8",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    recorder.fail(None);
+    let text = scrape().await;
+    assert!(!text.contains("not_forwarded"), "{text}");
 }

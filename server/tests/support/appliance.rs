@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use serde_json::json;
-use sortie_api::{Appliance as State, RecorderState, SignalState};
+use sortie_api::{Appliance as State, RecorderProblem, RecorderState, SignalState};
 use sortie_server::{Appliance, LivePicture};
 
 /// Applies every command immediately.
@@ -30,6 +30,11 @@ impl FakeRecorder {
             state: Mutex::new(state),
             picture,
         }
+    }
+
+    /// Sets the code of the recorder's problem.
+    pub(crate) fn fail(&self, problem: Option<RecorderProblem>) {
+        self.change(|state| state.problem_code = problem);
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {

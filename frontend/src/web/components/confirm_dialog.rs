@@ -10,7 +10,7 @@ use sortie_api::{DeleteRecordings, DeletionStatus, Recording, RecordingCount, Re
 use web_sys::{AbortController, AbortSignal};
 
 use super::{Glyph, Icon, LiveRegion};
-use crate::deletion_texts::{self, DialogTexts, Summary};
+use crate::deletion_texts::{self, DialogTexts, SecondQuestion, Summary};
 use crate::web::api::{Api, ApiError, deletion_path};
 use crate::web::dom;
 use crate::web::submission::Submission;
@@ -29,6 +29,8 @@ pub(in crate::web) struct Confirmation {
     pub(in crate::web) consequence: String,
     /// Label of the button.
     pub(in crate::web) action: &'static str,
+    /// Question after the first one.
+    pub(in crate::web) second: Option<SecondQuestion>,
     pub(in crate::web) work: Work,
     /// Called after the action succeeded and the dialog was closed.
     pub(in crate::web) done: Arc<dyn Fn() + Send + Sync>,
@@ -138,6 +140,7 @@ impl Confirmation {
             subject: texts.subject,
             consequence: texts.consequence,
             action: texts.action,
+            second: texts.second,
             work: Arc::new(move |api, run| {
                 let (request, count) = (request.clone(), Arc::clone(&count));
                 count.store(0, Ordering::Relaxed);
@@ -158,6 +161,33 @@ impl Confirmation {
                 .boxed_local()
             }),
             done: Arc::new(move || done(deleted.load(Ordering::Relaxed))),
+        }
+    }
+}
+
+/// Texts of the question that the dialog shows.
+struct Question<'a> {
+    heading: &'a str,
+    subject: &'a str,
+    consequence: &'a str,
+    action: &'static str,
+}
+
+impl<'a> Question<'a> {
+    fn of(confirmation: &'a Confirmation, is_second: bool) -> Self {
+        match &confirmation.second {
+            Some(second) if is_second => Self {
+                heading: second.heading,
+                subject: &second.subject,
+                consequence: second.consequence,
+                action: second.action,
+            },
+            _ => Self {
+                heading: &confirmation.heading,
+                subject: &confirmation.subject,
+                consequence: &confirmation.consequence,
+                action: confirmation.action,
+            },
         }
     }
 }
@@ -239,6 +269,8 @@ pub(in crate::web) fn ConfirmDialog(
     let submission = Submission::new();
     let dialog = NodeRef::<html::Dialog>::new();
     let progress = RwSignal::new(None::<(usize, usize)>);
+    // Whether the second question is shown.
+    let is_second = RwSignal::new(false);
     let run = StoredValue::new_local(None::<Run>);
 
     Effect::new(move |_| {
@@ -246,6 +278,7 @@ pub(in crate::web) fn ConfirmDialog(
         if confirmation.with(Option::is_some) {
             submission.problem.set(None);
             progress.set(None);
+            is_second.set(false);
             if !dialog.open() {
                 // Fails only for a dialog outside of the document.
                 let _ = dialog.show_modal();
@@ -259,6 +292,12 @@ pub(in crate::web) fn ConfirmDialog(
         let Some(question) = confirmation.get_untracked() else {
             return;
         };
+        if question.second.is_some() && !is_second.get_untracked() {
+            is_second.set(true);
+            // A double click must not answer both questions.
+            cancel.with_value(|id| dom::focus(id));
+            return;
+        }
         let now = Run::new(progress);
         run.set_value(Some(now.clone()));
         // The focused button is disabled next.
@@ -281,9 +320,17 @@ pub(in crate::web) fn ConfirmDialog(
         confirmation.set(None);
     };
 
-    let part = move |part: fn(&Confirmation) -> String| {
-        confirmation.with(|confirmation| confirmation.as_ref().map(part).unwrap_or_default())
+    let part = move |part: fn(Question<'_>) -> String| {
+        confirmation.with(|confirmation| {
+            let confirmation = confirmation.as_ref();
+            let question = confirmation.map(|it| Question::of(it, is_second.get()));
+            question.map(part).unwrap_or_default()
+        })
     };
+    let second = Memo::new(move |_| match is_second.get() {
+        true => part(|question| format!("{} {}", question.subject, question.consequence)),
+        false => String::new(),
+    });
     let far = Memo::new(move |_| {
         progress
             .get()
@@ -298,11 +345,11 @@ pub(in crate::web) fn ConfirmDialog(
             aria-describedby=described_by
             on:close=on_close
         >
-            <h2 id=heading_id>{move || part(|confirmation| confirmation.heading.clone())}</h2>
+            <h2 id=heading_id>{move || part(|question| question.heading.to_owned())}</h2>
             <p id=text_id>
-                <strong class="filename">{move || part(|confirmation| confirmation.subject.clone())}</strong>
+                <strong class="filename">{move || part(|question| question.subject.to_owned())}</strong>
                 " "
-                {move || part(|confirmation| confirmation.consequence.clone())}
+                {move || part(|question| question.consequence.to_owned())}
             </p>
             <Show when=move || progress.with(Option::is_some)>
                 <div class="sending">
@@ -318,6 +365,7 @@ pub(in crate::web) fn ConfirmDialog(
                 </div>
             </Show>
             <LiveRegion text=far />
+            <LiveRegion text=second />
             <p class="problem-text" role="alert">
                 {submission.problem}
             </p>
@@ -327,7 +375,7 @@ pub(in crate::web) fn ConfirmDialog(
                 </button>
                 <button type="button" class="button button-strong" disabled=submission.is_busy on:click=act>
                     <Icon glyph=Glyph::Trash />
-                    {move || part(|confirmation| confirmation.action.to_owned())}
+                    {move || part(|question| question.action.to_owned())}
                 </button>
             </div>
         </dialog>

@@ -56,6 +56,7 @@ fn OwnSignIns() -> impl IntoView {
             subject: "All other browsers and programs".to_owned(),
             consequence: "will have to sign in again. API tokens keep working.".to_owned(),
             action: "End all others",
+            second: None,
             work: removing(ROUTE.to_owned()),
             done: Arc::new(again),
         }));
@@ -68,6 +69,7 @@ fn OwnSignIns() -> impl IntoView {
                 subject: name.clone(),
                 consequence: "will have to sign in again.".to_owned(),
                 action: "End sign-in",
+                second: None,
                 work: removing(item_path(ROUTE, &it.id)),
                 done: Arc::new(again),
             };

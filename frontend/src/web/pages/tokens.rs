@@ -135,6 +135,7 @@ fn TokenRow(
         subject: token.name.clone(),
         consequence: "stops working immediately. This cannot be undone.".to_owned(),
         action: "Revoke",
+        second: None,
         work: removing(path),
         done: Arc::new(move || {
             // The focused button is removed with its row.

@@ -6,6 +6,8 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
+use sortie_api::RecorderProblem;
+
 use crate::http::routes::{Routes, routes};
 use crate::http::{ApiError, ApiResult, HttpState};
 use crate::metrics::Total;
@@ -24,6 +26,11 @@ async fn metrics(State(state): State<HttpState>) -> ApiResult<Response> {
     let totals = totals(&state).await?;
     let disk = Disk::of(state.config.storage.folder()).await.ok();
     let free = disk.map(|disk| disk.free_bytes);
+    if let Some(appliance) = &state.appliance {
+        let problem = appliance.state().problem_code.map(recorder_problem);
+        let unforwarded = state.database.imported().unforwarded().await?;
+        state.metrics.appliance(problem, unforwarded);
+    }
     let index_memory = state.uploads.index_memory_bytes();
     state.metrics.index_memory(index_memory);
     if let Some(appliance) = &state.appliance {
@@ -40,6 +47,13 @@ async fn metrics(State(state): State<HttpState>) -> ApiResult<Response> {
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     Ok((headers, text).into_response())
+}
+
+/// Returns the code of a problem as it is in JSON.
+fn recorder_problem(problem: RecorderProblem) -> String {
+    let code = serde_json::to_value(problem).ok();
+    let text = code.as_ref().and_then(serde_json::Value::as_str);
+    text.unwrap_or_default().to_owned()
 }
 
 /// Totals by status, cached for [`TOTALS_LIFE_MS`].

@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use sortie_api::{
-    ConfirmClock, PlannedDeletion, ProblemCode, RetentionPreview, RetentionRule, RetentionRun,
+    Amount, ConfirmClock, PlannedDeletion, ProblemCode, RetentionPreview, RetentionRule,
+    RetentionRun,
 };
 
 use super::recordings;
@@ -61,6 +62,7 @@ async fn preview(State(state): State<HttpState>) -> ApiResult<Json<RetentionPrev
             .candidates()
             .undated(state.clock.now_ms())
             .await?,
+        unforwarded: preview.unforwarded,
     }))
 }
 
@@ -92,12 +94,16 @@ async fn run(State(state): State<HttpState>, caller: Caller) -> ApiResult<Json<R
         RunError::ClockInDoubt(hold) => ApiError::new(ProblemCode::Conflict, hold.message),
         RunError::Database(error) => error.into(),
     })?;
-    let detail = format!(
+    let mut detail = format!(
         "{} deleted, {} bytes; {} not deleted yet",
         run.deleted,
         run.bytes,
         run.failed.len()
     );
+    if run.unforwarded.count > 0 {
+        let Amount { count, bytes } = run.unforwarded;
+        detail += &format!("; {count} kept, {bytes} bytes: not on the central server yet");
+    }
     let actor = caller.actor();
     let event = AuditEvent::done(&actor, Action::CleanUp, "retention").detail(&detail);
     state.audit(&event).await?;

@@ -9,10 +9,12 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use sortie_api::{
-    Erasure, ErasureStatus, Metadata, NewUser, ProblemCode, Role, User, UserSource, UserUpdate,
+    Erasure, ErasureStatus, Metadata, NewUser, ProblemCode, Role, Unforwarded, User, UserSource,
+    UserUpdate,
 };
 use uuid::Uuid;
 
+use super::recordings;
 use crate::accounts::is_plausible_email;
 use crate::clock::rfc3339;
 use crate::db::{
@@ -244,10 +246,12 @@ async fn update(
 #[derive(Deserialize)]
 struct DeleteQuery {
     recordings: Option<String>,
+    unforwarded: Option<String>,
 }
 
 /// Deletes a user. The user's recordings are kept (`recordings=keep`, the default), transferred to the caller
-/// (`transfer`) or deleted (`delete`).
+/// (`transfer`) or deleted (`delete`). Those that are not forwarded to a central server yet are deleted only with
+/// `unforwarded=delete`.
 async fn delete(
     State(state): State<HttpState>,
     Admin(caller): Admin,
@@ -258,6 +262,7 @@ async fn delete(
     if state.database.erasures().get(&id).await?.is_some() {
         return Err(DatabaseError::Erased.into());
     }
+    let unforwarded = recordings::unforwarded(query.unforwarded.as_deref())?;
     let mut detail = row.username;
     match query.recordings.as_deref() {
         None | Some("keep") => {
@@ -281,8 +286,9 @@ async fn delete(
             );
         }
         Some("delete") => {
+            check_forwarded(&state, &id, unforwarded, "deleted").await?;
             disable(&state, &id).await?;
-            let deleted = delete_recordings(&state, &caller, &id).await?;
+            let deleted = delete_recordings(&state, &caller, &id, unforwarded).await?;
             let _ = write!(detail, "; recordings deleted: {deleted}");
         }
         Some(_) => {
@@ -304,6 +310,7 @@ async fn delete(
 #[derive(Deserialize)]
 struct EraseQuery {
     include_protected: Option<String>,
+    unforwarded: Option<String>,
 }
 
 /// Erases a user: 200 if nothing is left, 202 while the server is erasing. A repeated request returns the progress.
@@ -316,7 +323,8 @@ async fn erase(
     let flag = query.include_protected.as_deref();
     let include_protected = query::flag("include_protected", flag)?;
     if state.database.erasures().get(&id).await?.is_none() {
-        check_erasure(&state, &caller, &id, include_protected).await?;
+        let unforwarded = recordings::unforwarded(query.unforwarded.as_deref())?;
+        check_erasure(&state, &caller, &id, include_protected, unforwarded).await?;
         // Disabled first: no recording is added, and later steps can be repeated.
         if state.database.users().get(&id).await?.is_some() {
             disable(&state, &id).await?;
@@ -367,6 +375,7 @@ async fn check_erasure(
     caller: &Caller,
     id: &str,
     include_protected: bool,
+    unforwarded: Unforwarded,
 ) -> ApiResult<()> {
     if id == caller.user_id {
         return Err(ApiError::new(
@@ -392,7 +401,28 @@ async fn check_erasure(
             ),
         ));
     }
-    Ok(())
+    check_forwarded(state, id, unforwarded, "erased").await
+}
+
+/// Rejects the deletion of a user's recordings while some of them are only here, unless the caller wants it.
+async fn check_forwarded(
+    state: &HttpState,
+    user_id: &str,
+    unforwarded: Unforwarded,
+    done: &str,
+) -> ApiResult<()> {
+    if unforwarded == Unforwarded::Delete {
+        return Ok(());
+    }
+    match state.database.owners().count_unforwarded(user_id).await? {
+        0 => Ok(()),
+        count => Err(ApiError::new(
+            ProblemCode::NotForwarded,
+            format!(
+                "Recordings of this user that are not on the central server yet: {count}. Nothing was {done}. Wait until they                  are forwarded. To delete their only copies, repeat the request with unforwarded=delete."
+            ),
+        )),
+    }
 }
 
 async fn requested_erasure(state: &HttpState, id: &str) -> ApiResult<ErasureRow> {
@@ -463,7 +493,12 @@ async fn transfer_recordings(state: &HttpState, caller: &Caller, from: &str) -> 
 }
 
 /// Deletes a user's recordings; returns their number.
-async fn delete_recordings(state: &HttpState, caller: &Caller, user_id: &str) -> ApiResult<u64> {
+async fn delete_recordings(
+    state: &HttpState,
+    caller: &Caller,
+    user_id: &str,
+    unforwarded: Unforwarded,
+) -> ApiResult<u64> {
     let actor = caller.actor();
     let mut deleted = 0;
     loop {
@@ -476,7 +511,8 @@ async fn delete_recordings(state: &HttpState, caller: &Caller, user_id: &str) ->
             return Ok(deleted);
         }
         for id in ids {
-            state.uploads.delete(&id, &actor).await?;
+            let detail = recordings::deletion_detail(state, &id, unforwarded).await?;
+            state.uploads.delete(&id, &actor, detail).await?;
             deleted += 1;
         }
     }

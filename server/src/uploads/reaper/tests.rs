@@ -236,7 +236,7 @@ async fn request_racing_the_reaper_has_one_outcome() {
         outcomes[usize::from(open)] += 1;
         bench
             .uploads
-            .delete(&id, &Actor::system())
+            .delete(&id, &Actor::system(), "")
             .await
             .expect("a deletion");
     }

@@ -192,6 +192,7 @@ fn WebhookRow(
         subject: webhook.url.clone(),
         consequence: "gets no further events, and waiting ones are not sent.".to_owned(),
         action: "Delete",
+        second: None,
         work: removing(path.get_value()),
         done: Arc::new(move || {
             // The focused button is removed with its row.

@@ -160,6 +160,7 @@ impl Markers {
             subject: marker_list::label(&placed.marker).to_owned(),
             consequence: format!("at {} will be deleted.", format::clock(placed.position_ms)),
             action: "Delete",
+            second: None,
             work,
             done: std::sync::Arc::new(move || {
                 self.change(&placed.part_id, |markers| {

@@ -118,6 +118,7 @@ fn RecoverableRecordingNotice(
             subject: String::new(),
             consequence: "This deletes the copy here and the part on the server.".to_owned(),
             action: "Discard",
+            second: None,
             work: Arc::new(move |_, _| {
                 let recording = recording.get_value();
                 async move {

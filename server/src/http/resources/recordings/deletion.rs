@@ -30,6 +30,8 @@ const MATCHING_MAX: u32 = 10_000;
 /// Rows read at a time while a filter is applied.
 const PAGE: u32 = 500;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// Detail in the audit log of the deletion of a recording that the central server does not have.
+const DELETED_UNFORWARDED: &str = "the central server had not confirmed it (unforwarded=delete)";
 /// Shortest time in the trash of a recording whose retention period is over.
 const UNDO_MS: i64 = 60 * 60 * 1000;
 
@@ -53,11 +55,7 @@ pub(super) async fn delete(
     Path(id): Path<String>,
     Query(query): Query<DeleteQuery>,
 ) -> ApiResult<StatusCode> {
-    let unforwarded = match query.unforwarded.as_deref() {
-        None | Some("keep") => Unforwarded::Keep,
-        Some("delete") => Unforwarded::Delete,
-        Some(_) => return Err(ApiError::invalid("unforwarded must be keep or delete.")),
-    };
+    let unforwarded = unforwarded(query.unforwarded.as_deref())?;
     let permanently = match query.permanently.as_deref() {
         None | Some("false") => false,
         Some("true") => true,
@@ -69,6 +67,15 @@ pub(super) async fn delete(
     };
     delete_one(&state, &caller, &id, manner).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Parses the query parameter `unforwarded`.
+pub(in crate::http) fn unforwarded(value: Option<&str>) -> ApiResult<Unforwarded> {
+    match value {
+        None | Some("keep") => Ok(Unforwarded::Keep),
+        Some("delete") => Ok(Unforwarded::Delete),
+        Some(_) => Err(ApiError::invalid("unforwarded must be keep or delete.")),
+    }
 }
 
 /// Restores a recording from the trash.
@@ -97,9 +104,7 @@ async fn delete_one(
     manner: Manner,
 ) -> ApiResult<DeletionStatus> {
     let row = allowed(state, caller, id).await?;
-    if manner.unforwarded == Unforwarded::Keep {
-        check_forwarded(&row)?;
-    }
+    let detail = deletion_detail(state, &row.id, manner.unforwarded).await?;
     if !manner.permanently && move_to_trash(state, caller, &row).await? {
         tracing::info!(
             recording = id,
@@ -108,7 +113,8 @@ async fn delete_one(
         );
         return Ok(DeletionStatus::Trashed);
     }
-    state.uploads.delete(&row.id, &caller.actor()).await?;
+    let actor = caller.actor();
+    state.uploads.delete(&row.id, &actor, detail).await?;
     tracing::info!(recording = id, user = caller.username, "recording deleted");
     Ok(DeletionStatus::Deleted)
 }
@@ -134,9 +140,23 @@ async fn move_to_trash(state: &HttpState, caller: &Caller, row: &RecordingRow) -
 }
 
 /// Rejects the deletion of the only copy of a recording that is to be forwarded.
-pub(in crate::http) fn check_forwarded(row: &RecordingRow) -> ApiResult<()> {
-    if !row.forward_pending {
-        return Ok(());
+pub(in crate::http) async fn check_forwarded(state: &HttpState, id: &str) -> ApiResult<()> {
+    deletion_detail(state, id, Unforwarded::Keep).await?;
+    Ok(())
+}
+
+/// Returns the detail of a deletion in the audit log. Rejects the deletion of the only copy of a recording that is to be
+/// forwarded, unless the caller wants it.
+pub(in crate::http) async fn deletion_detail(
+    state: &HttpState,
+    id: &str,
+    unforwarded: Unforwarded,
+) -> ApiResult<&'static str> {
+    if !state.database.recordings().awaits_forwarding(id).await? {
+        return Ok("");
+    }
+    if unforwarded == Unforwarded::Delete {
+        return Ok(DELETED_UNFORWARDED);
     }
     Err(ApiError::new(
         ProblemCode::NotForwarded,

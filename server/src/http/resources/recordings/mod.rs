@@ -34,7 +34,7 @@ use crate::tags;
 use crate::uploads::with_extension;
 pub(in crate::http) use access::{allowed, continued, no_such_recording, owned};
 pub(in crate::http) use clip::check_span;
-pub(in crate::http) use deletion::check_forwarded;
+pub(in crate::http) use deletion::{check_forwarded, deletion_detail, unforwarded};
 pub(in crate::http) use new::new_row;
 pub(in crate::http) use pictures::poster_of;
 pub(in crate::http) use present::with_parts;

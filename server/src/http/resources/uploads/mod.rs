@@ -389,8 +389,8 @@ async fn terminate(
 ) -> ApiResult<StatusCode> {
     protocol(&state).version_check(lookup(&headers))?;
     let row = recordings::owned(&state, &caller, &id).await?;
-    recordings::check_forwarded(&row)?;
-    state.uploads.delete(&row.id, &caller.actor()).await?;
+    recordings::check_forwarded(&state, &row.id).await?;
+    state.uploads.delete(&row.id, &caller.actor(), "").await?;
     tracing::info!(recording = id, user = caller.username, "upload deleted");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -56,6 +56,7 @@ pub(in crate::web) fn CleanUp(
             subject: amount(&now),
             consequence: "will be permanently deleted. Protected recordings stay.".to_owned(),
             action: "Clean Up",
+            second: None,
             work: Arc::new(move |api: Api, _| {
                 async move {
                     let run = api
@@ -82,6 +83,11 @@ pub(in crate::web) fn CleanUp(
             Some("Nothing to clean up".to_owned())
         }
     };
+    let kept = Memo::new(move |_| {
+        preview
+            .with(|now| retention_texts::kept(&now.unforwarded))
+            .flatten()
+    });
     let rows = move || {
         let rows = preview.with(|now| {
             let next = now.next.iter().cloned().zip(now.reasons.iter().cloned());
@@ -124,6 +130,7 @@ pub(in crate::web) fn CleanUp(
                 </button>
                 <p id="clean-up-amount">{text}</p>
             </div>
+            <p class="lead">{kept}</p>
         </Show>
         <Show when=move || is_due.get() == Some(true)>
             <Table named_by=HEADING columns=&["Recording", "Recorded", "#Size", "Reason"] rows=rows />
