@@ -250,9 +250,7 @@ async fn recording_waiting_for_forwarding_is_not_deleted() {
         };
         assert!(importer.import(&file).await.unwrap());
     }
-    server
-        .clock
-        .advance(std::time::Duration::from_secs(2 * 24 * 60 * 60));
+    server.clock.advance(Duration::from_secs(2 * 24 * 60 * 60));
     let admin = server.admin().await;
     let run = json_of(admin.post("/api/admin/retention/run"), 200).await;
     assert_eq!(run["deleted"], 1, "{run}");
