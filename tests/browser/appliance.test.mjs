@@ -194,7 +194,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
 
       // Leaving the page ends the stream.
       await page.getByRole('link', { name: 'All Recordings' }).click();
-      await page.getByRole('heading', { level: 1, name: 'All Recordings' }).waitFor();
+      await page.getByRole('heading', { level: 2, name: 'All Recordings' }).waitFor();
       await until(async () => {
         const count = await frames();
         await wait(1_500);
