@@ -5,7 +5,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use sortie_media::{SeekIndex, SeekIndexReader};
 
-use crate::support::streams::screen_webm;
+use crate::support::streams::{screen_webm, sparse_webm};
 use crate::support::{Client, START_MS, TestServer, header, json_of, problem};
 use sortie_server::{CapturedFile, Server};
 
@@ -168,6 +168,22 @@ async fn download_of_a_clip_can_be_continued() {
         assert_eq!(rows.len(), 2, "{rows:?}");
         assert_eq!(rows[0]["detail"], format!("clip {name}"));
     }
+}
+
+/// Its last keyframe interval is not read before the first byte is sent.
+#[tokio::test]
+async fn clip_of_a_long_keyframe_interval_is_sent_without_its_size() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let id = admin.record(&sparse_webm()).await;
+    let path = format!("/api/recordings/{id}/clip?start_ms=0&end_ms=20000");
+    let request = admin.get(&path).header("range", "bytes=100-");
+    let answer = request.send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(header(&answer, "accept-ranges"), "none");
+    assert_eq!(header(&answer, "content-length"), "");
+    let bytes = answer.bytes().await.expect("a body");
+    assert_eq!(index_of(&bytes).duration_ms(), 20_000);
 }
 
 #[tokio::test]

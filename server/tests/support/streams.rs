@@ -49,6 +49,15 @@ pub(crate) fn large_webm(size: usize) -> Vec<u8> {
     bytes
 }
 
+/// A recording of 18 MB and half a minute that can only be decoded from its beginning.
+pub(crate) fn sparse_webm() -> Vec<u8> {
+    let mut bytes = webm_head();
+    for second in 0..30 {
+        push_second(&mut bytes, second, 60_000, (second == 0).then_some(0));
+    }
+    bytes
+}
+
 /// A recording of this duration with a keyframe every ten seconds, whose picture changes in some seconds only.
 pub(crate) fn screen_webm(seconds: u64, is_active: impl Fn(u64) -> bool) -> Vec<u8> {
     let mut bytes = webm_head();

@@ -59,8 +59,8 @@ fn no_copy(reason: NoRemux) -> ApiError {
     ApiError::new(ProblemCode::NotAcceptable, detail)
 }
 
-/// Answers with the bytes of a clip, or a range of them. A copy as MP4 has no ranges: its bytes are made while they are
-/// sent.
+/// Answers with the bytes of a clip, or a range of them. A clip whose size is not known has no ranges: its bytes are made
+/// while they are sent.
 pub(in crate::http) async fn send(
     state: &HttpState,
     row: &RecordingRow,
@@ -115,12 +115,18 @@ pub(in crate::http) async fn send(
     Ok(delivery(sent, (status, headers, body)))
 }
 
-/// Returns the size of a clip; `None` for a copy as MP4. Reads up to a keyframe interval.
+/// Largest part of a file that is read to find the end of a clip.
+const TAIL_MAX: u64 = 16 << 20;
+
+/// Returns the size of a clip; `None` for a copy as MP4, and if the keyframe interval in which the clip ends is too long to
+/// be read before the first byte is sent.
 async fn size(state: &HttpState, row: &RecordingRow, clip: &Clip) -> ApiResult<Option<u64>> {
     if clip.size.is_some() {
         return Ok(clip.size);
     }
-    let Some(mut tail) = clip.tail() else {
+    let tail = clip.tail();
+    let tail = tail.filter(|tail| tail.range.end - tail.range.start <= TAIL_MAX);
+    let Some(mut tail) = tail else {
         return Ok(None);
     };
     let mut size = tail.offset;
