@@ -347,10 +347,14 @@ async fn unforwarded_recording_is_deleted_only_with_explicit_consent() {
 /// Imports files of four bytes of an appliance that forwards its recordings.
 async fn import_unforwarded(server: &TestServer, names: &[&str]) -> Server {
     let beside = Server::open(server.config(), server.clock.clone());
-    let beside = beside.await.unwrap();
-    beside.importer().set_forwarding(true).await.unwrap();
+    let beside = beside.await.expect("it opens");
+    beside
+        .importer()
+        .set_forwarding(true)
+        .await
+        .expect("stored");
     for name in names {
-        std::fs::write(server.file(name), b"text").unwrap();
+        std::fs::write(server.file(name), b"text").expect("a file");
         let file = CapturedFile {
             name: (*name).to_owned(),
             session: "019aa5b2-0000-7000-8000-00000000000d".to_owned(),
@@ -361,7 +365,8 @@ async fn import_unforwarded(server: &TestServer, names: &[&str]) -> Server {
             interrupted: false,
             failure: None,
         };
-        assert!(beside.importer().import(&file).await.unwrap());
+        let imported = beside.importer().import(&file).await;
+        assert!(imported.expect("stored"));
     }
     beside
 }
