@@ -24,7 +24,7 @@ function upload(source, options, during = () => {}) {
       onAfterResponse: (request, response) => requests.push(
         `${request.getMethod()} ${request.getHeader('X-HTTP-Method-Override') ?? ''} ${response.getStatus()}`,
       ),
-      onChunkComplete: (size, accepted, total) => during(upload, accepted, total),
+      onChunkComplete: (size, accepted, total) => during(upload, accepted, total, requests),
       onError: reject,
       onSuccess: () => resolve({ url: upload.url, requests, upload }),
     });
@@ -32,11 +32,12 @@ function upload(source, options, during = () => {}) {
   });
 }
 
-/** Starts an upload and aborts it after `bytes` bytes; returns its URL. */
+/** Starts an upload and aborts it when all parts have begun and one has `bytes` bytes; returns its URL. */
 async function abortedUpload(source, options, bytes) {
   return new Promise((resolve, reject) => {
-    const ended = upload(source, options, (it, accepted) => {
-      if (accepted >= bytes) it.abort().then(() => resolve(it.url), reject);
+    const ended = upload(source, options, (it, accepted, _, requests) => {
+      const begun = requests.filter((request) => request === 'POST  201').length;
+      if (accepted >= bytes && begun >= (options.parallelUploads ?? 1)) it.abort().then(() => resolve(it.url), reject);
     });
     ended.then(() => reject(new Error('the upload completed before it was aborted')), reject);
   });
@@ -113,8 +114,7 @@ for (const parallelUploads of [1, 3]) {
       chunkSize: 256 * 1024,
       parallelUploads,
     };
-    // More than all parts but one have: each part has a URL then.
-    await abortedUpload(createReadStream(path), options, Math.max(1, parallelUploads - 1) * MIB + 1);
+    await abortedUpload(createReadStream(path), options, MIB / 2);
     let found;
     const { url, requests } = await upload(createReadStream(path), {
       ...options,
