@@ -3,9 +3,9 @@
 use sortie_api::{RecordingCount, RecordingTotals};
 use sqlx::{AnyConnection, Row};
 
-use super::lists::{Lists, Order};
+use super::lists::{Lists, Order, TEXTS};
 use super::statement::Statement;
-use super::{DatabaseError, List};
+use super::{DatabaseError, List, Sort};
 
 /// Largest count.
 const COUNT_MAX: usize = if cfg!(test) { 30 } else { 10_000 };
@@ -47,14 +47,23 @@ impl Lists<'_> {
             let limit =
                 COUNT_MAX.saturating_sub(usize::try_from(sum.recordings).unwrap_or(usize::MAX));
             let is_sqlite = self.database.is_sqlite;
-            if terms.is_common && !is_sqlite {
-                // Reading their entries takes longer than a page.
-                return Ok(sum.counted(false, with_totals));
-            }
-            let last = list.match_number(MATCHES_MAX, &terms, None, is_sqlite);
-            is_complete = last.fetch_all(&mut connection).await?.is_empty();
-            let matches = MATCHES_MAX;
-            let order = Order::None { limit, matches };
+            let (last, order) = if terms.is_compared(is_sqlite) {
+                if list.sort != Sort::Created {
+                    // The texts are in the order of time.
+                    return Ok(sum.counted(false, with_totals));
+                }
+                let last = list.text_number(TEXTS, reached);
+                let last = last.fetch_all(&mut connection).await?;
+                let place = last.first().map(|row| row.try_get("place")).transpose()?;
+                let end = place.map(|place| list.behind(place));
+                (last, Order::Place { limit, end })
+            } else {
+                let matches = MATCHES_MAX;
+                let last = list.match_number(matches, &terms, None, is_sqlite);
+                let last = last.fetch_all(&mut connection).await?;
+                (last, Order::None { limit, matches })
+            };
+            is_complete = last.is_empty();
             let mut statement = begin(with_totals);
             list.match_places(&mut statement, &terms, reached, order, is_sqlite);
             sum.add(statement, with_totals, &mut connection).await?;

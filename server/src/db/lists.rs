@@ -9,7 +9,8 @@
 //! recordings. For the rest of its page it reads the index of trigrams, which suffices for words that few recordings have.
 //! It reads a bounded number of matches of it, so that a filter that excludes most of them cannot read all. The index is
 //! asked for the rarest trigrams of the words only, because it reads the entries of all that it is asked for; the texts that
-//! it finds are then compared.
+//! it finds are then compared. PostgreSQL reads all entries before the first match, so that texts are compared in order
+//! instead if all trigrams are common.
 
 use std::borrow::Cow;
 
@@ -27,7 +28,7 @@ use crate::labels::LabelKind;
 
 /// Rows read in order for one page of a filter without an index.
 const STRETCH: i64 = if cfg!(test) { 20 } else { 5_000 };
-/// The same for a search in SQLite, where its rows cost more.
+/// The same for a search, whose rows cost more.
 const SEARCH_STRETCH: i64 = if cfg!(test) { 20 } else { 2_000 };
 /// The same for a search in the order of the index of trigrams, which is read behind it.
 const INDEXED_STRETCH: i64 = if cfg!(test) { 10 } else { 500 };
@@ -38,10 +39,10 @@ const MATCHES: i64 = if cfg!(test) { 20 } else { 2_000 };
 const RAREST: usize = 3;
 /// Newest texts that tell how rare a trigram is.
 const SAMPLE: i64 = 500;
-/// Texts with a trigram of all in the sample that make it common.
-const COMMON: i64 = SAMPLE / 20;
-/// Texts that PostgreSQL compares to find the next match of common words.
-const SKIP: i64 = if cfg!(test) { 30 } else { 30_000 };
+/// Texts of the sample with a common trigram.
+const COMMON: i64 = SAMPLE / if cfg!(test) { 5 } else { 50 };
+/// Texts that PostgreSQL compares in order for one page.
+pub(super) const TEXTS: i64 = if cfg!(test) { 30 } else { 30_000 };
 
 /// Largest number of matches with the same time.
 const SAME_TIME: usize = 10_000;
@@ -174,7 +175,6 @@ impl Lists<'_> {
     fn stretch(self, list: &List) -> i64 {
         match list.terms() {
             None => STRETCH,
-            Some(_) if !self.database.is_sqlite => STRETCH,
             Some(terms) if self.is_indexed(&terms) && list.sort == Sort::Created => INDEXED_STRETCH,
             Some(_) => SEARCH_STRETCH,
         }
@@ -243,7 +243,7 @@ pub(super) struct IndexedTerms {
     /// Rarest trigrams of the words among the newest recordings.
     rarest: Vec<String>,
     /// Whether many recordings have all of them.
-    pub(super) is_common: bool,
+    is_common: bool,
 }
 
 impl IndexedTerms {
@@ -278,18 +278,27 @@ impl IndexedTerms {
     }
 
     /// Returns the condition that the text in PostgreSQL's table `t` contains every word, by the index.
-    fn found_in_postgres(&self, statement: &mut Statement) -> String {
+    fn found(&self, statement: &mut Statement) -> String {
         let mut conditions = String::new();
         for trigram in &self.rarest {
             let pattern = statement.bind(pattern(trigram));
             conditions += &format!(" AND t.text LIKE {pattern} ESCAPE '!'");
         }
-        // An expression, so that the index is not asked for all trigrams.
-        for pattern in self.terms.patterns() {
+        conditions + &self.compared(statement)
+    }
+
+    /// Returns the same condition, as an expression so that the index is not used.
+    fn compared(&self, statement: &mut Statement) -> String {
+        let patterns = self.terms.patterns().map(|pattern| {
             let pattern = statement.bind(pattern);
-            conditions += &format!(" AND t.text || '' LIKE {pattern} ESCAPE '!'");
-        }
-        conditions
+            format!(" AND t.text || '' LIKE {pattern} ESCAPE '!'")
+        });
+        patterns.collect()
+    }
+
+    /// Whether PostgreSQL compares texts in order rather than reading the index.
+    pub(super) fn is_compared(&self, is_sqlite: bool) -> bool {
+        self.is_common && !is_sqlite
     }
 }
 
@@ -429,31 +438,28 @@ impl List {
     ) -> Result<Page<RecordingRow>, DatabaseError> {
         let is_sqlite = is_sqlite(connection);
         let by_place = self.sort == Sort::Created;
-        // FTS5 returns rows in the order of their places, like the times of the recordings. Reading ends with the page.
-        let is_ordered = is_sqlite && by_place;
-        let mut end = None;
-        // The entries of common trigrams are not read to count them.
-        if is_ordered || !terms.is_common {
-            let last = self.match_number(MATCHES, terms, is_ordered.then_some(after), is_sqlite);
-            let last = last.fetch_all(&mut *connection).await?;
-            end = last.first().map(|row| row.try_get::<i64, _>("place"));
+        let is_compared = terms.is_compared(is_sqlite);
+        // So many that the rows read in order have some of them.
+        let too_many = Page {
+            rows: Vec::new(),
+            next: Some(after.clone()),
+        };
+        if is_compared && !by_place {
+            return Ok(too_many);
         }
-        if !is_ordered && (terms.is_common || end.is_some()) {
-            // Too many to be sorted, so many that the rows read in order have some of them.
-            let next = match by_place {
-                true => self.next_match(terms, after, connection).await?,
-                false => Some(after.clone()),
-            };
-            return Ok(Page {
-                rows: Vec::new(),
-                next,
-            });
+        let end = match is_compared {
+            true => self.text_number(TEXTS, after),
+            false => self.match_number(MATCHES, terms, by_place.then_some(after), is_sqlite),
+        };
+        let end = end.fetch_all(&mut *connection).await?;
+        let end: Option<i64> = end.first().map(|row| row.try_get("place")).transpose()?;
+        if !by_place && end.is_some() {
+            return Ok(too_many);
         }
         // Behind all matches of the same time.
-        let end = end.transpose()?.map(|place| match self.ascending {
-            true => time_of(place).saturating_add(1),
-            false => time_of(place),
-        });
+        let end = end.map(|place| self.behind(place));
+        // FTS5 returns rows in the order of their places, like the times of the recordings. Reading ends with the page.
+        let is_ordered = by_place && (is_sqlite || is_compared);
         let order = match is_ordered {
             true => Order::Place { limit, end },
             false => Order::Value { limit, end },
@@ -466,7 +472,7 @@ impl List {
         {
             rows.retain(|row| row.created_ms != time);
             let order = Order::At { time };
-            rows.extend(records(self.matches(terms, after, order, true), connection).await?);
+            rows.extend(records(self.matches(terms, after, order, is_sqlite), connection).await?);
             rows.truncate(limit);
         }
         let next = end.map(|value| Position {
@@ -476,45 +482,25 @@ impl List {
         Ok(Page { rows, next })
     }
 
-    /// Returns the position before the next match after `after` in PostgreSQL, or before the last of [`SKIP`] texts; `None`
-    /// if there are no more.
-    async fn next_match(
-        &self,
-        terms: &IndexedTerms,
-        after: &Position,
-        connection: &mut AnyConnection,
-    ) -> Result<Option<Position>, DatabaseError> {
-        let order = format!("ORDER BY t.place {}", self.direction());
-        for is_match in [true, false] {
-            let mut statement = Statement::new(
-                "SELECT t.place FROM (SELECT t.place, t.text FROM recording_texts AS t WHERE true",
-            );
-            self.checks_places("t.place", Some(after), None, &mut statement);
-            statement.text += &format!(" {order} LIMIT {SKIP}) AS t WHERE true");
-            if is_match {
-                let contains = contains(&mut statement, &terms.terms);
-                statement.text += &contains;
-                statement.text += &format!(" {order} LIMIT 1");
-            } else {
-                statement.text += &format!(" {order} LIMIT 1 OFFSET {}", SKIP - 1);
-            }
-            if let Some(row) = statement.fetch_all(&mut *connection).await?.first() {
-                let time = time_of(row.try_get("place")?);
-                let (value, is_behind) = match self.ascending {
-                    true => (time, time > after.value),
-                    false => (time.saturating_add(1), time < after.value),
-                };
-                // Rows with the time of `after` may be on both sides of it.
-                return Ok(Some(match is_behind {
-                    true => Position {
-                        value,
-                        id: String::new(),
-                    },
-                    false => after.clone(),
-                }));
-            }
+    /// Returns the time behind all rows with the time of a place.
+    pub(super) fn behind(&self, place: i64) -> i64 {
+        match self.ascending {
+            true => time_of(place).saturating_add(1),
+            false => time_of(place),
         }
-        Ok(None)
+    }
+
+    /// Returns the place of a text by its number, counted from 1 after `after`.
+    pub(super) fn text_number(&self, number: i64, after: &Position) -> Statement {
+        let mut statement =
+            Statement::new("SELECT t.place AS place FROM recording_texts AS t WHERE true");
+        self.checks_places("t.place", Some(after), None, &mut statement);
+        let direction = self.direction();
+        statement.text += &format!(
+            " ORDER BY t.place {direction} LIMIT 1 OFFSET {}",
+            number - 1
+        );
+        statement
     }
 
     /// Returns the place of a match by its number, counted from 1 in the order of the places after `after`, or else in any.
@@ -534,7 +520,7 @@ impl List {
             );
         } else {
             statement.text = format!("SELECT {column} FROM recording_texts AS t WHERE true");
-            let found = terms.found_in_postgres(&mut statement);
+            let found = terms.found(&mut statement);
             statement.text += &found;
         }
         if after.is_some() {
@@ -612,9 +598,12 @@ impl List {
             statement.text += " CROSS JOIN recording_texts AS t ON t.place = f.rowid \
                 CROSS JOIN recordings AS r ON r.id = t.recording_id";
         } else {
-            // `OFFSET` keeps PostgreSQL from reading the list in order instead, which it takes for quick.
-            statement.text += "(SELECT t.recording_id FROM recording_texts AS t WHERE true";
-            let found = terms.found_in_postgres(statement);
+            statement.text +=
+                "(SELECT t.recording_id, t.place FROM recording_texts AS t WHERE true";
+            let found = match order {
+                Order::Place { .. } | Order::At { .. } => terms.compared(statement),
+                Order::Value { .. } | Order::None { .. } => terms.found(statement),
+            };
             statement.text += &found;
             if let Order::Value { end, .. } = order
                 && self.sort == Sort::Created
@@ -623,7 +612,10 @@ impl List {
             }
             statement.text += &match order {
                 Order::None { matches, .. } => format!(" LIMIT {matches}"),
-                _ => " OFFSET 0".to_owned(),
+                Order::Place { .. } => format!(" ORDER BY t.place {direction}"),
+                // Keeps PostgreSQL from reading the list in order instead, which it takes for quick.
+                Order::Value { .. } => " OFFSET 0".to_owned(),
+                Order::At { .. } => String::new(),
             };
             statement.text += ") AS t JOIN recordings AS r ON r.id = t.recording_id";
         }
@@ -664,11 +656,11 @@ impl List {
             Order::Value { limit, .. } => {
                 format!(" ORDER BY k {direction}, id {direction} LIMIT {limit}")
             }
-            Order::Place { limit, .. } => format!(" ORDER BY f.rowid {direction} LIMIT {limit}"),
+            Order::Place { limit, .. } => format!(" ORDER BY {places} {direction} LIMIT {limit}"),
             Order::At { time } => {
                 let (first, last) = (first_place(time), first_place(time.saturating_add(1)));
                 // The limit keeps SQLite from searching once for each recording.
-                format!(" AND f.rowid >= {first} AND f.rowid < {last} LIMIT {SAME_TIME}")
+                format!(" AND {places} >= {first} AND {places} < {last} LIMIT {SAME_TIME}")
             }
             Order::None { limit, .. } => format!(" LIMIT {limit}"),
         };
