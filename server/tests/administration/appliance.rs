@@ -387,6 +387,7 @@ async fn user_is_deleted_or_erased_with_unforwarded_recordings_only_with_explici
     let delete = |query: &str| second.request(Method::DELETE, &format!("{path}?{query}"));
     let detail = problem(delete("recordings=delete"), 409, "not_forwarded").await;
     assert!(detail.contains("central server yet: 2."), "{detail}");
+    assert!(!detail.contains("  "), "{detail}");
     let erase = |query: &str| second.post(&format!("{path}/erase{query}"));
     problem(erase(""), 409, "not_forwarded").await;
     problem(erase("?unforwarded=yes"), 400, "invalid_field").await;

@@ -419,7 +419,8 @@ async fn check_forwarded(
         count => Err(ApiError::new(
             ProblemCode::NotForwarded,
             format!(
-                "Recordings of this user that are not on the central server yet: {count}. Nothing was {done}. Wait until they                  are forwarded. To delete their only copies, repeat the request with unforwarded=delete."
+                "Recordings of this user that are not on the central server yet: {count}. Nothing was {done}. Wait until they are \
+                 forwarded. To delete their only copies, repeat the request with unforwarded=delete."
             ),
         )),
     }
