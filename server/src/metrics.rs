@@ -174,11 +174,6 @@ impl Metrics {
             "Running sessions whose required recording is missing",
             metrics.sessions_missing.clone(),
         );
-        registry.register(
-            "appliance_pictures",
-            "Frames encoded for the live picture of an appliance",
-            metrics.appliance_pictures.clone(),
-        );
         registry.register_with_unit(
             "index_memory",
             "Memory of the indexes of recordings being received",
@@ -215,11 +210,17 @@ impl Metrics {
             Unit::Bytes,
             self.unforwarded_bytes.clone(),
         );
+        self.registry.register(
+            "appliance_pictures",
+            "Frames encoded for the live picture",
+            self.appliance_pictures.clone(),
+        );
         self
     }
 
-    /// Sets the metrics of an appliance: the code of its recorder's problem, and what the central server has not confirmed.
-    pub(crate) fn appliance(&self, problem: Option<String>, unforwarded: Amount) {
+    /// Sets the metrics of an appliance: the code of its recorder's problem, what the central server has not confirmed, and
+    /// the number of frames encoded for the live picture.
+    pub(crate) fn appliance(&self, problem: Option<String>, unforwarded: Amount, pictures: u64) {
         let value = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         // A problem that is over must not keep its series.
         self.recorder_problem.clear();
@@ -228,6 +229,9 @@ impl Metrics {
         }
         self.unforwarded.set(value(unforwarded.count));
         self.unforwarded_bytes.set(value(unforwarded.bytes));
+        self.appliance_pictures
+            .inner()
+            .store(pictures, Ordering::Relaxed);
     }
 
     /// Counts an answer. `route` is the template, not the path.
@@ -282,13 +286,6 @@ impl Metrics {
     pub(crate) fn index_memory(&self, bytes: u64) {
         self.index_memory
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
-    }
-
-    /// Sets the number of frames encoded for the live picture of an appliance.
-    pub(crate) fn appliance_pictures(&self, frames: u64) {
-        self.appliance_pictures
-            .inner()
-            .store(frames, Ordering::Relaxed);
     }
 
     /// Counter of recordings deleted by retention or clean-up.

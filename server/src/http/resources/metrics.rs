@@ -1,16 +1,13 @@
 //! Scrape of the Prometheus metrics: `/metrics`.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-
-use sortie_api::RecorderProblem;
+use sortie_api::{Amount, RecorderProblem};
 
 use crate::http::routes::{Routes, routes};
+use crate::http::state::Totals;
 use crate::http::{ApiError, ApiResult, HttpState};
-use crate::metrics::Total;
 use crate::storage::Disk;
 
 /// Lifetime in ms of the cached database totals.
@@ -28,19 +25,15 @@ async fn metrics(State(state): State<HttpState>) -> ApiResult<Response> {
     let free = disk.map(|disk| disk.free_bytes);
     if let Some(appliance) = &state.appliance {
         let problem = appliance.state().problem_code.map(recorder_problem);
-        let unforwarded = state.database.imported().unforwarded().await?;
-        state.metrics.appliance(problem, unforwarded);
+        let pictures = appliance.picture().encoded();
+        let unforwarded = totals.unforwarded;
+        state.metrics.appliance(problem, unforwarded, pictures);
     }
     let index_memory = state.uploads.index_memory_bytes();
     state.metrics.index_memory(index_memory);
-    if let Some(appliance) = &state.appliance {
-        state
-            .metrics
-            .appliance_pictures(appliance.picture().encoded());
-    }
     let text = state
         .metrics
-        .text(&totals, free)
+        .text(&totals.by_status, free)
         .map_err(ApiError::internal)?;
     let headers = [
         (header::CONTENT_TYPE, MEDIA_TYPE),
@@ -56,16 +49,22 @@ fn recorder_problem(problem: RecorderProblem) -> String {
     text.unwrap_or_default().to_owned()
 }
 
-/// Totals by status, cached for [`TOTALS_LIFE_MS`].
-async fn totals(state: &HttpState) -> ApiResult<Arc<[Total]>> {
+/// Totals, cached for [`TOTALS_LIFE_MS`].
+async fn totals(state: &HttpState) -> ApiResult<Totals> {
     let mut cached = state.caches.totals.lock().await;
     let now_ms = state.clock.now_ms();
     if let Some((at_ms, totals)) = cached.as_ref()
         && (0..TOTALS_LIFE_MS).contains(&(now_ms - at_ms))
     {
-        return Ok(Arc::clone(totals));
+        return Ok(totals.clone());
     }
-    let totals: Arc<[Total]> = state.database.statistics().by_status().await?.into();
-    *cached = Some((now_ms, Arc::clone(&totals)));
+    let totals = Totals {
+        by_status: state.database.statistics().by_status().await?.into(),
+        unforwarded: match state.appliance {
+            Some(_) => state.database.imported().unforwarded().await?,
+            None => Amount::default(),
+        },
+    };
+    *cached = Some((now_ms, totals.clone()));
     Ok(totals)
 }

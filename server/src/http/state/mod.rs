@@ -7,7 +7,7 @@ mod views;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use sortie_api::ProblemCode;
+use sortie_api::{Amount, ProblemCode};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -25,11 +25,18 @@ pub(crate) struct HttpState {
 /// Outcome of a readiness check: the parts that failed, in words for the caller.
 pub(in crate::http) type ReadinessCheck = Result<(), (ProblemCode, String)>;
 
+/// Recordings by status, and those that await forwarding on an appliance.
+#[derive(Clone)]
+pub(in crate::http) struct Totals {
+    pub(in crate::http) by_status: Arc<[Total]>,
+    pub(in crate::http) unforwarded: Amount,
+}
+
 /// Results and histories of handlers. The locks of the asynchronous ones are held while a value is computed, so that
 /// concurrent requests compute it once.
 pub(in crate::http) struct Caches {
-    /// Recordings by status for `/metrics`, with the time in ms of the query.
-    pub(in crate::http) totals: Mutex<Option<(i64, Arc<[Total]>)>>,
+    /// Totals for `/metrics`, with the time in ms of the queries.
+    pub(in crate::http) totals: Mutex<Option<(i64, Totals)>>,
     /// Storage usage for the report, with the time in ms of the query.
     pub(in crate::http) usage: Mutex<Option<(i64, Usage)>>,
     pub(in crate::http) readiness: Mutex<Option<(Instant, ReadinessCheck)>>,
