@@ -8,7 +8,6 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Buf as _;
 use futures_util::stream::{self, BoxStream, Stream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use sortie_api::ProblemCode;
@@ -179,27 +178,28 @@ fn cut(
     bytes: impl Stream<Item = io::Result<Bytes>>,
     range: Range<u64>,
 ) -> impl Stream<Item = io::Result<Bytes>> {
-    let mut skip = range.start;
-    let mut left = range.end - range.start;
-    let take = move |mut piece: Bytes| {
-        let skipped = usize::try_from(skip).map_or(piece.len(), |skip| skip.min(piece.len()));
-        skip -= skipped as u64;
-        piece.advance(skipped);
-        let kept = usize::try_from(left).map_or(piece.len(), |left| left.min(piece.len()));
-        left -= kept as u64;
-        piece.truncate(kept);
-        (piece, left == 0)
-    };
-    let is_over = false;
-    let state = (Box::pin(bytes), take, is_over);
-    stream::try_unfold(state, async |(mut bytes, mut take, is_over)| {
-        while !is_over && let Some(piece) = bytes.try_next().await? {
-            let (piece, is_over) = take(piece);
-            if is_over || !piece.is_empty() {
-                return Ok(Some((piece, (bytes, take, is_over))));
+    // Position of the next piece, and the stream.
+    let state = (0, Box::pin(bytes));
+    stream::try_unfold(state, move |(mut at, mut bytes)| {
+        let Range { start, end } = range;
+        async move {
+            while at < end
+                && let Some(mut piece) = bytes.try_next().await?
+            {
+                let length = piece.len() as u64;
+                let within = |position: u64| {
+                    let offset = position.saturating_sub(at).min(length);
+                    usize::try_from(offset).unwrap_or(piece.len())
+                };
+                let cut = within(start)..within(end);
+                at += length;
+                piece = piece.slice(cut);
+                if !piece.is_empty() {
+                    return Ok(Some((piece, (at, bytes))));
+                }
             }
+            Ok(None)
         }
-        Ok(None)
     })
 }
 

@@ -12,7 +12,8 @@ use sortie_api::SeekIndex;
 use sortie_media::Clip;
 
 use super::access::allowed;
-use crate::db::{Action, AuditEvent, RecordingRow};
+use super::serve::audit;
+use crate::db::{Action, RecordingRow};
 use crate::http::extract::caller::Caller;
 use crate::http::file::{
     self, Disposition, Sent, has_version, is_mp4_wanted, plain_filename, read_index,
@@ -92,31 +93,9 @@ pub(super) async fn clip(
         .insert(header::VARY, HeaderValue::from_static("Accept"));
     if let Some(sent) = response.extensions().get::<Sent>() {
         let is_whole = *sent == Sent::Whole;
-        audit_clip(&state, &caller, &row.id, &span, is_whole).await?;
+        audit(&state, &caller, Action::Download, &row.id, &span, is_whole).await?;
     }
     Ok(response)
-}
-
-/// Writes an audit row for each complete clip, and for parts of it once an hour.
-async fn audit_clip(
-    state: &HttpState,
-    caller: &Caller,
-    id: &str,
-    span: &str,
-    is_whole: bool,
-) -> ApiResult<()> {
-    let (now_ms, views) = (state.clock.now_ms(), &state.caches.views);
-    let clip = format!("{id} {span}");
-    if !views.is_first(now_ms, &caller.user_id, Action::Download, &clip) && !is_whole {
-        return Ok(());
-    }
-    let actor = caller.actor();
-    let event = AuditEvent::done(&actor, Action::Download, id).detail(span);
-    let written = state.audit(&event).await;
-    if written.is_err() {
-        views.forget(&caller.user_id, Action::Download, &clip);
-    }
-    Ok(written?)
 }
 
 /// Checks the range of a clip.

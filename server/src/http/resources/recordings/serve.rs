@@ -54,7 +54,7 @@ pub(super) async fn serve(
             Disposition::Attachment | Disposition::Raw => Action::Download,
         };
         let is_whole = action == Action::Download && *sent == Sent::Whole;
-        audit(&state, &caller, action, &row.id, is_whole).await?;
+        audit(&state, &caller, action, &row.id, "", is_whole).await?;
     }
     Ok(response)
 }
@@ -65,23 +65,26 @@ pub(in crate::http::resources) async fn audit_view(
     caller: &Caller,
     id: &str,
 ) -> ApiResult<()> {
-    audit(state, caller, Action::View, id, false).await
+    audit(state, caller, Action::View, id, "", false).await
 }
 
-async fn audit(
+/// Writes an audit row for a complete answer, and for others with the same detail once an hour.
+pub(super) async fn audit(
     state: &HttpState,
     caller: &Caller,
     action: Action,
     id: &str,
+    detail: &str,
     is_whole: bool,
 ) -> ApiResult<()> {
     let now_ms = state.clock.now_ms();
     let views = &state.caches.views;
-    if views.is_first(now_ms, &caller.user_id, action, id) || is_whole {
+    let viewed = format!("{id} {detail}");
+    if views.is_first(now_ms, &caller.user_id, action, &viewed) || is_whole {
         let actor = caller.actor();
-        let event = AuditEvent::done(&actor, action, id);
+        let event = AuditEvent::done(&actor, action, id).detail(detail);
         if let Err(error) = state.database.audit().append(now_ms, &event).await {
-            views.forget(&caller.user_id, action, id);
+            views.forget(&caller.user_id, action, &viewed);
             return Err(error.into());
         }
     }
