@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::response::Response;
 
-use super::{ApiError, ApiResult};
+use super::{ApiError, ApiResult, BUFFERING};
 
 /// Marks a request that another server has passed on: it is not passed on again.
 const PASSED_ON: HeaderName = HeaderName::from_static("sortie-passed-on");
@@ -26,7 +26,7 @@ const ANSWER_HEADERS: [HeaderName; 4] = [
     header::CONTENT_TYPE,
     header::CACHE_CONTROL,
     header::RETRY_AFTER,
-    HeaderName::from_static("x-accel-buffering"),
+    BUFFERING,
 ];
 
 /// Client for the other servers. Created by the first request.

@@ -6,6 +6,8 @@ use super::media_type;
 use crate::http::{ApiError, ApiResult};
 
 const MP4: &str = "video/mp4";
+/// Precedence of a range that is one media type.
+const NAMED: u8 = 2;
 
 /// Whether a copy as MP4 is wanted of a recording in this format: by the query parameter `format`, or by an `Accept` that
 /// has MP4 and excludes the format of the recording.
@@ -23,16 +25,24 @@ pub(in crate::http) fn is_mp4_wanted(
 }
 
 fn is_only_mp4_accepted(request: &HeaderMap, own: &str) -> bool {
-    let fields = request.get_all(header::ACCEPT).iter();
-    let fields: Vec<_> = fields.filter_map(|field| field.to_str().ok()).collect();
-    let ranges = || fields.iter().flat_map(|field| field.split(','));
-    let accepts = |media_type: &str| {
-        // The most specific range decides (RFC 9110, section 12.5.1).
-        let best = ranges().filter_map(|range| weight(range, media_type));
-        best.max_by_key(|(precedence, _)| *precedence)
-            .is_some_and(|(_, quality)| quality > 0.0)
-    };
+    let accepts = |media_type| acceptance(request, media_type).is_some_and(|(_, it)| it > 0.0);
     accepts(MP4) && !accepts(own)
+}
+
+/// Whether `Accept` has this media type by its name. Ranges such as `*/*` do not count: every client sends them.
+pub(in crate::http) fn is_named(request: &HeaderMap, media_type: &str) -> bool {
+    let acceptance = acceptance(request, media_type);
+    acceptance.is_some_and(|(precedence, quality)| precedence == NAMED && quality > 0.0)
+}
+
+/// Returns precedence and quality of the range that decides about a media type: the most specific one (RFC 9110, section
+/// 12.5.1).
+fn acceptance(request: &HeaderMap, media_type: &str) -> Option<(u8, f32)> {
+    let fields = request.get_all(header::ACCEPT).iter();
+    let fields = fields.filter_map(|field| field.to_str().ok());
+    let ranges = fields.flat_map(|field| field.split(','));
+    let weights = ranges.filter_map(|range| weight(range, media_type));
+    weights.max_by_key(|(precedence, _)| *precedence)
 }
 
 /// Returns precedence and quality of a range of media types; `None` if it does not include the type.
@@ -42,7 +52,7 @@ fn weight(range: &str, media_type: &str) -> Option<(u8, f32)> {
     let precedence = match name.as_str() {
         "*/*" => 0,
         "video/*" if media_type.starts_with("video/") => 1,
-        name => (name == media_type).then_some(2)?,
+        name => (name == media_type).then_some(NAMED)?,
     };
     let quality = parts.find_map(|part| {
         let (name, value) = part.split_once('=')?;

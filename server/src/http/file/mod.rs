@@ -20,7 +20,7 @@ use super::{ApiError, ApiResult, HttpState};
 pub(in crate::http) use clip::{copy_as_mp4, part, send as send_clip};
 pub(in crate::http) use conditions::has_version;
 use conditions::{Outcome, Validators};
-pub(in crate::http) use format::is_mp4_wanted;
+pub(in crate::http) use format::{is_mp4_wanted, is_named};
 pub(in crate::http) use names::{content_disposition, has_visible, is_deceptive, plain_filename};
 use range::Selection;
 pub(in crate::http) use seek_index::read_index;

@@ -18,7 +18,7 @@ use crate::db::{DatabaseError, RecordingRow, SessionRow};
 use crate::http::extract::caller::Caller;
 use crate::http::extract::query;
 use crate::http::routes::{Routes, routes};
-use crate::http::{ApiError, ApiResult, HttpState};
+use crate::http::{ApiError, ApiResult, HttpState, UNBUFFERED};
 use crate::uploads::Progress;
 
 /// Interval of comments, which keep proxies from closing the stream.
@@ -112,11 +112,7 @@ async fn events(
     let mut response = Sse::new(stream).keep_alive(keep_alive).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Turns off nginx's buffering of the answer.
-    headers.insert(
-        HeaderName::from_static("x-accel-buffering"),
-        HeaderValue::from_static("no"),
-    );
+    headers.extend([UNBUFFERED]);
     Ok(response)
 }
 

@@ -1,26 +1,24 @@
 //! Live picture of the input: a single JPEG, or an endless sequence of them.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::future::ready;
 use futures_util::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
 use sortie_api::ProblemCode;
-use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::{SUBJECT, recorder};
 use crate::http::extract::caller::Caller;
+use crate::http::extract::checked_stream::checked;
 use crate::http::extract::query;
+use crate::http::file::is_named;
 use crate::http::resources::recordings::audit_view;
-use crate::http::{ApiError, ApiResult, HttpState};
+use crate::http::{ApiError, ApiResult, HttpState, UNBUFFERED};
 use crate::live_picture::{NoPicture, Viewer};
 
-/// Interval at which the viewer's credential is checked again.
-const CHECK_EVERY: Duration = Duration::from_secs(30);
 const MULTIPART: &str = "multipart/x-mixed-replace";
 const MULTIPART_TYPE: HeaderValue =
     HeaderValue::from_static("multipart/x-mixed-replace; boundary=sortie-picture");
@@ -42,7 +40,7 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let is_stream = match query.stream.as_deref() {
-        None => is_stream_accepted(&headers),
+        None => is_named(&headers, MULTIPART),
         text => query::flag("stream", text)?,
     };
     let mut viewer = recorder(&state)?.picture().watch()?;
@@ -64,32 +62,9 @@ pub(super) async fn show(
         (header::CONTENT_TYPE, media_type),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::VARY, HeaderValue::from_static("accept")),
-        // Turns off nginx's buffering of the answer.
-        (
-            HeaderName::from_static("x-accel-buffering"),
-            HeaderValue::from_static("no"),
-        ),
+        UNBUFFERED,
     ];
     Ok((headers, body).into_response())
-}
-
-/// Whether `Accept` names the type of the stream. Ranges such as `*/*` do not: every client sends them.
-fn is_stream_accepted(request: &HeaderMap) -> bool {
-    let fields = request.get_all(header::ACCEPT).iter();
-    let fields = fields.filter_map(|field| field.to_str().ok());
-    fields.flat_map(|field| field.split(',')).any(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let is_named = parts
-            .next()
-            .is_some_and(|it| it.eq_ignore_ascii_case(MULTIPART));
-        let is_refused = parts.any(|part| {
-            let quality = part.split_once('=');
-            quality.is_some_and(|(name, value)| {
-                name.trim().eq_ignore_ascii_case("q") && value.trim().parse() == Ok(0.0)
-            })
-        });
-        is_named && !is_refused
-    })
 }
 
 /// Frames until there is no picture or the caller's credential is no longer valid.
@@ -99,31 +74,14 @@ fn frames(
     state: HttpState,
     caller: Caller,
 ) -> impl Stream<Item = Bytes> {
-    let mut checks = tokio::time::interval_at(Instant::now() + CHECK_EVERY, CHECK_EVERY);
-    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let later = stream::unfold((viewer, checks), move |(mut viewer, mut checks)| {
-        let (state, caller) = (state.clone(), caller.clone());
-        async move {
-            let next = next(&mut viewer, &mut checks, &state, &caller).await?;
-            Some((next, (viewer, checks)))
-        }
+    let later = stream::unfold(viewer, async |mut viewer| {
+        Some((viewer.next().await.ok()?, viewer))
     });
+    let later = checked(Box::pin(later), state, caller).map(Result::ok);
+    let later = later
+        .take_while(|jpeg| ready(jpeg.is_some()))
+        .filter_map(ready);
     stream::iter([first]).chain(later)
-}
-
-async fn next(
-    viewer: &mut Viewer,
-    checks: &mut Interval,
-    state: &HttpState,
-    caller: &Caller,
-) -> Option<Bytes> {
-    loop {
-        tokio::select! {
-            biased;
-            _ = checks.tick() => caller.check_again(state).await.ok()?,
-            next = viewer.next() => return next.ok(),
-        }
-    }
 }
 
 /// Part of the stream behind a boundary. The frame itself is shared by all viewers.
@@ -164,7 +122,7 @@ mod tests {
         for value in accept {
             request.append(header::ACCEPT, HeaderValue::from_static(value));
         }
-        assert_eq!(is_stream_accepted(&request), expected, "{accept:?}");
+        assert_eq!(is_named(&request, MULTIPART), expected, "{accept:?}");
     }
 
     #[test]

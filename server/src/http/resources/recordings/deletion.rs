@@ -6,7 +6,7 @@ use std::vec;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Deserialize;
@@ -21,7 +21,7 @@ use super::present::in_full;
 use crate::db::{DatabaseError, List, Position, RecordingRow};
 use crate::http::extract::caller::Caller;
 use crate::http::extract::json::JsonBody;
-use crate::http::{ApiError, ApiResult, HttpState};
+use crate::http::{ApiError, ApiResult, HttpState, UNBUFFERED};
 
 /// Largest number of IDs of one request.
 const IDS_MAX: usize = 1000;
@@ -233,11 +233,10 @@ pub(super) async fn delete_many(
     for (name, value) in [
         (header::CONTENT_TYPE, "application/x-ndjson"),
         (header::CACHE_CONTROL, "no-store"),
-        // Turns off nginx's buffering of the answer.
-        (HeaderName::from_static("x-accel-buffering"), "no"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    headers.extend([UNBUFFERED]);
     Ok(response)
 }
 

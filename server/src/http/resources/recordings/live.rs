@@ -1,27 +1,24 @@
 //! Live view of an open recording.
 
 use std::io;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{OriginalUri, Path, Query, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
 use sortie_api::ProblemCode;
-use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::access::allowed;
 use super::serve::audit_view;
 use crate::db::RecordingRow;
 use crate::http::extract::caller::Caller;
-use crate::http::{ApiError, ApiResult, HttpState};
+use crate::http::extract::checked_stream::checked;
+use crate::http::{ApiError, ApiResult, HttpState, UNBUFFERED};
 use crate::uploads::{LiveStream, ViewError};
 
-/// Interval at which the viewer's credential is checked again.
-const CHECK_EVERY: Duration = Duration::from_secs(30);
 /// Seconds after which a client tries again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
@@ -52,17 +49,13 @@ pub(super) async fn watch(
         _ => {
             let bytes = watched.watch(&caller.user_id, query.from_ms).await?;
             audit_view(&state, &caller, &id).await?;
-            Body::from_stream(checked(bytes, state, caller))
+            Body::from_stream(checked_bytes(bytes, state, caller))
         }
     };
     let headers = [
         (header::CONTENT_TYPE, media_type),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        // Turns off nginx's buffering of the answer.
-        (
-            HeaderName::from_static("x-accel-buffering"),
-            HeaderValue::from_static("no"),
-        ),
+        UNBUFFERED,
     ];
     Ok((headers, body).into_response())
 }
@@ -104,38 +97,16 @@ fn check_open(row: &RecordingRow) -> ApiResult<()> {
 }
 
 /// Ends with an error once the caller's credential is no longer valid.
-fn checked(
+fn checked_bytes(
     bytes: LiveStream,
     state: HttpState,
     caller: Caller,
 ) -> impl Stream<Item = io::Result<Bytes>> {
-    let mut checks = tokio::time::interval_at(Instant::now() + CHECK_EVERY, CHECK_EVERY);
-    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    stream::try_unfold((bytes, checks), move |(mut bytes, mut checks)| {
-        let (state, caller) = (state.clone(), caller.clone());
-        async move {
-            let next = next(&mut bytes, &mut checks, &state, &caller).await?;
-            Ok(next.map(|next| (next, (bytes, checks))))
-        }
-    })
-}
-
-async fn next(
-    bytes: &mut LiveStream,
-    checks: &mut Interval,
-    state: &HttpState,
-    caller: &Caller,
-) -> io::Result<Option<Bytes>> {
-    loop {
-        tokio::select! {
-            biased;
-            _ = checks.tick() => {
-                let checked = caller.check_again(state).await;
-                checked.map_err(|_| io::Error::from(io::ErrorKind::PermissionDenied))?;
-            }
-            next = bytes.next() => return next,
-        }
-    }
+    let bytes = stream::try_unfold(bytes, async |mut bytes| {
+        let next = bytes.next().await?;
+        Ok(next.map(|next| (next, bytes)))
+    });
+    checked(Box::pin(bytes), state, caller).map(|bytes| bytes?)
 }
 
 impl From<ViewError> for ApiError {
