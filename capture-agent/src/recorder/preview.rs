@@ -51,18 +51,18 @@ impl Preview {
     }
 
     /// Ends the preview when it is not watched, or the idle device does not have a signal of the preview's mode.
-    /// Starts it in the mode of the signal otherwise; returns whether it did.
+    /// Starts it otherwise.
     pub(super) fn update(
         &mut self,
         now: Duration,
         idle: Option<Mode>,
-        start: impl FnOnce(Mode) -> Result<Running, Problem>,
-    ) -> bool {
+        start: impl FnOnce() -> Result<Running, Problem>,
+    ) {
         let is_watched = now < self.watched_until;
         let Some(mode) = idle.filter(|_| is_watched) else {
             // A later viewer tries again immediately.
             (self.running, self.problem, self.retry_at) = (None, None, now);
-            return false;
+            return;
         };
         if self
             .running
@@ -70,19 +70,15 @@ impl Preview {
             .is_some_and(|(running, _)| running.is_same_as(&mode))
             || now < self.retry_at
         {
-            return false;
+            return;
         }
         // The device serves only one program at a time.
         self.running = None;
-        match start(mode) {
-            Ok(running) => {
-                (self.running, self.problem) = (Some((mode, running)), None);
-                true
-            }
+        match start() {
+            Ok(running) => (self.running, self.problem) = (Some((mode, running)), None),
             Err(problem) => {
                 self.problem = Some(problem);
                 self.retry_at = now + RETRY_INTERVAL;
-                false
             }
         }
     }

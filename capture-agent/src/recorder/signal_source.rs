@@ -119,7 +119,7 @@ impl SignalSource {
         };
         let adapter = &self.adapter;
         let mut started = None;
-        self.preview.update(now, idle, |_| {
+        self.preview.update(now, idle, || {
             let (capture, mode) = adapter.open().map_err(|error| Problem::from(&error))?;
             if capture.delivery() == Delivery::H264 {
                 return Err(Problem::other(ENCODED));

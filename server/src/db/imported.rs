@@ -32,9 +32,11 @@ pub(crate) struct ImportedRow {
 /// Setting that exists while recordings are forwarded to a central server.
 const FORWARDING: &str = "forwarding";
 
-/// Condition of a recording that is forwarded if forwarding is on: a file in the storage folder, complete, or in the trash.
-pub(super) const FORWARDED_KIND: &str =
-    "storage_backend = 'local' AND storage_path LIKE '%.mp4' AND status IN ('ready', 'trashed')";
+/// Condition of a file that is forwarded if forwarding is on and it is complete.
+pub(super) const FORWARDED_FILE: &str = "storage_backend = 'local' AND storage_path LIKE '%.mp4'";
+
+/// Condition of a complete recording: ready, or in the trash.
+const COMPLETE: &str = "status IN ('ready', 'trashed')";
 
 /// Condition that forwarding is on.
 pub(super) const FORWARDING_IS_ON: &str =
@@ -124,8 +126,8 @@ impl Imported<'_> {
             .await?;
         // Recordings of earlier versions may be pending without being forwarded.
         let sql = format!(
-            "UPDATE recordings SET forward_pending = CASE WHEN {FORWARDED_KIND} THEN $1 ELSE 0 END \
-             WHERE forward_pending <> CASE WHEN {FORWARDED_KIND} THEN $1 ELSE 0 END"
+            "UPDATE recordings SET forward_pending = CASE WHEN {FORWARDED_FILE} AND {COMPLETE} THEN $1 ELSE 0 END \
+             WHERE forward_pending <> CASE WHEN {FORWARDED_FILE} AND {COMPLETE} THEN $1 ELSE 0 END"
         );
         sqlx::query(AssertSqlSafe(sql))
             .bind(i64::from(on))
@@ -232,7 +234,7 @@ impl Imported<'_> {
         .await?;
         sqlx::query(AssertSqlSafe(format!(
             "UPDATE recordings SET size_bytes = $1, upload_length = $1, duration_ms = $2, active_ms = -1, \
-             forward_pending = CASE WHEN {FORWARDING_IS_ON} AND {FORWARDED_KIND} THEN 1 ELSE 0 END \
+             forward_pending = CASE WHEN {FORWARDING_IS_ON} AND {FORWARDED_FILE} AND {COMPLETE} THEN 1 ELSE 0 END \
              WHERE storage_backend = 'local' AND storage_path = $3 AND status = 'ready'"
         )))
         .bind(signed(size_bytes))

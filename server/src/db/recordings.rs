@@ -6,7 +6,7 @@ mod tests;
 
 use sortie_api::EndReason;
 
-use super::imported::FORWARDING_IS_ON;
+use super::imported::{FORWARDED_FILE, FORWARDING_IS_ON};
 use super::labels::Relabelled;
 use super::owners::protected_bytes;
 use super::statement::placeholders;
@@ -366,8 +366,7 @@ impl Recordings<'_> {
         let mut transaction = self.database.begin().await?;
         let done = sqlx::query(sqlx::AssertSqlSafe(format!(
             "UPDATE recordings SET status = CASE WHEN failure IS NULL THEN 'ready' ELSE 'failed' END, \
-             forward_pending = CASE WHEN failure IS NULL AND storage_backend = 'local' AND storage_path LIKE '%.mp4' \
-             AND {FORWARDING_IS_ON} THEN 1 ELSE 0 END, completed_ms = $1 WHERE id = $2 AND status = 'processing'"
+             forward_pending = CASE WHEN failure IS NULL AND {FORWARDED_FILE} AND {FORWARDING_IS_ON} THEN 1 ELSE 0 END, completed_ms = $1 WHERE id = $2 AND status = 'processing'"
         )))
         .bind(now_ms)
         .bind(id)
