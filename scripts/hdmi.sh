@@ -4,6 +4,7 @@
 #   scripts/hdmi.sh                     CUTS (50) power cuts
 #   scripts/hdmi.sh cuts --cuts 5 --seed 7
 #   scripts/hdmi.sh signal              changes of the signal
+#   scripts/hdmi.sh ustreamer           ustreamer owns the input
 source "$(dirname "$0")/common.sh"
 
 for program in qemu-system-x86_64 ffprobe mke2fs; do

@@ -14,7 +14,7 @@ NODE_MIN=18
 TEST_PACKAGES=(
     chromium chromium-driver fonts-dejavu-core
     ffmpeg libfaketime mkvtoolnix postgresql strace
-    buildah
+    buildah lintian
     python3 python3-pip
     firefox-esr libwebkit2gtk-4.1-0 tigervnc-standalone-server
     pulseaudio pulseaudio-utils
@@ -23,7 +23,7 @@ AGENT_PACKAGES=(
     libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev pkg-config
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly v4l-utils
-    qemu-system-x86 busybox-static e2fsprogs curl procps
+    qemu-system-x86 busybox-static e2fsprogs curl procps ustreamer mosquitto
 )
 
 has() { command -v "$1" >/dev/null 2>&1; }

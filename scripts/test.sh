@@ -181,7 +181,7 @@ STEPS=(
     "format deny audit"
     "pages | clippy-wasm core-wasm client-wasm"
     "js-client | server agent"
-    "browser npm conformance deploy openapi release | clippy docs native postgres faults"
+    "browser npm conformance deploy openapi release faults | clippy docs native postgres"
     "hostile"
     "hdmi"
 )

@@ -101,6 +101,9 @@ pub struct User {
     /// Whether the account is locked: the user can neither sign in nor use tokens.
     #[serde(default)]
     pub disabled: bool,
+    /// Whether the user must change the password (`POST /api/auth/password`) before anything else.
+    #[serde(default)]
+    pub must_change_password: bool,
     /// Authority that authenticates the user.
     #[serde(default)]
     pub source: UserSource,

@@ -7,6 +7,7 @@
 mod account;
 mod activity;
 mod appliance;
+mod appliance_history;
 mod audit;
 mod event;
 mod labels;
@@ -15,6 +16,7 @@ mod marker;
 mod problem;
 mod recording;
 mod retention;
+mod schedule;
 mod seek_index;
 mod server;
 mod session;
@@ -30,9 +32,10 @@ pub use account::{
 };
 pub use activity::{Activity, IdleSpan};
 pub use appliance::{
-    Appliance, Forwarding, GrowingFile, InputSignal, RecorderProblem, RecorderState, SignalState,
-    Space, TestSignal,
+    Appliance, ApplianceAlarm, Forwarding, GrowingFile, InputSignal, RaisedAlarm, RecorderProblem,
+    RecorderState, SignalState, Space, TestSignal,
 };
+pub use appliance_history::{ApplianceHistory, DroppedSpan, RecordedSpan, SignalSpan};
 pub use audit::{AuditEntry, AuditResult, AuditVerification, Via};
 pub use event::{DeletedRecording, DeletedSession, Event, Hello, LiveSettings};
 pub use labels::Metadata;
@@ -46,14 +49,20 @@ pub use recording::{
 };
 pub use retention::{
     Amount, ClockDoubt, ClockHold, ConfirmClock, DeletionReason, DeletionRule, FailedDeletion,
-    PlannedDeletion, RetentionPreview, RetentionRun,
+    OtherFile, OtherFileKind, OtherFiles, PlannedDeletion, RetentionPreview, RetentionRun,
+};
+pub use schedule::{
+    ApplianceSchedule, InvalidSchedule, Schedule, ScheduleField, ScheduleStatus, ScheduleWindow,
+    Weekday,
 };
 pub use seek_index::SeekIndex;
 pub use server::{Readiness, Ready, ServerInfo};
 pub use session::{
     NewSession, RecordingRequirement, RecordingToken, Session, SessionStatus, SessionUpdate,
 };
-pub use settings::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
+pub use settings::{
+    RECORDING_AUTO_RECORD, RECORDING_SCHEDULE, STORAGE_THRESHOLD_PERCENT, Settings,
+};
 pub use share::{CreatedShare, NewPlaybackUrl, NewShare, PlaybackUrl, Share};
 pub use storage::{DayUsage, QuotaUsage, RetentionRule, StatusUsage, StorageReport, UserUsage};
 pub use token::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};

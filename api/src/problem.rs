@@ -61,6 +61,8 @@ codes! {
     WrongCredentials = "Wrong user name or password",
     /// The caller lacks permission.
     Forbidden = "Not allowed",
+    /// The user must choose a password before anything else.
+    PasswordChangeRequired = "Change your password first",
     /// The resource does not exist.
     NotFound = "Not found",
     /// The route does not support the method.

@@ -117,6 +117,48 @@ pub struct RetentionPreview {
     /// confirmed them.
     #[serde(default)]
     pub unforwarded: Amount,
+    /// On an appliance: files in the folder for recordings that are no recordings. A clean-up never deletes them.
+    #[serde(default)]
+    pub other_files: OtherFiles,
+}
+
+/// Files in an appliance's folder for recordings that are not in its list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OtherFiles {
+    /// Number and size of all of them. The content of subfolders does not count.
+    pub total: Amount,
+    /// The first 100 of them by name.
+    pub files: Vec<OtherFile>,
+}
+
+/// File in an appliance's folder for recordings that is not in its list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OtherFile {
+    /// Name in the folder. Characters that are not UTF-8 are replaced.
+    pub name: String,
+    /// Size in bytes; 0 for a folder.
+    pub bytes: u64,
+    /// Whether it will be listed, and if not, the kind of obstacle.
+    pub kind: OtherFileKind,
+    /// Reason why it is not in the list, in a sentence, with what to do.
+    pub reason: String,
+}
+
+/// Kind of a file that is not in an appliance's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OtherFileKind {
+    /// An MP4 file that will be listed, or whose copying has not ended.
+    Pending,
+    /// A video whose name or container is not listed.
+    Ignored,
+    /// A file of another program.
+    Foreign,
+    /// A folder, a link, a FIFO or a device.
+    NotAFile,
 }
 
 /// Deviation of the server's clock.

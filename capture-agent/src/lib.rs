@@ -8,6 +8,7 @@
 //! - [`pictures`]: storyboard of a recording, in a file beside it.
 //! - [`writer`]: crash-safe files, in a thread of its own.
 //! - [`recorder`]: automatic and manual recording, file after file.
+//! - [`schedule`]: weekly windows in which auto-record is armed, without I/O.
 //! - [`forward`]: upload of recordings to a central server.
 //! - [`serve`]: the recorder inside a server with accounts, pages and a catalog.
 //! - [`record`]: one recording without a server; [`probe`]: report on devices and encoders.
@@ -34,6 +35,8 @@
     reason = "not a published interface: comments only where a name does not say it"
 )]
 
+pub mod alarm;
+mod child;
 pub mod clock;
 pub mod device;
 pub mod encoder;
@@ -44,6 +47,7 @@ pub mod probe;
 pub mod problem;
 pub mod record;
 pub mod recorder;
+pub mod schedule;
 pub mod serve;
 pub mod signal;
 pub mod source;

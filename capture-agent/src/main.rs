@@ -8,10 +8,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use tokio::signal::unix::{SignalKind, signal};
 
 use sortie_capture_agent::device::DEV;
+use sortie_capture_agent::pipeline::IdleFrames;
 use sortie_capture_agent::probe::{self, Report};
 use sortie_capture_agent::record::{self, Order};
 use sortie_capture_agent::serve;
@@ -25,9 +27,12 @@ mod progress;
 use events::Events;
 use progress::Shown;
 
+/// Name of the program.
+const NAME: &str = "sortie-capture-agent";
+
 /// Records an HDMI input; a power cut costs at most the last second.
 #[derive(Parser)]
-#[command(name = "sortie-capture-agent", version, after_help = EXIT_CODES)]
+#[command(name = NAME, version, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -60,6 +65,27 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Show the fingerprint of the HTTPS certificate, to compare with the browser's
+    ///
+    /// With SORTIE_CAPTURE_TLS=self-signed, `serve` creates the certificate when it starts.
+    Certificate {
+        /// TOML file with variables, instead of /etc/sortie/capture-agent.toml
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Write JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the completions of a shell
+    Completions {
+        /// Shell for which they are printed
+        shell: Shell,
+    },
+    /// Write the manual pages into a folder
+    Man {
+        /// Existing folder for the pages, one for each command
+        folder: PathBuf,
+    },
     /// Record into one file, without a server
     ///
     /// Stops after --seconds or at Ctrl-C; the file is an ordinary MP4 either way. Unfinished files of an earlier run
@@ -75,6 +101,9 @@ enum Command {
         /// Seconds to record; default: until Ctrl-C
         #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
         seconds: Option<u32>,
+        /// Frames that equal the one before: drop or keep
+        #[arg(long, value_name = "drop|keep", default_value = "drop")]
+        idle_frames: IdleFrames,
         /// File to create; its name ends in .mp4
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
@@ -83,6 +112,9 @@ enum Command {
         json: bool,
     },
 }
+
+/// Longest wait for threads that block when the server has ended.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -120,10 +152,23 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             sortie_server::keep_files_private();
             run_server(config.as_deref())
         }
+        Command::Certificate { config, json } => show_certificate(config.as_deref(), json),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), NAME, &mut script);
+            io::stdout().write_all(&script)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { folder } => {
+            clap_mangen::generate_to(Cli::command(), &folder)
+                .with_context(|| folder.display().to_string())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Record {
             source,
             mode,
             seconds,
+            idle_frames,
             output,
             json,
         } => {
@@ -131,6 +176,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 source,
                 mode,
                 length: seconds.map(|seconds| Duration::from_secs(seconds.into())),
+                idle_frames,
                 file: output,
             };
             run_record(&order, json)
@@ -138,12 +184,33 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn run_server(file: Option<&Path>) -> anyhow::Result<ExitCode> {
+fn read_config(file: Option<&Path>) -> anyhow::Result<serve::Config> {
     let config = serve::Config::read(file, &|name| std::env::var(name).ok());
-    let config = config.map_err(|errors| {
+    config.map_err(|errors| {
         let lines: Vec<_> = errors.iter().map(|error| format!("\n  {error}")).collect();
         anyhow::anyhow!("it cannot start:{}", lines.concat())
-    })?;
+    })
+}
+
+fn show_certificate(file: Option<&Path>, json: bool) -> anyhow::Result<ExitCode> {
+    let config = read_config(file)?;
+    let Some(source) = config.certificate else {
+        anyhow::bail!("there is no certificate: set SORTIE_CAPTURE_TLS or SORTIE_CAPTURE_TLS_CERT");
+    };
+    let description = source.describe()?;
+    let mut out = io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, &description)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "SHA-256 fingerprint: {}", description.sha256)?;
+        writeln!(out, "File: {}", description.file.display())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_server(file: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let config = read_config(file)?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(&config.server.log))
         .with_writer(io::stderr);
@@ -155,7 +222,7 @@ fn run_server(file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let stop = async move {
@@ -165,7 +232,10 @@ fn run_server(file: Option<&Path>) -> anyhow::Result<ExitCode> {
             }
         };
         serve::serve(config, stop).await
-    })?;
+    });
+    // A command or a read of a disk that hangs must not delay a restart.
+    runtime.shutdown_timeout(SHUTDOWN_LIMIT);
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -67,7 +67,7 @@ impl From<&SourceError> for Problem {
     fn from(error: &SourceError) -> Self {
         match error {
             SourceError::Device(error) => error.into(),
-            SourceError::NoSignal(_) | SourceError::NoFormat { .. } => {
+            SourceError::NoSignal(_) | SourceError::NoFormat { .. } | SourceError::Ustreamer(_) => {
                 Self::other(error.to_string())
             }
         }

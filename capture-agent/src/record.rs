@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::clock::monotonic;
 use crate::encoder::{self, InitError, Trial};
-use crate::pipeline::{Media, Notice, Pipeline, Plan, StartError};
+use crate::pipeline::{IdleFrames, Media, Notice, Pipeline, Plan, StartError};
 use crate::signal::Mode;
 use crate::source::{Delivery, Source, SourceError};
 use crate::writer::{self, Finished, Folder, Limits, Progress, RecoveredFile, Verdict, Writer};
@@ -31,6 +31,8 @@ pub struct Order {
     pub mode: Option<Mode>,
     /// `None` records until it is stopped.
     pub length: Option<Duration>,
+    /// Frames that equal the one before.
+    pub idle_frames: IdleFrames,
     /// File to create. Its name ends in `.mp4`.
     pub file: PathBuf,
 }
@@ -131,6 +133,7 @@ pub fn record(
         encoder,
         no_signal_after: None,
         stills: Vec::new(),
+        idle_frames: order.idle_frames,
     };
     let from_bus = Mutex::new(send.clone());
     let pipeline = Pipeline::start(
@@ -192,7 +195,7 @@ fn take(
             let began = *first.get_or_insert(frame.pts_ns);
             if length.is_some_and(|length| frame.pts_ns - began >= length) {
                 over = true;
-                writer.end();
+                writer.end_at(length.map(|length| began.saturating_add(length)));
                 let _ = send.send(Message::Long);
             } else if writer.frame(frame) == Verdict::DropAndAsk {
                 let _ = send.send(Message::AskForKeyframe);
@@ -222,7 +225,10 @@ impl Run {
                     return;
                 }
                 Ok(Message::Writer(event)) => {
-                    if let Some(before) = self.finished.take() {
+                    // The file's last events may precede the message that the length is reached.
+                    if let writer::Event::Begun { .. } = event
+                        && let Some(before) = self.finished.take()
+                    {
                         on_step(Step::Next(before));
                     }
                     if self.handle_writer_event(event) {
@@ -250,7 +256,7 @@ impl Run {
     /// Handles an event of the writer; returns whether it is the last.
     fn handle_writer_event(&mut self, event: writer::Event) -> bool {
         match event {
-            writer::Event::Begun(_) | writer::Event::Empty(_) | writer::Event::Ended => false,
+            writer::Event::Begun { .. } | writer::Event::Empty(_) | writer::Event::Ended => false,
             writer::Event::Finished(finished) => {
                 self.finished = Some(finished);
                 false

@@ -12,10 +12,14 @@ const LOOKS: u32 = 4500;
 const MODE: &str = "320x240@30";
 
 fn agent(folder: &TempDir, more: &[&str]) -> Command {
+    agent_with_source("test", folder, more)
+}
+
+fn agent_with_source(source: &str, folder: &TempDir, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"));
     command
         .current_dir(folder)
-        .args(["record", "--source", "test", "--mode", MODE])
+        .args(["record", "--source", source, "--mode", MODE])
         .args(more)
         .stderr(Stdio::piped());
     command
@@ -30,6 +34,41 @@ fn said(output: &Output, code: i32) -> String {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{text}");
     text
+}
+
+/// Times of the frames in seconds, and the duration of the last one.
+#[track_caller]
+fn frame_times(file: &Path) -> (Vec<f64>, f64) {
+    let probed = Command::new("ffprobe")
+        .args(["-v", "error", "-of", "csv=p=0"])
+        .args(["-show_entries", "packet=pts_time,duration_time"])
+        .arg(file)
+        .output()
+        .expect("it starts");
+    assert!(probed.stderr.is_empty(), "{probed:?}");
+    let text = String::from_utf8(probed.stdout).expect("text");
+    let number = |text: &str| text.parse::<f64>().expect("a number");
+    let times: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.split_once(','))
+        .map(|(time, duration)| (number(time), number(duration)))
+        .collect();
+    let last = times.last().expect("a frame").1;
+    (times.into_iter().map(|(time, _)| time).collect(), last)
+}
+
+#[track_caller]
+fn check_decodes(file: &Path) {
+    let decoded = Command::new("ffmpeg")
+        .args(["-v", "error", "-xerror", "-i"])
+        .arg(file)
+        .args(["-f", "null", "-"])
+        .output()
+        .expect("it starts");
+    assert!(
+        decoded.status.success() && decoded.stderr.is_empty(),
+        "{decoded:?}"
+    );
 }
 
 struct Probed {
@@ -147,16 +186,55 @@ fn timed_recording_is_an_ordinary_file() {
         "{} frames",
         probed.frames
     );
-    let decoded = Command::new("ffmpeg")
-        .args(["-v", "error", "-xerror", "-i"])
-        .arg(&file)
-        .args(["-f", "null", "-"])
+    check_decodes(&file);
+}
+
+#[test]
+fn idle_screen_has_few_frames_and_its_full_duration() {
+    let folder = TempDir::new().unwrap();
+    let order = ["--seconds", "4", "-o", "a.mp4"];
+    let output = agent_with_source("test-idle", &folder, &order)
         .output()
         .unwrap();
+    let text = said(&output, 0);
     assert!(
-        decoded.status.success() && decoded.stderr.is_empty(),
-        "{decoded:?}"
+        text.contains("0:00:04") && text.contains(" 0 frames dropped"),
+        "{text}"
     );
+    let file = folder.path().join("a.mp4");
+    let (times, _) = frame_times(&file);
+    assert!((4..=6).contains(&times.len()), "{times:?}");
+    let widest = times.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(widest.fold(0.0, f64::max) < 1.01, "{times:?}");
+    assert!((3.9..4.1).contains(&probe(&file).seconds));
+    check_decodes(&file);
+
+    let order = ["--idle-frames", "keep", "--seconds", "2", "-o", "b.mp4"];
+    let output = agent_with_source("test-idle", &folder, &order)
+        .output()
+        .unwrap();
+    said(&output, 0);
+    assert!(probe(&folder.path().join("b.mp4")).frames > 10);
+}
+
+#[test]
+fn interrupted_idle_recording_ends_with_the_last_captured_frame() {
+    let folder = TempDir::new().unwrap();
+    let mut child = agent_with_source("test-idle", &folder, &["-o", "a.mp4"])
+        .spawn()
+        .unwrap();
+    wait_for_bytes(&mut child, &folder.path().join("a.mp4.part"), 7_000);
+    // The following frames are dropped.
+    std::thread::sleep(Duration::from_millis(400));
+    let interrupt = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(interrupt.unwrap().success());
+    said(&child.wait_with_output().unwrap(), 0);
+    let file = folder.path().join("a.mp4");
+    let (times, last) = frame_times(&file);
+    assert!((0.02..0.05).contains(&last), "{times:?} and {last} s");
+    check_decodes(&file);
 }
 
 #[test]
@@ -175,18 +253,31 @@ fn interrupt_finishes_the_file() {
 
 #[test]
 fn killed_recording_is_finished_by_next_run() {
-    let folder = TempDir::new().unwrap();
+    check_killed_recording_is_finished("test", 30_000);
+}
+
+#[test]
+fn killed_idle_recording_is_finished_by_next_run() {
+    check_killed_recording_is_finished("test-idle", 9_000);
+}
+
+/// Kills a recording that has reached this size.
+#[track_caller]
+fn check_killed_recording_is_finished(source: &str, bytes: u64) {
+    let folder = TempDir::new().expect("a folder");
     let part = folder.path().join("a.mp4.part");
-    let mut child = agent(&folder, &["-o", "a.mp4"]).spawn().unwrap();
-    wait_for_bytes(&mut child, &part, 30_000);
+    let mut child = agent_with_source(source, &folder, &["-o", "a.mp4"])
+        .spawn()
+        .expect("it starts");
+    wait_for_bytes(&mut child, &part, bytes);
 
     // Another process records into the same file.
     let text = said(&run(&folder, &["--seconds", "1", "-o", "b.mp4"]), 0);
     assert!(text.contains("a.mp4.part is being written"), "{text}");
 
-    let before = fs::read(&part).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let before = fs::read(&part).expect("a file");
+    child.kill().expect("it runs");
+    child.wait().expect("its child");
     let unfinished = probe(&part);
 
     let text = said(&run(&folder, &["--seconds", "1", "-o", "c.mp4"]), 0);
@@ -197,7 +288,7 @@ fn killed_recording_is_finished_by_next_run() {
     assert_eq!(names(&folder), ["a.mp4", "b.mp4", "c.mp4"]);
     let finished = probe(&folder.path().join("a.mp4"));
     assert!(finished.frames >= unfinished.frames);
-    let after = fs::read(folder.path().join("a.mp4")).unwrap();
+    let after = fs::read(folder.path().join("a.mp4")).expect("a file");
     // The last fragment may have been written partially.
     let moved = before[4096..before.len() / 2] != after[4096..before.len() / 2];
     assert!(!moved, "not a byte of it was moved");

@@ -6,9 +6,11 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use sortie_capture_agent::clock::monotonic;
+use sortie_capture_agent::pipeline::IdleFrames;
 use sortie_capture_agent::recorder::{Event, Handle, Limits, Recorder, Setup};
-use sortie_capture_agent::signal::{Reading, Signal};
-use sortie_capture_agent::source::Source;
+use sortie_capture_agent::signal::{Mode, Reading, Signal};
+use sortie_capture_agent::source::{Scene, Source};
 use sortie_capture_agent::writer::Finished;
 
 /// Generous limit, because the machine may be busy.
@@ -19,7 +21,9 @@ fn start(folder: &Path, change: impl FnOnce(&mut Setup)) -> (Recorder, mpsc::Rec
         source: Source::Test,
         mode: Some("320x240@30".parse().expect("a mode")),
         no_signal_after: None,
+        idle_frames: IdleFrames::Drop,
         folder: folder.join("not there yet"),
+        preroll: Duration::ZERO,
         split: Limits::default(),
         hook: None,
         hook_limit: LONG,
@@ -134,6 +138,177 @@ fn signal_loss_gives_two_files_of_one_session() {
     let path = dir.path().join("not there yet").join(&second.name);
     assert!(frames(&path) > 0);
     wait(handle, |handle| !handle.snapshot().wanted);
+}
+
+/// Waits for a recording to begin, and returns the age of its first frame.
+#[track_caller]
+fn begun(events: &mpsc::Receiver<Event>) -> Duration {
+    match events.recv_timeout(LONG).expect("an event") {
+        Event::Begun { age, .. } => age,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Times of the frames of a file in seconds, and its width. ffmpeg must decode it without an error.
+#[track_caller]
+fn decoded(file: &Path) -> (Vec<f64>, f64) {
+    let decoded = Command::new("ffmpeg")
+        .args(["-v", "error", "-xerror", "-i"])
+        .arg(file)
+        .args(["-f", "null", "-"])
+        .output()
+        .expect("ffmpeg");
+    assert!(
+        decoded.status.success() && decoded.stderr.is_empty(),
+        "{decoded:?}"
+    );
+    let probed = Command::new("ffprobe")
+        .args(["-v", "error", "-of", "csv=p=0", "-show_entries"])
+        .arg("packet=pts_time:stream=width")
+        .arg(file)
+        .output()
+        .expect("ffprobe");
+    let text = String::from_utf8(probed.stdout).expect("text");
+    let mut numbers: Vec<f64> = text
+        .split_ascii_whitespace()
+        .map(|number| number.trim_end_matches(',').parse().expect("a number"))
+        .collect();
+    let width = numbers.pop().expect("a width");
+    (numbers, width)
+}
+
+fn with_preroll(setup: &mut Setup) {
+    setup.preroll = Duration::from_secs(2);
+    setup.auto = false;
+}
+
+#[track_caller]
+fn wait_for_preroll(handle: &Handle, length: Duration) {
+    wait(handle, |handle| handle.snapshot().preroll >= length);
+}
+
+#[test]
+fn recording_begins_with_preroll_without_gap_and_none_of_it_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, events) = start(dir.path(), with_preroll);
+    let handle = recorder.handle();
+    let folder = dir.path().join("not there yet");
+    let length = Duration::from_secs(2);
+    let mut ended = None;
+    let mut last = None;
+    for _ in 0..2 {
+        wait_for_preroll(handle, length);
+        handle.begin().unwrap();
+        let age = begun(&events);
+        assert!(age >= length, "{age:?}");
+        // The second recording begins after the first one has ended.
+        assert!(ended.is_none_or(|ended| monotonic() - ended > age));
+        let before = u64::try_from(age.as_millis()).unwrap();
+        wait(handle, |handle| {
+            let written = handle.snapshot().written;
+            // The snapshot may still be that of the file before, or of the time between the files.
+            written.name.is_some() && written.name != last && written.duration_ms > before + 500
+        });
+        handle.stop();
+        let (_, file) = finished(&events);
+        ended = Some(monotonic());
+        last = Some(file.name.clone());
+        assert!(file.duration_ms > before + 500);
+        let (times, _) = decoded(&folder.join(&file.name));
+        let widest = times.windows(2).map(|pair| pair[1] - pair[0]);
+        let dropped = handle.snapshot().dropped;
+        assert!(dropped > 0 || widest.fold(0.0, f64::max) < 0.1, "{times:?}");
+        assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
+        // How many frames the source delivers depends on the processors, but they are all of the file's duration.
+        let span = times.last().expect("a frame") - times[0];
+        let duration = Duration::from_millis(file.duration_ms).as_secs_f64();
+        assert!(
+            times[0] < 0.1 && (duration - span).abs() < 0.2,
+            "{span} s of {duration} s"
+        );
+    }
+}
+
+#[test]
+fn idle_preroll_is_recorded_with_true_times() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, events) = start(dir.path(), |setup| {
+        with_preroll(setup);
+        setup.source = Source::TestScene(Scene::Idle);
+    });
+    let handle = recorder.handle();
+    wait_for_preroll(handle, Duration::from_secs(2));
+    handle.begin().unwrap();
+    let age = begun(&events);
+    wait(handle, is_growing);
+    handle.stop();
+    let (_, file) = finished(&events);
+    assert!(file.duration_ms >= 2000 && age >= Duration::from_secs(2));
+    let path = dir.path().join("not there yet").join(&file.name);
+    let (times, _) = decoded(&path);
+    assert!(times.len() < 30, "{times:?}");
+}
+
+#[test]
+fn preroll_does_not_mix_modes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, events) = start(dir.path(), with_preroll);
+    let handle = recorder.handle();
+    wait_for_preroll(handle, Duration::from_secs(1));
+    let other: Mode = "640x480@30".parse().unwrap();
+    handle.test_input().unwrap().switch(Reading::Locked(other));
+    wait(handle, |handle| {
+        handle.snapshot().signal == Signal::Steady(other)
+    });
+    handle.begin().unwrap();
+    begun(&events);
+    wait(handle, is_growing);
+    handle.stop();
+    let (_, file) = finished(&events);
+    let path = dir.path().join("not there yet").join(&file.name);
+    let (_, width) = decoded(&path);
+    assert!((width - 640.0).abs() < 1.0, "{width}");
+}
+
+#[test]
+fn signal_loss_empties_preroll() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, events) = start(dir.path(), |setup| {
+        with_preroll(setup);
+        setup.source = Source::TestGrabber;
+        setup.no_signal_after = Some(Duration::ZERO);
+    });
+    let handle = recorder.handle();
+    wait_for_preroll(handle, Duration::from_secs(2));
+    let input = handle.test_input().unwrap();
+    input.switch(Reading::NoSignal);
+    wait(handle, |handle| {
+        let snapshot = handle.snapshot();
+        snapshot.signal == Signal::NoSignal && snapshot.preroll.is_zero()
+    });
+    let returned = monotonic();
+    input.switch(Reading::Locked(input.mode()));
+    wait(handle, |handle| handle.begin().is_ok());
+    let age = begun(&events);
+    assert!(age <= monotonic() - returned, "{age:?}");
+}
+
+#[test]
+fn preroll_longer_than_a_file_is_split() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, events) = start(dir.path(), |setup| {
+        with_preroll(setup);
+        setup.split.size_bytes = Some(1);
+    });
+    let handle = recorder.handle();
+    wait_for_preroll(handle, Duration::from_secs(2));
+    handle.begin().unwrap();
+    let first = finished(&events).1;
+    handle.stop();
+    let second = finished(&events).1;
+    for file in [first, second] {
+        decoded(&dir.path().join("not there yet").join(&file.name));
+    }
 }
 
 #[test]

@@ -89,7 +89,9 @@ mod tests {
             ProblemCode::Unauthenticated | ProblemCode::WrongCredentials => {
                 (401, ErrorCode::SignedOut)
             }
-            ProblemCode::Forbidden => (403, ErrorCode::Forbidden),
+            ProblemCode::Forbidden | ProblemCode::PasswordChangeRequired => {
+                (403, ErrorCode::Forbidden)
+            }
             ProblemCode::NotFound => (404, ErrorCode::NotFound),
             ProblemCode::MethodNotAllowed => (405, ErrorCode::UnsupportedServer),
             ProblemCode::SessionNotRunning => (409, ErrorCode::SessionNotRunning),

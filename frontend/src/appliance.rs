@@ -1,16 +1,20 @@
 //! Texts and figures of the appliance's page: signal, recorder, disk, past clean-ups.
 
 mod clean_ups;
+mod day_strip;
 mod duration_clock;
-mod list_rows;
+mod health;
 mod picture_reader;
+mod schedule;
 
-use sortie_api::{Appliance, Forwarding, InputSignal, RecorderState, SignalState, Space};
+use sortie_api::{Appliance, InputSignal, RecorderState, SignalState, Space};
 
 pub use clean_ups::{CleanUp, clean_ups};
+pub use day_strip::{Day, Segment, SegmentKind};
 pub use duration_clock::DurationClock;
-pub use list_rows::{ListRow, list_rows};
+pub use health::{central_server, dropped_details, frame_rate, time_left};
 pub use picture_reader::{NotPictures, PictureReader};
+pub use schedule::{schedule_status, state_by_schedule};
 
 use crate::format;
 
@@ -97,7 +101,7 @@ pub fn button(now: &Appliance) -> Button {
     let has_signal = now.signal.state == SignalState::Steady;
     match now.recorder {
         RecorderState::Recording => Button::Stop,
-        RecorderState::Waiting if has_signal || !now.auto_record => Button::Stop,
+        RecorderState::Waiting if has_signal || !now.is_armed() => Button::Stop,
         RecorderState::Waiting => Button::CannotStart(
             "There is no video signal. Recording starts automatically when a signal appears.",
         ),
@@ -116,80 +120,30 @@ pub fn recorder(now: &Appliance) -> &'static str {
     }
 }
 
-/// Heading of the files of one session.
-pub fn session_heading(files: usize, is_growing: bool) -> String {
-    let plural = if files == 1 { "" } else { "s" };
-    let more = if is_growing {
-        " so far, one more in progress"
-    } else {
-        ""
-    };
-    format!("One session: {files} file{plural}{more}")
-}
-
 /// Explains missing frames and suggests a remedy.
-pub fn dropped(frames: u64, by_disk: u64) -> String {
-    let plural = if frames == 1 {
-        " is missing"
+pub fn dropped(frames: u64, by_disk: u64) -> &'static str {
+    if by_disk * 2 > frames {
+        "Frames are missing: the disk is too slow. Use a faster one, or a lower resolution at the source."
     } else {
-        "s are missing"
-    };
-    let why = if by_disk * 2 > frames {
-        "the disk is too slow. Use a faster one, or a lower resolution at the source."
-    } else {
-        "the encoder is too slow. Use a lower resolution or frame rate at the source."
-    };
-    format!("{frames} frame{plural}: {why}")
-}
-
-/// Describes how many recordings the central server has yet to receive, and which it has not as they are here.
-pub fn forwarding(now: &Forwarding) -> String {
-    let mut parts = match (now.waiting, &now.problem) {
-        (0, _) => vec![],
-        (waiting, problem) => {
-            let plural = if waiting == 1 { "" } else { "s" };
-            let problem = problem.as_ref().map(|problem| format!(": {problem}"));
-            vec![format!(
-                "{waiting} recording{plural} to send{}",
-                problem.unwrap_or_default()
-            )]
-        }
-    };
-    for (count, one, several) in [
-        (
-            now.different,
-            "is different on the central server and stays here",
-            "are different on the central server and stay here",
-        ),
-        (
-            now.refused,
-            "is refused by the central server and stays here",
-            "are refused by the central server and stay here",
-        ),
-    ] {
-        match count {
-            0 => {}
-            1 => parts.push(format!("1 recording {one}")),
-            count => parts.push(format!("{count} recordings {several}")),
-        }
-    }
-    match parts.is_empty() {
-        true => "up to date".to_owned(),
-        false => parts.join("; "),
+        "Frames are missing: the encoder is too slow. Use a lower resolution or frame rate at the source."
     }
 }
 
 /// Estimates how long recording can continue: `About 52 hours of recording left`.
 pub fn hours_left(hours: f64) -> String {
+    format!("{} of recording left", about_hours(hours))
+}
+
+/// Rounds a time: `About 52 hours`.
+fn about_hours(hours: f64) -> String {
     let minutes = whole(hours * 60.0);
-    let amount = match minutes {
+    match minutes {
         1 => "About 1 minute".to_owned(),
         0..60 => format!("About {minutes} minutes"),
         60..600 => format!("About {}.{} hours", minutes / 60, minutes % 60 / 6),
         600..60_000 => format!("About {} hours", minutes / 60),
         _ => "More than 1000 hours".to_owned(),
-    };
-    format!("{amount} of recording left")
+    }
 }
 
 /// Usage of the disk in bytes.
@@ -303,49 +257,8 @@ mod tests {
 
     #[test]
     fn missing_frames_name_the_bottleneck() {
-        assert!(dropped(1, 1).starts_with("1 frame is missing: the disk"));
-        assert!(dropped(10, 2).starts_with("10 frames are missing: the encoder"));
-    }
-
-    #[test]
-    fn session_heading_counts_files() {
-        assert_eq!(session_heading(2, false), "One session: 2 files");
-        assert_eq!(
-            session_heading(1, true),
-            "One session: 1 file so far, one more in progress"
-        );
-    }
-
-    #[test]
-    fn forwarding_names_backlog_and_problem() {
-        let mut now = Forwarding {
-            waiting: 0,
-            different: 0,
-            refused: 0,
-            filename: None,
-            sent_bytes: 0,
-            size_bytes: 0,
-            problem: None,
-        };
-        assert_eq!(forwarding(&now), "up to date");
-        now.different = 1;
-        assert_eq!(
-            forwarding(&now),
-            "1 recording is different on the central server and stays here"
-        );
-        (now.different, now.refused) = (0, 2);
-        assert_eq!(
-            forwarding(&now),
-            "2 recordings are refused by the central server and stay here"
-        );
-        now.refused = 0;
-        now.waiting = 2;
-        assert_eq!(forwarding(&now), "2 recordings to send");
-        now.problem = Some("it cannot be reached".to_owned());
-        assert_eq!(
-            forwarding(&now),
-            "2 recordings to send: it cannot be reached"
-        );
+        assert!(dropped(1, 1).contains("the disk"));
+        assert!(dropped(10, 2).contains("the encoder"));
     }
 
     #[test]
@@ -368,6 +281,7 @@ mod tests {
             used_bytes: 600,
             free_bytes: 400,
             hours_left: 1.0,
+            hours_to_threshold: None,
         };
         let shares = Shares::new(&space, 100);
         assert_eq!(shares.total(), 1000);
@@ -380,6 +294,7 @@ mod tests {
             used_bytes: 1,
             free_bytes: 1_000_000,
             hours_left: 1.0,
+            hours_to_threshold: None,
         };
         assert_eq!(Shares::new(&space, 1).widths(), (0, 4));
     }

@@ -29,6 +29,20 @@ pub fn kept(unforwarded: &Amount) -> Option<String> {
     }
 }
 
+/// Number and size of the files that are no recordings; `None` if there are none.
+pub fn other_files(total: &Amount) -> Option<String> {
+    let size = format::size(total.bytes);
+    match total.count {
+        0 => None,
+        1 => Some(format!(
+            "1 other file in the folder, {size}, is not listed and is never deleted"
+        )),
+        count => Some(format!(
+            "{count} other files in the folder, {size}, are not listed and are never deleted"
+        )),
+    }
+}
+
 /// Describes the deletion rules.
 pub fn rule(now: &RetentionPreview) -> String {
     let age = match now.days {
@@ -68,7 +82,7 @@ pub fn outcome(run: &RetentionRun) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sortie_api::FailedDeletion;
+    use sortie_api::{FailedDeletion, OtherFiles};
 
     use super::*;
 
@@ -89,6 +103,7 @@ mod tests {
             hold: None,
             undated: 0,
             unforwarded: Amount::default(),
+            other_files: OtherFiles::default(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Bytes of dependent frames over time, from which the activity follows.
 
+use serde::{Deserialize, Serialize};
+
 use crate::activity::{Activity, BUCKET_LIMIT};
 
 /// Time after a keyframe, in ms, whose frames are not counted: encoders refine the quality of the keyframe, with up to as
@@ -21,7 +23,7 @@ const SHORT_RUN: u32 = 64;
 ///
 /// Memory is at most 16 KiB: when the buckets are used up, each two neighbours are merged into one with the busier
 /// second of both.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct ActivityMeter {
     /// Time units per second.
     second: u64,
@@ -45,7 +47,7 @@ pub(crate) struct ActivityMeter {
 }
 
 /// Seconds from a keyframe on whose bytes may be a refinement of the keyframe.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Refinement {
     /// Rate of the second before the keyframe.
     before: u32,
@@ -91,7 +93,7 @@ impl Refinement {
 }
 
 /// Sizes of refinements relative to their keyframes: a histogram in steps of a quarter octave around 1.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Peaks {
     counts: [u32; 32],
     total: u32,

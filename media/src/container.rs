@@ -1,5 +1,7 @@
 //! Container formats and their recognition.
 
+use serde::{Deserialize, Serialize};
+
 /// First four bytes of every EBML document (RFC 8794, section 8.1).
 const EBML_MAGIC: [u8; 4] = [0x1A, 0x45, 0xDF, 0xA3];
 /// Types of the box that an MP4 file begins with (ISO/IEC 14496-12; the last four occur in QuickTime files).
@@ -33,7 +35,7 @@ impl Signature {
 }
 
 /// Container format of a recording.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Container {
     /// WebM: Matroska with `DocType` "webm".

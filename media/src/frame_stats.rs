@@ -1,12 +1,14 @@
 //! Statistics about the frames of a track: count, keyframes and gaps.
 
+use serde::{Deserialize, Serialize};
+
 /// Distance between two frames that counts as a gap. Shorter pauses are normal in screen recordings.
 const GAP_SECONDS: u64 = 2;
 /// Maximum number of listed gaps.
 const GAP_LIMIT: usize = 64;
 
 /// Collector of frame times; `second` is the number of time units per second.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct FrameTimes {
     second: u64,
     frames: u64,

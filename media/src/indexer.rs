@@ -1,5 +1,7 @@
 //! The indexer: consumes a stream, and produces patches and an index.
 
+use serde::{Deserialize, Serialize};
+
 use crate::activity::Activity;
 use crate::container::{Container, Signature};
 use crate::error::Unplayable;
@@ -8,6 +10,7 @@ use crate::live::{self, EntryPoint};
 use crate::options::Options;
 use crate::patch::Patch;
 use crate::report::Report;
+use crate::snapshot::Snapshot;
 use crate::track::Track;
 use crate::{mp4, webm};
 
@@ -29,13 +32,13 @@ use crate::{mp4, webm};
 /// Matroska. For MP4 the sample tables take about 3 to 8 bytes a frame, up to eight million frames (a day at 60
 /// frames/s, with audio) or an index of 32 MiB; beyond that they are dropped. A caller with many indexers sums up their
 /// [`memory_bytes`](Self::memory_bytes) and can drop tables earlier with [`reduce_memory`](Self::reduce_memory).
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Indexer {
     options: Options,
     state: State,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 enum State {
     /// Waiting for the first bytes of the stream.
     Sniffing(Vec<u8>),
@@ -193,6 +196,29 @@ impl Indexer {
             State::Mp4(scanner) => scanner.entry_points(),
             State::Sniffing(_) | State::Unrecognized(_) => Vec::new(),
         }
+    }
+
+    /// Returns the present state. `None` while there is no frame, in an unfragmented MP4, which is read again quickly, and
+    /// while a restart needs earlier bytes: in headers, at damage, and while timestamps are shifted.
+    ///
+    /// Valid once the bytes pushed so far and the patches polled so far are stored, and as long as they stay.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let frame = match &self.state {
+            State::WebM(scanner) => scanner.frame_before_restart(),
+            State::Mp4(scanner) => scanner.frame_before_restart(),
+            State::Sniffing(_) | State::Unrecognized(_) => None,
+        };
+        Snapshot::new(self, self.received(), frame?)
+    }
+
+    /// Creates the indexer of a [`Snapshot`]; `None` if it is of another version or of an indexer with other options.
+    ///
+    /// The caller has checked that the bytes are as they were written, and the witness. Push the stream from
+    /// [`received`](Self::received) on.
+    #[must_use]
+    pub fn restore(snapshot: &[u8], options: Options) -> Option<Self> {
+        Snapshot::read(snapshot).filter(|indexer: &Self| indexer.options == options)
     }
 
     /// Returns the media type with codecs, such as `video/webm; codecs="vp9,opus"`, once the tracks are known.

@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// Most ranges that are listed.
 pub(crate) const LIMIT: usize = 64;
 
 /// A range of the received stream that players skip; see [`Finish`](crate::Finish).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LeftOut {
     /// Stream offset of the first byte.
@@ -30,7 +32,7 @@ impl LeftOut {
 }
 
 /// Left-out ranges in any order: the first 64.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct LeftOutList(Vec<LeftOut>);
 
 impl LeftOutList {
@@ -75,7 +77,19 @@ pub(crate) fn without_overlaps(mut ranges: Vec<LeftOut>) -> Vec<LeftOut> {
 }
 
 /// Reason for leaving a part of the stream out. Displays as a sentence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    thiserror::Error,
+    Serialize,
+    Deserialize,
+)]
 #[non_exhaustive]
 pub enum LeftOutReason {
     /// The last frame, element or box is incomplete.

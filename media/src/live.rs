@@ -1,5 +1,7 @@
 //! Playback of a growing file: where it can begin, and its media type.
 
+use serde::{Deserialize, Serialize};
+
 use crate::container::Container;
 use crate::ebml::{
     ids,
@@ -11,12 +13,14 @@ use crate::track::{Track, TrackKind};
 
 /// Maximum number of entry points of an MP4.
 const LIMIT: usize = 4096;
+/// Number of entries after [`EntryPoints::shorten`].
+const SHORT_LIMIT: usize = 1024;
 /// Minimum distance between them until the list is full, in ms.
 const FIRST_DISTANCE_MS: u64 = 500;
 
 /// Keyframe at which playback of a growing file can begin: the head of the file, [`header`](Self::header), and the
 /// stored bytes from [`position`](Self::position) on are a playable stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryPoint {
     /// Time of the keyframe in ms.
     pub time_ms: u64,
@@ -89,7 +93,7 @@ pub fn live_head(stored: &[u8]) -> Vec<u8> {
 }
 
 /// Bounded list of entry points, evenly spread over a recording of any length.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct EntryPoints {
     entries: Vec<EntryPoint>,
     newest: Option<EntryPoint>,
@@ -106,14 +110,23 @@ impl EntryPoints {
             return;
         }
         if self.entries.len() >= LIMIT {
-            let mut odd = true;
-            self.entries.retain(|_| {
-                odd = !odd;
-                !odd
-            });
-            self.distance_ms = self.distance_ms.saturating_mul(2);
+            self.thin();
         }
         self.entries.push(entry);
+    }
+
+    /// Keeps the newest entry and a shorter list.
+    pub(crate) fn shorten(&mut self) {
+        while self.entries.len() > SHORT_LIMIT {
+            self.thin();
+        }
+        self.entries.shrink_to_fit();
+    }
+
+    /// Drops every second entry.
+    fn thin(&mut self) {
+        halve(&mut self.entries);
+        self.distance_ms = self.distance_ms.saturating_mul(2);
     }
 
     pub(crate) fn newest(&self) -> Option<EntryPoint> {
@@ -124,14 +137,18 @@ impl EntryPoints {
         &self.entries
     }
 
-    /// Keeps the newest entry only.
-    pub(crate) fn clear(&mut self) {
-        self.entries = Vec::new();
-    }
-
     pub(crate) fn memory_bytes(&self) -> usize {
         self.entries.capacity() * size_of::<EntryPoint>()
     }
+}
+
+/// Removes every second element, and keeps the first one.
+pub(crate) fn halve<T>(elements: &mut Vec<T>) {
+    let mut odd = true;
+    elements.retain(|_| {
+        odd = !odd;
+        !odd
+    });
 }
 
 /// Returns the media type with the codecs of the first video and the first audio track (RFC 6381), as `MediaSource`
@@ -210,6 +227,10 @@ mod tests {
             .windows(2)
             .map(|pair| pair[1].time_ms - pair[0].time_ms);
         assert!(distances.clone().max() <= distances.min().map(|least| least * 2));
+        points.shorten();
+        let entries = points.entries();
+        assert!(entries.len() <= SHORT_LIMIT && entries.len() > SHORT_LIMIT / 4);
+        assert_eq!(entries[0], EntryPoint::at(0, 0));
     }
 
     #[test]

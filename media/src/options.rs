@@ -1,7 +1,9 @@
 //! Options of an indexer.
 
+use serde::{Deserialize, Serialize};
+
 /// Options of an [`Indexer`](crate::Indexer), mostly about the storage behind it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Options {
     /// Whether bytes behind the front matter may be patched (default: yes).

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 /// Bytes of the stored file in front of the stream, reserved for the head that this crate writes.
 ///
 /// `stored position = HEAD_ROOM + stream offset` for every byte of the stream, from the first byte received until
@@ -13,7 +15,7 @@ pub const HEAD_ROOM: u64 = 4096;
 const LIMIT: usize = 4096;
 
 /// Bytes that overwrite a part of the stored file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patch {
     /// Position in the stored file, in bytes from its start.
     pub position: u64,
@@ -36,7 +38,7 @@ impl Patch {
 }
 
 /// A bounded queue of [`Patch`]es.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct PatchQueue {
     queue: VecDeque<Patch>,
 }

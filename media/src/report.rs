@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::container::Container;
 use crate::frame_stats::FrameStats;
 use crate::track::Track;
@@ -36,7 +38,7 @@ pub struct Report {
 }
 
 /// Damaged parts of a stream.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Damage {
     /// Damaged ranges as stream offsets, in order: the first 64.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::clip::{Clip, ClipBody};
 use crate::container::{Container, Signature};
 use crate::remux::{NoRemux, Remuxer};
-use crate::{mp4, webm};
+use crate::{live, mp4, webm};
 
 /// Bytes that are read at a time, where the size of an element is not known: the head with its Cues and Tracks.
 pub(crate) const READ_SIZE: u64 = 64 << 10;
@@ -65,6 +65,18 @@ impl SeekIndex {
             Format::Webm(index) => index.duration_ms(),
             Format::Mp4(index) => index.duration_ms(),
         }
+    }
+
+    /// Returns the media type with codecs, such as `video/webm; codecs="vp9,opus"`, if Media Source Extensions take the
+    /// file's bytes as they are. `None` for an MP4 with sample tables.
+    #[must_use]
+    pub fn media_type(&self) -> Option<String> {
+        let Format::Webm(index) = &self.0 else {
+            return None;
+        };
+        let sources = index.sources().into_iter();
+        let tracks: Vec<_> = sources.map(|source| source.track).collect();
+        Some(live::media_type(self.container(), &tracks))
     }
 
     /// Returns keyframes in the order of time, at most 4096, evenly thinned. The first one is always in it.

@@ -1,10 +1,12 @@
 //! Position in a stream.
 
+use serde::{Deserialize, Serialize};
+
 /// Stream length at which reading stops, so that no sum of offsets overflows. Only invalid sizes lead there.
 const LONGEST_STREAM: u64 = 1 << 62;
 
 /// Stream offset of the next byte.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct StreamCursor {
     pub(crate) pos: u64,
 }

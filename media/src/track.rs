@@ -1,7 +1,9 @@
 //! Tracks of a recording.
 
+use serde::{Deserialize, Serialize};
+
 /// Media type of a track.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum TrackKind {
     /// A video track.
@@ -13,7 +15,7 @@ pub enum TrackKind {
 }
 
 /// Description of a track.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Track {
     /// Number by which blocks or fragments refer to the track.

@@ -5,14 +5,17 @@
 //! finished file; missed files are found by comparing the folder with [`Importer::names`].
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
-use sortie_api::{Appliance as State, SessionStatus, SignalState};
+use sortie_api::{
+    Appliance as State, OtherFiles, Schedule, ScheduleStatus, SessionStatus, SignalState,
+};
 
 use crate::clock::Clock;
 use crate::db::{
-    Action, Actor, AuditEvent, Database, DatabaseError, ImportedRow, PictureInsertion, PictureRow,
-    SessionRow,
+    Action, Actor, AuditEvent, Database, DatabaseError, ImportedFile, ImportedRow,
+    PictureInsertion, PictureRow, SessionRow,
 };
 use crate::live_picture::LivePicture;
 use crate::picture::{self, PictureKind, Size};
@@ -43,11 +46,101 @@ pub trait Appliance: Send + Sync + 'static {
     /// Turns auto-record on or off: recording starts whenever there is a signal.
     fn set_auto_record(&self, on: bool);
 
+    /// Whether the appliance knows the IANA name of a time zone.
+    fn has_time_zone(&self, name: &str) -> bool {
+        let _ = name;
+        true
+    }
+
+    /// Sets the schedule of auto-record. A clock before `earliest_ms`, Unix time in ms, is wrong: the schedule is ignored
+    /// meanwhile, and auto-record is armed.
+    fn set_schedule(&self, schedule: &Schedule, earliest_ms: i64) {
+        let _ = (schedule, earliest_ms);
+    }
+
+    /// Returns whether the schedule arms auto-record now.
+    fn schedule(&self) -> ScheduleStatus {
+        ScheduleStatus::always_armed("UTC".to_owned())
+    }
+
     /// Switches the signal of a test source; `false` if the source is a real device.
     fn switch_signal(&self, state: SignalState) -> bool;
 
+    /// Lists the files of the storage folder that are no recordings; `known` has the names of the recordings' files. Called
+    /// on a thread that may block.
+    fn other_files(&self, known: &HashSet<String>) -> OtherFiles {
+        let _ = known;
+        OtherFiles::default()
+    }
+
+    /// Returns measurements for `/metrics`, in addition to [`state`](Self::state).
+    fn measurements(&self) -> Measurements {
+        Measurements::default()
+    }
+
     /// Returns the live picture of the input.
     fn picture(&self) -> &LivePicture;
+
+    /// Returns the file in progress; `None` between files. Stays until the file is imported. Reads no disk, so a file that
+    /// ended without a durable frame, and was removed, may be returned as well.
+    fn growing(&self) -> Option<GrowingRecording> {
+        None
+    }
+
+    /// Returns signal and dropped frames of the last 24 hours. `now_ms`: present time, Unix time in ms.
+    fn signal_history(&self, _now_ms: i64) -> SignalHistory {
+        SignalHistory::default()
+    }
+
+    /// Returns the bytes of the disk that recordings leave free.
+    fn reserve_bytes(&self) -> u64 {
+        0
+    }
+}
+
+/// File in progress of the recorder. It has no row in the database before it is finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrowingRecording {
+    /// ID of the recording, also once it is finished.
+    pub id: String,
+    /// Name in the storage folder once it is finished.
+    pub name: String,
+    /// Name in the storage folder while it grows.
+    pub growing_name: String,
+    /// Session as in [`CapturedFile::session`].
+    pub session: String,
+    /// Start of the recording, Unix time in ms.
+    pub created_ms: i64,
+    /// Durable duration in ms.
+    pub duration_ms: u64,
+    /// Durable bytes.
+    pub size_bytes: u64,
+    /// `false` while the file is finished and imported.
+    pub is_growing: bool,
+}
+
+/// Signal and dropped frames over time, as spans of Unix time in ms, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignalHistory {
+    /// Spans, each with whether there was a signal.
+    pub signal: Vec<(Range<i64>, bool)>,
+    /// Spans with dropped frames, each with their number.
+    pub dropped: Vec<(Range<i64>, u64)>,
+}
+
+/// Measurements of a recorder.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Measurements {
+    /// Frames per second delivered to the file in progress; 0 between files.
+    pub fps: f64,
+    /// Bytes made durable since the start of the recorder.
+    pub written_bytes: u64,
+    /// Age in seconds of the oldest recorded data that the central server does not have; `None` without forwarding.
+    pub forward_lag_seconds: Option<f64>,
+    /// Recorded bytes that the central server does not have; `None` without forwarding.
+    pub forward_lag_bytes: Option<u64>,
+    /// Temperatures in degrees Celsius by the name of their sensor.
+    pub temperatures: Vec<(String, f64)>,
 }
 
 /// Finished file of the recorder.
@@ -63,6 +156,10 @@ pub struct CapturedFile {
     pub duration_ms: u64,
     /// Size of the file in bytes.
     pub size_bytes: u64,
+    /// Modification time of the file, Unix time in ms; `None` if it is not known.
+    pub modified_ms: Option<i64>,
+    /// Identifies the folder in which it was seen; `None` if it is not known.
+    pub folder: Option<String>,
     /// Whether a failure, a kill or a power cut ended it.
     pub interrupted: bool,
     /// Kept until a central server has confirmed it.
@@ -191,12 +288,32 @@ impl Importer {
         Ok(self.retention.awaits_forwarding().await?)
     }
 
-    /// Returns name and size of every playable file in the database.
+    /// Returns the storage threshold in percent; `None` if there is none.
+    #[must_use]
+    pub fn threshold_percent(&self) -> Option<u8> {
+        self.retention.rule().high_percent
+    }
+
+    /// Returns every file of a complete recording in the database, and those that cannot be played.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn files(&self) -> Result<Vec<(String, u64)>, ImportError> {
+    pub async fn files(&self) -> Result<Vec<ImportedFile>, ImportError> {
         Ok(self.database.imported().files().await?)
+    }
+
+    /// Stores the modification time of a file, Unix time in ms, and an identifier of the folder in which it was seen.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn set_seen(
+        &self,
+        name: &str,
+        modified_ms: i64,
+        folder: Option<&str>,
+    ) -> Result<(), ImportError> {
+        let imported = self.database.imported();
+        Ok(imported.set_seen(name, modified_ms, folder).await?)
     }
 
     /// Updates duration and size of a file that another program has changed.
@@ -216,17 +333,14 @@ impl Importer {
         Ok(changed.await?)
     }
 
-    /// Removes the row of a file that another program has removed, and writes an audit row.
+    /// Removes the row of a file that another program has removed or replaced, and writes an audit row with the reason.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn forget(&self, name: &str) -> Result<bool, ImportError> {
+    pub async fn forget(&self, name: &str, reason: &str) -> Result<bool, ImportError> {
         let (system, now_ms) = (Actor::system(), self.clock.now_ms());
-        Ok(self
-            .database
-            .imported()
-            .delete(name, &system, now_ms)
-            .await?)
+        let imported = self.database.imported();
+        Ok(imported.delete(name, &system, reason, now_ms).await?)
     }
 
     /// Inserts a file as a `ready` recording, or as a `failed` one if it cannot be played. The first administrator
@@ -235,19 +349,29 @@ impl Importer {
     /// # Errors
     /// The database cannot be read or written.
     pub async fn import(&self, file: &CapturedFile) -> Result<bool, ImportError> {
+        self.import_as(uuid::Uuid::now_v7().to_string(), file).await
+    }
+
+    /// Imports a file like [`Self::import`], as the recording `id`.
+    ///
+    /// # Errors
+    /// The database cannot be read or written.
+    pub async fn import_as(&self, id: String, file: &CapturedFile) -> Result<bool, ImportError> {
         let Some(owner) = self.database.users().first_administrator().await? else {
             return Err(ImportError(anyhow::anyhow!("there is no administrator")));
         };
         let system = Actor::system();
         let now_ms = self.clock.now_ms();
         let row = ImportedRow {
-            id: uuid::Uuid::now_v7().to_string(),
+            id,
             session_id: file.session.clone(),
             user_id: owner.clone(),
             app_id: APP.to_owned(),
             name: file.name.clone(),
             size_bytes: file.size_bytes,
             duration_ms: file.duration_ms,
+            modified_ms: file.modified_ms,
+            folder: file.folder.clone(),
             failure: file.failure.clone(),
             interrupted: file.interrupted,
             forward_pending: file.forward_pending,

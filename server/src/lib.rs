@@ -6,6 +6,7 @@
 mod accounts;
 mod app;
 mod appliance;
+mod appliance_control;
 mod assets;
 mod backends;
 mod change_feed;
@@ -29,6 +30,7 @@ mod ports;
 mod private_files;
 mod required_recordings;
 mod retention;
+mod run_to_completion;
 mod server;
 mod storage;
 mod tags;
@@ -42,7 +44,11 @@ mod uploads;
 mod webhooks;
 
 pub use accounts::FirstAdmin;
-pub use appliance::{Appliance, CapturedFile, CapturedPicture, ImportError, Importer, Removal};
+pub use appliance::{
+    Appliance, CapturedFile, CapturedPicture, GrowingRecording, ImportError, Importer,
+    Measurements, Removal, SignalHistory,
+};
+pub use appliance_control::{ApplianceControl, ControlError};
 pub use backends::{OpenError, verify_audit};
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "sso")]
@@ -58,14 +64,16 @@ pub use config::{
     LocalStorageConfig, Network, ProtectedQuota, PublicUrl, Secret, Settings, SignInConfig,
     StorageConfig, TelemetryConfig, TomlValue, VARIABLES, Variable, read_toml, variables_help,
 };
+pub use db::ImportedFile;
 pub use db::{Copied, CopyError, copy_database};
 pub use gc::{
     Sweep, SweepError, SweepFinding, SweepKind, SweepOptions, SweepOutcome, SweepReport, SweepTally,
 };
 pub use live_picture::{LivePicture, NoPicture};
+pub use net::Tls;
 pub use picture::interval_ms as picture_interval_ms;
 pub use private_files::keep_files_private;
 pub use server::Server;
-pub use storage::{open_regular, open_regular_with};
+pub use storage::{open_regular, open_regular_with, remove_snapshot};
 #[cfg(feature = "otel")]
 pub use telemetry::{Telemetry, TelemetryError};

@@ -1,5 +1,8 @@
 //! Prometheus metrics (OpenMetrics 1.0).
 
+mod capture;
+mod process;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +18,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use sortie_api::Amount;
+use sortie_api::{Amount, Appliance as ApplianceState};
 use tokio::time::Instant;
+
+use self::capture::CaptureMetrics;
+use self::process::ProcessMetrics;
+use crate::appliance::Measurements;
 
 /// Buckets in seconds, from a fast disk to a slow object store.
 const ACKNOWLEDGED: [f64; 12] = [
@@ -24,6 +31,9 @@ const ACKNOWLEDGED: [f64; 12] = [
 ];
 /// Buckets in seconds of the time to the head of an answer.
 const ANSWERED: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
+
+/// Prefix of all metrics but those of the process.
+const PREFIX: &str = "sortie";
 
 /// Labels of an answer. Each has a fixed set of values, so that requests with unknown paths cannot create series.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -76,6 +86,8 @@ pub(crate) struct Metrics {
     recording_resumed: Counter,
     sessions_missing: Gauge,
     appliance_pictures: Counter,
+    capture: CaptureMetrics,
+    process: ProcessMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -86,7 +98,10 @@ impl fmt::Debug for Metrics {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let mut registry = Registry::with_prefix("sortie");
+        let mut root = Registry::default();
+        let process = ProcessMetrics::default();
+        process.register(&mut root);
+        let registry = root.sub_registry_with_prefix(PREFIX);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running program", version);
         let metrics = Self {
@@ -108,6 +123,8 @@ impl Metrics {
             recording_resumed: Counter::default(),
             sessions_missing: Gauge::default(),
             appliance_pictures: Counter::default(),
+            capture: CaptureMetrics::default(),
+            process,
             registry: Registry::default(),
         };
         registry.register(
@@ -187,30 +204,32 @@ impl Metrics {
             metrics.free.clone(),
         );
         Self {
-            registry,
+            registry: root,
             ..metrics
         }
     }
 
     /// Adds the metrics of an appliance.
     pub(crate) fn with_appliance(mut self) -> Self {
-        self.registry.register(
+        let registry = self.registry.sub_registry_with_prefix(PREFIX);
+        self.capture.register(registry);
+        registry.register(
             "recorder_problem",
             "1 for the reason that prevents recording, or for the recorder's last error",
             self.recorder_problem.clone(),
         );
-        self.registry.register(
+        registry.register(
             "recordings_unforwarded",
             "Recordings that the central server has not confirmed",
             self.unforwarded.clone(),
         );
-        self.registry.register_with_unit(
+        registry.register_with_unit(
             "storage_unforwarded",
             "Size of recordings that the central server has not confirmed",
             Unit::Bytes,
             self.unforwarded_bytes.clone(),
         );
-        self.registry.register(
+        registry.register(
             "appliance_pictures",
             "Frames encoded for the live picture",
             self.appliance_pictures.clone(),
@@ -232,6 +251,11 @@ impl Metrics {
         self.appliance_pictures
             .inner()
             .store(pictures, Ordering::Relaxed);
+    }
+
+    /// Sets the metrics of an appliance's recorder.
+    pub(crate) fn capture(&self, state: &ApplianceState, measured: &Measurements) {
+        self.capture.set(state, measured);
     }
 
     /// Counts an answer. `route` is the template, not the path.
@@ -312,6 +336,7 @@ impl Metrics {
             .set(open.map(|total| total.recordings).sum());
         self.free
             .set(free.map_or(-1, |free| i64::try_from(free).unwrap_or(i64::MAX)));
+        self.process.update();
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

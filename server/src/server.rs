@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::{Accounts, FirstAdmin};
 use crate::app::{AppState, GRACE, Services, Tasks};
 use crate::appliance::{Appliance, Importer};
+use crate::appliance_control::ApplianceControl;
 use crate::assets::Pages;
 use crate::backends::{OpenError, database_failed, open_database, open_storage, storage_failed};
 use crate::change_feed::{self, Events};
@@ -26,8 +27,9 @@ use crate::metrics::Metrics;
     feature = "webhooks"
 ))]
 use crate::net::tls::choose_tls;
-use crate::net::{self, Limits};
+use crate::net::{self, Limits, Tls};
 use crate::retention::{ClockWatch, Retention};
+use crate::storage::DiskMonitor;
 use crate::uploads::Uploads;
 #[cfg(feature = "webhooks")]
 use crate::webhooks;
@@ -38,6 +40,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     first_admin: Option<FirstAdmin>,
+    tls: Option<Tls>,
 }
 
 impl Server {
@@ -72,9 +75,15 @@ impl Server {
                 probed => probed.map_err(|source| storage_failed(&config, source))?,
             }
         }
-        let (accounts, first_admin) = Accounts::open(database.clone(), Arc::clone(&clock), &config)
-            .await
-            .map_err(OpenError::Accounts)?;
+        let (accounts, first_admin) = Accounts::open(
+            database.clone(),
+            Arc::clone(&clock),
+            &config,
+            appliance.is_some(),
+        )
+        .await
+        .map_err(OpenError::Accounts)?;
+        let disk = Arc::new(DiskMonitor::open(config.storage.folder()).await);
         let uploads = Uploads::new(
             database.clone(),
             Arc::clone(&storage),
@@ -110,6 +119,7 @@ impl Server {
             clock,
             database,
             storage,
+            disk,
             uploads,
             accounts,
             metrics: Arc::new(metrics),
@@ -127,6 +137,7 @@ impl Server {
             listener,
             address,
             first_admin,
+            tls: None,
         })
     }
 
@@ -135,13 +146,20 @@ impl Server {
         self.address
     }
 
+    /// Serves HTTPS instead of HTTP.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
+    }
+
     /// URL for a browser on this machine.
     pub fn url(&self) -> String {
         let address = self.address;
+        let scheme = self.tls.as_ref().map_or("http", |_| "https");
         if address.ip().is_unspecified() {
-            format!("http://localhost:{}", address.port())
+            format!("{scheme}://localhost:{}", address.port())
         } else {
-            format!("http://{}:{}", address.ip(), address.port())
+            format!("{scheme}://{address}")
         }
     }
 
@@ -155,6 +173,12 @@ impl Server {
         )
     }
 
+    /// Control of the recorder for an interface in this process, named `interface` in the audit log; `None` without an
+    /// appliance.
+    pub fn appliance_control(&self, interface: &'static str) -> Option<ApplianceControl> {
+        ApplianceControl::new(self.state.clone(), interface)
+    }
+
     /// Administrator that this start created because the database had no users.
     pub fn first_admin(&self) -> Option<&FirstAdmin> {
         self.first_admin.as_ref()
@@ -166,7 +190,10 @@ impl Server {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
         let Self {
-            state, listener, ..
+            state,
+            listener,
+            tls,
+            ..
         } = self;
         let stopping = CancellationToken::new();
         let http_state = HttpState::new(state.clone());
@@ -198,7 +225,13 @@ impl Server {
             pages.respond(&method, uri.path(), &headers)
         };
         let app = http::router(http_state, pages);
-        let serving = net::serve(listener, app, Limits::of(&state.config), stopping.clone());
+        let serving = net::serve(
+            listener,
+            app,
+            Limits::of(&state.config),
+            tls,
+            stopping.clone(),
+        );
         let hard_stop = async {
             stopping.cancelled().await;
             tokio::time::sleep(GRACE + GRACE / 2).await;

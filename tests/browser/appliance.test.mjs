@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -37,6 +38,17 @@ describe('Video Recording', { timeout: 300_000 }, () => {
   const stop = (page) => page.getByRole('button', { name: 'Stop Recording' });
   const list = (page) => page.getByRole('table', { name: 'Recordings' });
   const rows = (page) => list(page).getByRole('row').filter({ has: page.getByRole('link') });
+  /** Opens the sheet with the settings, which covers the page. */
+  const openSettings = async (page) => {
+    await page.getByRole('button', { name: 'Settings', exact: true }).click();
+    const sheet = page.getByRole('dialog', { name: 'Settings' });
+    await sheet.waitFor();
+    return sheet;
+  };
+  const closeSettings = async (page) => {
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog', { name: 'Settings' }).waitFor({ state: 'hidden' });
+  };
   const signal = (page, words) => page.locator('.signal-state').filter({ hasText: `Signal: ${words}` }).waitFor();
 
   /** Opens the page and waits until it is complete. */
@@ -82,6 +94,9 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       await page.getByRole('heading', { level: 1, name: 'Video Recording' }).waitFor();
       await signal(page, '640×360 at 15 fps');
       await page.locator('.device').getByText('Test picture').waitFor();
+      // Tabs of several appliances show only the beginning of the title.
+      await page.locator('.appliance-host').getByText(hostname(), { exact: true }).waitFor();
+      await page.waitForFunction((host) => document.title.startsWith(`${host} · Video Recording`), hostname());
       const sidebar = page.getByRole('navigation', { name: 'Main' });
       assert.equal(await sidebar.getByRole('link', { name: 'Video Recording' }).getAttribute('aria-current'), 'page');
       // An appliance does not record the browser's screen.
@@ -204,6 +219,283 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     });
   });
 
+  test('the recording in progress opens in the player, live, and becomes the recording in place', async () => {
+    await withPage(context, 'appliance live view', async (page) => {
+      await open(page);
+      await start(page).click();
+      await durable(2);
+      const { file } = await api.state();
+      const id = file.recording_id;
+      const row = rows(page).filter({ hasText: file.filename });
+      await row.getByText('Recording', { exact: true }).waitFor();
+      // The recorder refuses changes to it.
+      assert.equal(await row.getByRole('button', { name: /Delete/ }).count(), 0);
+      await screenshot(page, 'appliance-growing-row');
+      await assertAccessible(page, 'with a growing row');
+      const refused = await api.fetch(`/api/recordings/${id}`, { method: 'DELETE' });
+      assert.equal(refused.status, 409);
+      assert.match((await refused.json()).detail, /still in progress/);
+
+      await row.getByRole('link', { name: file.filename, exact: true }).click();
+      await page.waitForURL(`**/recordings/${id}`);
+      await page.waitForFunction(() => document.querySelector('.live-stage video')?.currentTime > 0.5);
+      await page.getByText(/^LIVE/).first().waitFor();
+      await assertAccessible(page, 'live view of the appliance');
+      await screenshot(page, 'appliance-live-view');
+
+      // The picture card leads there, too.
+      await open(page);
+      await page.getByRole('link', { name: 'Live view' }).click();
+      await page.waitForURL(`**/recordings/${id}`);
+      await page.waitForFunction(() => document.querySelector('.live-stage video')?.currentTime > 0.5);
+      await api.post('/api/appliance/recording/stop');
+      await page.locator('.player-stage:not(.live-stage) video').waitFor({ timeout: PATIENCE_MS });
+      assert.equal(new URL(page.url()).pathname, `/recordings/${id}`);
+      assert.equal((await api.recording(id)).status, 'ready');
+      const audit = await (await api.fetch(`/api/admin/audit?subject=${id}`)).json();
+      assert.ok(audit.some((it) => it.action === 'recording.view' && it.result === 'ok'), JSON.stringify(audit));
+      assert.equal((await api.fetch(`/api/recordings/${id}/live`)).status, 409);
+    });
+  });
+
+  test('another user reaches neither the recording in progress nor the history', async () => {
+    const user = await api.newUser('onlooker');
+    const others = await signedIn(browser, agent.origin, user);
+    await api.post('/api/appliance/recording/start');
+    await durable(1);
+    const { recording_id: id } = (await api.state()).file;
+    for (const path of [`/api/recordings/${id}`, `/api/recordings/${id}/live`, '/api/appliance/history']) {
+      const answer = await others.request.get(agent.origin + path);
+      assert.equal(answer.status(), 403, path);
+    }
+    const before = (await api.recordings()).length;
+    await api.post('/api/appliance/recording/stop');
+    await until(() => api.recordings(), (it) => it.length > before);
+    await others.close();
+  });
+
+  test('the strip of the last 24 hours plays what is recorded, by pointer and keyboard, and is there as text', async () => {
+    await api.signal('no_signal');
+    const isLost = async () => (await (await api.fetch('/api/appliance/history')).json()).signal.some((it) => !it.has_signal);
+    await until(isLost, (it) => it);
+    await api.signal('steady');
+    await until(() => api.state(), (it) => it.signal.state === 'steady');
+    const recording = await record(3);
+    await withPage(context, 'appliance strip', async (page) => {
+      const complaints = await collectComplaints(page);
+      await open(page);
+      const strip = page.getByRole('slider', { name: 'Last 24 hours' });
+      await strip.waitFor();
+      const recorded = strip.locator('.day-recorded').last();
+      await recorded.waitFor();
+      await assertAccessible(page, 'with the strip');
+
+      // The list has every part, and links to the recorded ones.
+      await page.getByText('Show as a list').click();
+      await page.locator('.day-list').getByText('Unknown').first().waitFor();
+      const link = page.locator(`.day-list a[href*="${recording.id}"]`);
+      await link.waitFor();
+      assert.match(await link.textContent(), /\d\d:\d\d.*Recorded/);
+      await assertAccessible(page, 'with the list of the strip');
+      await screenshot(page, 'appliance-strip');
+
+      // From the end back to a recorded part.
+      await strip.focus();
+      await page.keyboard.press('End');
+      await until(async () => {
+        const text = await strip.getAttribute('aria-valuetext');
+        if (!/Recorded/.test(text)) await page.keyboard.press('ArrowLeft');
+        return text;
+      }, (text) => /Recorded/.test(text));
+      await page.keyboard.press('Enter');
+      await page.waitForURL(`**/recordings/${recording.id}?t=*`);
+      await page.locator('video').waitFor();
+
+      await open(page);
+      await recorded.waitFor();
+      await strip.scrollIntoViewIfNeeded();
+      const box = await strip.boundingBox();
+      // The end of the strip is now, and a recording of seconds is narrower than the pointer is precise.
+      await page.mouse.click(box.x + box.width - 3, box.y + box.height / 2);
+      await page.waitForURL(/\/recordings\/[^/]+\?t=/);
+      await page.locator('video').waitFor();
+      assert.deepEqual(complaints, []);
+    });
+    const day = await (await api.fetch('/api/appliance/history')).json();
+    assert.ok(day.recordings.some((it) => it.id === recording.id));
+  });
+
+  test('the health row measures the frame rate and has one number of dropped frames', async () => {
+    await withPage(context, 'appliance health', async (page) => {
+      await open(page);
+      const health = page.getByRole('region', { name: 'Health' });
+      await health.getByText('Measured while recording.').waitFor();
+      await start(page).click();
+      // The test pattern has 15 fps; a busy machine may drop some.
+      const fps = await until(async () => Number.parseFloat(await health.locator('.health-value').first().textContent()), (it) => it > 0);
+      assert.ok(fps <= 20, `${fps} fps`);
+      await health.getByText(/^\d+ a minute$/).waitFor();
+      assert.equal(await page.getByText('Frames missing').count(), 0);
+      await health.getByText(/^(About|More than) [\d.]+ (hours|minutes)$/).waitFor();
+      // Without a central server there is nothing about one.
+      assert.equal(await health.getByText('Central server').count(), 0);
+      const before = (await api.recordings()).length;
+      await stop(page).click();
+      await until(() => api.recordings(), (it) => it.length > before);
+    });
+  });
+
+  test('the page is complete in the dark, in forced colours and on a phone', async () => {
+    await record(1);
+    for (const [name, options] of [
+      ['light', {}],
+      ['dark', { colorScheme: 'dark' }],
+      ['forced', { forcedColors: 'active' }],
+      ['narrow', NARROW],
+      ['narrow-dark', { ...NARROW, colorScheme: 'dark' }],
+    ]) {
+      const other = await signedIn(browser, agent.origin, undefined, options);
+      await withPage(other, `appliance ${name}`, async (page) => {
+        await open(page);
+        await page.getByRole('img', { name: 'Live picture from Test picture' }).waitFor();
+        await page.locator('.day-recorded').first().waitFor();
+        await assertFits(page, `appliance ${name}`);
+        // axe cannot judge contrast in forced colours.
+        if (name !== 'forced') await assertAccessible(page, `appliance ${name}`);
+        await page.screenshot({ path: join(artifactsDir, `appliance-${name}.png`), fullPage: true });
+        await openSettings(page);
+        await screenshot(page, `appliance-sheet-${name}`);
+      });
+      await other.close();
+    }
+  });
+
+  test('the schedule arms auto-record at its times, and faults are beside their field', async () => {
+    /** Time of day in UTC, in hours from now. */
+    const clock = (hours) => new Date(Date.now() + hours * 3_600_000).toISOString().slice(11, 16);
+    const schedule = async () => (await api.fetch('/api/appliance/schedule')).json();
+    await api.settings({ recording_auto_record: 'true' });
+    await withPage(context, 'appliance schedule', async (page) => {
+      await open(page);
+      await stop(page).waitFor();
+      await durable(1);
+      const sheet = await openSettings(page);
+      await sheet.getByText('No window applies: auto-record is always armed.').waitFor();
+      const save = sheet.getByRole('button', { name: 'Save Schedule' });
+      await sheet.getByRole('switch', { name: 'Auto-record only at these times' }).check();
+      await sheet.getByRole('button', { name: 'Add window' }).click();
+      const row = sheet.getByRole('group', { name: 'Window 1' });
+      const focused = () => page.evaluate(() => {
+        const { ariaLabel, lastElementChild } = document.activeElement;
+        return ariaLabel ?? lastElementChild?.textContent;
+      });
+      await until(focused, (it) => it === 'Start');
+      const day = (name) => row.getByRole('button', { name });
+      for (const name of ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday']) {
+        assert.equal(await day(name).getAttribute('aria-pressed'), 'true');
+        await day(name).click();
+      }
+      await save.click();
+      await row.getByText('Choose at least one day.').waitFor();
+      assert.equal(await focused(), 'Monday');
+      await assertAccessible(page, 'schedule without a day');
+      for (const name of ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday']) {
+        await day(name).focus();
+        await page.keyboard.press('Space');
+        assert.equal(await day(name).getAttribute('aria-pressed'), 'true');
+      }
+      const from = row.getByLabel('Start');
+      const to = row.getByLabel('End');
+      await from.fill(clock(2));
+      await to.fill(clock(2));
+      await save.click();
+      await row.getByText('Start and end are the same.').waitFor();
+      assert.equal(await to.getAttribute('aria-invalid'), 'true');
+      await to.fill(clock(3));
+      const zone = sheet.getByLabel('Time zone');
+      await zone.fill('Europe/Nowhere');
+      await save.click();
+      await sheet.getByText('The appliance has no time zone "Europe/Nowhere".').waitFor();
+      assert.equal(await zone.getAttribute('aria-invalid'), 'true');
+      await screenshot(page, 'schedule-fault');
+      await zone.fill('UTC');
+
+      // Outside of the window: the recording of the signal ends.
+      await save.click();
+      await sheet.getByText('Schedule saved successfully').waitFor();
+      await sheet.getByText(/^Off until (\w{3} )?\d\d:\d\d\.$/).waitFor();
+      await closeSettings(page);
+      await start(page).waitFor();
+      await page.getByText(/^By the schedule, auto-record is off until (\w{3} )?\d\d:\d\d\.$/).waitFor();
+      assert.equal((await api.state()).auto_record, true);
+      await screenshot(page, 'schedule-off');
+
+      // Inside of it.
+      await openSettings(page);
+      await from.fill(clock(-2));
+      await save.click();
+      await sheet.getByText(/^Armed until (\w{3} )?\d\d:\d\d\.$/).waitFor();
+      await closeSettings(page);
+      await stop(page).waitFor();
+      await page.getByText(/^Auto-record is armed until (\w{3} )?\d\d:\d\d\.$/).waitFor();
+
+      // A reload shows what is stored, and a whole day is 24:00.
+      await open(page);
+      await openSettings(page);
+      await row.waitFor();
+      await from.fill('00:00');
+      await to.fill('00:00');
+      await save.click();
+      await sheet.getByText('Schedule saved successfully').waitFor();
+      assert.equal((await schedule()).windows[0].end, '24:00');
+      await row.getByRole('button', { name: 'Remove window 1' }).click();
+      await until(() => page.evaluate(() => document.activeElement.textContent), (it) => it === 'Add window');
+      await save.click();
+      await sheet.getByText('No window applies: auto-record is always armed.').waitFor();
+      assert.deepEqual((await schedule()).windows, []);
+    });
+    await api.settings({ recording_auto_record: 'false' });
+    await until(() => api.state(), (it) => it.recorder === 'idle');
+
+    const answer = await api.fetch('/api/appliance/schedule', {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        enabled: true,
+        time_zone: 'Europe/Berlin',
+        windows: [
+          { days: ['mon', 'tue', 'wed', 'thu', 'fri'], start: '08:00', end: '18:00' },
+          { days: ['sat'], start: '22:00', end: '06:00' },
+        ],
+      }),
+    });
+    assert.equal(answer.status, 200);
+    for (const [name, options] of [
+      ['light', {}],
+      ['dark', { colorScheme: 'dark' }],
+      ['narrow', NARROW],
+      ['narrow-dark', { ...NARROW, colorScheme: 'dark' }],
+    ]) {
+      const other = await signedIn(browser, agent.origin, undefined, options);
+      await withPage(other, `schedule ${name}`, async (page) => {
+        await open(page);
+        const sheet = await openSettings(page);
+        await sheet.getByRole('group', { name: 'Window 2' }).waitFor();
+        await assertFits(page, `schedule ${name}`);
+        await sheet.getByText('Save Schedule').scrollIntoViewIfNeeded();
+        // Before the check, which changes the colours.
+        await screenshot(page, `schedule-${name}`);
+        await assertAccessible(page, `schedule ${name}`);
+      });
+      await other.close();
+    }
+    await api.fetch('/api/appliance/schedule', {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ enabled: false, windows: [] }),
+    });
+  });
+
   test('single frames replace a stream that fails', async () => {
     await withPage(context, 'appliance picture without stream', async (page) => {
       await page.route('**/api/appliance/picture?stream=true', (route) => route.abort());
@@ -260,6 +552,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     const before = (await api.recordings()).length;
     await withPage(context, 'appliance settings', async (page) => {
       await open(page);
+      await openSettings(page);
       const threshold = page.getByLabel('Storage threshold');
       const save = page.getByRole('button', { name: 'Save Settings' });
       const auto = page.getByRole('switch', { name: 'Auto-Record Sessions' });
@@ -272,29 +565,35 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       await auto.check();
       await save.click();
       await page.getByText('Settings saved successfully').waitFor();
+      await screenshot(page, 'appliance-settings');
+      await closeSettings(page);
       await stop(page).waitFor();
       assert.deepEqual(await (await api.fetch('/api/admin/settings')).json(), {
         recording_auto_record: 'true', storage_threshold_percent: '99',
       });
       await page.getByText('The oldest recordings are deleted above 99 %.').waitFor();
 
-      // Losing the signal finishes the file; the next file belongs to the same session and is grouped with it.
+      // Losing the signal finishes the file; the next file belongs to the same session.
       await durable(1);
       await api.signal('no_signal');
       await page.getByText('Recording starts automatically when a signal appears.').waitFor();
       await api.signal('steady');
-      await list(page).getByText('One session: 1 file so far, one more in progress').waitFor();
+      await until(() => api.recordings(), (it) => it.length === before + 1);
       await durable(1);
       await stop(page).click();
-      await list(page).getByText('One session: 2 files').waitFor();
-      assert.equal((await api.recordings()).length, before + 2);
+      const [second, first] = await until(() => api.recordings(), (it) => it.length === before + 2);
+      assert.equal(first.session_id, second.session_id);
+      await rows(page).filter({ hasText: first.filename }).waitFor();
+      await rows(page).filter({ hasText: second.filename }).waitFor();
 
       // Changes made elsewhere appear; unsaved input stays.
+      await openSettings(page);
       await threshold.fill('42');
       await api.settings({ recording_auto_record: 'false', storage_threshold_percent: '0' });
       await page.waitForFunction(() => !document.querySelector('#auto-record').checked);
       assert.equal(await threshold.inputValue(), '42');
       await open(page);
+      await openSettings(page);
       assert.equal(await threshold.inputValue(), '0');
       assert.equal(await auto.isChecked(), false);
     });
@@ -357,8 +656,11 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       await page.getByText('Nothing to clean up').waitFor();
       assert.equal(await button.getAttribute('aria-disabled'), 'true');
       // Every disk exceeds this threshold. The check runs once a minute.
+      await openSettings(page);
       await page.getByLabel('Storage threshold').fill('1');
       await page.getByRole('button', { name: 'Save Settings' }).click();
+      await page.getByText('Settings saved successfully').waitFor();
+      await closeSettings(page);
       await page.getByText(/^1 recording, /).or(page.getByText(/1 recording deleted, because/)).first().waitFor();
       if ((await api.recordings()).length === all.length) {
         await page.getByRole('table', { name: 'Next clean-up' }).getByText(all[0].filename).waitFor();
@@ -425,6 +727,8 @@ describe('Video Recording', { timeout: 300_000 }, () => {
 
   test('it fits a phone and is operable by keyboard', async () => {
     await until(() => api.state(), (it) => it.signal.state === 'steady');
+    // A row has six stops of the Tab key.
+    for (const { id } of await api.recordings()) await api.fetch(`/api/recordings/${id}`, { method: 'DELETE' });
     await record(1);
     const phone = await signedIn(browser, agent.origin, undefined, NARROW);
     await withPage(phone, 'appliance phone', async (page) => {
@@ -441,7 +745,23 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       await assertFits(page, 'appliance while it records');
       await page.keyboard.press('Enter');
       await start(page).waitFor();
-      for (const name of [/^Auto-Record Sessions$/, /^Storage threshold$/, /^Save Settings$/, /^Delete recording_/, /^Clean Up Storage$/]) {
+      // The sheet keeps the focus, and returns it.
+      await pressUntilFocused(page, 'Shift+Tab', /^Settings$/);
+      await page.keyboard.press('Enter');
+      const stops = [
+        /^Auto-Record Sessions$/, /^Storage threshold$/, /^Save Settings$/, /^Auto-record only at these times$/, /^Add window$/,
+        /^Time zone$/, /^Save Schedule$/, /^Close$/,
+      ];
+      for (const name of stops) {
+        await pressUntilFocused(page, 'Tab', name);
+      }
+      await assertFits(page, 'settings of the appliance');
+      await assertAccessible(page, 'settings of the appliance');
+      await screenshot(page, 'appliance-settings-phone');
+      await closeSettings(page);
+      const focused = () => page.evaluate(() => document.activeElement?.textContent.trim());
+      assert.equal(await focused(), 'Settings');
+      for (const name of [/^Last 24 hours$/, /^Delete recording_/, /^Clean Up Storage$/]) {
         await pressUntilFocused(page, 'Tab', name);
       }
       await pressUntilFocused(page, 'Shift+Tab', /^Delete recording_/);
@@ -515,7 +835,14 @@ describe('Video Recording while the central server is away', { timeout: 300_000 
       // Every disk exceeds this threshold.
       await api.settings({ storage_threshold_percent: '1' });
       await page.getByText(/^The recorder says: recording is stopped because/).waitFor();
-      await page.getByText(/Check the connection to the central server/).waitFor();
+      // The alarm may say so too, if it is there already.
+      await page.getByText(/Check the connection to the central server/).first().waitFor();
+      await page.getByText(/^Unreachable, \d recordings? behind since /).waitFor();
+      // The alarm is a notice of its own, with advice.
+      const alarm = page.getByRole('alert').filter({ hasText: 'The disk is nearly full of recordings' });
+      await alarm.waitFor();
+      await assertAccessible(page, 'appliance with an alarm');
+      await page.screenshot({ path: join(artifactsDir, 'appliance-alarm.png'), fullPage: true });
       await page.reload();
       await page.getByText(/^1 recording, .* is kept because it is not on the central server yet/).waitFor();
       await page.getByText('Nothing to clean up').waitFor();

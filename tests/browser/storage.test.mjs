@@ -71,7 +71,7 @@ describe('Storage', { timeout: 300_000 }, () => {
         await page.getByRole('img', { name: /^Recorded per day/ }).waitFor();
         await page.getByText('As a table').click();
         const day = page.getByRole('table', { name: 'Recorded per day' }).getByRole('row').last();
-        await day.getByRole('cell', { name: /\b3$/ }).waitFor();
+        await day.locator('[data-label="Recordings"]', { hasText: /^3$/ }).waitFor();
         await page.getByText('When the disk is more than 1 % full, the oldest recordings are deleted until it is 0 % full.').waitFor();
         await page.getByText('Nothing to clean up').waitFor();
         await assertAccessible(page, 'storage');

@@ -109,23 +109,61 @@ class CaptureAgent(unittest.TestCase):
             result = run("systemd-analyze", "security", "--offline=true", "--threshold=30", unit)
         self.assertEqual(result.returncode, 0, result.stdout[-300:])
 
+    # Stands in for the program: package.sh only runs these commands. capture-agent/tests/packaging.rs tests the real ones.
+    PROGRAM = r"""#!/bin/sh
+case $1 in
+man) printf '.TH sortie-capture-agent 1\n.SH NAME\nsortie\\-capture\\-agent \\- recorder\n' >"$2/sortie-capture-agent.1" ;;
+completions) echo "# completions of $2" ;;
+*) echo sortie-capture-agent 1.2.3 ;;
+esac
+"""
+
+    def package(self, folder):
+        binary = Path(folder) / "sortie-capture-agent"
+        binary.write_text(self.PROGRAM)
+        binary.chmod(0o755)
+        result = run(self.FOLDER / "package.sh", binary, folder)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        (package,) = Path(folder).glob("sortie-capture-agent_1.2.3_*.deb")
+        return package
+
+    def test_package_passes_lintian(self):
+        with tempfile.TemporaryDirectory() as folder:
+            package = self.package(folder)
+            result = run("lintian", "--allow-root", "--fail-on", "error,warning", package)
+        self.assertEqual((result.returncode, result.stdout), (0, ""), result.stderr)
+
+    def test_purge_removes_accounts_and_keeps_recordings(self):
+        with tempfile.TemporaryDirectory() as folder:
+            state = Path(folder) / "var/lib/sortie"
+            removed = [state / f"capture-agent.{end}" for end in ("db", "db-wal", "forward.json", "tls.pem")]
+            kept = [state / "recordings/talk.mp4", Path(folder) / "var/lib/kvmd/msd/recordings/talk.mp4"]
+            for file in removed + kept:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text("content")
+            environment = {"PATH": os.environ["PATH"], "DPKG_ROOT": folder}
+            for action, remaining in (("remove", removed + kept), ("upgrade", removed + kept), ("purge", kept)):
+                result = run("sh", self.FOLDER / "postrm", action, env=environment)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                found = [file for file in removed + kept if file.exists()]
+                self.assertEqual(found, remaining, action)
+
     def test_package_contains_program_units_and_configuration(self):
         with tempfile.TemporaryDirectory() as folder:
-            # package.sh only reads the version of the program.
-            binary = Path(folder) / "sortie-capture-agent"
-            binary.write_text("#!/bin/sh\necho sortie-capture-agent 1.2.3\n")
-            binary.chmod(0o755)
-            result = run(self.FOLDER / "package.sh", binary, folder)
-            self.assertEqual(result.returncode, 0, result.stderr)
-            (package,) = Path(folder).glob("sortie-capture-agent_1.2.3_*.deb")
+            package = self.package(folder)
             fields = run("dpkg-deb", "--field", package, "Depends").stdout
             self.assertIn("gstreamer1.0-plugins-bad", fields)
             content = run("dpkg-deb", "--contents", package).stdout
         for path in (
             "/usr/bin/sortie-capture-agent",
-            "/lib/systemd/system/sortie-capture-agent.service",
-            "/lib/udev/rules.d/60-sortie-capture.rules",
+            "/usr/lib/systemd/system/sortie-capture-agent.service",
+            "/usr/lib/udev/rules.d/60-sortie-capture.rules",
             "/etc/sortie/capture-agent.toml",
+            "/usr/share/man/man1/sortie-capture-agent.1.gz",
+            "/usr/share/bash-completion/completions/sortie-capture-agent",
+            "/usr/share/zsh/vendor-completions/_sortie-capture-agent",
+            "/usr/share/fish/vendor_completions.d/sortie-capture-agent.fish",
+            "/usr/share/doc/sortie-capture-agent/copyright",
         ):
             self.assertIn(f".{path}\n", content)
         # The configuration may contain passwords.

@@ -121,11 +121,13 @@ describe('silence limit of the server', { timeout: 300_000, concurrency: 2 }, ()
       await until(`part ${part} finished`, () => status(part), (it) => it === 'ready' || it === 'failed');
       parts.push(await recordingDetail(api, part));
     }
-    assert.ok(parts.length >= 2 && parts.every((it) => it.status === 'ready'), JSON.stringify(parts));
+    // On a busy machine a part may end before its first bytes arrive, and the recording continues in a further one.
+    const filled = parts.filter((it) => it.received_bytes > 0);
+    assert.ok(filled.length >= 2 && filled.every((it) => it.status === 'ready'), JSON.stringify(parts));
     // The rest begins with a keyframe; a marker says how much is missing before it.
-    const [gap] = await (await api.fetch(`/api/recordings/${done.parts[1]}/markers`)).json();
+    const [gap] = await (await api.fetch(`/api/recordings/${filled[1].id}/markers`)).json();
     const missing = Number(/^(\d+) s before this/.exec(gap?.text)?.[1] ?? 0);
-    const seconds = parts.reduce((sum, it) => sum + it.duration_seconds, missing);
+    const seconds = filled.reduce((sum, it) => sum + it.duration_seconds, missing);
     assert.ok(Math.abs(seconds - done.recordedMs / 1_000) < 2, `the parts have ${seconds} s, the recorder ${done.recordedMs} ms`);
   }, { noise: true }));
 });

@@ -48,6 +48,7 @@ pub(crate) fn measure(folder: &Path) -> Result<()> {
         handle.frame(EncodedFrame {
             pts_ns,
             dts_ns: pts_ns,
+            duration_ns: None,
             keyframe: number % 300 == 0,
             data,
         });

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use sortie_capture_agent::pipeline::{Plan, describe};
+use sortie_capture_agent::pipeline::{IdleFrames, Plan, describe};
 use sortie_capture_agent::signal::Mode;
 use sortie_capture_agent::source::{Capture, Desktop, TestInput};
 
@@ -33,6 +33,7 @@ pub(crate) fn elements_after_source(mode: Mode, with_queue: bool) -> Result<Stri
         encoder: Some(crate::x264()?),
         no_signal_after: None,
         stills: Vec::new(),
+        idle_frames: IdleFrames::Drop,
     };
     let whole = describe(&plan);
     let mark = " ! queue name=queue";

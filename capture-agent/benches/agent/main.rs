@@ -2,7 +2,7 @@
 //! docs/benchmarks.md.
 //!
 //! `make bench PART=agent`, or `cargo bench -p sortie-capture-agent --bench agent -- cpu` for one of `cpu`, `record`,
-//! `quality`, `start`, `finish`. Needs 2.5 GB under `$BENCH_DIR` (default: the temporary folder).
+//! `quality`, `start`, `finish`, `idle`. Needs 2.5 GB under `$BENCH_DIR` (default: the temporary folder).
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -12,6 +12,7 @@
 mod cpu;
 mod finish;
 mod footage;
+mod idle;
 mod processor;
 mod quality;
 mod record;
@@ -50,6 +51,9 @@ fn main() -> Result<()> {
     }
     if wanted("finish") {
         finish::measure(folder.path())?;
+    }
+    if wanted("idle") {
+        idle::measure(folder.path())?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use sortie_capture_agent::clock::monotonic;
+use sortie_capture_agent::pipeline::IdleFrames;
 use sortie_capture_agent::recorder::{Event, Limits, Recorder, Setup};
 use sortie_capture_agent::signal::{Reading, Signal};
 use sortie_capture_agent::source::Source;
@@ -24,7 +25,9 @@ pub(crate) fn measure(folder: &Path) -> Result<()> {
         source: Source::Test,
         mode: Some(mode),
         no_signal_after: None,
+        idle_frames: IdleFrames::Drop,
         folder: folder.join("start"),
+        preroll: Duration::ZERO,
         split: Limits::default(),
         hook: None,
         hook_limit: LONG,

@@ -16,6 +16,8 @@ pub enum Tuning {
     /// Stateful V4L2 encoder. Its driver has a default level and refuses to start, or stalls, if the picture needs a
     /// higher one (bcm2835-codec), so the level is set explicitly.
     V4l2,
+    /// Intel Quick Sync Video.
+    Qsv,
     /// x264: constant quality with a bit rate cap, so that text on a screen stays readable; about 360 MB per hour of
     /// desktop at 1920x1080.
     X264,
@@ -35,7 +37,7 @@ pub const CANDIDATES: [Candidate; 9] = [
     Candidate::hardware("v4l2h264enc", Tuning::V4l2),
     Candidate::hardware("mpph264enc", Tuning::Defaults),
     Candidate::hardware("vah264enc", Tuning::Defaults),
-    Candidate::hardware("qsvh264enc", Tuning::Defaults),
+    Candidate::hardware("qsvh264enc", Tuning::Qsv),
     Candidate::hardware("nvh264enc", Tuning::Defaults),
     Candidate::hardware("omxh264enc", Tuning::Defaults),
     Candidate::hardware("v4l2slh264enc", Tuning::Defaults),
@@ -71,6 +73,8 @@ impl Candidate {
         let keyframes = (mode.fps.millihertz().saturating_mul(KEYFRAME_INTERVAL_S) / 1000).max(1);
         match self.tuning {
             Tuning::Defaults => format!("{element} name=encoder ! video/x-h264"),
+            // By default, it keeps frames back: seconds, at the frame rate of a still picture.
+            Tuning::Qsv => format!("{element} name=encoder low-latency=true ! video/x-h264"),
             Tuning::V4l2 => format!(
                 "{element} name=encoder ! video/x-h264,level=(string){}",
                 level(mode)

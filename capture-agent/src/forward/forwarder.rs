@@ -538,7 +538,14 @@ fn show_notice(status: &Status, notice: Notice) {
             reason: WaitReason::Token,
             ..
         } => {}
-        Notice::Waiting { reason, .. } => status.problem(reason.to_string()),
+        Notice::Waiting { reason, .. } => {
+            status.problem(reason.to_string());
+            let unreachable = matches!(
+                reason,
+                WaitReason::Offline | WaitReason::Network | WaitReason::Timeout
+            );
+            status.change(|shown| shown.unreachable = unreachable);
+        }
         Notice::Resumed => status.well(),
         _ => {}
     }

@@ -19,6 +19,7 @@ mod send;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use sortie_api::Forwarding;
 use sortie_server::{Importer, Secret};
 
@@ -82,11 +83,42 @@ impl Status {
         });
     }
 
+    /// Records whether finished recordings wait.
+    pub(crate) fn set_behind(&self, is_behind: bool, now: Timestamp) {
+        self.change(|shown| match is_behind {
+            true if shown.behind_since.is_none() => {
+                // Without a fraction of a second.
+                let now = Timestamp::from_second(now.as_second());
+                shown.behind_since = now.ok().map(|now| now.to_string());
+            }
+            true => {}
+            false => shown.behind_since = None,
+        });
+    }
+
     fn well(&self) {
         self.change(|shown| {
+            shown.unreachable = false;
             if shown.problem.take().is_some() {
                 tracing::info!("forwarding resumes");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backlog_keeps_its_first_time_until_it_is_gone() {
+        let status = Status::default();
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        status.set_behind(true, at(60));
+        status.set_behind(true, at(120));
+        let since = status.shown().behind_since;
+        assert_eq!(since.as_deref(), Some("1970-01-01T00:01:00Z"));
+        status.set_behind(false, at(180));
+        assert_eq!(status.shown().behind_since, None);
     }
 }

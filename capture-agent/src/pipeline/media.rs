@@ -68,6 +68,7 @@ fn frame(sample: &gst::Sample) -> Option<EncodedFrame> {
         pts_ns,
         dts_ns: running(buffer.dts()).unwrap_or(pts_ns),
         keyframe: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
+        duration_ns: buffer.duration().map(gst::ClockTime::nseconds),
         data,
     })
 }

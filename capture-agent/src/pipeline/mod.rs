@@ -9,12 +9,15 @@
 //! ([`Plan::no_signal_after`]). While it has no signal, a pipeline of [`start_signal_probe`] only samples. While nothing
 //! is recorded and the live picture is watched, a pipeline of [`start_preview`] only makes stills.
 //!
+//! Frames that equal the one before are dropped in front of the queue ([`Plan::idle_frames`]).
+//!
 //! Frames carry their capture time. [`writer`](crate::writer) cuts them into fragments, so a new file can begin at any
 //! keyframe while the encoder runs.
 
 mod colour;
 mod description;
 mod frame_sampler;
+mod idle;
 mod media;
 mod stills;
 #[cfg(test)]
@@ -36,6 +39,8 @@ use crate::source::Capture;
 pub use description::describe;
 use description::{describe_preview, describe_signal_probe};
 use frame_sampler::FrameSampler;
+pub use idle::IdleFrames;
+use idle::LastKeyframe;
 pub use media::Media;
 pub use stills::{Still, StillTaker, is_available as can_make_stills};
 
@@ -52,6 +57,8 @@ pub struct Plan {
     pub no_signal_after: Option<Duration>,
     /// Branches that make stills. Not available for H.264 sources, whose frames would have to be decoded.
     pub stills: Vec<Still>,
+    /// Frames that equal the one before. H.264 sources keep all of theirs.
+    pub idle_frames: IdleFrames,
 }
 
 /// Sampling interval while recording.
@@ -138,7 +145,7 @@ impl Pipeline {
     /// [`StartError`], with whether the source failed.
     pub fn start(
         plan: &Plan,
-        on_media: impl FnMut(Media) + Send + 'static,
+        mut on_media: impl FnMut(Media) + Send + 'static,
         on_notice: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, StartError> {
         let detector = plan.no_signal_after.map(TestPatternDetector::new);
@@ -150,7 +157,16 @@ impl Pipeline {
         let sink = sink
             .and_then(|sink| sink.downcast::<gst_app::AppSink>().ok())
             .ok_or_else(|| StartError::Build("it has no end".to_owned()))?;
-        media::deliver(&sink, on_media);
+        let keyframe = LastKeyframe::new();
+        idle::attach(plan, &running.pipeline, keyframe.clone());
+        media::deliver(&sink, move |media| {
+            if let Media::Frame(frame) = &media
+                && frame.keyframe
+            {
+                keyframe.set(frame.pts_ns);
+            }
+            on_media(media);
+        });
         running.play(&plan.capture, plan.mode, on_notice)?;
         Ok(Self(running))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::signal::Reading;
-use crate::source::{Delivery, TestInput};
+use crate::source::{Delivery, Scene, TestInput};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -18,25 +18,26 @@ fn start(
     mode: &str,
     element: &'static str,
 ) -> (Result<Pipeline, StartError>, mpsc::Receiver<Seen>) {
-    start_plan(mode, element, Vec::new())
+    start_plan(TestInput::new(mode.parse().unwrap()), element, Vec::new())
 }
 
 fn start_plan(
-    mode: &str,
+    input: TestInput,
     element: &'static str,
     stills: Vec<Still>,
 ) -> (Result<Pipeline, StartError>, mpsc::Receiver<Seen>) {
     crate::encoder::init().unwrap();
-    let mode: Mode = mode.parse().unwrap();
+    let mode = input.mode();
     let encoder = crate::encoder::CANDIDATES
         .into_iter()
         .find(|candidate| candidate.element == element);
     let plan = Plan {
-        capture: Capture::Test(TestInput::new(mode)),
+        capture: Capture::Test(input),
         mode,
         encoder,
         no_signal_after: None,
         stills,
+        idle_frames: IdleFrames::Drop,
     };
     let (send, seen) = mpsc::channel();
     let also = std::sync::Mutex::new(send.clone());
@@ -77,6 +78,58 @@ fn frames_follow_track_with_capture_time() {
         seen.recv_timeout(LONG).unwrap(),
         Seen::Notice(Notice::Ended)
     ) {}
+}
+
+#[test]
+fn idle_screen_has_a_frame_a_second_and_a_keyframe_every_ten_seconds() {
+    for element in ["x264enc", "openh264enc"] {
+        crate::encoder::init().unwrap();
+        if gst::ElementFactory::find(element).is_none() {
+            continue;
+        }
+        let input = TestInput::with_scene("64x48@60".parse().unwrap(), Scene::Idle);
+        let (pipeline, seen) = start_plan(input, element, Vec::new());
+        let pipeline = pipeline.unwrap();
+        let mut frames = Vec::new();
+        let mut keyframes = 0;
+        while keyframes < 2 {
+            match seen.recv_timeout(LONG).unwrap() {
+                Seen::Media(Media::Track(_)) => {}
+                Seen::Media(Media::Frame(frame)) => {
+                    keyframes += usize::from(frame.keyframe);
+                    frames.push(frame.pts_ns);
+                }
+                Seen::Notice(notice) => panic!("{notice:?}"),
+            }
+        }
+        let widest = frames.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert!(widest <= Some(1_000_000_000), "{element}: {frames:?}");
+        assert!(frames.len() <= 14, "{element}: {frames:?}");
+        let span = frames[frames.len() - 1] - frames[0];
+        assert!(span <= 10_000_000_000, "{element}: {frames:?}");
+        assert_eq!(pipeline.dropped(), 0, "{element}");
+        assert!(pipeline.running().frames() > 60, "{element}");
+    }
+}
+
+#[test]
+fn change_on_an_idle_screen_is_encoded_immediately() {
+    let input = TestInput::with_scene("320x240@30".parse().unwrap(), Scene::Typing);
+    let (pipeline, seen) = start_plan(input, "x264enc", Vec::new());
+    let _pipeline = pipeline.unwrap();
+    let mut times = Vec::new();
+    while times.len() < 12 {
+        match seen.recv_timeout(LONG).unwrap() {
+            Seen::Media(Media::Track(_)) => {}
+            Seen::Media(Media::Frame(frame)) => times.push(frame.pts_ns),
+            Seen::Notice(notice) => panic!("{notice:?}"),
+        }
+    }
+    // A letter each sixth frame, at 30 frames per second.
+    for pair in times[1..].windows(2) {
+        let ms = (pair[1] - pair[0]) / 1_000_000;
+        assert!((199..=200).contains(&ms), "{times:?}");
+    }
 }
 
 #[test]
@@ -158,6 +211,7 @@ fn all_grabber_formats_can_be_recorded_and_sampled() {
             }),
             no_signal_after: Some(Duration::ZERO),
             stills: Vec::new(),
+            idle_frames: IdleFrames::Drop,
         };
         assert_eq!(looks(&describe(&plan)), has_eye, "{delivery:?}");
     }
@@ -212,7 +266,8 @@ fn start_with_stills(
     take: impl Fn() + Send + Sync + 'static,
 ) -> (Result<Pipeline, StartError>, mpsc::Receiver<Seen>) {
     let still = every_frame(move |_| take());
-    start_plan("64x48@60", "x264enc", vec![still])
+    let input = TestInput::new("64x48@60".parse().unwrap());
+    start_plan(input, "x264enc", vec![still])
 }
 
 #[track_caller]

@@ -14,14 +14,55 @@ struct Capture {
     pipeline: Option<Pipeline>,
     /// Deadline of the pipeline's end, after a stop.
     drain_until: Option<Duration>,
+    /// Frames before the recording.
+    before: Counts,
 }
 
-/// Pipeline in progress, IDs of pipelines, and the frames dropped by earlier ones.
+/// Frames from the source, and those dropped because the encoder was too slow.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    frames: u64,
+    dropped: u64,
+}
+
+impl Counts {
+    fn of(pipeline: &Pipeline) -> Self {
+        Self {
+            frames: pipeline.running().frames(),
+            dropped: pipeline.dropped(),
+        }
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            frames: self.frames.saturating_sub(before.frames),
+            dropped: self.dropped.saturating_sub(before.dropped),
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            frames: self.frames + other.frames,
+            dropped: self.dropped + other.dropped,
+        }
+    }
+}
+
+impl Capture {
+    fn counts(&self) -> Counts {
+        let pipeline = self.pipeline.as_ref();
+        let counts = pipeline.map(|it| Counts::of(it).since(self.before));
+        counts.unwrap_or_default()
+    }
+}
+
+/// Pipeline in progress, IDs of pipelines, and the frames of earlier ones.
 #[derive(Default)]
 pub(super) struct Captures {
     current: Option<Capture>,
     last_id: u64,
-    dropped: u64,
+    /// Of earlier pipelines.
+    counted: Counts,
 }
 
 impl Captures {
@@ -35,8 +76,12 @@ impl Captures {
         id == self.last_id
     }
 
-    pub(super) fn start(&mut self, pipeline: Pipeline) {
+    /// Adopts a pipeline, which may have run before. `dropped`: frames that it had dropped before the first frame of the
+    /// recording.
+    pub(super) fn start(&mut self, pipeline: Pipeline, dropped: u64) {
+        let frames = pipeline.running().frames();
         self.current = Some(Capture {
+            before: Counts { frames, dropped },
             pipeline: Some(pipeline),
             drain_until: None,
         });
@@ -82,9 +127,11 @@ impl Captures {
 
     /// Drops the pipeline; its file is finished next. `false` if there is none.
     pub(super) fn end_pipeline(&mut self) -> bool {
-        let pipeline = self.current.as_mut().and_then(|it| it.pipeline.take());
-        self.dropped += pipeline.as_ref().map_or(0, Pipeline::dropped);
-        pipeline.is_some()
+        let Some(capture) = &mut self.current else {
+            return false;
+        };
+        self.counted = self.counted.and(capture.counts());
+        capture.pipeline.take().is_some()
     }
 
     /// Drops the pipeline, and does not wait for its file.
@@ -99,8 +146,19 @@ impl Captures {
         ended.is_some()
     }
 
+    /// Returns the number of frames from the source since the start. Those that equal the frame before are counted, too.
+    pub(super) fn frames(&self) -> u64 {
+        self.counts().frames
+    }
+
     /// Returns the number of frames dropped since the start because encoders were too slow.
     pub(super) fn dropped(&self) -> u64 {
-        self.dropped + self.pipeline().map_or(0, Pipeline::dropped)
+        self.counts().dropped
+    }
+
+    fn counts(&self) -> Counts {
+        let current = self.current.as_ref();
+        self.counted
+            .and(current.map(Capture::counts).unwrap_or_default())
     }
 }

@@ -168,6 +168,19 @@ impl Controller {
         matches!(self.phase, Phase::Running { .. })
     }
 
+    /// Returns the cause of the recording in progress. A start by the user during an automatic recording makes it manual.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        self.is_recording().then(|| self.wanted_cause())
+    }
+
+    fn wanted_cause(&self) -> Cause {
+        match self.by_hand {
+            true => Cause::Hand,
+            false => Cause::Signal,
+        }
+    }
+
     /// Whether a recording is requested, in progress or not.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
@@ -310,11 +323,7 @@ impl Controller {
                 self.phase = Phase::Running { mode, alive: now };
                 self.outputs.push_back(Output::Start {
                     mode,
-                    cause: if self.by_hand {
-                        Cause::Hand
-                    } else {
-                        Cause::Signal
-                    },
+                    cause: self.wanted_cause(),
                     new_session,
                 });
             }

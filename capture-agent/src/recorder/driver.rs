@@ -1,5 +1,6 @@
 //! Thread that executes the controller's decisions.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::controller::{Controller, Input, Output, Timeouts};
 use super::encoder_choice::EncoderChoice;
 use super::frame_sink::FrameSink;
 use super::live_picture;
+use super::preroll::{RING_BYTES, Ring};
 use super::recordings_folder::RecordingsFolder;
 use super::sessions::Sessions;
 use super::signal_source::{ENCODED, SignalSource};
@@ -15,7 +17,9 @@ use super::split::Limits;
 use super::{Event, Handle, Message, Setup, Snapshot};
 use crate::clock::monotonic;
 use crate::pictures::Storyboard;
-use crate::pipeline::{Notice, Pipeline, Plan, can_make_stills, start_preview, start_signal_probe};
+use crate::pipeline::{
+    IdleFrames, Notice, Pipeline, Plan, can_make_stills, start_preview, start_signal_probe,
+};
 use crate::problem::Problem;
 use crate::signal::{FrameRate, Mode, Signal};
 use crate::source::{Delivery, SourceError};
@@ -42,10 +46,46 @@ pub(super) struct Driver<E> {
     can_make_stills: bool,
     mode: Option<Mode>,
     no_signal_after: Option<Duration>,
+    idle_frames: IdleFrames,
+    preroll_length: Duration,
+    preroll: Option<PreRoll>,
+    /// Time of the next attempt after a failed pre-roll.
+    preroll_at: Duration,
+    /// Files that the writer was asked to end and has not ended yet.
+    ending: u32,
     split: Limits,
     /// Durable bytes of the file in progress at the last poll.
     written_bytes: u64,
     problem: Option<Problem>,
+}
+
+/// Delay after a failure of the pre-roll.
+const PREROLL_RETRY: Duration = Duration::from_secs(2);
+
+/// Pipeline that encodes into a ring while nothing is recorded. A recording takes it over.
+struct PreRoll {
+    mode: Mode,
+    pipeline: Pipeline,
+    sink: FrameSink,
+    started_at: Duration,
+    /// Numbers of dropped frames over the time of the ring, with their times; the first one is at its beginning.
+    dropped: VecDeque<(Duration, u64)>,
+}
+
+impl PreRoll {
+    fn count_dropped(&mut self, now: Duration) {
+        self.dropped.push_back((now, self.pipeline.dropped()));
+        let begun_at = now.saturating_sub(self.sink.buffered());
+        while self.dropped.get(1).is_some_and(|(at, _)| *at <= begun_at) {
+            self.dropped.pop_front();
+        }
+    }
+
+    /// Whether the pipeline has stalled: a source of still pictures delivers a frame each second, too.
+    fn is_silent(&self, now: Duration) -> bool {
+        let heard_at = self.sink.heard_at().unwrap_or(self.started_at);
+        now.saturating_sub(heard_at.max(self.started_at)) >= Timeouts::default().silence
+    }
 }
 
 /// Error of starting a pipeline.
@@ -82,6 +122,11 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             can_make_stills: can_make_stills(),
             mode: setup.mode,
             no_signal_after: setup.no_signal_after,
+            idle_frames: setup.idle_frames,
+            preroll_length: setup.preroll,
+            preroll: None,
+            preroll_at: Duration::ZERO,
+            ending: 0,
             split: setup.split,
             written_bytes: 0,
             problem: None,
@@ -99,6 +144,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             self.poll();
             self.act();
             // Behind `act`: a recording that is about to start has the device first.
+            self.update_preroll();
             self.update_preview();
             self.publish();
         }
@@ -142,12 +188,13 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             Message::Auto(auto) => self.decide(Input::Auto(auto)),
             Message::Backlog(backlog) => self.decide(Input::Backlog(backlog)),
             Message::AskForKeyframe => {
-                if let Some(pipeline) = self.captures.pipeline() {
+                let preroll = self.preroll.as_ref().map(|it| &it.pipeline);
+                if let Some(pipeline) = self.captures.pipeline().or(preroll) {
                     pipeline.request_keyframe();
                 }
             }
             Message::Notice(id, notice) if self.captures.is_latest(id) => {
-                if !self.source.fail_idle(&notice) {
+                if !self.fail_preroll(&notice) && !self.source.fail_idle(&notice) {
                     self.handle_notice(notice);
                 }
             }
@@ -165,6 +212,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
     }
 
     fn source_changed(&mut self) {
+        self.stop_preroll();
         self.source.source_changed();
         self.decide(Input::Changed);
     }
@@ -177,7 +225,9 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
 
     fn handle_writer_event(&mut self, event: writer::Event) {
         match event {
-            writer::Event::Begun(name) => (self.on_event)(self.sessions.file_begun(name)),
+            writer::Event::Begun { name, age } => {
+                (self.on_event)(self.sessions.file_begun(name, age));
+            }
             writer::Event::Finished(file) => (self.on_event)(self.sessions.file_finished(file)),
             writer::Event::Empty(name) => self.sessions.file_empty(&name),
             writer::Event::Failed { name, error } => {
@@ -185,6 +235,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
                 self.fail(Problem::disk(name, &error), false);
             }
             writer::Event::Ended => {
+                self.ending = self.ending.saturating_sub(1);
                 if self.captures.complete() {
                     self.decide(Input::Stopped);
                 }
@@ -195,9 +246,12 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
     fn poll(&mut self) {
         let now = monotonic();
         let controller = &mut self.controller;
-        self.source.poll(now, self.captures.running(), |signal| {
+        let preroll = self.preroll.as_ref().map(|it| it.pipeline.running());
+        let running = self.captures.running().or(preroll);
+        self.source.poll(now, running, |signal| {
             controller.handle_input(monotonic(), Input::Signal(signal));
         });
+        self.check_preroll();
         let progress = self.progress();
         if progress.written_bytes > self.written_bytes {
             self.written_bytes = progress.written_bytes;
@@ -218,7 +272,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
     }
 
     fn update_probe(&mut self, now: Duration) {
-        let is_recording = self.captures.is_active();
+        let is_recording = self.is_encoding();
         let samples = self.no_signal_after.is_some();
         let (captures, handle) = (&mut self.captures, &self.handle);
         self.source
@@ -234,7 +288,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         if self.can_make_stills && self.handle.picture().take_request() {
             self.source.request_preview(now);
         }
-        let is_recording = self.captures.is_active();
+        let is_recording = self.is_encoding();
         let no_signal_after = self.no_signal_after;
         let (captures, handle) = (&mut self.captures, &self.handle);
         self.source
@@ -247,10 +301,91 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             });
     }
 
+    /// Whether a pipeline encodes, or its file is being finished.
+    fn is_encoding(&self) -> bool {
+        self.captures.is_active() || self.preroll.is_some()
+    }
+
+    /// Ends the pre-roll, and its ring, when the signal changes or is lost, or the pipeline stalls.
+    fn check_preroll(&mut self) {
+        let signal = self.controller.signal();
+        let is_right =
+            |it: &PreRoll| matches!(signal, Signal::Steady(mode) if mode.is_same_as(&it.mode));
+        if !self.preroll.as_ref().is_none_or(is_right) {
+            self.stop_preroll();
+        }
+        let now = monotonic();
+        if let Some(preroll) = &mut self.preroll {
+            preroll.count_dropped(now);
+        }
+        if self.preroll.as_ref().is_some_and(|it| it.is_silent(now)) {
+            tracing::warn!("the pre-roll was lost: no frames have arrived");
+            self.preroll = None;
+            self.preroll_at = now + PREROLL_RETRY;
+        }
+    }
+
+    fn stop_preroll(&mut self) {
+        if self.preroll.take().is_some() {
+            self.preroll_at = monotonic() + Timeouts::default().retry;
+        }
+    }
+
+    /// Handles a notice of the running pre-roll; `false` if none runs.
+    fn fail_preroll(&mut self, notice: &Notice) -> bool {
+        if self.preroll.take().is_none() {
+            return false;
+        }
+        self.preroll_at = monotonic() + PREROLL_RETRY;
+        if let Notice::Broken { reason, at_source } = notice {
+            tracing::warn!("the pre-roll was lost: {reason}");
+            if !at_source && self.encoders.is_in_use() {
+                self.encoders.reject();
+            }
+        }
+        true
+    }
+
+    /// Runs the pre-roll while there is a signal and nothing is recorded.
+    fn update_preroll(&mut self) {
+        let now = monotonic();
+        // While the disk stalls, the writer's queue has the frames of an earlier recording and its pre-roll.
+        let is_due = !self.is_encoding() && self.ending == 0 && now >= self.preroll_at;
+        let (true, false, Signal::Steady(mode)) = (
+            is_due,
+            self.preroll_length.is_zero(),
+            self.controller.signal(),
+        ) else {
+            return;
+        };
+        let ring = Ring::new(self.preroll_length, RING_BYTES);
+        self.source.prepare_start();
+        match self.build(mode, Some(ring)) {
+            Ok(Some((mode, pipeline, sink))) => {
+                self.preroll = Some(PreRoll {
+                    mode,
+                    pipeline,
+                    sink,
+                    started_at: monotonic(),
+                    dropped: VecDeque::new(),
+                });
+                self.source.started(mode);
+            }
+            Ok(None) => self.preroll_at = now + PREROLL_RETRY,
+            Err(failure) => {
+                tracing::warn!("no pre-roll: {}", failure.problem);
+                self.preroll_at = monotonic() + PREROLL_RETRY;
+                if failure.is_encoder && self.encoders.is_in_use() {
+                    self.encoders.reject();
+                }
+            }
+        }
+    }
+
     /// Reason why there is no live picture.
     fn missing_picture(&self) -> Option<String> {
         let signal = self.controller.signal();
-        let is_recording = self.captures.is_active();
+        let is_recording = self.is_encoding();
         if !matches!(signal, Signal::Steady(_)) {
             Some(format!("there is {signal}."))
         } else if !self.can_make_stills {
@@ -303,6 +438,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
                 (self.on_event)(Event::Problem(problem.clone()));
             }
         }
+        let preroll = self.preroll.as_ref().map(|it| it.sink.buffered());
         let missing = self.missing_picture();
         self.handle.picture().set_unavailable(missing.as_deref());
         self.handle.show(Snapshot {
@@ -310,22 +446,52 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             signal: self.controller.signal(),
             auto: self.controller.auto(),
             recording: self.controller.is_recording(),
+            cause: self.controller.cause(),
             wanted: self.controller.is_wanted(),
             problem,
             encoder: self.encoders.element(),
+            preroll: preroll.unwrap_or_default(),
             session_ms: self.sessions.finished_ms(),
             dropped: self.captures.dropped() + written.dropped_frames,
             dropped_by_disk: written.dropped_frames,
+            frames: self.captures.frames(),
             written,
         });
     }
 
     fn start(&mut self, mode: Mode) -> Result<(), StartFailure> {
-        self.source.prepare_start();
+        let preroll = self.preroll.take();
+        let now = monotonic();
+        let preroll = preroll.filter(|it| it.mode.is_same_as(&mode) && !it.is_silent(now));
+        if let Some(preroll) = &preroll {
+            // The hook may take a while.
+            preroll.sink.hold();
+        } else {
+            self.source.prepare_start();
+        }
         self.folder.prepare();
         let on_event = &mut self.on_event;
         self.folder
             .recover_unfinished(|file| on_event(Event::Recovered(file)));
+        if let Some(preroll) = preroll {
+            preroll.sink.record();
+            let dropped = preroll.dropped.front().map_or(0, |(_, dropped)| *dropped);
+            self.captures.start(preroll.pipeline, dropped);
+            return Ok(());
+        }
+        if let Some((mode, pipeline, _)) = self.build(mode, None)? {
+            self.captures.start(pipeline, 0);
+            self.source.started(mode);
+        }
+        Ok(())
+    }
+
+    /// Starts a pipeline that records, or fills a ring. `None` if the signal has changed.
+    fn build(
+        &mut self,
+        mode: Mode,
+        ring: Option<Ring>,
+    ) -> Result<Option<(Mode, Pipeline, FrameSink)>, StartFailure> {
         let Some(writer) = &self.writer else {
             return Err(Problem::other("the writer thread could not be started").into());
         };
@@ -334,18 +500,19 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             // The signal has changed since the decision.
             Ok(_) | Err(SourceError::NoSignal(_)) => {
                 self.source_changed();
-                return Ok(());
+                return Ok(None);
             }
             Err(error) => return Err(Problem::from(&error).into()),
         };
         let id = self.captures.next_id();
-        let sink = FrameSink {
-            writer: writer.handle().clone(),
-            handle: self.handle.clone(),
-            limits: self.split,
+        let sink = FrameSink::new(
+            writer.handle().clone(),
+            self.handle.clone(),
+            self.split,
             id,
-            is_passed_through: capture.delivery() == Delivery::H264,
-        };
+            capture.delivery() == Delivery::H264,
+            ring,
+        );
         let encoder = match capture.delivery() {
             Delivery::H264 => {
                 self.encoders.pass_through();
@@ -358,6 +525,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             capture,
             mode,
             encoder,
+            idle_frames: self.idle_frames,
             stills: self
                 .storyboard
                 .iter()
@@ -366,14 +534,12 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
                 .collect(),
         };
         let on_notice = on_notice(id, &self.handle);
-        let pipeline = Pipeline::start(&plan, sink.into_callback(), on_notice);
+        let pipeline = Pipeline::start(&plan, sink.clone().into_callback(), on_notice);
         let pipeline = pipeline.map_err(|error| StartFailure {
             problem: error.problem(),
             is_encoder: !error.is_source_failure(),
         })?;
-        self.captures.start(pipeline);
-        self.source.started(mode);
-        Ok(())
+        Ok(Some((mode, pipeline, sink)))
     }
 
     fn stop(&mut self) {
@@ -402,9 +568,10 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         self.end_file();
     }
 
-    fn end_file(&self) {
+    fn end_file(&mut self) {
         if let Some(writer) = &self.writer {
             writer.handle().end();
+            self.ending += 1;
         }
     }
 
@@ -412,6 +579,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
     fn close(&mut self, messages: &mpsc::Receiver<Message>) {
         let picture = self.handle.picture();
         picture.set_unavailable(Some("the recorder is stopping."));
+        self.preroll = None;
         self.stop();
         while self.captures.pipeline().is_some() {
             if let Ok(message @ (Message::Writer(_) | Message::Notice(..))) =

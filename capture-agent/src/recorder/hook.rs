@@ -4,8 +4,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-
+use crate::child;
 use crate::clock::monotonic;
 
 /// Polling interval for the end of the command.
@@ -15,13 +14,15 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 ///
 /// Errors: reason for the user why the folder may not be writable.
 pub(super) fn run(command: &str, limit: Duration) -> Result<(), String> {
-    let mut child = Command::new("sh")
+    let mut shell = Command::new("sh");
+    child::hide_settings(&mut shell);
+    let child = shell
         .args(["-c", command])
         .stdin(Stdio::null())
         .process_group(0)
         .spawn()
         .map_err(|error| format!("the hook cannot be started: {error}"))?;
-    match wait(&mut child, limit) {
+    match wait(child, limit) {
         Ok(Some(status)) if status.success() => Ok(()),
         Ok(Some(status)) => Err(format!("the hook failed: {status}: {command}")),
         Ok(None) => Err(format!(
@@ -33,7 +34,7 @@ pub(super) fn run(command: &str, limit: Duration) -> Result<(), String> {
 }
 
 /// Exit status; `None` if it was killed after the limit.
-fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
+fn wait(mut child: Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
     let until = monotonic() + limit;
     while monotonic() < until {
         if let Some(status) = child.try_wait()? {
@@ -41,11 +42,7 @@ fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus
         }
         std::thread::sleep(POLL_INTERVAL);
     }
-    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    if let Some(group) = group {
-        kill_process_group(group, Signal::KILL)?;
-    }
-    child.wait()?;
+    child::kill(child)?;
     Ok(None)
 }
 

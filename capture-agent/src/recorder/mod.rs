@@ -13,6 +13,7 @@ mod frame_sink;
 mod hook;
 mod live_picture;
 mod name;
+mod preroll;
 mod preview;
 mod recordings_folder;
 mod sessions;
@@ -36,7 +37,7 @@ use sortie_server::LivePicture;
 pub use split::{Cut, Limits, Splitter};
 
 use crate::clock::monotonic;
-use crate::pipeline::Notice;
+use crate::pipeline::{IdleFrames, Notice};
 use crate::problem::Problem;
 use crate::signal::{Mode, Signal};
 use crate::source::{Source, TestInput};
@@ -50,8 +51,12 @@ pub struct Setup {
     pub mode: Option<Mode>,
     /// Time that a grabber's test pattern must last before it counts as no signal; `None` disables the check.
     pub no_signal_after: Option<Duration>,
+    /// Frames that equal the one before.
+    pub idle_frames: IdleFrames,
     /// Folder for recordings; created if missing.
     pub folder: PathBuf,
+    /// Time before the start of a recording that it has in addition; 0 for none.
+    pub preroll: Duration,
     /// Limits of a file.
     pub split: Limits,
     /// Command for `sh` that makes the folder writable, run before each recording.
@@ -73,6 +78,8 @@ pub enum Event {
         session: u64,
         cause: Cause,
         name: String,
+        /// Time since its first frame was captured.
+        age: Duration,
     },
     /// A file is finished and playable.
     Finished {
@@ -93,6 +100,8 @@ pub struct Snapshot {
     pub signal: Signal,
     pub auto: bool,
     pub recording: bool,
+    /// Present cause of the recording in progress.
+    pub cause: Option<Cause>,
     /// Whether a recording is requested, in progress or not.
     pub wanted: bool,
     /// Reason that prevents a recording, or ended the last one.
@@ -101,12 +110,16 @@ pub struct Snapshot {
     pub encoder: Option<&'static str>,
     /// Progress of the file in progress.
     pub written: Progress,
+    /// Duration of the pre-roll with which a recording would begin now.
+    pub preroll: Duration,
     /// Duration of the finished files of this session, in ms.
     pub session_ms: u64,
     /// Frames dropped since the start because the encoder or the disk was too slow.
     pub dropped: u64,
     /// Frames of `dropped` for which the disk was too slow.
     pub dropped_by_disk: u64,
+    /// Frames from the source since the start, while there was a pipeline for recordings.
+    pub frames: u64,
 }
 
 enum Message {
@@ -160,13 +173,16 @@ impl Recorder {
             signal: Signal::NoDevice,
             auto: setup.auto,
             recording: false,
+            cause: None,
             wanted: setup.auto,
             problem: None,
             encoder: None,
             written: Progress::default(),
+            preroll: Duration::ZERO,
             session_ms: 0,
             dropped: 0,
             dropped_by_disk: 0,
+            frames: 0,
         }));
         let handle = Handle {
             send,
@@ -288,7 +304,9 @@ mod encoder_failure {
             source: Source::Test,
             mode: Some("320x240@30".parse().unwrap()),
             no_signal_after: None,
+            idle_frames: IdleFrames::Drop,
             folder: dir.path().to_owned(),
+            preroll: Duration::ZERO,
             split: Limits::default(),
             hook: None,
             hook_limit: long,

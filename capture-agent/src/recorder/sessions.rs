@@ -1,6 +1,7 @@
 //! Assignment of files to sessions.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::Event;
 use super::controller::Cause;
@@ -42,13 +43,14 @@ impl Sessions {
         self.is_abandoned = true;
     }
 
-    pub(super) fn file_begun(&mut self, name: String) -> Event {
+    pub(super) fn file_begun(&mut self, name: String, age: Duration) -> Event {
         self.is_abandoned = false;
         self.of_file.insert(name.clone(), self.number);
         Event::Begun {
             session: self.number,
             cause: self.cause,
             name,
+            age,
         }
     }
 

@@ -6,13 +6,15 @@ use std::time::Duration;
 use crate::device::{self, Capabilities, Device};
 use crate::problem::Problem;
 use crate::signal::{Evidence, Input, Mode, Picture, Reading, Signal};
-use crate::source::{Capture, Source, SourceError, TestInput, choose};
+use crate::source::{Address, Capture, Source, SourceError, TestInput, UstreamerInput, choose};
 
 /// Interval of the search for a missing device.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Device name of the test source.
 const TEST_PICTURE: &str = "Test picture";
+/// Device name of another program's frames.
+const USTREAMER: &str = "ustreamer";
 
 /// Adapter of one source.
 pub(super) struct SourceAdapter {
@@ -27,6 +29,15 @@ enum Kind {
         grabber: Option<Grabber>,
     },
     V4l2(Box<V4l2>),
+    Ustreamer(Ustreamer),
+}
+
+/// Another program that delivers frames and tells its signal.
+struct Ustreamer {
+    /// `None` if its thread could not be created.
+    input: Option<UstreamerInput>,
+    is_found: bool,
+    problem: Option<Problem>,
 }
 
 struct V4l2 {
@@ -95,7 +106,8 @@ impl SourceAdapter {
                 device: None,
                 problem: None,
             })),
-            (Source::Test | Source::TestGrabber, input) => {
+            (Source::Ustreamer(address), _) => Kind::Ustreamer(Ustreamer::new(address, mode)),
+            (Source::Test | Source::TestScene(_) | Source::TestGrabber, input) => {
                 let input = input
                     .unwrap_or_else(|| TestInput::new(mode.unwrap_or(crate::source::TEST_MODE)));
                 Kind::Test {
@@ -115,6 +127,7 @@ impl SourceAdapter {
     pub(super) fn problem(&self) -> Option<&Problem> {
         match &self.kind {
             Kind::V4l2(v4l2) => v4l2.problem.as_ref(),
+            Kind::Ustreamer(ustreamer) => ustreamer.problem.as_ref(),
             Kind::Test { .. } => None,
         }
     }
@@ -123,6 +136,7 @@ impl SourceAdapter {
     pub(super) fn device(&self) -> Option<&str> {
         match &self.kind {
             Kind::V4l2(v4l2) => Some(v4l2.identity.as_ref()?.card.as_str()),
+            Kind::Ustreamer(ustreamer) => ustreamer.is_found.then_some(USTREAMER),
             Kind::Test { .. } => Some(TEST_PICTURE),
         }
     }
@@ -131,6 +145,10 @@ impl SourceAdapter {
     pub(super) fn open(&self) -> Result<(Capture, Mode), SourceError> {
         match &self.kind {
             Kind::V4l2(v4l2) => Source::V4l2(v4l2.path.clone()).open(v4l2.mode),
+            Kind::Ustreamer(ustreamer) => match &ustreamer.input {
+                Some(input) => input.open(),
+                None => Err(SourceError::NoSignal(Signal::NoDevice)),
+            },
             Kind::Test { input, .. } => {
                 let mode = match input.reading() {
                     Reading::Locked(mode) => mode,
@@ -145,6 +163,7 @@ impl SourceAdapter {
     pub(super) fn is_grabber(&self) -> bool {
         match &self.kind {
             Kind::V4l2(v4l2) => matches!(v4l2.device, Some(Open::Grabber(_))),
+            Kind::Ustreamer(_) => false,
             Kind::Test { grabber, .. } => grabber.is_some(),
         }
     }
@@ -165,6 +184,7 @@ impl SourceAdapter {
                 (false, Some(_)) => Some(Input::DeviceFound(Evidence::Frames)),
                 (true, grabber) => grabber.as_mut()?.poll(stats, current),
             },
+            Kind::Ustreamer(ustreamer) => ustreamer.poll(),
             Kind::V4l2(v4l2) => {
                 let V4l2 { path, device, .. } = &mut **v4l2;
                 if device.is_some() && !path.exists() {
@@ -197,6 +217,13 @@ impl SourceAdapter {
     pub(super) fn query(&mut self) -> Option<Input> {
         match &mut self.kind {
             Kind::Test { input, .. } => Some(Input::Timings(input.reading())),
+            Kind::Ustreamer(ustreamer) => {
+                let input = ustreamer.input.as_ref()?;
+                let reading = input.reading();
+                // The rate of another mode is not measured yet.
+                let reading = reading.or_else(|| input.is_there().then_some(Reading::NoLock));
+                reading.map(Input::Timings)
+            }
             Kind::V4l2(v4l2) => {
                 let device = &mut v4l2.device;
                 let Some(Open::Receiver {
@@ -213,6 +240,30 @@ impl SourceAdapter {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Ustreamer {
+    fn new(address: &Address, mode: Option<Mode>) -> Self {
+        let input = UstreamerInput::start(address, mode);
+        let problem = input.as_ref().err();
+        Self {
+            problem: problem
+                .map(|error| Problem::other(format!("no thread for ustreamer: {error}"))),
+            input: input.ok(),
+            is_found: false,
+        }
+    }
+
+    fn poll(&mut self) -> Option<Input> {
+        let input = self.input.as_ref()?;
+        self.problem = input.problem().map(Problem::other);
+        let is_there = input.is_there();
+        match (std::mem::replace(&mut self.is_found, is_there), is_there) {
+            (false, true) => Some(Input::DeviceFound(Evidence::Timings)),
+            (true, false) => Some(Input::DeviceLost),
+            (true, true) | (false, false) => None,
         }
     }
 }

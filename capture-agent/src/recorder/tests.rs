@@ -125,6 +125,21 @@ fn manual_stop_overrides_auto_record_until_signal_loss() {
 }
 
 #[test]
+fn manual_start_takes_over_automatic_recording() {
+    let mut controller = check(vec![
+        (0, Input::Auto(true), vec![]),
+        (1, steady(HD), vec![start(HD, Cause::Signal, true)]),
+    ]);
+    assert_eq!(controller.cause(), Some(Cause::Signal));
+    controller.handle_input(s(2), Input::Start);
+    assert_eq!(controller.cause(), Some(Cause::Hand));
+    controller.handle_input(s(3), Input::Auto(false));
+    assert_eq!(drain(&mut controller), []);
+    controller.handle_input(s(4), Input::Stop);
+    assert_eq!(controller.cause(), None);
+}
+
+#[test]
 fn mode_change_begins_file_of_same_session() {
     check(vec![
         (0, steady(HD), vec![]),

@@ -1,15 +1,26 @@
 //! Recorder as the server's appliance.
 
-use std::sync::PoisonError;
+use std::collections::HashSet;
+use std::path::PathBuf;
 
-use sortie_api::{Appliance as State, GrowingFile, InputSignal, RecorderState, SignalState};
-use sortie_server::{Appliance, LivePicture};
+use jiff::tz::TimeZone;
+use sortie_api::{
+    Appliance as State, GrowingFile, InputSignal, OtherFiles, RecorderState, Schedule,
+    ScheduleStatus, SignalState,
+};
+use sortie_server::{Appliance, GrowingRecording, LivePicture, Measurements, SignalHistory};
 
-use super::importer::CurrentFile;
+use super::history::SharedHistory;
+use super::importer::BegunFiles;
+use super::monitor::Monitored;
+use super::other_files;
 use super::problem_advice::advice;
+use super::schedule::AutoRecord;
+use crate::clock::monotonic;
 use crate::forward::Status;
 use crate::recorder::{Handle, Snapshot};
 use crate::signal::{Reading, Signal};
+use crate::writer::GROWING;
 
 /// Expected rate at 1080p, without a measurement: 500 MB per hour.
 const USUAL_BYTES_PER_SECOND: u64 = 500_000_000 / 3600;
@@ -18,24 +29,45 @@ const TELLING_MS: u64 = 30_000;
 
 pub(super) struct RecorderAppliance {
     pub(super) recorder: Handle,
+    pub(super) auto_record: AutoRecord,
     /// State of the forwarder, if configured.
     pub(super) forwarding: Option<Status>,
-    /// Session of the file in progress.
-    pub(super) begun: CurrentFile,
+    pub(super) begun: BegunFiles,
+    pub(super) history: SharedHistory,
+    pub(super) host: Option<String>,
+    /// Folder for recordings, which may contain other files.
+    pub(super) folder: PathBuf,
+    /// Bytes that stay free.
+    pub(super) reserve_bytes: u64,
+    pub(super) monitored: Monitored,
 }
 
 impl Appliance for RecorderAppliance {
     fn state(&self) -> State {
         let test_source = self.recorder.test_input().is_some();
+        let snapshot = self.recorder.snapshot();
+        if let Some(forwarding) = &self.forwarding {
+            // An upload that waits for the network keeps the forwarder from noticing that its recording is finished.
+            let growing = u64::from(snapshot.written.name.is_some());
+            let is_behind = forwarding.shown().waiting > growing;
+            forwarding.set_behind(is_behind, jiff::Timestamp::now());
+        }
         let mut state = State {
             forwarding: self.forwarding.as_ref().map(Status::shown),
-            ..shown(&self.recorder.snapshot(), test_source)
+            host: self.host.clone(),
+            measured_fps: self.history.measured_fps(),
+            dropped_last_minute: self.history.dropped_last_minute(),
+            alarms: self.monitored.alarms(),
+            // The recorder's own state is off outside of the schedule's windows.
+            auto_record: self.auto_record.is_on(),
+            schedule: self.auto_record.applied_status(),
+            ..shown(&snapshot, test_source)
         };
-        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(file), Some((name, session))) = (&mut state.file, &*begun)
-            && file.filename == *name
+        if let Some(file) = &mut state.file
+            && let Some(begun) = self.begun.get(&file.filename)
         {
-            file.session_id = Some(session.clone());
+            file.session_id = Some(begun.session);
+            file.recording_id = Some(begun.id);
         }
         state
     }
@@ -59,7 +91,19 @@ impl Appliance for RecorderAppliance {
     }
 
     fn set_auto_record(&self, on: bool) {
-        self.recorder.set_auto(on);
+        self.auto_record.set_on(on);
+    }
+
+    fn has_time_zone(&self, name: &str) -> bool {
+        TimeZone::get(name).is_ok()
+    }
+
+    fn set_schedule(&self, schedule: &Schedule, earliest_ms: i64) {
+        self.auto_record.set_schedule(schedule, earliest_ms);
+    }
+
+    fn schedule(&self) -> ScheduleStatus {
+        self.auto_record.status()
     }
 
     fn switch_signal(&self, state: SignalState) -> bool {
@@ -75,8 +119,40 @@ impl Appliance for RecorderAppliance {
         true
     }
 
+    fn other_files(&self, known: &HashSet<String>) -> OtherFiles {
+        other_files::list(&self.folder, known)
+    }
+
+    fn measurements(&self) -> Measurements {
+        self.monitored.measurements()
+    }
+
     fn picture(&self) -> &LivePicture {
         self.recorder.picture()
+    }
+
+    fn growing(&self) -> Option<GrowingRecording> {
+        let begun = self.begun.newest()?;
+        let written = self.recorder.snapshot().written;
+        let is_growing = written.name.as_ref() == Some(&begun.name);
+        Some(GrowingRecording {
+            id: begun.id,
+            growing_name: format!("{}{GROWING}", begun.name),
+            name: begun.name,
+            session: begun.session,
+            created_ms: begun.begun_ms,
+            duration_ms: if is_growing { written.duration_ms } else { 0 },
+            size_bytes: if is_growing { written.size_bytes } else { 0 },
+            is_growing,
+        })
+    }
+
+    fn signal_history(&self, now_ms: i64) -> SignalHistory {
+        self.history.history(monotonic(), now_ms)
+    }
+
+    fn reserve_bytes(&self) -> u64 {
+        self.reserve_bytes
     }
 }
 
@@ -84,6 +160,7 @@ fn shown(snapshot: &Snapshot, test_source: bool) -> State {
     let (written, problem) = (&snapshot.written, snapshot.problem.as_ref());
     let running_ms = written.name.as_ref().map_or(0, |_| written.duration_ms);
     State {
+        host: None,
         device: snapshot.device.clone(),
         signal: signal(snapshot.signal),
         recorder: match (snapshot.recording, snapshot.wanted) {
@@ -95,6 +172,7 @@ fn shown(snapshot: &Snapshot, test_source: bool) -> State {
         file: written.name.as_ref().map(|name| GrowingFile {
             filename: name.clone(),
             session_id: None,
+            recording_id: None,
             duration_seconds: seconds(written.duration_ms),
             size_bytes: written.size_bytes,
         }),
@@ -105,11 +183,15 @@ fn shown(snapshot: &Snapshot, test_source: bool) -> State {
             .map(ToOwned::to_owned),
         dropped_frames: snapshot.dropped,
         dropped_by_disk: snapshot.dropped_by_disk,
+        dropped_last_minute: 0,
+        measured_fps: None,
         encoder: snapshot.encoder.map(ToOwned::to_owned),
         auto_record: snapshot.auto,
+        schedule: None,
         threshold_percent: None,
         space: None,
         forwarding: None,
+        alarms: Vec::new(),
         test_source,
     }
 }

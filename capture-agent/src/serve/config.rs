@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use sortie_server::{ConfigError, ConfigReader, read_toml};
 
+use super::mqtt::{Address, Broker, is_topic};
+use super::tls::CertificateSource;
+use crate::alarm::{self, CommandLine, Hook};
 use crate::forward::Target;
 use crate::recorder::{Limits, Setup};
 use crate::signal::Mode;
@@ -55,6 +58,8 @@ const SOURCE: &str = "SORTIE_CAPTURE_SOURCE";
 const MODE: &str = "SORTIE_CAPTURE_MODE";
 const NO_SIGNAL_PICTURES: &str = "SORTIE_CAPTURE_NO_SIGNAL_PICTURES";
 const NO_SIGNAL_SECONDS: &str = "SORTIE_CAPTURE_NO_SIGNAL_SECONDS";
+const PREROLL_SECONDS: &str = "SORTIE_CAPTURE_PREROLL_SECONDS";
+const IDLE_FRAMES: &str = "SORTIE_CAPTURE_IDLE_FRAMES";
 const PATH: &str = "SORTIE_CAPTURE_PATH";
 const SPLIT_MINUTES: &str = "SORTIE_CAPTURE_SPLIT_MINUTES";
 const SPLIT_MB: &str = "SORTIE_CAPTURE_SPLIT_MB";
@@ -70,18 +75,36 @@ const FORWARD_CA: &str = "SORTIE_CAPTURE_FORWARD_CA";
 const FORWARD_KBIT: &str = "SORTIE_CAPTURE_FORWARD_KBIT";
 const FORWARD_DELETE: &str = "SORTIE_CAPTURE_FORWARD_DELETE";
 
+const MQTT_URL: &str = "SORTIE_CAPTURE_MQTT_URL";
+const MQTT_USERNAME: &str = "SORTIE_CAPTURE_MQTT_USERNAME";
+const MQTT_PASSWORD: &str = "SORTIE_CAPTURE_MQTT_PASSWORD";
+const MQTT_CA: &str = "SORTIE_CAPTURE_MQTT_CA";
+const MQTT_PREFIX: &str = "SORTIE_CAPTURE_MQTT_PREFIX";
+const MQTT_DISCOVERY: &str = "SORTIE_CAPTURE_MQTT_DISCOVERY";
+const MQTT_PICTURES: &str = "SORTIE_CAPTURE_MQTT_PICTURES";
+
+const TLS: &str = "SORTIE_CAPTURE_TLS";
+const TLS_CERT: &str = "SORTIE_CAPTURE_TLS_CERT";
+const TLS_KEY: &str = "SORTIE_CAPTURE_TLS_KEY";
+const ALARM_SILENT: &str = "SORTIE_CAPTURE_ALARM_SILENT_SECONDS";
+const ALARM_DISK: &str = "SORTIE_CAPTURE_ALARM_DISK_PERCENT";
+const ALARM_LAG: &str = "SORTIE_CAPTURE_ALARM_LAG_MINUTES";
+const ALARM_HOOK: &str = "SORTIE_CAPTURE_ALARM_HOOK";
+
 /// All variables, in the order of `--help`.
 #[rustfmt::skip]
 pub static VARIABLES: &[Variable] = &[
-    own(SOURCE, "v4l2:/dev/video0", "Video source: v4l2:/dev/videoN, or test or test-grabber for a synthetic picture"),
+    own(SOURCE, "v4l2:/dev/video0", "Video source: v4l2:/dev/videoN; ustreamer:NAME for the sink of another program that owns the device, or its stream as ustreamer:http://…; or test or test-grabber for a synthetic picture"),
     own(MODE, "", "Mode of a source that offers several, as 1920x1080@30"),
     own(NO_SIGNAL_PICTURES, "true", "Whether a grabber's colour bars, or its flat blue or green, count as no signal"),
     own(NO_SIGNAL_SECONDS, "5", "Seconds that such a picture must last"),
+    own(IDLE_FRAMES, "drop", "Frames that equal the one before: drop, which makes an idle screen cost next to nothing, or keep"),
+    own(PREROLL_SECONDS, "0", "Seconds before its start that a recording has in addition, up to 600; 0: none"),
     of_server(PATH, "SORTIE_RECORDING_STORAGE_PATH", "/var/lib/kvmd/msd/recordings", "Folder for recordings"),
     own(SPLIT_MINUTES, "0", "Longest file in minutes; 0: no limit"),
     own(SPLIT_MB, "0", "Largest file in MB; 0: no limit"),
     own(HOOK, "", "Command that makes the folder writable, run by sh before each recording"),
-    own(HOOK_SECONDS, "30", "Time limit of the command; then it is killed"),
+    own(HOOK_SECONDS, "30", "Time limit of the command, and of the one for alarms; then it is killed"),
     own(RESERVE_MB, "256", "MB that stay free: with less, recording stops"),
     own(THRESHOLD, "80", "Disk usage in percent above which the oldest recordings are deleted; 0: never. Until it is set on the page"),
     own(FORWARD_URL, "", "Central sortie-server that gets every recording, as https://recordings.example.org"),
@@ -89,8 +112,22 @@ pub static VARIABLES: &[Variable] = &[
     own(FORWARD_CA, "", "PEM file with the certificate authority of the central server, if it is a private one"),
     own(FORWARD_KBIT, "0", "Bandwidth limit in kbit/s; 0: no limit"),
     own(FORWARD_DELETE, "false", "Whether a recording is deleted here once the central server has confirmed that it has the same file"),
+    own(ALARM_SILENT, "60", "Seconds without a sign of the recorder that raise an alarm"),
+    own(ALARM_DISK, "80", "Percent of the space for recordings that unforwarded ones may fill before an alarm; 0: no alarm"),
+    own(ALARM_LAG, "60", "Minutes that a recording may wait for the central server before an alarm; 0: no alarm"),
+    own(ALARM_HOOK, "", "Program with arguments, run without a shell for each alarm"),
+    own(MQTT_URL, "", "MQTT broker, as mqtt://host:1883 or mqtts://host:8883"),
+    own(MQTT_USERNAME, "", "User name at the broker"),
+    own(MQTT_PASSWORD, "", "Password at the broker"),
+    own(MQTT_CA, "", "PEM file with the certificate authority of the broker, if it is a private one"),
+    own(MQTT_PREFIX, "sortie", "First part of the agent's topics"),
+    own(MQTT_DISCOVERY, "homeassistant", "First part of Home Assistant's discovery topics; off: no discovery"),
+    own(MQTT_PICTURES, "true", "Whether pictures of the input are published"),
     of_server("SORTIE_CAPTURE_HOST", "SORTIE_HOST", "0.0.0.0", "Address to listen on"),
     of_server("SORTIE_CAPTURE_PORT", "SORTIE_PORT", "8080", "Port to listen on"),
+    own(TLS, "off", "self-signed: HTTPS with a certificate that the agent makes and renews; off: plain HTTP, unless _TLS_CERT is set"),
+    own(TLS_CERT, "", "PEM file with a certificate chain, for HTTPS; read again when it changes"),
+    own(TLS_KEY, "", "PEM file with the key of the certificate"),
     of_server(DB, "SORTIE_DB", "/var/lib/sortie/capture-agent.db", "SQLite file with accounts and the list"),
     of_server("SORTIE_CAPTURE_ADMIN_USERNAME", "SORTIE_ADMIN_USERNAME", "admin", "First administrator"),
     of_server("SORTIE_CAPTURE_ADMIN_PASSWORD", "SORTIE_ADMIN_PASSWORD", "generated", "Password of the first administrator; a generated one is printed once"),
@@ -103,9 +140,16 @@ pub struct Config {
     pub setup: Setup,
     /// Central server, if recordings are forwarded.
     pub forward: Option<Target>,
+    pub alarms: alarm::Limits,
+    /// Command that is run for each alarm.
+    pub alarm_hook: Option<Hook>,
+    /// MQTT broker, if one is configured.
+    pub mqtt: Option<Broker>,
     /// File of the forwarding journal.
     pub journal: PathBuf,
     pub server: sortie_server::Config,
+    /// Certificate for HTTPS; `None`: plain HTTP.
+    pub certificate: Option<CertificateSource>,
 }
 
 /// Lists all variables, for `--help`.
@@ -141,9 +185,18 @@ impl Config {
         let threshold = number(&mut reader, THRESHOLD, 99);
         let setup = read_setup(&mut reader);
         let forward = read_target(&mut reader);
+        let alarms = read_alarms(&mut reader);
+        let alarm_hook = reader.parse::<CommandLine>(ALARM_HOOK).map(|command| Hook {
+            command,
+            limit: setup.hook_limit,
+        });
+        let mqtt = read_broker(&mut reader);
         let journal = PathBuf::from(text(&reader, DB)).with_extension("forward.json");
+        let certificate = read_certificate_source(&mut reader);
         errors.extend(reader.into_errors());
         let server = sortie_server::Config::read(&|name| match name {
+            // HSTS would also apply to other servers on the same host.
+            "SORTIE_HSTS_SECONDS" => environment(name).or_else(|| Some("0".to_owned())),
             "SORTIE_VIDEO_RECORDING_ENABLED" => Some("true".to_owned()),
             "SORTIE_RECORDING_DISK_HIGH_PERCENT" => (threshold > 0).then(|| threshold.to_string()),
             "SORTIE_RECORDING_DISK_LOW_PERCENT" => {
@@ -162,8 +215,12 @@ impl Config {
             Ok(server) if errors.is_empty() => Ok(Self {
                 setup,
                 forward,
+                alarms,
+                alarm_hook,
+                mqtt,
                 journal,
                 server,
+                certificate,
             }),
             Ok(_) => Err(errors),
             Err(of_server) => {
@@ -251,6 +308,8 @@ fn read_setup(reader: &mut ConfigReader<'_>) -> Setup {
         source: source.flatten().unwrap_or_else(default_source),
         mode: reader.parse::<Mode>(MODE),
         no_signal_after: detects_patterns.then(|| Duration::from_secs(pattern_seconds)),
+        idle_frames: reader.parse(IDLE_FRAMES).unwrap_or_default(),
+        preroll: Duration::from_secs(number(reader, PREROLL_SECONDS, 600)),
         folder: PathBuf::from(text(reader, PATH)),
         split: Limits {
             length: (minutes > 0).then(|| Duration::from_secs(60 * minutes)),
@@ -260,6 +319,17 @@ fn read_setup(reader: &mut ConfigReader<'_>) -> Setup {
         hook_limit: Duration::from_secs(number(reader, HOOK_SECONDS, 3600)),
         reserve_bytes: number(reader, RESERVE_MB, 100_000_000) * MB,
         auto: false,
+    }
+}
+
+fn read_alarms(reader: &mut ConfigReader<'_>) -> alarm::Limits {
+    let silence = reader.number(ALARM_SILENT, 60, 1, 86_400);
+    let disk = number(reader, ALARM_DISK, 100);
+    let lag = number(reader, ALARM_LAG, 1_000_000);
+    alarm::Limits {
+        silence: Duration::from_secs(silence),
+        disk_percent: (disk > 0).then_some(disk),
+        lag: (lag > 0).then(|| Duration::from_secs(60 * lag)),
     }
 }
 
@@ -278,18 +348,83 @@ fn read_target(reader: &mut ConfigReader<'_>) -> Option<Target> {
         reader.wrong(FORWARD_TOKEN, "forwarding needs an API token");
         return None;
     };
-    let authorities = reader.text(FORWARD_CA).and_then(|path| {
-        read_certificates(&path)
-            .map_err(|problem| reader.wrong(FORWARD_CA, format!("{path}: {problem}")))
-            .ok()
-    });
     Some(Target {
-        authorities,
+        authorities: read_authorities(reader, FORWARD_CA),
         url: url.trim_end_matches('/').to_owned(),
         token: token.into(),
         bytes_per_second: (kbit > 0).then_some(kbit * 1000 / 8),
         delete_after,
     })
+}
+
+fn read_broker(reader: &mut ConfigReader<'_>) -> Option<Broker> {
+    let (prefix, discovery) = (text(reader, MQTT_PREFIX), text(reader, MQTT_DISCOVERY));
+    for (name, topic) in [(MQTT_PREFIX, &prefix), (MQTT_DISCOVERY, &discovery)] {
+        if !is_topic(topic) {
+            reader.wrong(name, "write it as sortie or home/sortie: up to 100 characters, without + and #, and without / at its ends");
+        }
+    }
+    let pictures = flag(reader, MQTT_PICTURES);
+    let url = reader.text(MQTT_URL)?;
+    // The error does not repeat the address, which may have a password.
+    let address = url.parse::<Address>();
+    let address = address.map_err(|syntax| reader.wrong(MQTT_URL, syntax));
+    let address = address.ok()?;
+    let (username, password) = (reader.text(MQTT_USERNAME), reader.text(MQTT_PASSWORD));
+    if password.is_some() && username.is_none() {
+        reader.wrong(MQTT_USERNAME, "the password needs a user name");
+    }
+    Some(Broker {
+        address,
+        username,
+        password: password.map(Into::into),
+        authorities: read_authorities(reader, MQTT_CA),
+        prefix,
+        discovery: Some(discovery).filter(|it| it != "off"),
+        pictures,
+    })
+}
+
+fn read_certificate_source(reader: &mut ConfigReader<'_>) -> Option<CertificateSource> {
+    let (certificate, key) = (reader.text(TLS_CERT), reader.text(TLS_KEY));
+    let mode = reader.text(TLS);
+    let is_self_signed = match mode.as_deref() {
+        None | Some("off") => false,
+        Some("self-signed") => true,
+        Some(other) => {
+            reader.wrong(TLS, format!("{other:?} is neither off nor self-signed"));
+            return None;
+        }
+    };
+    match (certificate, key) {
+        (Some(_), Some(_)) if is_self_signed => {
+            reader.wrong(TLS, "is self-signed, but SORTIE_CAPTURE_TLS_CERT names another certificate: remove one of them");
+            None
+        }
+        (Some(certificate), Some(key)) => Some(CertificateSource::Files {
+            certificate: certificate.into(),
+            key: key.into(),
+        }),
+        (Some(_), None) => {
+            reader.wrong(TLS_KEY, "the certificate needs its key");
+            None
+        }
+        (None, Some(_)) => {
+            reader.wrong(TLS_CERT, "the key needs its certificate");
+            None
+        }
+        (None, None) => is_self_signed.then(|| CertificateSource::SelfSigned {
+            file: PathBuf::from(text(reader, DB)).with_extension("tls.pem"),
+        }),
+    }
+}
+
+/// Reads the PEM file that a variable names.
+fn read_authorities(reader: &mut ConfigReader<'_>, name: &'static str) -> Option<Vec<u8>> {
+    let path = reader.text(name)?;
+    read_certificates(&path)
+        .map_err(|problem| reader.wrong(name, format!("{path}: {problem}")))
+        .ok()
 }
 
 /// Reads a PEM file that must hold a certificate.
@@ -305,6 +440,7 @@ fn read_certificates(path: &str) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::IdleFrames;
 
     fn read(file: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
         let folder = tempfile::tempdir().unwrap();
@@ -333,6 +469,8 @@ mod tests {
         assert_eq!(config.server.disk_marks, Some((80, 79)));
         assert_eq!(config.setup.split, Limits::default());
         assert!(config.server.recording_enabled);
+        assert!(config.setup.preroll.is_zero());
+        assert_eq!(config.setup.idle_frames, IdleFrames::Drop);
         assert_eq!(config.setup.no_signal_after, Some(Duration::from_secs(5)));
         let off = [("SORTIE_CAPTURE_NO_SIGNAL_PICTURES", "false")];
         assert_eq!(read("", &off).unwrap().setup.no_signal_after, None);
@@ -354,6 +492,8 @@ mod tests {
             ("SORTIE_CAPTURE_SOURCE", "rtsp://camera"),
             ("SORTIE_CAPTURE_MODE", "huge"),
             ("SORTIE_CAPTURE_NO_SIGNAL_PICTURES", "maybe"),
+            ("SORTIE_CAPTURE_IDLE_FRAMES", "some"),
+            ("SORTIE_CAPTURE_PREROLL_SECONDS", "601"),
             ("SORTIE_CAPTURE_PORT", "70000"),
             ("SORTIE_CAPTURE_THRESHOLD_PERCENT", "100"),
             ("SORTIE_CAPTURE_ADMIN_PASSWORD", "short"),
@@ -365,10 +505,12 @@ mod tests {
             [
                 "--config: file: there is no variable SORTIE_CAPTURE_COLOUR; --help lists all",
                 "SORTIE_CAPTURE_ADMIN_PASSWORD: must have 8 to 256 characters",
+                "SORTIE_CAPTURE_IDLE_FRAMES: \"some\": write it as drop or keep",
                 "SORTIE_CAPTURE_MODE: \"huge\": write it as WIDTHxHEIGHT@FPS, for example 1920x1080@60",
                 "SORTIE_CAPTURE_NO_SIGNAL_PICTURES: \"maybe\" is neither true nor false",
                 "SORTIE_CAPTURE_PORT: \"70000\" is not a whole number from 0 to 65535",
-                "SORTIE_CAPTURE_SOURCE: \"rtsp://camera\": write it as test, test-grabber or v4l2:/dev/video0",
+                "SORTIE_CAPTURE_PREROLL_SECONDS: \"601\" is not a whole number from 0 to 600",
+                "SORTIE_CAPTURE_SOURCE: \"rtsp://camera\": write it as v4l2:/dev/video0, ustreamer:NAME, test, test-idle, test-typing, test-video or test-grabber",
                 "SORTIE_CAPTURE_SPLIT_MB: is of type array; write text, a number, true or false",
                 "SORTIE_CAPTURE_THRESHOLD_PERCENT: \"100\" is not a whole number from 0 to 99",
             ]
@@ -407,6 +549,59 @@ mod tests {
         for wrong in ["central.example", "ftp://a", "https://", "https://a@b"] {
             let url = ("SORTIE_CAPTURE_FORWARD_URL", wrong);
             assert!(read("", &[url, token]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn broker_is_optional_and_keeps_its_password_secret() {
+        let url = ("SORTIE_CAPTURE_MQTT_URL", "mqtts://broker.example");
+        let username = ("SORTIE_CAPTURE_MQTT_USERNAME", "agent");
+        let password = ("SORTIE_CAPTURE_MQTT_PASSWORD", "hunter2hunter2");
+        assert_eq!(read("", &[username, password]).unwrap().mqtt, None);
+        let config = read("", &[url, username, password]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let broker = config.mqtt.unwrap();
+        assert_eq!(broker.address.to_string(), "mqtts://broker.example:8883");
+        assert_eq!(broker.prefix, "sortie");
+        assert_eq!(broker.discovery.as_deref(), Some("homeassistant"));
+        assert!(broker.pictures);
+        let off = ("SORTIE_CAPTURE_MQTT_DISCOVERY", "off");
+        assert_eq!(read("", &[url, off]).unwrap().mqtt.unwrap().discovery, None);
+        for wrong in [
+            ("SORTIE_CAPTURE_MQTT_URL", "mqtt://agent:hunter2@broker"),
+            ("SORTIE_CAPTURE_MQTT_PREFIX", "sortie/#"),
+            ("SORTIE_CAPTURE_MQTT_CA", "/nowhere/ca.pem"),
+            password,
+        ] {
+            let errors = read("", &[url, wrong][usize::from(wrong.0 == url.0)..]).unwrap_err();
+            assert!(!errors.concat().contains("hunter2"), "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn certificate_is_self_signed_or_given_with_its_key() {
+        assert_eq!(read("", &[]).unwrap().certificate, None);
+        let own = ("SORTIE_CAPTURE_TLS", "self-signed");
+        let certificate = ("SORTIE_CAPTURE_TLS_CERT", "/c.pem");
+        let key = ("SORTIE_CAPTURE_TLS_KEY", "/k.pem");
+        let self_signed = CertificateSource::SelfSigned {
+            file: "/var/lib/sortie/capture-agent.tls.pem".into(),
+        };
+        let given = CertificateSource::Files {
+            certificate: "/c.pem".into(),
+            key: "/k.pem".into(),
+        };
+        let source = |variables: &[_]| read("", variables).unwrap().certificate;
+        assert_eq!(source(&[own]), Some(self_signed));
+        assert_eq!(source(&[certificate, key]), Some(given));
+        for wrong in [
+            &[certificate][..],
+            &[key],
+            &[own, certificate, key],
+            &[own, certificate],
+            &[("SORTIE_CAPTURE_TLS", "yes")],
+        ] {
+            assert!(read("", wrong).is_err(), "{wrong:?}");
         }
     }
 

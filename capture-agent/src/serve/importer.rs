@@ -1,38 +1,84 @@
 //! Imports the recorder's files into the catalog, and follows changes of the folder.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::Metadata;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use sortie_server::{CapturedFile, ImportError, Importer, open_regular};
+use sortie_server::{CapturedFile, ImportError, ImportedFile, Importer, open_regular};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::pictures::{self, PICTURES};
 use crate::recorder::{Cause, Event, Handle};
-use crate::writer::{self, Finished, GROWING, RecoveredFile};
+use crate::writer::{self, FinishError, Finished, GROWING, RecoveredFile};
 
 /// Interval of comparisons between folder and catalog: they find what failed before, and changes by other programs.
-const COMPARE_INTERVAL: Duration = Duration::from_secs(300);
+const COMPARE_INTERVAL: Duration = Duration::from_secs(30);
 /// Interval while a file in the folder may still be written.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Interval of the check for a forwarding backlog: the disk fills by at most a few MB meanwhile.
 const BACKLOG_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Name and session of the newest file, for viewers of the growing file.
-pub(super) type CurrentFile = Arc<Mutex<Option<(String, String)>>>;
+/// Limit of the files that wait for their import, as when the database cannot be written.
+const BEGUN_MAX: usize = 64;
+
+/// Files from their beginning to their import, the newest last. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BegunFiles(Arc<Mutex<Vec<BegunFile>>>);
+
+impl BegunFiles {
+    pub(super) fn newest(&self) -> Option<BegunFile> {
+        self.files().last().cloned()
+    }
+
+    fn insert(&self, file: BegunFile) {
+        let mut files = self.files();
+        // A file that ended empty is removed, and its name is used again.
+        files.retain(|it| it.name != file.name);
+        if files.len() == BEGUN_MAX {
+            files.remove(0);
+        }
+        files.push(file);
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<BegunFile> {
+        self.files().iter().find(|file| file.name == name).cloned()
+    }
+
+    fn remove(&self, name: &str) {
+        self.files().retain(|file| file.name != name);
+    }
+
+    fn files(&self) -> MutexGuard<'_, Vec<BegunFile>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file that the recorder has begun.
+#[derive(Debug, Clone)]
+pub(super) struct BegunFile {
+    pub(super) name: String,
+    /// ID of the recording.
+    pub(super) id: String,
+    /// ID of the session in the catalog.
+    pub(super) session: String,
+    /// Unix time in ms.
+    pub(super) begun_ms: i64,
+}
 
 /// Handles the recorder's events until the channel closes.
 pub(super) async fn run(
     importer: Importer,
     folder: PathBuf,
     mut events: mpsc::UnboundedReceiver<Event>,
-    last: CurrentFile,
+    begun: BegunFiles,
     forwarding: bool,
     recorder: Handle,
 ) {
@@ -40,6 +86,7 @@ pub(super) async fn run(
         importer,
         folder,
         forwarding,
+        begun,
     };
     let comparison = Comparison {
         catalog: catalog.clone(),
@@ -51,9 +98,7 @@ pub(super) async fn run(
     comparing.spawn(comparison.run());
     let mut task = ImportTask {
         catalog,
-        last,
         sessions: HashMap::new(),
-        begun: HashMap::new(),
     };
     let mut backlog = tokio::time::interval(BACKLOG_INTERVAL);
     backlog.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -75,11 +120,8 @@ pub(super) async fn run(
 
 struct ImportTask {
     catalog: Catalog,
-    last: CurrentFile,
     /// Session IDs in the catalog by the recorder's session numbers.
     sessions: HashMap<u64, String>,
-    /// Start of each file in progress, Unix time in ms.
-    begun: HashMap<String, i64>,
 }
 
 impl ImportTask {
@@ -90,28 +132,30 @@ impl ImportTask {
                 session,
                 cause,
                 name,
+                age,
             } => {
                 tracing::info!(file = name, ?cause, "recording");
-                let session = self.session(session);
-                *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some((name.clone(), session));
+                let age = i64::try_from(age.as_millis()).unwrap_or_default();
+                let begun = BegunFile {
+                    name: name.clone(),
+                    id: uuid::Uuid::now_v7().to_string(),
+                    session: self.session(session),
+                    begun_ms: now_ms().saturating_sub(age),
+                };
+                self.catalog.begun.insert(begun);
                 if cause == Cause::Signal
                     && let Err(error) = self.catalog.importer.began(&name).await
                 {
                     tracing::error!("the audit log cannot be written: {error}");
                 }
-                self.begun.insert(name, now_ms());
             }
             Event::Finished {
                 session,
                 file,
                 interrupted,
             } => {
-                let begun = self.begun.remove(&file.name);
                 let session = self.session(session);
-                self.catalog
-                    .import_file(file, session, begun, interrupted)
-                    .await;
+                self.catalog.import_file(file, session, interrupted).await;
             }
             Event::Problem(problem) => tracing::error!("{problem}"),
         }
@@ -121,12 +165,11 @@ impl ImportTask {
         match recovered {
             RecoveredFile::Finished(file) => {
                 tracing::warn!(file = file.name, "finished the recording of an earlier run");
-                self.catalog
-                    .import_file(file, new_session(), None, true)
-                    .await;
+                self.catalog.import_file(file, new_id(), true).await;
             }
             RecoveredFile::Empty(name) => {
-                tracing::warn!("removed {name}: it contained no recording")
+                tracing::warn!("removed {name}: it contained no recording");
+                self.catalog.begun.remove(&name);
             }
             RecoveredFile::Damaged(name, reason) => {
                 tracing::error!("{name} cannot be played: {reason}");
@@ -142,10 +185,7 @@ impl ImportTask {
     fn session(&mut self, number: u64) -> String {
         // A file can belong to the current session or the one before, not to an older one.
         self.sessions.retain(|known, _| *known + 2 > number);
-        self.sessions
-            .entry(number)
-            .or_insert_with(new_session)
-            .clone()
+        self.sessions.entry(number).or_insert_with(new_id).clone()
     }
 }
 
@@ -156,32 +196,36 @@ struct Catalog {
     folder: PathBuf,
     /// Whether recordings are forwarded to a central server.
     forwarding: bool,
+    begun: BegunFiles,
 }
 
 impl Catalog {
-    async fn import_file(
-        &self,
-        file: Finished,
-        session: String,
-        begun_ms: Option<i64>,
-        interrupted: bool,
-    ) {
-        let created_ms = begun_ms.unwrap_or_else(|| {
-            let path = self.folder.join(&file.name);
-            modified_ms(&path) - i64::try_from(file.duration_ms).unwrap_or(0)
-        });
+    async fn import_file(&self, file: Finished, session: String, interrupted: bool) {
+        let (folder, modified_ms) = self.seen(&file.name);
+        let duration_ms = i64::try_from(file.duration_ms).unwrap_or(0);
         let captured = CapturedFile {
             name: file.name,
             session,
-            created_ms,
+            created_ms: modified_ms
+                .unwrap_or_else(now_ms)
+                .saturating_sub(duration_ms),
             duration_ms: file.duration_ms,
             size_bytes: file.size_bytes,
+            modified_ms,
+            folder,
             interrupted,
             forward_pending: self.forwarding,
             failure: None,
         };
-        self.import(&captured).await;
-        self.import_pictures(&captured.name).await;
+        let name = captured.name.clone();
+        self.import(captured).await;
+        self.import_pictures(&name).await;
+    }
+
+    /// Returns identity of the folder and modification time of a file in it, Unix time in ms.
+    fn seen(&self, name: &str) -> (Option<String>, Option<i64>) {
+        let metadata = std::fs::symlink_metadata(self.folder.join(name)).ok();
+        (identity(&self.folder), metadata.as_ref().map(modified_ms))
     }
 
     /// Moves the pictures of a recording into the catalog.
@@ -234,11 +278,14 @@ impl Catalog {
     async fn import_damaged(&self, name: String, reason: &str) {
         let path = self.folder.join(&name);
         let size_bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        let (folder, modified_ms) = self.seen(&name);
         let captured = CapturedFile {
-            session: new_session(),
-            created_ms: modified_ms(&path),
+            session: new_id(),
+            created_ms: modified_ms.unwrap_or_else(now_ms),
             duration_ms: 0,
             size_bytes,
+            modified_ms,
+            folder,
             interrupted: true,
             forward_pending: false,
             failure: Some(format!(
@@ -246,15 +293,33 @@ impl Catalog {
             )),
             name,
         };
-        self.import(&captured).await;
+        self.import(captured).await;
     }
 
-    async fn import(&self, captured: &CapturedFile) {
-        if let Err(error) = self.importer.import(captured).await {
+    /// Imports a file with the ID, session and time that it got when it was begun, if that was in this run.
+    async fn import(&self, mut captured: CapturedFile) {
+        let mut id = new_id();
+        if let Some(begun) = self.begun.get(&captured.name) {
+            (id, captured.session) = (begun.id, begun.session);
+            captured.created_ms = begun.begun_ms;
+        }
+        match self.importer.import_as(id, &captured).await {
+            Ok(_) => self.begun.remove(&captured.name),
             // The next comparison imports it.
-            tracing::error!(file = captured.name, "not in the list yet: {error}");
+            Err(error) => tracing::error!(file = captured.name, "not in the list yet: {error}"),
         }
     }
+}
+
+/// Identifies a folder across restarts, by its file system and its creation: another disk at the same place, or the folder
+/// below an unmounted disk, is another folder.
+fn identity(folder: &Path) -> Option<String> {
+    let metadata = std::fs::metadata(folder).ok()?;
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    let born = metadata.created().ok();
+    let born = born.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let born = born.unwrap_or_default().as_nanos();
+    Some(format!("{:x}-{:x}-{born:x}", disk.f_fsid, metadata.ino()))
 }
 
 /// State of the repeated comparison of folder and catalog.
@@ -308,22 +373,27 @@ impl Comparison {
         let Ok(difference) = looked.await else {
             return Ok(false);
         };
-        for file in difference.changed {
+        let importer = &self.catalog.importer;
+        let here = difference.folder;
+        for (file, modified_ms) in difference.changed {
             tracing::warn!(file = file.name, "another program has changed it");
-            let change =
-                self.catalog
-                    .importer
-                    .change(&file.name, file.size_bytes, file.duration_ms);
+            let change = importer.change(&file.name, file.size_bytes, file.duration_ms);
             change.await?;
+            let seen = importer.set_seen(&file.name, modified_ms, here.as_deref());
+            seen.await?;
         }
-        // If no known file is in the folder, it is probably not mounted.
-        let missing = if difference.present {
-            difference.missing
-        } else {
-            HashSet::new()
-        };
+        for (name, modified_ms) in difference.undated {
+            let seen = importer.set_seen(&name, modified_ms, here.as_deref());
+            seen.await?;
+        }
+        for (name, reason) in difference.unlisted {
+            if importer.forget(&name, reason).await? {
+                tracing::warn!(file = name, "{reason}");
+            }
+        }
+        let missing = difference.missing;
         for name in missing.intersection(&self.missing) {
-            if self.catalog.importer.forget(name).await? {
+            if importer.forget(name, REMOVED).await? {
                 tracing::warn!(
                     file = name,
                     "removed from the list: another program has deleted the file"
@@ -347,9 +417,7 @@ impl Comparison {
         });
         let (found, damaged) = found.await.unwrap_or_default();
         for file in found.recordings {
-            self.catalog
-                .import_file(file, new_session(), None, false)
-                .await;
+            self.catalog.import_file(file, new_id(), false).await;
         }
         for (name, reason) in found.unplayable {
             tracing::warn!("{name} cannot be played: {reason}");
@@ -365,52 +433,87 @@ impl Comparison {
     }
 }
 
+/// Reasons in the audit log.
+const REMOVED: &str = "the file was removed from the folder by another program";
+const REPLACED: &str = "the file, which could not be played, was changed by another program";
+const DAMAGED: &str = "the file was changed by another program and cannot be played any more";
+
+/// Difference of modification times that says nothing: file systems store them in steps of up to two seconds.
+const TIME_STEP_MS: u64 = 2_000;
+
 /// Known recordings that differ from the folder.
 #[derive(Debug, Default)]
 struct Difference {
-    changed: Vec<Finished>,
+    /// Changed files with their modification times.
+    changed: Vec<(Finished, i64)>,
+    /// Unchanged files whose modification time or folder is not known yet, with that time.
+    undated: Vec<(String, i64)>,
+    /// Changed files that must be imported again, with the reason.
+    unlisted: Vec<(String, &'static str)>,
+    /// Files that were seen in this folder and are not there any more.
     missing: HashSet<String>,
-    /// Whether any known file exists.
-    present: bool,
+    /// Identity of the folder; `None` if another one has taken its place meanwhile.
+    folder: Option<String>,
     /// Whether a changed file may still be written.
     unsettled: bool,
 }
 
 fn compare_files(
     folder: &Path,
-    known: Vec<(String, u64)>,
+    known: Vec<ImportedFile>,
     now: SystemTime,
     cancelled: &AtomicBool,
 ) -> Difference {
     let mut difference = Difference::default();
-    for (name, size_bytes) in known {
+    let here = identity(folder);
+    for known in known {
+        let name = known.name;
         let file = match open_regular(&folder.join(&name)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                difference.missing.insert(name);
+                // In another folder, as below an unmounted disk, its absence says nothing.
+                if here.is_some() && known.folder == here {
+                    difference.missing.insert(name);
+                }
                 continue;
             }
             Err(_) => continue,
         };
-        difference.present = true;
         let Ok(metadata) = file.metadata() else {
             continue;
         };
-        if metadata.len() == size_bytes {
-            continue;
-        }
-        if writer::is_settled(&metadata, now) {
-            difference
-                .changed
-                .extend(writer::rescan(&file, &name, cancelled));
-        } else {
+        let modified_ms = modified_ms(&metadata);
+        let is_same_time = |ms: i64| ms.abs_diff(modified_ms) <= TIME_STEP_MS;
+        if metadata.len() == known.size_bytes && known.modified_ms.is_none_or(is_same_time) {
+            if known.modified_ms.is_none() || known.folder != here {
+                difference.undated.push((name, modified_ms));
+            }
+        } else if !writer::is_settled(&metadata, now) {
             difference.unsettled = true;
+        } else if known.is_failed {
+            difference.unlisted.push((name, REPLACED));
+        } else {
+            match writer::rescan(&file, &name, cancelled) {
+                Ok(file) => difference.changed.push((file, modified_ms)),
+                Err(FinishError::Unplayable(_)) if writer::is_abandoned(&metadata, now) => {
+                    difference.unlisted.push((name, DAMAGED));
+                }
+                Err(_) => {}
+            }
         }
+    }
+    difference.folder = here.filter(|here| identity(folder).as_ref() == Some(here));
+    if difference.folder.is_none() {
+        // Mounted or unmounted meanwhile: the files may be those of either folder.
+        return Difference {
+            unsettled: true,
+            ..Difference::default()
+        };
     }
     difference
 }
 
-fn new_session() -> String {
+fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
@@ -418,12 +521,7 @@ fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-fn modified_ms(path: &Path) -> i64 {
-    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
-    let since = modified
-        .ok()
-        .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    since.map_or_else(now_ms, |since| {
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    })
+fn modified_ms(metadata: &Metadata) -> i64 {
+    let ms = metadata.mtime_nsec() / 1_000_000;
+    metadata.mtime().saturating_mul(1000).saturating_add(ms)
 }

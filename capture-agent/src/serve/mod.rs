@@ -5,9 +5,15 @@
 
 mod appliance;
 mod config;
+mod history;
 mod importer;
+mod monitor;
+mod mqtt;
+mod other_files;
 mod problem_advice;
+mod schedule;
 mod systemd;
+mod tls;
 
 use std::future::Future;
 use std::io::Write as _;
@@ -15,16 +21,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sortie_server::{Server, SystemClock};
+use sortie_server::{Server, SystemClock, Tls};
 use tokio::sync::mpsc;
 
 pub use config::{Config, FILE, VARIABLES, Variable, help};
+pub use mqtt::{Address as MqttAddress, Broker as MqttBroker};
+pub use tls::{CertificateSource, Description};
 
+use crate::alarm::HookRunner;
 use crate::clock::monotonic;
 use crate::forward::{self, Status};
 use crate::recorder::{Handle, Recorder};
 use appliance::RecorderAppliance;
-use importer::CurrentFile;
+use history::SharedHistory;
+use importer::BegunFiles;
+use monitor::Monitored;
+use schedule::AutoRecord;
 use systemd::Notifier;
 
 /// Interval of watchdog notifications to systemd.
@@ -44,6 +56,14 @@ pub async fn serve(
     let notify = Notifier::new(std::env::var_os("NOTIFY_SOCKET").as_deref())
         .context("NOTIFY_SOCKET names no socket")?;
     let folder = config.setup.folder.clone();
+    let certificate = config.certificate.map(|source| {
+        let loaded = source.load().context("HTTPS is not possible")?;
+        tracing::info!(sha256 = loaded.description.sha256, "certificate");
+        anyhow::Ok((source, loaded.stamp, Tls::new(loaded.config)))
+    });
+    let certificate = certificate.transpose()?;
+    let reserve_bytes = config.setup.reserve_bytes;
+    let instance = config.journal.display().to_string();
     let (send, events) = mpsc::unbounded_channel();
     let recorder = Recorder::start(config.setup, move |event| {
         // The receiver is gone if the agent could not start.
@@ -52,17 +72,38 @@ pub async fn serve(
     .context("the recorder cannot be started")?;
     let handle = recorder.handle().clone();
     let status = Status::default();
-    let begun = CurrentFile::default();
+    let begun = BegunFiles::default();
+    let history = SharedHistory::default();
+    let monitored = Monitored::default();
+    let auto_record = AutoRecord::new(handle.clone());
     let appliance = Arc::new(RecorderAppliance {
+        auto_record: auto_record.clone(),
         recorder: handle.clone(),
+        history: history.clone(),
+        host: host_name(),
+        folder: folder.clone(),
+        reserve_bytes,
         begun: begun.clone(),
         forwarding: config.forward.is_some().then(|| status.clone()),
+        monitored: monitored.clone(),
     });
     let server = Server::open_with(config.server, Arc::new(SystemClock), Some(appliance)).await?;
+    let server = server.with_tls(certificate.as_ref().map(|(_, _, tls)| tls.clone()));
     // Runs before retention: recordings that the central server does not have must not be deleted.
     let forwards = config.forward.is_some();
     let pending = server.importer().set_forwarding(forwards).await;
     pending.context("the recordings that wait for the central server cannot be marked")?;
+    let monitoring = tokio::spawn(monitor::run(monitor::Setup {
+        limits: config.alarms,
+        hook: config.alarm_hook.map(HookRunner::start),
+        recorder: handle.clone(),
+        history: history.clone(),
+        importer: server.importer(),
+        folder: folder.clone(),
+        reserve_bytes,
+        forwarding: forwards.then(|| status.clone()),
+        monitored,
+    }));
     let forwarding = config.forward.map(|target| {
         tokio::spawn(forward::run(forward::Setup {
             target,
@@ -73,6 +114,16 @@ pub async fn serve(
             status,
         }))
     });
+    let control = server.appliance_control(mqtt::INTERFACE);
+    let publishing = config.mqtt.zip(control).map(|(broker, control)| {
+        tokio::spawn(mqtt::run(mqtt::Setup {
+            broker,
+            control,
+            recorder: handle.clone(),
+            host: host_name(),
+            instance,
+        }))
+    });
     let keeping = tokio::spawn(importer::run(
         server.importer(),
         folder,
@@ -81,8 +132,11 @@ pub async fn serve(
         forwards,
         handle.clone(),
     ));
+    let watching = certificate.map(|(source, stamp, tls)| tokio::spawn(source.watch(stamp, tls)));
     greet(&server)?;
     notify.notify("READY=1");
+    let sampling = tokio::spawn(history::run(history, handle.clone()));
+    let scheduling = tokio::spawn(schedule::run(auto_record));
     let alive = tokio::spawn(feed_watchdog(notify, handle));
     let stop = async move {
         stop.await;
@@ -92,9 +146,23 @@ pub async fn serve(
     };
     let served = server.serve(stop).await;
     alive.abort();
+    watching.inspect(tokio::task::JoinHandle::abort);
+    sampling.abort();
+    scheduling.abort();
+    monitoring.abort();
+    publishing.inspect(tokio::task::JoinHandle::abort);
     // Forwarding resumes at the next start.
     forwarding.inspect(tokio::task::JoinHandle::abort);
     Ok(served?)
+}
+
+/// Host name as the kernel has it; `None` if there is none.
+fn host_name() -> Option<String> {
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    Some(name).filter(|name| !name.is_empty() && name != "(none)")
 }
 
 fn greet(server: &Server) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! Synthetic desktop: scrolling text, and a line that changes with every frame.
+//! Synthetic desktop: text that scrolls, is typed or stands still, or a film.
 
 /// Pixels per dot of a letter.
 const DOT: usize = 2;
@@ -9,20 +9,43 @@ const INK: u8 = 40;
 /// Frames per new line of text, at 30 frames per second: a log at reading speed.
 const FRAMES_A_LINE: u64 = 6;
 
+/// Frames per typed letter, at 30 frames per second: a fast typist.
+const FRAMES_A_LETTER: u64 = 6;
+
+/// Content of a [`Desktop`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scene {
+    /// Scrolling text, and a line that changes with every frame.
+    #[default]
+    Scrolling,
+    /// Text on which letters are typed.
+    Typing,
+    /// Text that stands still.
+    Idle,
+    /// A film in a window over text.
+    Video,
+}
+
 /// Screen of text in I420 that advances frame by frame.
 #[derive(Debug, Clone)]
 pub struct Desktop {
     width: usize,
     height: usize,
+    scene: Scene,
     pixels: Vec<u8>,
     frame: u64,
     dice: u64,
 }
 
 impl Desktop {
-    /// Creates a screen of this size in pixels.
+    /// Creates a screen of this size in pixels, with scrolling text.
     #[must_use]
     pub fn new(width: usize, height: usize) -> Self {
+        Self::with_scene(width, height, Scene::default())
+    }
+
+    #[must_use]
+    pub fn with_scene(width: usize, height: usize, scene: Scene) -> Self {
         // GStreamer's I420 layout: strides of a multiple of 4, halves rounded up.
         let luma = stride(width) * even(height);
         let chroma = stride(even(width) / 2) * even(height);
@@ -31,29 +54,82 @@ impl Desktop {
         let mut desktop = Self {
             width,
             height,
+            scene,
             pixels,
             frame: 0,
             dice: 1,
         };
-        (1..desktop.rows()).for_each(|row| desktop.write_line(row));
+        let (step, columns) = match scene {
+            Scene::Scrolling => (1, desktop.columns()),
+            // As a document in a window: text on a quarter of the screen.
+            Scene::Typing | Scene::Idle | Scene::Video => (2, desktop.columns() / 2),
+        };
+        for row in (1..desktop.rows()).step_by(step) {
+            desktop.write_line(row, columns);
+        }
         desktop
     }
 
     /// Draws the next frame.
     pub fn advance(&mut self) -> &[u8] {
         self.frame += 1;
+        match self.scene {
+            Scene::Scrolling => self.advance_scrolling(),
+            Scene::Typing => self.advance_typing(),
+            Scene::Idle => {}
+            Scene::Video => self.advance_video(),
+        }
+        &self.pixels
+    }
+
+    fn advance_scrolling(&mut self) {
         if self.frame.is_multiple_of(FRAMES_A_LINE) && self.rows() > 1 {
             self.scroll();
-            self.write_line(self.rows() - 1);
+            self.write_line(self.rows() - 1, self.columns());
         }
         let counter = format!("FRAME {:08}  SORTIE RECORDING TEST PICTURE", self.frame);
         self.clear(0);
         self.write(0, &counter);
-        &self.pixels
+    }
+
+    /// Types into the first row, and begins it anew when it is full.
+    fn advance_typing(&mut self) {
+        if !self.frame.is_multiple_of(FRAMES_A_LETTER) {
+            return;
+        }
+        let columns = self.columns().max(1) as u64;
+        let column = usize::try_from(self.frame / FRAMES_A_LETTER % columns).unwrap_or(0);
+        if column == 0 {
+            self.clear(0);
+        }
+        let letter = char::from(b'A' + self.roll(26));
+        self.write(0, &format!("{}{letter}", " ".repeat(column)));
+    }
+
+    /// Draws soft waves that move over the middle of the screen.
+    fn advance_video(&mut self) {
+        let wave = |at: u64| {
+            let at = at & 0xFF;
+            u8::try_from(at.min(0xFF - at)).unwrap_or(0)
+        };
+        let stride = stride(self.width);
+        let (left, right) = (self.width / 6, self.width * 5 / 6);
+        for y in self.height / 6..self.height * 5 / 6 {
+            let down = wave(2 * y as u64 + 3 * self.frame) / 2;
+            let row = &mut self.pixels[y * stride..][left..right];
+            for (x, pixel) in (0_u64..).zip(row) {
+                let across = wave(x + 5 * self.frame + u64::from(down));
+                *pixel = 32 + across / 2 + down + wave(3 * x + y as u64) / 8;
+            }
+        }
     }
 
     fn rows(&self) -> usize {
         self.height / (CELL.1 * DOT)
+    }
+
+    fn columns(&self) -> usize {
+        self.width / (CELL.0 * DOT)
     }
 
     fn scroll(&mut self) {
@@ -71,9 +147,9 @@ impl Desktop {
         }
     }
 
-    fn write_line(&mut self, row: usize) {
+    fn write_line(&mut self, row: usize, columns: usize) {
         let mut line = String::new();
-        while line.len() < self.width / (CELL.0 * DOT) {
+        while line.len() < columns {
             let length = 2 + self.roll(8);
             line.extend((0..length).map(|_| char::from(b'A' + self.roll(26))));
             line.push(' ');

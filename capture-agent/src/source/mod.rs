@@ -1,9 +1,10 @@
-//! Video sources: a capture device, or a synthetic test source.
+//! Video sources: a capture device, ustreamer, or a synthetic test source.
 
 mod choice;
 mod desktop;
 mod test;
 mod test_pattern;
+mod ustreamer;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,20 +15,26 @@ use gstreamer as gst;
 use crate::device::{Device, DeviceError};
 use crate::signal::{FrameRate, Mode, Reading, Signal};
 pub use choice::{Choice, choose};
-pub use desktop::Desktop;
+pub use desktop::{Desktop, Scene};
 pub use test::TestInput;
+pub use ustreamer::{Address, UstreamerInput};
 
 /// Default mode of the test source.
 pub const TEST_MODE: Mode = Mode::progressive(1920, 1080, FrameRate::from_hertz(30));
 
-/// Configured source: `test`, `test-grabber`, or `v4l2:/dev/video0`.
+/// Configured source: `test`, `test-idle`, `test-typing`, `test-video`, `test-grabber`, `v4l2:/dev/video0`, or `ustreamer:`
+/// with an [`Address`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// Test source that behaves like an HDMI receiver.
     Test,
+    /// The same with another picture.
+    TestScene(Scene),
     /// Test source that behaves like a USB grabber: its signal shows only in its frames.
     TestGrabber,
     V4l2(PathBuf),
+    /// Frames of another program, which owns the capture device.
+    Ustreamer(Address),
 }
 
 impl FromStr for Source {
@@ -36,9 +43,13 @@ impl FromStr for Source {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             None if text == "test" => Ok(Self::Test),
+            None if text == "test-idle" => Ok(Self::TestScene(Scene::Idle)),
+            None if text == "test-typing" => Ok(Self::TestScene(Scene::Typing)),
+            None if text == "test-video" => Ok(Self::TestScene(Scene::Video)),
             None if text == "test-grabber" => Ok(Self::TestGrabber),
             Some(("v4l2", path)) if path.starts_with('/') => Ok(Self::V4l2(path.into())),
-            _ => Err("write it as test, test-grabber or v4l2:/dev/video0".to_owned()),
+            Some(("ustreamer", address)) => Address::parse(address).map(Self::Ustreamer),
+            _ => Err("write it as v4l2:/dev/video0, ustreamer:NAME, test, test-idle, test-typing, test-video or test-grabber".to_owned()),
         }
     }
 }
@@ -46,9 +57,13 @@ impl FromStr for Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Test => f.write_str("test"),
+            Self::Test | Self::TestScene(Scene::Scrolling) => f.write_str("test"),
+            Self::TestScene(Scene::Idle) => f.write_str("test-idle"),
+            Self::TestScene(Scene::Typing) => f.write_str("test-typing"),
+            Self::TestScene(Scene::Video) => f.write_str("test-video"),
             Self::TestGrabber => f.write_str("test-grabber"),
             Self::V4l2(path) => write!(f, "v4l2:{}", path.display()),
+            Self::Ustreamer(address) => write!(f, "ustreamer:{address}"),
         }
     }
 }
@@ -63,6 +78,17 @@ pub enum Delivery {
     H264,
 }
 
+impl Delivery {
+    /// Caps without their fields.
+    fn media(self) -> &'static str {
+        match self {
+            Self::Raw => "video/x-raw",
+            Self::Jpeg => "image/jpeg",
+            Self::H264 => "video/x-h264",
+        }
+    }
+}
+
 /// Source that is ready for capturing.
 #[derive(Debug, Clone)]
 pub enum Capture {
@@ -73,6 +99,10 @@ pub enum Capture {
         /// Whether the frame rate can be chosen; the rate of an HDMI receiver follows its input.
         choose_rate: bool,
     },
+    Ustreamer {
+        input: UstreamerInput,
+        delivery: Delivery,
+    },
 }
 
 impl Capture {
@@ -80,7 +110,7 @@ impl Capture {
     pub fn delivery(&self) -> Delivery {
         match self {
             Self::Test(_) => Delivery::Raw,
-            Self::V4l2 { delivery, .. } => *delivery,
+            Self::V4l2 { delivery, .. } | Self::Ustreamer { delivery, .. } => *delivery,
         }
     }
 
@@ -90,6 +120,7 @@ impl Capture {
         match self {
             Self::Test(input) => input.is_grabber(),
             Self::V4l2 { choose_rate, .. } => *choose_rate,
+            Self::Ustreamer { .. } => false,
         }
     }
 
@@ -109,11 +140,7 @@ impl Capture {
                 delivery,
                 choose_rate,
             } => {
-                let media = match delivery {
-                    Delivery::Raw => "video/x-raw",
-                    Delivery::Jpeg => "image/jpeg",
-                    Delivery::H264 => "video/x-h264",
-                };
+                let media = delivery.media();
                 let rate = if *choose_rate {
                     // The driver reports 29.97 as 30000/1001, this crate as 29970/1000.
                     let millihertz = mode.fps.millihertz();
@@ -126,13 +153,26 @@ impl Capture {
                 let path = path.display().to_string().replace(['\\', '"'], "");
                 format!("v4l2src name=source device=\"{path}\" ! {media},{size}{rate}")
             }
+            Self::Ustreamer { delivery, .. } => {
+                let media = match delivery {
+                    Delivery::H264 => "video/x-h264,stream-format=byte-stream,alignment=au",
+                    Delivery::Raw | Delivery::Jpeg => delivery.media(),
+                };
+                let millihertz = mode.fps.millihertz();
+                format!(
+                    "appsrc name=source is-live=true format=time max-bytes=33554432 leaky-type=downstream \
+                     caps=\"{media},{size},framerate={millihertz}/1000\""
+                )
+            }
         }
     }
 
-    /// Starts to deliver frames, if the source is the test source.
+    /// Starts to deliver frames, if the source is no element of GStreamer.
     pub(crate) fn feed(&self, pipeline: &gst::Pipeline, mode: Mode) {
-        if let Self::Test(input) = self {
-            input.feed(pipeline, mode);
+        match self {
+            Self::Test(input) => input.feed(pipeline, mode),
+            Self::V4l2 { .. } => {}
+            Self::Ustreamer { input, delivery } => input.feed(pipeline, mode, *delivery),
         }
     }
 }
@@ -144,6 +184,9 @@ pub enum SourceError {
     Device(#[from] DeviceError),
     #[error("there is no signal to record: {0}")]
     NoSignal(Signal),
+    /// ustreamer delivers no frames.
+    #[error("{0}")]
+    Ustreamer(String),
     /// The source delivers no supported format.
     #[error("{}: the device delivers neither pixels, nor MJPEG, nor H.264{}", path.display(), match mode {
         Some(mode) => format!(" in {mode}"),
@@ -158,8 +201,9 @@ impl Source {
     pub fn test_input(&self, mode: Mode) -> Option<TestInput> {
         match self {
             Self::Test => Some(TestInput::new(mode)),
+            Self::TestScene(scene) => Some(TestInput::with_scene(mode, *scene)),
             Self::TestGrabber => Some(TestInput::grabber(mode)),
-            Self::V4l2(_) => None,
+            Self::V4l2(_) | Self::Ustreamer(_) => None,
         }
     }
 
@@ -173,7 +217,13 @@ impl Source {
         let mode = wanted.unwrap_or(TEST_MODE);
         let path = match (self, self.test_input(mode)) {
             (Self::V4l2(path), _) => path,
-            (Self::Test | Self::TestGrabber, input) => {
+            (Self::Ustreamer(address), _) => {
+                let input = UstreamerInput::start(address, wanted);
+                let input = input.map_err(|error| SourceError::Ustreamer(error.to_string()))?;
+                input.wait();
+                return input.open();
+            }
+            (Self::Test | Self::TestScene(_) | Self::TestGrabber, input) => {
                 let input = input.unwrap_or_else(|| TestInput::new(mode));
                 return Ok((Capture::Test(input), mode));
             }
@@ -205,7 +255,15 @@ mod tests {
 
     #[test]
     fn sources_round_trip_as_text() {
-        for text in ["test", "test-grabber", "v4l2:/dev/video0"] {
+        for text in [
+            "test",
+            "test-idle",
+            "test-typing",
+            "test-video",
+            "test-grabber",
+            "v4l2:/dev/video0",
+            "ustreamer:kvmd::ustreamer::h264",
+        ] {
             assert_eq!(text.parse::<Source>().unwrap().to_string(), text);
         }
         for text in ["", "v4l2", "v4l2:video0", "/dev/video0", "rtsp://host"] {

@@ -9,8 +9,8 @@ use gstreamer::glib;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
-use super::Desktop;
 use super::test_pattern::TestPattern;
+use super::{Desktop, Scene};
 use crate::signal::{Mode, Reading};
 
 /// Input signal of the test source. Clones share it.
@@ -18,6 +18,7 @@ use crate::signal::{Mode, Reading};
 pub struct TestInput {
     mode: Mode,
     is_grabber: bool,
+    scene: Scene,
     reading: Arc<Mutex<Reading>>,
 }
 
@@ -35,7 +36,17 @@ impl TestInput {
         Self {
             mode,
             is_grabber: false,
+            scene: Scene::default(),
             reading: Arc::new(Mutex::new(Reading::Locked(mode))),
+        }
+    }
+
+    /// Creates an HDMI receiver that shows a scene.
+    #[must_use]
+    pub fn with_scene(mode: Mode, scene: Scene) -> Self {
+        Self {
+            scene,
+            ..Self::new(mode)
         }
     }
 
@@ -106,7 +117,7 @@ impl TestInput {
 fn deliver(source: &glib::WeakRef<gst_app::AppSrc>, input: &TestInput, mode: Mode) {
     let side = |pixels: u32| usize::try_from(pixels).unwrap_or(0);
     let (width, height) = (side(mode.width), side(mode.height));
-    let mut desktop = Desktop::new(width, height);
+    let mut desktop = Desktop::with_scene(width, height, input.scene);
     let millihertz = u64::from(mode.fps.millihertz().max(1));
     // A playing pipeline has a clock and a base time.
     let mut began = None;

@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -180,27 +181,42 @@ pub struct Found {
     pub unsettled: bool,
 }
 
+/// Whether a file of this name is a recording. Hidden files are unfinished copies and metadata of other programs.
+#[must_use]
+pub fn is_recording_name(name: &str) -> bool {
+    name.ends_with(".mp4") && !name.starts_with('.')
+}
+
 /// Time after its last change during which a file may still be written.
 const SETTLED: Duration = Duration::from_secs(10);
 
 /// Time after its last change during which a file that cannot be played may still be an interrupted copy.
 const ABANDONED: Duration = Duration::from_secs(600);
 
-/// Whether a file has not changed recently.
+/// Whether neither content nor attributes of a file have changed recently. A program that copies a file can set its
+/// modification time, but not its change time.
 #[must_use]
 pub fn is_settled(metadata: &Metadata, now: SystemTime) -> bool {
-    is_unchanged(metadata, now, SETTLED)
+    let changed = u64::try_from(metadata.ctime()).unwrap_or_default();
+    let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(changed);
+    is_unchanged(metadata, now, SETTLED) && is_older(changed, now, SETTLED)
+}
+
+/// Whether a file that cannot be played is no interrupted copy: its content has not changed for some minutes.
+#[must_use]
+pub fn is_abandoned(metadata: &Metadata, now: SystemTime) -> bool {
+    is_unchanged(metadata, now, ABANDONED)
 }
 
 fn is_unchanged(metadata: &Metadata, now: SystemTime, time: Duration) -> bool {
-    let Ok(modified) = metadata.modified() else {
-        return true;
-    };
+    let modified = metadata.modified();
+    modified.map_or(true, |modified| is_older(modified, now, time))
+}
+
+fn is_older(changed: SystemTime, now: SystemTime, time: Duration) -> bool {
     // A time in the future comes from another clock.
-    now.duration_since(modified).is_ok_and(|age| age >= time)
-        || modified
-            .duration_since(now)
-            .is_ok_and(|ahead| ahead >= time)
+    now.duration_since(changed).is_ok_and(|age| age >= time)
+        || changed.duration_since(now).is_ok_and(|ahead| ahead >= time)
 }
 
 /// Lists the recordings in a folder except `known`. Files that cannot be read from the disk are skipped, and all
@@ -215,7 +231,7 @@ pub fn finished(
     let names = Folder::new(folder).names().unwrap_or_default();
     let new = names
         .into_iter()
-        .filter(|name| name.ends_with(".mp4") && !known.contains(name));
+        .filter(|name| is_recording_name(name) && !known.contains(name));
     let mut found = Found::default();
     for name in new {
         if cancelled.load(Ordering::Relaxed) {
@@ -233,7 +249,7 @@ pub fn finished(
         }
         match rescan(&file, &name, cancelled) {
             Ok(recording) => found.recordings.push(recording),
-            Err(FinishError::Unplayable(reason)) if is_unchanged(&metadata, now, ABANDONED) => {
+            Err(FinishError::Unplayable(reason)) if is_abandoned(&metadata, now) => {
                 found.unplayable.push((name, reason));
             }
             Err(FinishError::Unplayable(_)) => {}
@@ -361,7 +377,11 @@ pub(super) fn finish_leftover(
 }
 
 /// Whether this agent wrote a file: other programs use the same extension for their unfinished files.
-fn is_ours(file: &impl VolumeFile) -> io::Result<bool> {
+///
+/// # Errors
+///
+/// The file cannot be read.
+pub fn is_ours(file: &impl VolumeFile) -> io::Result<bool> {
     let mut start = vec![0; SNIFF_SIZE];
     let mut read = 0;
     while read < start.len() {

@@ -14,8 +14,8 @@ mod thread;
 mod volume;
 
 pub use growing::{
-    DAMAGED, FinishError, Finished, Found, GROWING, RecoveredFile, damaged, finished, is_settled,
-    recover_files, rescan,
+    DAMAGED, FinishError, Finished, Found, GROWING, RecoveredFile, damaged, finished, is_abandoned,
+    is_ours, is_recording_name, is_settled, recover_files, rescan,
 };
 pub use queue::{Admission, Verdict};
 pub use thread::{Event, Handle, Limits, Progress, Writer};

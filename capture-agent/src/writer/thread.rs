@@ -10,6 +10,7 @@ use sortie_media::{EncodedFrame, Fragmenter, VideoTrack};
 use super::growing::{FinishError, Finished, Growing, RecoveredFile, finish_leftover};
 use super::queue::{Admission, Next, Queue, Verdict};
 use super::volume::Volume;
+use crate::clock::monotonic;
 
 /// Buffers of a [`Writer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +31,17 @@ impl Default for Limits {
     }
 }
 
+/// Bytes of the pre-roll that become durable together.
+const BATCH: usize = 1 << 20;
+
 /// Event of a [`Writer`].
 #[derive(Debug)]
 pub enum Event {
-    /// A file with this name was created.
-    Begun(String),
+    /// A file with this name was created. `age` is the time since its first frame was captured.
+    Begun {
+        name: String,
+        age: Duration,
+    },
     Finished(Finished),
     /// The file ended without a durable frame and was removed.
     Empty(String),
@@ -67,9 +74,23 @@ pub struct Progress {
 }
 
 enum Command {
-    Begin(String, Box<VideoTrack>),
-    Frame(EncodedFrame),
-    End,
+    Begin {
+        name: String,
+        track: Box<VideoTrack>,
+        /// Time of the first frame, by the monotonic clock.
+        captured_at: Duration,
+    },
+    Frame {
+        frame: EncodedFrame,
+        /// Whether it is of the pre-roll: its fragment may wait for the next ones.
+        is_past: bool,
+    },
+    /// End of the file in progress, and whether the caller waits for [`Event::Ended`].
+    End {
+        /// Decoding time in ns until which the last frame lasts.
+        at_ns: Option<i64>,
+        is_reported: bool,
+    },
 }
 
 struct Shared {
@@ -137,8 +158,28 @@ impl Handle {
     /// Ends the file in progress, if any, and begins another with the next keyframe. If the name exists, a number is
     /// appended.
     pub fn begin(&self, name: impl Into<String>, track: VideoTrack) {
+        self.begin_at(name, track, Duration::ZERO);
+    }
+
+    /// As [`begin`](Self::begin), for a file whose first frame was captured `age` ago.
+    pub fn begin_at(&self, name: impl Into<String>, track: VideoTrack, age: Duration) {
         locked(&self.0.admission).reset();
-        self.push(Command::Begin(name.into(), Box::new(track)), 0);
+        let begin = Command::Begin {
+            name: name.into(),
+            track: Box::new(track),
+            captured_at: monotonic().saturating_sub(age),
+        };
+        self.push(begin, 0);
+    }
+
+    /// Ends the file in progress at `at_ns`, the decoding time of the keyframe that follows, and begins another with it.
+    pub fn split(&self, name: impl Into<String>, track: VideoTrack, age: Duration, at_ns: i64) {
+        let end = Command::End {
+            at_ns: Some(at_ns),
+            is_reported: false,
+        };
+        self.push(end, 0);
+        self.begin_at(name, track, age);
     }
 
     /// Submits a frame unless too many bytes are queued. Never blocks.
@@ -149,14 +190,31 @@ impl Handle {
         let verdict = admission.judge(size, frame.keyframe, waiting);
         drop(admission);
         if verdict == Verdict::Take {
-            self.push(Command::Frame(frame), size);
+            let is_past = false;
+            self.push(Command::Frame { frame, is_past }, size);
         }
         verdict
     }
 
+    /// Submits a frame of the pre-roll. It counts as waiting for nothing, because its memory is limited already.
+    pub fn past_frame(&self, frame: EncodedFrame) {
+        let is_past = true;
+        self.push(Command::Frame { frame, is_past }, 0);
+    }
+
     /// Ends the file in progress after the frames submitted so far.
     pub fn end(&self) {
-        self.push(Command::End, 0);
+        self.end_at(None);
+    }
+
+    /// Ends the file in progress after the frames submitted so far. The last one lasts until the decoding time `at_ns`,
+    /// if it is given.
+    pub fn end_at(&self, at_ns: Option<i64>) {
+        let end = Command::End {
+            at_ns,
+            is_reported: true,
+        };
+        self.push(end, 0);
     }
 
     /// Returns name of the file in progress and timestamp of its first frame in ns.
@@ -200,6 +258,8 @@ struct Work<V: Volume, E> {
 struct Current<V: Volume> {
     name: String,
     fragmenter: Fragmenter,
+    /// Fragments of the pre-roll that are written together.
+    waiting: Vec<u8>,
     /// `None` after an error: the following frames are discarded.
     growing: Option<Growing<V::File>>,
 }
@@ -208,43 +268,50 @@ impl<V: Volume, E: FnMut(Event)> Work<V, E> {
     fn run(mut self) {
         loop {
             match self.shared.queue.pop(self.limits.fragment) {
-                Next::Item(Command::Begin(name, track)) => {
-                    self.end();
-                    self.begin(name, &track);
+                Next::Item(Command::Begin {
+                    name,
+                    track,
+                    captured_at,
+                }) => {
+                    self.end(None);
+                    self.begin(name, &track, captured_at);
                 }
-                Next::Item(Command::Frame(frame)) => {
+                Next::Item(Command::Frame { frame, is_past }) => {
                     if let Some(current) = &mut self.current {
                         if frame.keyframe {
                             let mut progress = self.shared.progress();
                             progress.first_ns.get_or_insert(frame.pts_ns);
                         }
                         let fragment = current.fragmenter.push(frame);
-                        self.write(fragment);
+                        self.write(fragment, is_past);
                     }
                 }
-                Next::Item(Command::End) => {
-                    self.end();
-                    (self.on_event)(Event::Ended);
+                Next::Item(Command::End { at_ns, is_reported }) => {
+                    self.end(at_ns);
+                    if is_reported {
+                        (self.on_event)(Event::Ended);
+                    }
                 }
                 // The source stalls, so the queued frames are written now.
                 Next::Nothing => {
                     if let Some(current) = &mut self.current {
                         let fragment = current.fragmenter.flush();
-                        self.write(fragment);
+                        self.write(fragment, false);
                     }
                 }
                 Next::Closed => break,
             }
         }
-        self.end();
+        self.end(None);
     }
 
-    fn begin(&mut self, name: String, track: &VideoTrack) {
+    fn begin(&mut self, name: String, track: &VideoTrack, captured_at: Duration) {
         let fragmenter = Fragmenter::new(self.limits.fragment);
         let front = fragmenter.init_segment(track);
         let mut current = Current {
             fragmenter,
             name,
+            waiting: Vec::new(),
             growing: None,
         };
         match Growing::create_new(&self.volume, &current.name, &front) {
@@ -255,7 +322,8 @@ impl<V: Volume, E: FnMut(Event)> Work<V, E> {
                 drop(progress);
                 current.name.clone_from(&name);
                 current.growing = Some(growing);
-                (self.on_event)(Event::Begun(name));
+                let age = monotonic().saturating_sub(captured_at);
+                (self.on_event)(Event::Begun { name, age });
             }
             Err(error) => (self.on_event)(Event::Failed {
                 name: current.name.clone(),
@@ -265,10 +333,22 @@ impl<V: Volume, E: FnMut(Event)> Work<V, E> {
         self.current = Some(current);
     }
 
-    fn write(&mut self, fragment: Option<Vec<u8>>) {
-        let (Some(current), Some(fragment)) = (&mut self.current, fragment) else {
+    /// Writes a fragment. One that `may_wait` is written with the next ones.
+    fn write(&mut self, fragment: Option<Vec<u8>>, may_wait: bool) {
+        let Some(current) = &mut self.current else {
             return;
         };
+        let mut fragment = fragment.unwrap_or_default();
+        if may_wait || !current.waiting.is_empty() {
+            current.waiting.append(&mut fragment);
+            if may_wait && current.waiting.len() < BATCH {
+                return;
+            }
+            fragment = std::mem::take(&mut current.waiting);
+        }
+        if fragment.is_empty() {
+            return;
+        }
         let Some(growing) = &mut current.growing else {
             return;
         };
@@ -301,10 +381,13 @@ impl<V: Volume, E: FnMut(Event)> Work<V, E> {
         }
     }
 
-    fn end(&mut self) {
+    fn end(&mut self, at_ns: Option<i64>) {
         if let Some(current) = &mut self.current {
-            let fragment = current.fragmenter.end();
-            self.write(fragment);
+            let fragment = match at_ns {
+                Some(at_ns) => current.fragmenter.end_at(at_ns),
+                None => current.fragmenter.end(),
+            };
+            self.write(fragment, false);
         }
         let Some(current) = self.current.take() else {
             return;

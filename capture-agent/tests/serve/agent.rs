@@ -88,7 +88,31 @@ impl Agent {
         assert!(done.expect("nsenter").success(), "{what}");
     }
 
-    async fn spawn(folder: TempDir, mut command: Command, variables: &[(&str, &str)]) -> Self {
+    /// Mounts a file system that never answers over the folder for recordings, like a network disk whose server is gone.
+    /// Requires [`Self::start_on_small_disk`].
+    pub(crate) fn hang_disk(&self) -> HangingDisk {
+        // FUSE without a server: every access waits for the answer to the first message.
+        const MOUNT: &str = "exec 3<>/dev/fuse && \
+            mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 none \"$1\" && echo mounted && exec sleep infinity";
+        let id = self.child.id().to_string();
+        let mut child = Command::new("nsenter")
+            .args(["--target", &id, "--user", "--preserve-credentials"])
+            .args(["--mount", "sh", "-c", MOUNT, "sh"])
+            .arg(self.folder.path().join("recordings"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("nsenter");
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        let mounted = out.lines().next().expect("it is mounted").expect("text");
+        assert_eq!(mounted, "mounted");
+        HangingDisk(child)
+    }
+
+    pub(crate) async fn spawn(
+        folder: TempDir,
+        mut command: Command,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut child = command
             .env("SORTIE_CAPTURE_SOURCE", "test")
             .env("SORTIE_CAPTURE_MODE", "320x240@30")
@@ -221,6 +245,17 @@ impl Agent {
         self.child.wait().expect("its child");
         let empty = tempfile::tempdir().expect("a folder");
         std::mem::replace(&mut self.folder, empty)
+    }
+}
+
+/// File system that does not answer; accesses fail after it is dropped.
+pub(crate) struct HangingDisk(Child);
+
+impl Drop for HangingDisk {
+    fn drop(&mut self) {
+        // The process may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

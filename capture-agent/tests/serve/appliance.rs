@@ -74,6 +74,35 @@ async fn manual_recording_needs_signal_and_is_listed_after_stop() {
     }
 }
 
+/// Sequence number of the first fragment of an MP4.
+fn first_fragment(bytes: &[u8]) -> Option<u32> {
+    let at = bytes.windows(4).position(|kind| kind == b"moof")?;
+    let number = bytes.get(at + 16..at + 20)?;
+    Some(u32::from_be_bytes(number.try_into().ok()?))
+}
+
+#[tokio::test]
+async fn growing_recording_can_be_watched_from_its_beginning() {
+    let agent = Agent::start(&[("SORTIE_CAPTURE_SOURCE", "test-idle")]).await;
+    agent.until("/api/appliance", STEADY).await;
+    agent
+        .post("/api/appliance/recording/start", json!({}))
+        .await;
+    // Keyframes are 10 s apart.
+    let state = agent.wait_recorded(11.0).await;
+    let id = state["file"]["recording_id"].as_str().unwrap();
+    let path = format!("/api/recordings/{id}/live");
+    // The first viewer is at the newest keyframe; the second one needs the list of all.
+    let newest = agent.request(&path).send().await.unwrap();
+    let earliest = agent.request(&format!("{path}?from_ms=0"));
+    let earliest = earliest.send().await.unwrap();
+    assert!(newest.status() == 200 && earliest.status() == 200);
+    agent.post("/api/appliance/recording/stop", json!({})).await;
+    let (newest, earliest) = tokio::join!(newest.bytes(), earliest.bytes());
+    assert_eq!(first_fragment(&earliest.unwrap()), Some(1));
+    assert!(first_fragment(&newest.unwrap()) > Some(1));
+}
+
 #[tokio::test]
 async fn auto_record_follows_signal_and_killed_recording_is_listed() {
     let agent = Agent::start(&[]).await;

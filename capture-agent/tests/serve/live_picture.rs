@@ -219,6 +219,36 @@ async fn query_overrides_accept_and_is_checked() {
 }
 
 #[tokio::test]
+async fn picture_is_shown_while_only_the_preroll_runs() {
+    for source in ["test", "test-grabber"] {
+        let agent = start(&[
+            ("SORTIE_CAPTURE_SOURCE", source),
+            ("SORTIE_CAPTURE_PREROLL_SECONDS", "2"),
+        ])
+        .await;
+        // Without a recording, only the pre-roll uses an encoder.
+        let encodes = |state: &Value| state["encoder"].is_string();
+        agent.until("/api/appliance", encodes).await;
+        assert_eq!(encoded(&agent).await, 0, "without a viewer");
+        assert_eq!(size(&still(&agent).await), "mjpeg,320,240", "{source}");
+        let mut frames = Frames::open(&agent).await;
+        let mut seen = HashSet::new();
+        while seen.len() < 3 {
+            seen.insert(frames.next().await.expect("a frame"));
+        }
+        let state = agent.get("/api/appliance").await;
+        assert_eq!(state["recorder"], "idle", "{source}");
+        assert_eq!(count(&agent.get("/api/recordings").await), 0);
+        // The stream continues in the recording that takes the pre-roll over.
+        start_recording(&agent).await;
+        agent.wait_recorded(2.0).await;
+        for _ in 0..4 {
+            frames.next().await.expect("a frame");
+        }
+    }
+}
+
+#[tokio::test]
 async fn hundred_viewers_share_one_encoder_and_do_not_disturb_the_recording() {
     const VIEWERS: usize = 100;
     const FRAMES: usize = 4;

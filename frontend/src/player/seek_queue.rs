@@ -97,6 +97,13 @@ impl SeekQueue {
         (!is_seeking).then_some(Command::Seek(target_s))
     }
 
+    /// Handles `loadedmetadata` of a file whose index is known already: no first seek is needed.
+    pub fn on_indexed_metadata(&mut self) {
+        if self.state == State::Loading {
+            self.state = State::Idle;
+        }
+    }
+
     /// Handles `seeking`, which seeks of this queue and other ones cause.
     pub fn on_seeking(&mut self, position_s: f64, now_ms: u64) -> Option<Command> {
         let is_same = |expected_s: f64| (position_s - expected_s).abs() < SAME_POSITION_S;
@@ -163,6 +170,15 @@ mod tests {
         assert_eq!(queue.on_seeking(75.0, 0), None);
         assert_eq!(queue.on_seeked(false, 0), None);
         assert_eq!(queue.target_s(), None);
+    }
+
+    #[test]
+    fn known_index_needs_no_first_seek() {
+        let mut queue = SeekQueue::default();
+        queue.on_indexed_metadata();
+        assert_eq!(queue.request(30.0, 10), Some(Command::Seek(30.0)));
+        queue.on_indexed_metadata();
+        assert_eq!(queue.target_s(), Some(30.0));
     }
 
     #[test]

@@ -56,6 +56,16 @@ impl ApiError {
         }
     }
 
+    /// Whether the same request may succeed later.
+    pub(crate) fn is_temporary(&self) -> bool {
+        match self {
+            Self::Problem(problem) => problem.status == 429 || problem.status >= 500,
+            Self::Unreadable(status) => *status >= 500,
+            Self::Unreachable => true,
+            Self::SignedOut | Self::Partial(_) => false,
+        }
+    }
+
     /// Whether the object does not exist or has been deleted.
     pub(crate) fn is_not_found(&self) -> bool {
         match self {
@@ -310,6 +320,27 @@ impl Api {
                 .ok_or_else(unreadable)?,
             reader: stream.get_reader().unchecked_into(),
         })
+    }
+
+    /// Opens a range of a recording's file: first and last byte.
+    pub(crate) async fn file_range(
+        &self,
+        id: &str,
+        (first, last): (u64, u64),
+        abort: Option<&AbortSignal>,
+    ) -> Result<ReadableStreamDefaultReader, ApiError> {
+        let range = format!("bytes={first}-{last}");
+        let request = || {
+            RequestBuilder::new(&stream_url(id))
+                .header("range", &range)
+                .abort_signal(abort)
+                .build()
+        };
+        let response = self.send(request).await?;
+        let is_range = response.status() == 206;
+        let stream = response.body().filter(|_| is_range);
+        let stream = stream.ok_or_else(|| ApiError::Unreadable(response.status()))?;
+        Ok(stream.get_reader().unchecked_into())
     }
 
     /// Opens the stream of an appliance's live picture.

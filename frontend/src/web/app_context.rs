@@ -78,6 +78,12 @@ impl AppContext {
         self.sign_in.get_untracked()
     }
 
+    /// Whether the user must change the password before anything else. Tracked.
+    pub(crate) fn must_change_password(self) -> bool {
+        self.sign_in
+            .with(|state| matches!(state, SignInState::SignedIn(user) if user.must_change_password))
+    }
+
     /// Whether recording is enabled on this server; `None` while loading. Tracked.
     pub(crate) fn recording_enabled(self) -> Option<bool> {
         self.info

@@ -211,6 +211,43 @@ pub(super) fn day_heading(day: &str) -> String {
     format_date_with(&date, names)
 }
 
+/// Unix time in ms of an RFC 3339 time; 0 for text that is no time.
+pub(super) fn time_ms(moment: &str) -> i64 {
+    let ms = js_sys::Date::new(&JsValue::from_str(moment)).get_time();
+    #[expect(clippy::cast_possible_truncation, reason = "saturates; 0 for NaN")]
+    let ms = ms as i64;
+    ms
+}
+
+fn date_of(ms: i64) -> js_sys::Date {
+    #[expect(clippy::cast_precision_loss, reason = "exact below 285,000 years")]
+    js_sys::Date::new(&JsValue::from_f64(ms as f64))
+}
+
+/// Formats a Unix time in ms as the local time of day: `14:32`, or with seconds `14:32:10`.
+pub(super) fn local_clock(ms: i64, has_seconds: bool) -> String {
+    let mut time = vec![("hour", "2-digit"), ("minute", "2-digit")];
+    if has_seconds {
+        time.push(("second", "2-digit"));
+    }
+    format_date_with(&date_of(ms), &time)
+}
+
+/// Returns the beginnings of the full local hours between two Unix times in ms, at most a day apart, each with the hour
+/// of the day.
+pub(super) fn local_hours(from_ms: i64, to_ms: i64) -> Vec<(i64, u32)> {
+    let date = date_of(from_ms);
+    let into_hour_ms = i64::from(date.get_minutes()) * 60_000
+        + i64::from(date.get_seconds()) * 1_000
+        + i64::from(date.get_milliseconds());
+    let first_ms = from_ms - into_hour_ms + 3_600_000;
+    (0..25)
+        .map(|hour| first_ms + hour * 3_600_000)
+        .take_while(|ms| *ms <= to_ms)
+        .map(|ms| (ms, date_of(ms).get_hours()))
+        .collect()
+}
+
 /// Current time in Unix milliseconds.
 pub(super) fn now_ms() -> f64 {
     js_sys::Date::now()

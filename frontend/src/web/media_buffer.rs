@@ -22,9 +22,12 @@ pub(super) enum AppendError {
 pub(super) struct MediaBuffer {
     source: MediaSource,
     buffer: SourceBuffer,
-    url: String,
     media_type: String,
+    _url: ObjectUrl,
 }
+
+/// Address of a media source. Dropping it releases the source.
+struct ObjectUrl(String);
 
 /// The constructor: Safari on an iPhone has `ManagedMediaSource` only.
 fn constructor() -> Option<Function> {
@@ -70,22 +73,7 @@ impl MediaBuffer {
 
     /// Creates a buffer for a media type and makes it the source of a video element.
     pub(super) async fn open(video: &HtmlVideoElement, media_type: &str) -> Option<Self> {
-        let source = Reflect::construct(&constructor()?, &Array::new()).ok()?;
-        let source: MediaSource = source.unchecked_into();
-        // Required for `ManagedMediaSource` without an alternative source for AirPlay.
-        let _ = Reflect::set(video, &"disableRemotePlayback".into(), &JsValue::TRUE);
-        let url = Url::create_object_url_with_source(&source).ok()?;
-        video.set_src(&url);
-        if source.ready_state() != MediaSourceReadyState::Open {
-            event(&source, "sourceopen").await;
-        }
-        let buffer = source.add_source_buffer(media_type).ok()?;
-        Some(Self {
-            source,
-            buffer,
-            url,
-            media_type: media_type.to_owned(),
-        })
+        AttachedSource::attach(video)?.add_buffer(media_type).await
     }
 
     pub(super) fn media_type(&self) -> &str {
@@ -118,16 +106,64 @@ impl MediaBuffer {
         }
     }
 
+    /// Sets the duration in seconds.
+    pub(super) fn set_duration(&self, duration_s: f64) {
+        self.source.set_duration(duration_s);
+    }
+
+    /// Declares that nothing follows.
+    pub(super) fn end_of_stream(&self) {
+        let _ = self.source.end_of_stream();
+    }
+
     /// Removes everything before a time in seconds.
     pub(super) async fn remove_before(&self, end_s: f64) {
         if self.buffer.remove(0.0, end_s).is_ok() {
             event(&self.buffer, "updateend").await;
         }
     }
+
+    /// Removes everything. Opens a source that has been declared complete.
+    pub(super) async fn clear(&self) {
+        self.remove_before(f64::INFINITY).await;
+    }
 }
 
-impl Drop for MediaBuffer {
+/// Media source of a video element, without a buffer yet.
+pub(super) struct AttachedSource {
+    source: MediaSource,
+    url: ObjectUrl,
+}
+
+impl AttachedSource {
+    /// Makes a new media source the source of a video element.
+    pub(super) fn attach(video: &HtmlVideoElement) -> Option<Self> {
+        let source = Reflect::construct(&constructor()?, &Array::new()).ok()?;
+        let source: MediaSource = source.unchecked_into();
+        // Required for `ManagedMediaSource` without an alternative source for AirPlay.
+        let _ = Reflect::set(video, &"disableRemotePlayback".into(), &JsValue::TRUE);
+        let url = ObjectUrl(Url::create_object_url_with_source(&source).ok()?);
+        video.set_src(&url.0);
+        Some(Self { source, url })
+    }
+
+    /// Waits until the element has opened the source, and adds a buffer.
+    pub(super) async fn add_buffer(self, media_type: &str) -> Option<MediaBuffer> {
+        if self.source.ready_state() != MediaSourceReadyState::Open {
+            event(&self.source, "sourceopen").await;
+        }
+        let buffer = self.source.add_source_buffer(media_type).ok()?;
+        Some(MediaBuffer {
+            source: self.source,
+            buffer,
+            media_type: media_type.to_owned(),
+            _url: self.url,
+        })
+    }
+}
+
+impl Drop for ObjectUrl {
     fn drop(&mut self) {
-        let _ = Url::revoke_object_url(&self.url);
+        let _ = Url::revoke_object_url(&self.0);
     }
 }

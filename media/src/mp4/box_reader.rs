@@ -1,5 +1,7 @@
 //! Incremental reader of top-level boxes, whatever they mean.
 
+use serde::{Deserialize, Serialize};
+
 use super::box_search::BoxSearch;
 use super::boxes::{self, Header};
 use super::top_level_box::TopLevelBox;
@@ -18,7 +20,7 @@ pub(super) enum Event {
     Search(BoxSearch),
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 enum Step {
     #[default]
     Header,
@@ -36,7 +38,7 @@ enum Step {
 }
 
 /// Incremental reader of a stream of boxes.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct BoxReader {
     pub(super) cursor: StreamCursor,
     step: Step,

@@ -1,5 +1,7 @@
 //! Search for the next box behind damage.
 
+use serde::{Deserialize, Serialize};
+
 use super::padding::INDEX_MARKER;
 use super::top_level_box::TopLevelBox;
 
@@ -11,7 +13,7 @@ const MFHD_HEADER: u64 = 0x0000_0010_6D66_6864;
 const MVHD_SIZES: [u32; 2] = [108, 120];
 
 /// Sliding window over the last 16 bytes.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct BoxSearch {
     window: u128,
 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::boxes::{Reader, children, find};
 use super::movie::{Movie, SampleDefaults, to_ns};
 use super::sample_table::Sample;
@@ -26,7 +28,7 @@ const TRUN_COMPOSITION: u32 = 0x800;
 const NON_SYNC: u32 = 0x0001_0000;
 
 /// A `moof` whose media data is still arriving.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Fragment {
     /// Stream offset of the box.
     pub(super) start: u64,
@@ -52,7 +54,7 @@ enum Event {
 }
 
 /// Stream offsets of the media data of a fragment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Span {
     /// First byte behind the start of the fragment; [`u64::MAX`] if there is none.
     pub(super) first: u64,

@@ -54,6 +54,8 @@ pub struct EncodedFrame {
     pub pts_ns: i64,
     /// Decoding time in nanoseconds, with the same epoch. Frames are pushed in this order.
     pub dts_ns: i64,
+    /// Nominal duration in nanoseconds, if known: the duration of the last frame of a stream.
+    pub duration_ns: Option<u64>,
     /// Whether decoding can start at this frame.
     pub keyframe: bool,
     /// Encoded bytes.
@@ -80,7 +82,7 @@ pub struct EncodedFrame {
 /// let mut stream = fragmenter.init_segment(&track);
 /// for n in 0..30 {
 ///     let ns = n * 33_333_333;
-///     let frame = EncodedFrame { pts_ns: ns, dts_ns: ns, keyframe: n == 0, data: vec![0; 100] };
+///     let frame = EncodedFrame { pts_ns: ns, dts_ns: ns, duration_ns: None, keyframe: n == 0, data: vec![0; 100] };
 ///     stream.extend(fragmenter.push(frame).unwrap_or_default());
 /// }
 /// stream.extend(fragmenter.end().unwrap_or_default());
@@ -101,6 +103,8 @@ pub struct Fragmenter {
     data: Vec<u8>,
     /// The last frame, whose duration is not known yet.
     last: Option<(Sample, Vec<u8>)>,
+    /// Nominal duration of the last frame.
+    nominal_duration: Option<u64>,
     /// Duration of the last complete frame, the estimate for the final one.
     typical_duration: u64,
 }
@@ -128,6 +132,7 @@ impl Fragmenter {
             samples: Vec::new(),
             data: Vec::new(),
             last: None,
+            nominal_duration: None,
             typical_duration: FIRST_GUESS,
         }
     }
@@ -177,6 +182,10 @@ impl Fragmenter {
         // A keyframe starts a fragment, so that players can seek to each fragment.
         let complete = frame.keyframe || time + self.typical_duration - begun > self.longest;
         let fragment = if complete { self.fragment() } else { None };
+        self.nominal_duration = frame.duration_ns.map(|ns| {
+            let duration = units(i64::try_from(ns).unwrap_or(i64::MAX));
+            u64::try_from(duration).unwrap_or(0).max(1)
+        });
         self.last = Some((sample, frame.data));
         fragment
     }
@@ -186,10 +195,22 @@ impl Fragmenter {
         self.fragment()
     }
 
-    /// Returns the remaining frames as a fragment. The last frame gets the duration of the one before.
+    /// Returns the remaining frames as a fragment. The last frame gets its nominal duration, or else the duration of the
+    /// one before.
     pub fn end(&mut self) -> Option<Vec<u8>> {
         if let Some((last, _)) = &self.last {
-            self.close_last(last.time + self.typical_duration);
+            let duration = self.nominal_duration.unwrap_or(self.typical_duration);
+            self.close_last(last.time + duration);
+        }
+        self.fragment()
+    }
+
+    /// Returns the remaining frames as a fragment. The last frame lasts until the decoding time `dts_ns`, at which
+    /// another stream continues.
+    pub fn end_at(&mut self, dts_ns: i64) -> Option<Vec<u8>> {
+        if let (Some((last, _)), Some((_, origin))) = (&self.last, self.origin) {
+            let time = u64::try_from(units(dts_ns.saturating_sub(origin))).unwrap_or(0);
+            self.close_last(time.max(last.time + 1));
         }
         self.fragment()
     }

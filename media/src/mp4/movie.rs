@@ -1,5 +1,7 @@
 //! The `moov` box of a stream and the samples indexed so far.
 
+use serde::{Deserialize, Serialize};
+
 use super::boxes::{Kind, Reader, children, find, find_path};
 use super::sample_table::{LONGEST_GAP_S, SampleTable};
 use super::stbl_reader::{self, MediaBounds, StblReader};
@@ -18,7 +20,7 @@ const SIGNATURE_LIMIT: usize = 64 << 10;
 /// Maximum number of parsed tracks; no encoder writes this many.
 const TRACK_LIMIT: usize = 64;
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Movie {
     /// Payload of `moov`; most of it is copied into the finished file.
     pub(super) moov: Vec<u8>,
@@ -41,7 +43,7 @@ pub(super) struct Movie {
     signature: Option<Vec<u8>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct MovieTrack {
     pub(super) id: u32,
     /// Media timescale in units per second; never 0.
@@ -57,7 +59,7 @@ pub(super) struct MovieTrack {
 }
 
 /// Defaults for sample properties (`trex`, overridden by `tfhd`).
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct SampleDefaults {
     pub(super) description: u32,
     pub(super) duration: u32,

@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::fragment::{Fragment, Span};
 
 /// Maximum number of pending fragments. A file with a separate fragment for each track has one for each parsed track.
 const FRAGMENT_LIMIT: usize = 64;
 
 /// Pending samples: those that `moov` describes, or a queue of fragments in stream order.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct PendingSamples {
     /// End of the media data of the samples that `moov` describes, if they are pending.
     pub(super) moov_end: Option<u64>,
@@ -17,7 +19,7 @@ pub(super) struct PendingSamples {
     bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct PendingFragment {
     fragment: Fragment,
     /// Cached, so that not every `mdat` costs a walk over all samples.

@@ -1,5 +1,7 @@
 //! The recording in a stream: the samples indexed so far, and the part of the stream that stays in the stored file.
 
+use serde::{Deserialize, Serialize};
+
 use super::fragment::Fragment;
 use super::movie::{Movie, to_ns};
 use super::padding;
@@ -14,7 +16,7 @@ use crate::report::Damage;
 const DAMAGED: Option<LeftOutReason> = Some(LeftOutReason::Damaged);
 
 /// Index of a stream. All offsets are in the stream.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Recording {
     /// Payload of `ftyp`.
     pub(super) ftyp: Option<Vec<u8>>,
@@ -96,7 +98,7 @@ impl Recording {
         if self.pending.exceeds(limit) {
             self.pending.clear();
         }
-        self.entry_points.clear();
+        self.entry_points.shorten();
         let Some(movie) = &mut self.movie else { return };
         // The `moov` is also too large for the head room.
         let is_large = movie.moov.len() as u64 > limit;

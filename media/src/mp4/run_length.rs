@@ -1,8 +1,10 @@
+use serde::{Deserialize, Serialize};
+
 /// Append-only list of `u32` values, run-length encoded.
 ///
 /// A closed run takes 1 to 10 bytes: the value shifted left by one as a varint, whose lowest bit says whether a count
 /// greater than 1 follows, also as a varint.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct RunLengthList {
     closed: Vec<u8>,
     closed_count: u32,

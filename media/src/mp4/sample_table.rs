@@ -1,5 +1,7 @@
 //! Sample tables of one track, as written to a finished file.
 
+use serde::{Deserialize, Serialize};
+
 use super::boxes::{write_chunk_offsets, write_full, write_words};
 use super::run_length::{RunLengthList, push_varint, take_varint, unzigzag, zigzag};
 use crate::activity_meter::ActivityMeter;
@@ -23,7 +25,7 @@ pub(super) const LONGEST_GAP_S: u64 = 12 * 60 * 60;
 const LATEST_START: u64 = 1 << 62;
 
 /// Growing sample tables of one track (ISO/IEC 14496-12, sections 8.6 and 8.7), run-length encoded.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct SampleTable {
     count: u64,
     timescale: u32,
@@ -286,7 +288,7 @@ impl SampleTable {
 }
 
 /// Contiguous samples with the same sample description.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Chunk {
     /// Stream offset of the first sample.
     offset: u64,
@@ -297,7 +299,7 @@ struct Chunk {
 }
 
 /// Growing list of chunks, delta encoded: about 4 bytes each, as chunks follow each other closely.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Chunks {
     closed: Vec<u8>,
     closed_count: u32,

@@ -1,5 +1,9 @@
 //! Incremental scanner: follows the top-level boxes of a stream.
 
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
 use super::box_reader::{BoxReader, Event};
 use super::box_search::BoxSearch;
 use super::finish::{finish, finish_bytes};
@@ -27,7 +31,7 @@ const MOOF_LIMIT: u64 = 16 << 20;
 const REDUCED_LIMIT: u64 = 64 << 10;
 
 /// Incremental scanner. It follows top-level boxes as bytes arrive and collects `moov` and `moof` payloads whole.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Scanner {
     reader: BoxReader,
     recording: Recording,
@@ -131,6 +135,19 @@ impl Scanner {
 
     pub(crate) fn newest_entry_point(&self) -> Option<EntryPoint> {
         self.recording.entry_points.newest()
+    }
+
+    /// Returns the stream offsets of the newest complete media data if indexing can continue here after a restart; `None`
+    /// for an unfragmented MP4.
+    pub(crate) fn frame_before_restart(&self) -> Option<Range<u64>> {
+        let recording = &self.recording;
+        let is_restorable = (self.reader.skippable() > 0 || self.reader.is_at_boundary())
+            && recording.is_fragmented()
+            && recording.damaged_from.is_none()
+            && recording.other_file.is_none()
+            && self.index_marker_at.is_none();
+        let data = recording.last_data.filter(|_| is_restorable)?;
+        Some(data.payload..data.end)
     }
 
     pub(crate) fn entry_points(&self) -> Vec<EntryPoint> {

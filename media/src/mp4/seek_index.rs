@@ -4,6 +4,7 @@ use super::boxes::{self, Header};
 use super::head::FTYP_LIMIT;
 use super::movie::{Movie, MovieTrack, SAMPLE_LIMIT};
 use super::stbl_reader::{SampleRun, StblReader};
+use crate::live::halve;
 use crate::seek_index::{KEYFRAMES, Keyframe, NoSeekIndex, Progress, Window};
 
 /// Largest `moov`: the limit of the tables in a finished file.
@@ -221,11 +222,7 @@ impl Index {
                 position: timed.position(0),
             });
             if keyframes.len() >= 2 * KEYFRAMES {
-                let mut odd = true;
-                keyframes.retain(|_| {
-                    odd = !odd;
-                    !odd
-                });
+                halve(&mut keyframes);
                 step *= 2;
             }
         }

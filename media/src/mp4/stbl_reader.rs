@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::boxes::{Reader, find};
 use super::sample_table::{Sample, SampleTable};
 use crate::activity_meter::ActivityMeter;
@@ -160,7 +162,7 @@ impl Iterator for StblReader<'_> {
 }
 
 /// Part of the stream in which media data may lie.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct MediaBounds {
     /// End of the received bytes.
     pub(super) limit: u64,

@@ -1,5 +1,7 @@
 //! End of a stream: the complete samples of a torn `mdat`, and what becomes of the rest.
 
+use serde::{Deserialize, Serialize};
+
 use super::fragment::Fragment;
 use super::movie::Movie;
 use super::padding::{TRAILER_SIZE, padding};
@@ -10,7 +12,7 @@ use crate::left_out::{LeftOut, LeftOutReason};
 use crate::patch::Patch;
 
 /// Decisions at the end of a stream. All offsets are in the stream.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StreamEnd {
     /// End of the sender's stream.
     pub(super) at: u64,

@@ -1,5 +1,7 @@
 //! Boxes at the top level of a file.
 
+use serde::{Deserialize, Serialize};
+
 use super::boxes::Kind;
 use crate::patch::Patch;
 
@@ -21,7 +23,7 @@ pub(super) fn is_media(kind: Kind) -> bool {
 }
 
 /// A top-level box.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct TopLevelBox {
     pub(super) kind: Kind,
     pub(super) start: u64,

@@ -1,5 +1,7 @@
 //! Headers of SimpleBlock and Block (RFC 9559, section 10).
 
+use serde::{Deserialize, Serialize};
+
 use crate::ebml::vint::{self, Parsed};
 
 /// Bytes of a block that are parsed: track number (up to 8), timestamp (2), flags (1), lace count (1).
@@ -9,7 +11,7 @@ const FLAG_KEYFRAME: u8 = 0x80;
 const FLAG_LACING: u8 = 0x06;
 
 /// Header of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct BlockHeader {
     pub(super) track: u64,
     /// Ticks relative to the cluster timestamp.

@@ -1,5 +1,7 @@
 //! The Cluster and the BlockGroup that are being read.
 
+use serde::{Deserialize, Serialize};
+
 use super::block::BlockHeader;
 use super::cluster_header::{ClusterHeader, cluster_header};
 use crate::ebml::{ids, vint::Header};
@@ -8,7 +10,7 @@ use crate::ebml::{ids, vint::Header};
 ///
 /// The declared size is a hint: in a live stream it is unknown, and in a stored stream a crash may have torn the patch
 /// that corrects it. The end follows from the children.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Cluster {
     /// Stream offset of the id.
     pub(super) start: u64,
@@ -145,7 +147,7 @@ impl Cluster {
 }
 
 /// A BlockGroup that is being read.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct BlockGroup {
     /// Stream offsets of the id and of the end.
     pub(super) start: u64,

@@ -2,8 +2,10 @@
 
 use std::num::NonZeroU32;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ebml::{ids, write::Writer};
-use crate::live::EntryPoint;
+use crate::live::{EntryPoint, halve};
 
 /// Maximum number of entries; keeps the Cues of a day-long recording below 256 KiB.
 const LIMIT: usize = 4096;
@@ -13,7 +15,7 @@ const FIRST_DISTANCE_NS: u64 = 500_000_000;
 const SOUND_DISTANCE_NS: u64 = 5_000_000_000;
 
 /// A seek point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Cue {
     pub(super) ticks: u64,
     pub(super) time_ns: u64,
@@ -42,7 +44,7 @@ impl Cue {
 }
 
 /// Compact form of a [`Cue`]: a server holds one for every keyframe of every growing recording.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     ticks: u64,
     cluster: u64,
@@ -53,7 +55,7 @@ struct Entry {
 }
 
 /// A bounded list of seek points of one track, evenly spread over a recording of any length.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Cues {
     entries: Vec<Entry>,
     track: u64,
@@ -98,11 +100,7 @@ impl Cues {
 
     /// Removes every other entry.
     fn thin(&mut self) {
-        let mut odd = true;
-        self.entries.retain(|_| {
-            odd = !odd;
-            !odd
-        });
+        halve(&mut self.entries);
         self.distance_ns = self.distance_ns.saturating_mul(2);
     }
 

@@ -1,10 +1,12 @@
 //! Incremental reader of elements: headers and payloads, whatever they mean.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ebml::vint::{self, Header, MAX_HEADER, Parsed};
 use crate::stream_cursor::StreamCursor;
 
 /// An element of known size. All offsets are in the stream.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Element {
     pub(super) id: u32,
     pub(super) start: u64,
@@ -40,7 +42,7 @@ pub(super) enum Event {
     Window(u32),
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 enum Step {
     /// Reading an element header.
     #[default]
@@ -56,7 +58,7 @@ enum Step {
 }
 
 /// Incremental reader of a stream of elements.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct ElementReader {
     pub(super) cursor: StreamCursor,
     step: Step,

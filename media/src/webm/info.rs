@@ -1,5 +1,7 @@
 //! The EBML header and the Info element: values that are repeated in our head.
 
+use serde::{Deserialize, Serialize};
+
 use crate::container::Container;
 use crate::ebml::{
     ids,
@@ -14,7 +16,7 @@ const LONGEST_SCALE_NS: u64 = 1_000_000_000;
 const TEXT_LIMIT: usize = 512;
 
 /// Declarations of the EBML header.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct DocType {
     pub(super) container: Container,
     pub(super) version: u64,
@@ -59,7 +61,7 @@ impl DocType {
 }
 
 /// Values of the Info element.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Info {
     /// Nanoseconds per tick; never 0.
     pub(super) scale_ns: u64,

@@ -2,13 +2,15 @@
 //!
 //! To join it, its head is replaced by a Void and the timestamp of each of its clusters is shifted.
 
+use serde::{Deserialize, Serialize};
+
 use super::info::{DocType, Info};
 use super::tracks::{TRACKS_LIMIT, TrackKey, keys};
 use crate::ebml::{ids, vint::Header};
 use crate::left_out::LeftOutReason;
 
 /// State of the next document.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) enum NextDocument {
     /// No further document, or it was joined.
     #[default]
@@ -20,7 +22,7 @@ pub(super) enum NextDocument {
 }
 
 /// Head of the next document.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Head {
     /// Stream offset of the head.
     pub(super) start: u64,
@@ -33,7 +35,7 @@ pub(super) struct Head {
 }
 
 /// Treatment of an element in the head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Treatment {
     Enter,
     /// Collect at most this many bytes of the payload.

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::block::BlockHeader;
 use super::cluster::Cluster;
 use super::info::{DocType, Info};
@@ -22,13 +24,15 @@ const TAGS_LIMIT: usize = 16;
 const EARLIER: u64 = 16;
 
 /// The first document of a stream and those joined with it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Recording {
     pub(super) doc_type: Option<DocType>,
     pub(super) info: Option<Info>,
     pub(super) tracks: Option<Tracks>,
     pub(super) tags: Vec<TrackTags>,
     pub(super) timeline: Timeline,
+    /// Stream offsets of the newest complete block.
+    pub(super) newest_frame: Option<Range<u64>>,
     pub(super) layout: SegmentLayout,
     pub(super) shift: TimestampShift,
     /// Stream offset of the EBML header's payload, and room for a shift marker in it.
@@ -140,6 +144,7 @@ impl Recording {
         if cluster.misplaced {
             return;
         }
+        self.newest_frame = Some(element.clone());
         self.timeline.add(&Block {
             header,
             keyframe,

@@ -1,5 +1,9 @@
 //! Incremental scanner: follows the elements of a stream.
 
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
 use super::block::{BLOCK_HEADER, BlockHeader};
 use super::cluster::{BlockGroup, Cluster};
 use super::element_reader::{Element, ElementReader, Event};
@@ -44,7 +48,7 @@ const CUE_BYTES: u64 = 64;
 
 /// Incremental scanner. The open elements are those of `segment`, `cluster` and `group` that are set, so that no input
 /// can make a stack of open elements overflow.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Scanner {
     reader: ElementReader,
     /// End of the Segment; [`u64::MAX`] if it declares none.
@@ -159,6 +163,21 @@ impl Scanner {
 
     pub(crate) fn newest_entry_point(&self) -> Option<EntryPoint> {
         self.recording.timeline.cues.newest()
+    }
+
+    /// Returns the stream offsets of the newest complete frame if indexing can continue here after a restart. Patches may
+    /// have changed the bytes behind this point; elsewhere these have another meaning than before.
+    pub(crate) fn frame_before_restart(&self) -> Option<Range<u64>> {
+        let cluster = self.cluster.as_ref();
+        let is_between_frames = self.reader.skippable() > 0 || self.reader.is_at_header();
+        let is_restorable = is_between_frames
+            && cluster.is_some_and(|cluster| cluster.blocks > 0 && !cluster.pending)
+            && matches!(self.next_document, NextDocument::None)
+            && self.damaged_from.is_none()
+            // A marker in front of this point says which of the timestamps behind it are shifted already.
+            && !self.recording.shift.is_shifted();
+        let frame = self.recording.newest_frame.as_ref();
+        frame.filter(|_| is_restorable).cloned()
     }
 
     pub(crate) fn entry_points(&self) -> Vec<EntryPoint> {

@@ -1,5 +1,7 @@
 //! The sender's level-1 elements in the stored file: visible, hidden or cut off.
 
+use serde::{Deserialize, Serialize};
+
 use super::cluster::Cluster;
 use super::head::Head;
 use super::info::{DocType, Info};
@@ -21,7 +23,7 @@ const FILLER_LIMIT: u64 = 1 << 20;
 const INFO_ID_WIDTH: u64 = 4;
 
 /// State of the sender's level-1 elements. All offsets are in the stream.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct SegmentLayout {
     options: Options,
     pub(super) patches: PatchQueue,

@@ -1,5 +1,7 @@
 //! Tags about track durations. They describe the file that the sender intended to write, not the received part of it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ebml::{
     ids,
     read::{Children, string, uint},
@@ -16,7 +18,7 @@ const SHORTEST: usize = 8;
 const TOLERANCE_NS: u64 = 500_000_000;
 
 /// Duration tags of one track.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct TrackTags {
     /// `TrackUID` of the track.
     track_uid: u64,

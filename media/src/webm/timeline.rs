@@ -1,5 +1,7 @@
 //! Timestamps of frames, from which duration, statistics and cues follow.
 
+use serde::{Deserialize, Serialize};
+
 use super::block::BlockHeader;
 use super::cues::{Cue, Cues};
 use crate::activity::Activity;
@@ -34,7 +36,7 @@ pub(super) struct Block {
 }
 
 /// Timeline of all tracks.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Timeline {
     scale_ns: u64,
     clocks: Vec<Clock>,
@@ -48,7 +50,7 @@ pub(super) struct Timeline {
     pub(super) cues: Cues,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Clock {
     number: u64,
     default_duration_ns: Option<u64>,

@@ -4,6 +4,8 @@
 //! joined document and single clusters that are a day late are therefore shifted. A shift that applies to later
 //! clusters is stored in a marker, in bytes that players ignore, so that a scan after a restart continues with it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ebml::{
     ids,
     vint::{self, Parsed},
@@ -23,7 +25,7 @@ const SHORT_VOID_LIMIT: usize = 128;
 const LONGEST_GAP_S: u64 = 12 * 60 * 60;
 
 /// Mapping of the sender's cluster timestamps to the recording's timeline.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct TimestampShift {
     /// Ticks to add; `None` until the first cluster.
     shift: Option<i64>,
@@ -153,7 +155,7 @@ impl TimestampShift {
 }
 
 /// A stored shift.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ShiftMarker {
     shift: i64,
     written_to: u64,
@@ -187,7 +189,7 @@ impl ShiftMarker {
 }
 
 /// Bytes of the sender's EBML header that a marker may replace, because readers do not need them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MarkerSlot {
     /// Offset within the header's payload.
     at: usize,

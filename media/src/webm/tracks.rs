@@ -2,6 +2,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use serde::{Deserialize, Serialize};
+
 use crate::ebml::{
     ids,
     read::{Children, float, string, uint},
@@ -14,7 +16,7 @@ pub(super) const TRACKS_LIMIT: u64 = 1 << 20;
 pub(super) const LIMIT: usize = 64;
 
 /// The tracks of a document.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Tracks {
     /// Entries without a number are left out.
     pub(super) list: Vec<Track>,
@@ -37,7 +39,7 @@ impl Tracks {
 }
 
 /// Properties that two tracks must share so that one decoder plays both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TrackKey {
     number: u64,
     /// Hash of track type, codec and codec configuration.

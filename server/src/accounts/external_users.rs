@@ -88,6 +88,7 @@ impl ExternalUsers {
             created_ms: self.clock.now_ms(),
             last_seen_ms: None,
             generation: 0,
+            must_change_password: false,
             labels: crate::labels::Labels::default(),
         };
         for username in external.usernames() {

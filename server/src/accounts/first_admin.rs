@@ -25,6 +25,7 @@ impl FirstAdmin {
         clock: &dyn Clock,
         passwords: &Passwords,
         config: &Config,
+        is_appliance: bool,
     ) -> anyhow::Result<Option<Self>> {
         if database.users().exist().await? {
             return Ok(None);
@@ -49,6 +50,8 @@ impl FirstAdmin {
             created_ms: clock.now_ms(),
             last_seen_ms: None,
             generation: 0,
+            // An appliance's log, which has the generated password, is kept on the device and often copied from it.
+            must_change_password: is_appliance && generated_password.is_some(),
             labels: crate::labels::Labels::default(),
         };
         match database.users().insert(&row).await {

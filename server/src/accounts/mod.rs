@@ -102,6 +102,7 @@ impl Accounts {
         database: Database,
         clock: Arc<dyn Clock>,
         config: &Config,
+        is_appliance: bool,
     ) -> anyhow::Result<(Self, Option<FirstAdmin>)> {
         let secret = match &config.jwt_secret {
             Some(secret) => secret.expose().to_owned(),
@@ -166,7 +167,8 @@ impl Accounts {
             Arc::clone(&passwords),
             secret,
         );
-        let first_admin = FirstAdmin::create(&database, &*clock, &passwords, config).await?;
+        let first_admin =
+            FirstAdmin::create(&database, &*clock, &passwords, config, is_appliance).await?;
         let accounts = Self {
             authenticator: Authenticator::new(
                 database.clone(),

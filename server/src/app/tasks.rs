@@ -45,6 +45,9 @@ impl Tasks {
         tracker.spawn(stopping.clone().run_until_cancelled_owned(erasing));
         let sweeping = collect_garbage(state.clone());
         tracker.spawn(stopping.clone().run_until_cancelled_owned(sweeping));
+        let disk = Arc::clone(&state.disk);
+        let measuring = async move { disk.run().await };
+        tracker.spawn(stopping.clone().run_until_cancelled_owned(measuring));
         let upload_cut = tokio::spawn(cut_uploads(state.clone(), stopping.clone())).abort_handle();
         tracker.close();
         Self {
@@ -71,6 +74,12 @@ async fn keep_retention(state: AppState, stopping: CancellationToken) {
     let watch = Arc::clone(state.retention.clock_watch());
     while tick(&stopping).await {
         watch.tick().await;
+        // The schedule depends on the trusted time.
+        if state.appliance.is_some()
+            && let Err(error) = state.apply_settings().await
+        {
+            tracing::error!(%error, "the settings cannot be read: the recorder keeps the earlier ones");
+        }
         state.accounts.sign_ins.clean_up(watch.is_trusted()).await;
         if state.config.recording_enabled {
             state.retention.tick().await;

@@ -109,7 +109,7 @@ impl<S: Source> Follower<S> {
 
     /// Sends the state of the appliance's recorder if it has changed.
     async fn send_appliance(&mut self) -> Result<(), DatabaseError> {
-        let now = self.notices.source.appliance().await;
+        let now = self.notices.source.appliance();
         if now == self.appliance {
             return Ok(());
         }

@@ -48,7 +48,7 @@ pub(crate) trait Source: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Session>, DatabaseError>> + Send;
 
     /// State of the appliance's recorder; `None` on other servers.
-    fn appliance(&self) -> impl Future<Output = Option<Appliance>> + Send;
+    fn appliance(&self) -> Option<Appliance>;
 
     /// Progress of the recordings that this server receives, by ID.
     fn growing(&self) -> Vec<(String, Progress)>;

@@ -186,6 +186,7 @@ fn refuse_bad_output(input: &Path, output: &Path, force: bool) -> Result<(), Fai
 /// Finishes a recording in the server's layout. Returns its size.
 fn patch_in_place(source: &Source, path: &Path) -> io::Result<u64> {
     let file = OpenOptions::new().write(true).open(path)?;
+    sortie_server::remove_snapshot(path);
     let indexer = source.scan(HEAD_ROOM, "Patching", |patch| write(&file, patch))?;
     conclude(&file, &indexer.finish().map_err(io::Error::other)?)
 }

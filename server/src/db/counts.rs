@@ -3,7 +3,7 @@
 use sortie_api::{RecordingCount, RecordingTotals};
 use sqlx::{AnyConnection, Row};
 
-use super::lists::{Lists, Order, TEXTS};
+use super::lists::{Lists, Order, read_place};
 use super::statement::Statement;
 use super::{DatabaseError, List, Sort};
 
@@ -47,23 +47,20 @@ impl Lists<'_> {
             let limit =
                 COUNT_MAX.saturating_sub(usize::try_from(sum.recordings).unwrap_or(usize::MAX));
             let is_sqlite = self.database.is_sqlite;
-            let (last, order) = if terms.is_compared(is_sqlite) {
+            let order = if terms.is_compared(is_sqlite) {
                 if list.sort != Sort::Created {
                     // The texts are in the order of time.
                     return Ok(sum.counted(false, with_totals));
                 }
-                let last = list.text_number(TEXTS, reached);
-                let last = last.fetch_all(&mut connection).await?;
-                let place = last.first().map(|row| row.try_get("place")).transpose()?;
-                let end = place.map(|place| list.behind(place));
-                (last, Order::Place { limit, end })
+                let end = list.end_of_texts(reached, &mut connection).await?;
+                is_complete = end.is_none();
+                Order::Place { limit, end }
             } else {
                 let matches = MATCHES_MAX;
                 let last = list.match_number(matches, &terms, None, is_sqlite);
-                let last = last.fetch_all(&mut connection).await?;
-                (last, Order::None { limit, matches })
+                is_complete = read_place(last, &mut connection).await?.is_none();
+                Order::None { limit, matches }
             };
-            is_complete = last.is_empty();
             let mut statement = begin(with_totals);
             list.match_places(&mut statement, &terms, reached, order, is_sqlite);
             sum.add(statement, with_totals, &mut connection).await?;

@@ -1,5 +1,7 @@
 //! Recordings imported from the storage folder of an appliance, finished or failed.
 
+use std::ops::Range;
+
 use sortie_api::{Amount, EndReason, RecordingStatus};
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -17,6 +19,10 @@ pub(crate) struct ImportedRow {
     pub(crate) name: String,
     pub(crate) size_bytes: u64,
     pub(crate) duration_ms: u64,
+    /// Modification time, Unix time in ms; `None` if it is not known.
+    pub(crate) modified_ms: Option<i64>,
+    /// Folder in which it was seen; `None` if it is not known.
+    pub(crate) folder: Option<String>,
     /// Reason of a failure; `None` if the file is playable.
     pub(crate) failure: Option<String>,
     /// Finished without a stop.
@@ -28,6 +34,24 @@ pub(crate) struct ImportedRow {
     /// Unix time in ms at which it became ready or failed.
     pub(crate) completed_ms: i64,
 }
+
+/// File of a recording, as it was when it was last read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportedFile {
+    /// Name in the storage folder.
+    pub name: String,
+    /// Size when it was last read, in bytes.
+    pub size_bytes: u64,
+    /// Modification time, Unix time in ms; `None` if it is not known.
+    pub modified_ms: Option<i64>,
+    /// Folder in which it was last seen; `None` if it is not known.
+    pub folder: Option<String>,
+    /// Whether it cannot be played.
+    pub is_failed: bool,
+}
+
+/// Limit of the recordings of [`Imported::recorded`].
+const RECORDED_MAX: i64 = 2_000;
 
 /// Setting that exists while recordings are forwarded to a central server.
 const FORWARDING: &str = "forwarding";
@@ -54,8 +78,8 @@ impl Imported<'_> {
         let done = sqlx::query(
             "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, status, \
              size_bytes, duration_ms, format, interrupted, upload_length, created_ms, completed_ms, failure, forward_pending, \
-             source, app_id, ended_because) \
-             SELECT $1, $2, $3, $4, 'local', $4, $5, $6, $7, 'mp4', $8, $6, $9, $10, $11, $12, 'hdmi', $13, $14 \
+             source, app_id, ended_because, file_modified_ms, file_folder) \
+             SELECT $1, $2, $3, $4, 'local', $4, $5, $6, $7, 'mp4', $8, $6, $9, $10, $11, $12, 'hdmi', $13, $14, $15, $16 \
              WHERE NOT EXISTS (SELECT 1 FROM recordings WHERE storage_backend = 'local' AND storage_path = $4)",
         )
         .bind(&row.id)
@@ -78,6 +102,8 @@ impl Imported<'_> {
             true => EndReason::Interrupted,
             false => EndReason::Stopped,
         })))
+        .bind(row.modified_ms)
+        .bind(&row.folder)
         .execute(&self.database.pool)
         .await?;
         Ok(done.rows_affected() == 1)
@@ -190,6 +216,33 @@ impl Imported<'_> {
         Ok(pending > 0)
     }
 
+    /// Returns ID and time, as Unix time in ms, of the playable recordings that show a moment between the two times, the
+    /// newest [`RECORDED_MAX`], oldest first.
+    pub(crate) async fn recorded(
+        self,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<(String, Range<i64>)>, DatabaseError> {
+        let rows = sqlx::query(
+            "SELECT id, created_ms, duration_ms FROM recordings WHERE storage_backend = 'local' AND source = 'hdmi' \
+             AND status = 'ready' AND deleting = 0 AND created_ms + duration_ms > $1 AND created_ms < $2 \
+             ORDER BY created_ms DESC LIMIT $3",
+        )
+        .bind(from_ms)
+        .bind(to_ms)
+        .bind(RECORDED_MAX)
+        .fetch_all(&self.database.pool)
+        .await?;
+        rows.iter()
+            .rev()
+            .map(|row| {
+                let begin_ms: i64 = row.try_get("created_ms")?;
+                let duration_ms: i64 = row.try_get("duration_ms")?;
+                Ok((row.try_get("id")?, begin_ms..begin_ms + duration_ms))
+            })
+            .collect()
+    }
+
     /// Returns the ID of the recording of this file.
     pub(crate) async fn id(self, name: &str) -> Result<Option<String>, DatabaseError> {
         Ok(sqlx::query_scalar(
@@ -200,20 +253,44 @@ impl Imported<'_> {
         .await?)
     }
 
-    /// Returns path and size of each ready recording in the storage folder.
-    pub(crate) async fn files(self) -> Result<Vec<(String, u64)>, DatabaseError> {
+    /// Returns the files of the storage folder: those of ready recordings, and imported ones that cannot be played.
+    pub(crate) async fn files(self) -> Result<Vec<ImportedFile>, DatabaseError> {
         let rows = sqlx::query(
-            "SELECT storage_path, size_bytes FROM recordings WHERE storage_backend = 'local' AND status = 'ready' \
-             AND deleting = 0",
+            "SELECT storage_path, size_bytes, file_modified_ms, file_folder, status FROM recordings WHERE storage_backend = 'local' \
+             AND (status = 'ready' OR (status = 'failed' AND source = 'hdmi')) AND deleting = 0",
         )
         .fetch_all(&self.database.pool)
         .await?;
         rows.iter()
             .map(|row| {
-                let size_bytes = row.try_get::<i64, _>("size_bytes")?.unsigned_abs();
-                Ok((row.try_get("storage_path")?, size_bytes))
+                Ok(ImportedFile {
+                    name: row.try_get("storage_path")?,
+                    size_bytes: row.try_get::<i64, _>("size_bytes")?.unsigned_abs(),
+                    modified_ms: row.try_get("file_modified_ms")?,
+                    folder: row.try_get("file_folder")?,
+                    is_failed: row.try_get::<String, _>("status")? == "failed",
+                })
             })
             .collect()
+    }
+
+    /// Stores the modification time of a file, and the folder in which it was seen.
+    pub(crate) async fn set_seen(
+        self,
+        name: &str,
+        modified_ms: i64,
+        folder: Option<&str>,
+    ) -> Result<(), DatabaseError> {
+        sqlx::query(
+            "UPDATE recordings SET file_modified_ms = $1, file_folder = $2 WHERE storage_backend = 'local' \
+             AND storage_path = $3",
+        )
+        .bind(modified_ms)
+        .bind(folder)
+        .bind(name)
+        .execute(&self.database.pool)
+        .await?;
+        Ok(())
     }
 
     /// Updates duration and size of a file that another program has changed, and forgets its activity and the confirmation of
@@ -246,18 +323,20 @@ impl Imported<'_> {
         Ok(())
     }
 
-    /// Deletes the row of a recording whose file another program has removed, with an audit row; `false` if there is
-    /// none.
+    /// Deletes the row of a recording whose file another program has removed or replaced, with an audit row that has the
+    /// reason; `false` if there is none.
     pub(crate) async fn delete(
         self,
         name: &str,
         actor: &Actor,
+        reason: &str,
         now_ms: i64,
     ) -> Result<bool, DatabaseError> {
         let mut transaction = self.database.begin().await?;
         let row = sqlx::query(
-            "DELETE FROM recordings WHERE storage_backend = 'local' AND storage_path = $1 AND status = 'ready' \
-             AND deleting = 0 RETURNING id, user_id, session_id, part_of",
+            "DELETE FROM recordings WHERE storage_backend = 'local' AND storage_path = $1 \
+             AND (status = 'ready' OR (status = 'failed' AND source = 'hdmi')) AND deleting = 0 \
+             RETURNING id, user_id, session_id, part_of",
         )
         .bind(name)
         .fetch_optional(&mut *transaction)
@@ -274,8 +353,7 @@ impl Imported<'_> {
             part_of: part_of.as_deref(),
         };
         let gone = gone.to_text();
-        let event = AuditEvent::done(actor, Action::Delete, &id)
-            .detail("the file was removed from the folder by another program");
+        let event = AuditEvent::done(actor, Action::Delete, &id).detail(reason);
         audit::append(&mut transaction, now_ms, &event).await?;
         let event = AuditEvent::done(actor, Action::Gone, &id).detail(&gone);
         audit::append(&mut transaction, now_ms, &event).await?;

@@ -9,14 +9,14 @@
 //! recordings. For the rest of its page it reads the index of trigrams, which suffices for words that few recordings have.
 //! It reads a bounded number of matches of it, so that a filter that excludes most of them cannot read all. The index is
 //! asked for the rarest trigrams of the words only, because it reads the entries of all that it is asked for; the texts that
-//! it finds are then compared. PostgreSQL reads all entries before the first match, so that texts are compared in order
-//! instead if all trigrams are common.
+//! it finds are then compared. PostgreSQL reads all entries before the first match, so that one statement reads them once,
+//! and texts are compared in order instead if all trigrams are common.
 
 use std::borrow::Cow;
 
 use sortie_api::RecordingStatus;
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AssertSqlSafe, Row as _};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, FromRow as _, Row as _};
 
 use super::pool::is_sqlite;
 use super::recordings::{SELECT, signed, status_to_text};
@@ -42,7 +42,7 @@ const SAMPLE: i64 = 500;
 /// Texts of the sample with a common trigram.
 const COMMON: i64 = SAMPLE / if cfg!(test) { 5 } else { 50 };
 /// Texts that PostgreSQL compares in order for one page.
-pub(super) const TEXTS: i64 = if cfg!(test) { 30 } else { 30_000 };
+const TEXTS: i64 = if cfg!(test) { 30 } else { 30_000 };
 
 /// Largest number of matches with the same time.
 const SAME_TIME: usize = 10_000;
@@ -310,11 +310,20 @@ async fn records(
     Ok(query.fetch_all(connection).await?)
 }
 
+/// Returns the place that a statement selects.
+pub(super) async fn read_place(
+    statement: Statement,
+    connection: &mut AnyConnection,
+) -> Result<Option<i64>, DatabaseError> {
+    let rows = statement.fetch_all(connection).await?;
+    Ok(rows.first().map(|row| row.try_get("place")).transpose()?)
+}
+
 /// Order in which matches are read.
 #[derive(Clone, Copy)]
 pub(super) enum Order {
-    /// That of the list: all matches before `end` are read and sorted.
-    Value { limit: usize, end: Option<i64> },
+    /// That of the list: all matches are read and sorted.
+    Value { limit: usize },
     /// That of the places, which is that of the list except for rows with the same time; before `end`.
     Place { limit: usize, end: Option<i64> },
     /// All rows with this time.
@@ -334,6 +343,14 @@ fn contains(statement: &mut Statement, terms: &SearchTerms) -> String {
         .patterns()
         .map(|pattern| format!(" AND t.text LIKE {} ESCAPE '!'", statement.bind(pattern)))
         .collect()
+}
+
+/// Returns the position before all rows with this time.
+fn at_time(value: i64) -> Position {
+    Position {
+        value,
+        id: String::new(),
+    }
 }
 
 /// Side of a range of positions.
@@ -436,71 +453,155 @@ impl List {
         limit: usize,
         connection: &mut AnyConnection,
     ) -> Result<Page<RecordingRow>, DatabaseError> {
-        let is_sqlite = is_sqlite(connection);
-        let by_place = self.sort == Sort::Created;
-        let is_compared = terms.is_compared(is_sqlite);
-        // So many that the rows read in order have some of them.
-        let too_many = Page {
-            rows: Vec::new(),
-            next: Some(after.clone()),
-        };
-        if is_compared && !by_place {
-            return Ok(too_many);
+        if !is_sqlite(connection) {
+            return self.on_postgres(terms, after, limit, connection).await;
         }
-        let end = match is_compared {
-            true => self.text_number(TEXTS, after),
-            false => self.match_number(MATCHES, terms, by_place.then_some(after), is_sqlite),
-        };
-        let end = end.fetch_all(&mut *connection).await?;
-        let end: Option<i64> = end.first().map(|row| row.try_get("place")).transpose()?;
+        let by_place = self.sort == Sort::Created;
+        let end = self.match_number(MATCHES, terms, by_place.then_some(after), true);
+        let end = read_place(end, connection).await?;
         if !by_place && end.is_some() {
-            return Ok(too_many);
+            return Ok(Self::too_many(after));
         }
         // Behind all matches of the same time.
         let end = end.map(|place| self.behind(place));
         // FTS5 returns rows in the order of their places, like the times of the recordings. Reading ends with the page.
-        let is_ordered = by_place && (is_sqlite || is_compared);
-        let order = match is_ordered {
+        let order = match by_place {
             true => Order::Place { limit, end },
-            false => Order::Value { limit, end },
+            false => Order::Value { limit },
         };
-        let mut rows = records(self.matches(terms, after, order, is_sqlite), connection).await?;
-        // The order of rows with the same time is another one, so the last ones may be the wrong ones.
-        if is_ordered
-            && rows.len() == limit
-            && let Some(time) = rows.last().map(|row| row.created_ms)
-        {
-            rows.retain(|row| row.created_ms != time);
-            let order = Order::At { time };
-            rows.extend(records(self.matches(terms, after, order, is_sqlite), connection).await?);
-            rows.truncate(limit);
+        let mut rows = records(self.matches(terms, after, order, true), connection).await?;
+        if by_place && rows.len() == limit {
+            self.complete_time(&mut rows, terms, after, limit, connection)
+                .await?;
         }
-        let next = end.map(|value| Position {
-            value,
-            id: String::new(),
-        });
-        Ok(Page { rows, next })
+        Ok(Page {
+            rows,
+            next: end.map(at_time),
+        })
+    }
+
+    /// The same for PostgreSQL, which reads all matches before it sorts them, so that a statement should do so once.
+    async fn on_postgres(
+        &self,
+        terms: &IndexedTerms,
+        after: &Position,
+        limit: usize,
+        connection: &mut AnyConnection,
+    ) -> Result<Page<RecordingRow>, DatabaseError> {
+        let by_place = self.sort == Sort::Created;
+        let mut end = None;
+        if terms.is_common {
+            if !by_place {
+                // The texts are in the order of time.
+                return Ok(Self::too_many(after));
+            }
+            end = self.end_of_texts(after, connection).await?;
+        }
+        let statement = self.page_of_matches(terms, after, end, limit);
+        let found = statement.fetch_all(&mut *connection).await?;
+        let cut = found.first().map(|row| row.try_get("cut")).transpose()?;
+        let cut: Option<i64> = cut.flatten();
+        let mut rows = Vec::with_capacity(found.len());
+        for row in &found {
+            // Without rows, there is one that has the cut only.
+            if row.try_get::<Option<String>, _>("id")?.is_some() {
+                rows.push(RecordingRow::from_row(row)?);
+            }
+        }
+        if !by_place {
+            return Ok(match cut {
+                Some(_) => Self::too_many(after),
+                None => Page { rows, next: None },
+            });
+        }
+        if rows.len() == limit {
+            self.complete_time(&mut rows, terms, after, limit, connection)
+                .await?;
+        } else if let Some(place) = cut {
+            // The list's filters have excluded matches, and there may be more than were read.
+            let before = self.before(place);
+            // Positions have an ID, which is empty in one before all rows with its time.
+            let advances = match self.ascending {
+                true => before > after.value,
+                false => (before, "") < (after.value, &*after.id),
+            };
+            if advances {
+                rows.retain(|row| row.created_ms != time_of(place));
+                end = Some(before);
+            } else {
+                // All of them have the same time, and there may be more of it.
+                let order = Order::At {
+                    time: time_of(place),
+                };
+                rows = records(self.matches(terms, after, order, false), connection).await?;
+                rows.truncate(limit);
+                end = Some(self.behind(place));
+            }
+        }
+        Ok(Page {
+            rows,
+            next: end.map(at_time),
+        })
+    }
+
+    /// Page of a search that has so many matches that the rows read in order have some of them.
+    fn too_many(after: &Position) -> Page<RecordingRow> {
+        Page {
+            rows: Vec::new(),
+            next: Some(after.clone()),
+        }
+    }
+
+    /// Replaces the last rows of a full page in the order of the places: the order of rows with the same time is another
+    /// one, so they may be the wrong ones.
+    async fn complete_time(
+        &self,
+        rows: &mut Vec<RecordingRow>,
+        terms: &IndexedTerms,
+        after: &Position,
+        limit: usize,
+        connection: &mut AnyConnection,
+    ) -> Result<(), DatabaseError> {
+        let Some(time) = rows.last().map(|row| row.created_ms) else {
+            return Ok(());
+        };
+        rows.retain(|row| row.created_ms != time);
+        let is_sqlite = is_sqlite(connection);
+        let statement = self.matches(terms, after, Order::At { time }, is_sqlite);
+        rows.extend(records(statement, connection).await?);
+        rows.truncate(limit);
+        Ok(())
     }
 
     /// Returns the time behind all rows with the time of a place.
-    pub(super) fn behind(&self, place: i64) -> i64 {
+    fn behind(&self, place: i64) -> i64 {
         match self.ascending {
             true => time_of(place).saturating_add(1),
             false => time_of(place),
         }
     }
 
-    /// Returns the place of a text by its number, counted from 1 after `after`.
-    pub(super) fn text_number(&self, number: i64, after: &Position) -> Statement {
+    /// Returns the time before all rows with the time of a place.
+    fn before(&self, place: i64) -> i64 {
+        match self.ascending {
+            true => time_of(place),
+            false => time_of(place).saturating_add(1),
+        }
+    }
+
+    /// Returns the time behind the [`TEXTS`] texts after `after`; `None` if there are fewer.
+    pub(super) async fn end_of_texts(
+        &self,
+        after: &Position,
+        connection: &mut AnyConnection,
+    ) -> Result<Option<i64>, DatabaseError> {
         let mut statement =
             Statement::new("SELECT t.place AS place FROM recording_texts AS t WHERE true");
         self.checks_places("t.place", Some(after), None, &mut statement);
         let direction = self.direction();
-        statement.text += &format!(
-            " ORDER BY t.place {direction} LIMIT 1 OFFSET {}",
-            number - 1
-        );
-        statement
+        statement.text += &format!(" ORDER BY t.place {direction} LIMIT 1 OFFSET {}", TEXTS - 1);
+        let last = read_place(statement, connection).await?;
+        Ok(last.map(|place| self.behind(place)))
     }
 
     /// Returns the place of a match by its number, counted from 1 in the order of the places after `after`, or else in any.
@@ -519,7 +620,8 @@ impl List {
                 "SELECT {column} AS place FROM recording_search AS f WHERE f.recording_search MATCH {query}"
             );
         } else {
-            statement.text = format!("SELECT {column} FROM recording_texts AS t WHERE true");
+            statement.text =
+                format!("SELECT {column} AS place FROM recording_texts AS t WHERE true");
             let found = terms.found(&mut statement);
             statement.text += &found;
         }
@@ -570,6 +672,82 @@ impl List {
         statement
     }
 
+    /// Returns PostgreSQL's statement for at most `limit` rows among the next [`MATCHES`] matches after `after` and before
+    /// `end`, with the place of the last of so many matches in `cut`. Without rows, it returns one with `cut` only.
+    fn page_of_matches(
+        &self,
+        terms: &IndexedTerms,
+        after: &Position,
+        end: Option<i64>,
+        limit: usize,
+    ) -> Statement {
+        let (direction, column) = (self.direction(), self.sort.column());
+        let by_place = self.sort == Sort::Created;
+        let order = |place: &str| match by_place {
+            true => format!(" ORDER BY {place} {direction}"),
+            false => String::new(),
+        };
+        let mut statement = Statement::new(
+            "WITH m AS MATERIALIZED (SELECT t.recording_id, t.place FROM recording_texts AS t WHERE true",
+        );
+        let found = match terms.is_common {
+            true => terms.compared(&mut statement),
+            false => terms.found(&mut statement),
+        };
+        statement.text += &found;
+        if by_place {
+            self.checks_places("t.place", Some(after), end, &mut statement);
+        }
+        statement.text += &format!(
+            "{} LIMIT {MATCHES}) SELECT c.cut, q.* FROM (SELECT (SELECT m.place FROM m{} LIMIT 1 OFFSET {}) AS cut) AS c \
+             LEFT JOIN ({SELECT} JOIN (SELECT r.{column} AS k, r.id AS id \
+             FROM m AS t JOIN recordings AS r ON r.id = t.recording_id",
+            order("t.place"),
+            order("m.place"),
+            MATCHES - 1
+        );
+        self.checks_rows(after, &mut statement);
+        statement.text += &match by_place {
+            true => order("t.place"),
+            false => format!(" ORDER BY k {direction}, id {direction}"),
+        };
+        statement.text += &format!(
+            " LIMIT {limit}) AS p ON p.id = r.id) AS q ON true ORDER BY q.{column} {direction}, q.id {direction}"
+        );
+        statement
+    }
+
+    /// Excludes recordings that are not in the list or not after `after`.
+    fn checks_rows(&self, after: &Position, statement: &mut Statement) {
+        let column = self.sort.column();
+        let mut conditions = " WHERE r.kind <> 'partial' AND r.part_of IS NULL".to_owned();
+        conditions += &format!(" AND r.status{}", self.among_statuses());
+        self.checks_owner(statement, &mut conditions);
+        if let Some(protected) = self.protected {
+            conditions += &format!(" AND r.protected = {}", i64::from(protected));
+        }
+        for bound in self.bounds(Some(after), None) {
+            let value = statement.bind(bound.value);
+            let id = statement.bind(bound.id.to_owned());
+            conditions += &format!(
+                " AND (r.{column}, r.id) {} ({value}, {id})",
+                bound.comparison
+            );
+        }
+        if self.checks_time() {
+            self.checks_created(statement, &mut conditions);
+        }
+        let labels: Vec<_> = self
+            .labels
+            .iter()
+            .map(|it| statement.bind(it.clone()))
+            .collect();
+        conditions += &labels::has_labels(LabelKind::Recording, "r.id", &labels);
+        self.checks_tags("r.id", statement, &mut conditions);
+        self.checks_columns(statement, &mut conditions);
+        statement.text += &conditions;
+    }
+
     /// Selects value and id of each recording after `after` that the index of trigrams finds.
     pub(super) fn match_places(
         &self,
@@ -605,48 +783,22 @@ impl List {
                 Order::Value { .. } | Order::None { .. } => terms.found(statement),
             };
             statement.text += &found;
-            if let Order::Value { end, .. } = order
-                && self.sort == Sort::Created
-            {
+            if let Order::Place { end, .. } = order {
                 self.checks_places(places, Some(after), end, statement);
             }
             statement.text += &match order {
                 Order::None { matches, .. } => format!(" LIMIT {matches}"),
                 Order::Place { .. } => format!(" ORDER BY t.place {direction}"),
-                // Keeps PostgreSQL from reading the list in order instead, which it takes for quick.
-                Order::Value { .. } => " OFFSET 0".to_owned(),
-                Order::At { .. } => String::new(),
+                Order::Value { .. } | Order::At { .. } => String::new(),
             };
             statement.text += ") AS t JOIN recordings AS r ON r.id = t.recording_id";
         }
-        statement.text += " WHERE r.kind <> 'partial' AND r.part_of IS NULL";
-        if let Order::Place { end, .. } = order {
+        self.checks_rows(after, statement);
+        if let Order::Place { end, .. } = order
+            && is_sqlite
+        {
             self.checks_places(places, Some(after), end, statement);
         }
-        conditions += &format!(" AND r.status{}", self.among_statuses());
-        self.checks_owner(statement, &mut conditions);
-        if let Some(protected) = self.protected {
-            conditions += &format!(" AND r.protected = {}", i64::from(protected));
-        }
-        for bound in self.bounds(Some(after), None) {
-            let value = statement.bind(bound.value);
-            let id = statement.bind(bound.id.to_owned());
-            conditions += &format!(
-                " AND (r.{column}, r.id) {} ({value}, {id})",
-                bound.comparison
-            );
-        }
-        if self.checks_time() {
-            self.checks_created(statement, &mut conditions);
-        }
-        let labels: Vec<_> = self
-            .labels
-            .iter()
-            .map(|it| statement.bind(it.clone()))
-            .collect();
-        conditions += &labels::has_labels(LabelKind::Recording, "r.id", &labels);
-        self.checks_tags("r.id", statement, &mut conditions);
-        self.checks_columns(statement, &mut conditions);
         statement.text += &conditions;
         if is_sqlite {
             let contains = contains(statement, &terms.terms);

@@ -92,6 +92,7 @@ pub(crate) use audit::{
 };
 pub(crate) use candidates::Candidate;
 pub(crate) use erasures::ErasureRow;
+pub use imported::ImportedFile;
 pub(crate) use imported::ImportedRow;
 pub(crate) use labels::Editor;
 pub(crate) use leases::{ERASURE, Lease, RETENTION, SWEEP};

@@ -1,6 +1,6 @@
 //! Settings that change while the server runs.
 
-use sortie_api::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT};
+use sortie_api::{RECORDING_AUTO_RECORD, RECORDING_SCHEDULE, STORAGE_THRESHOLD_PERCENT, Schedule};
 
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit};
 
@@ -55,6 +55,49 @@ impl Settings<'_> {
         Ok(value.and_then(|value| value.parse().ok()))
     }
 
+    /// Returns the schedule of auto-record of an appliance; none until an administrator sets one.
+    pub(crate) async fn schedule(self) -> Result<Schedule, DatabaseError> {
+        let value: Option<String> =
+            sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
+                .bind(RECORDING_SCHEDULE)
+                .fetch_optional(&self.database.pool)
+                .await?;
+        let Some(value) = value else {
+            return Ok(Schedule::default());
+        };
+        Ok(serde_json::from_str(&value).unwrap_or_else(|error| {
+            // Written by another version. Without a schedule, auto-record is armed. It is read every few seconds.
+            static LOGGED: std::sync::Once = std::sync::Once::new();
+            LOGGED.call_once(|| {
+                tracing::error!(
+                    "the schedule of auto-record cannot be read and is ignored: {error}"
+                );
+            });
+            Schedule::default()
+        }))
+    }
+
+    /// Stores the schedule of auto-record, with an audit row of its description if it is different.
+    pub(crate) async fn set_schedule(
+        self,
+        schedule: &Schedule,
+        description: &str,
+        actor: &Actor,
+        at_ms: i64,
+    ) -> Result<(), DatabaseError> {
+        let value = serde_json::json!(schedule).to_string();
+        let mut transaction = self.database.begin().await?;
+        let before = swap(&mut transaction, RECORDING_SCHEDULE, &value).await?;
+        if before != value {
+            let event = AuditEvent::done(actor, Action::SettingsChange, RECORDING_SCHEDULE)
+                .detail(description);
+            audit::append(&mut transaction, at_ms, &event).await?;
+        }
+        transaction.commit().await?;
+        self.database.audit().wake_followers();
+        Ok(())
+    }
+
     /// Returns the last wall time that a server on this database trusted.
     pub(crate) async fn trusted_time(self) -> Result<Option<i64>, DatabaseError> {
         let value: Option<String> =
@@ -100,26 +143,10 @@ impl Settings<'_> {
     ) -> Result<(), DatabaseError> {
         let mut transaction = self.database.begin().await?;
         for (name, value) in changes {
-            // Locks an existing row: of two concurrent changes, the second sees the value of the first.
-            sqlx::query(
-                "INSERT INTO settings (name, value) VALUES ($1, '') \
-                 ON CONFLICT (name) DO UPDATE SET value = settings.value",
-            )
-            .bind(name)
-            .execute(&mut *transaction)
-            .await?;
-            let before: String = sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
-                .bind(name)
-                .fetch_one(&mut *transaction)
-                .await?;
+            let before = swap(&mut transaction, name, value).await?;
             if before == *value {
                 continue;
             }
-            sqlx::query("UPDATE settings SET value = $1 WHERE name = $2")
-                .bind(value)
-                .bind(name)
-                .execute(&mut *transaction)
-                .await?;
             let detail = format!(
                 "{} → {value}",
                 if before.is_empty() {
@@ -135,4 +162,32 @@ impl Settings<'_> {
         self.database.audit().wake_followers();
         Ok(())
     }
+}
+
+/// Sets a setting and returns its earlier value, empty if it was not set. Locks the row: of two concurrent changes, the
+/// second sees the value of the first.
+async fn swap(
+    connection: &mut sqlx::AnyConnection,
+    name: &str,
+    value: &str,
+) -> Result<String, DatabaseError> {
+    sqlx::query(
+        "INSERT INTO settings (name, value) VALUES ($1, '') \
+         ON CONFLICT (name) DO UPDATE SET value = settings.value",
+    )
+    .bind(name)
+    .execute(&mut *connection)
+    .await?;
+    let before: String = sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
+        .bind(name)
+        .fetch_one(&mut *connection)
+        .await?;
+    if before != value {
+        sqlx::query("UPDATE settings SET value = $1 WHERE name = $2")
+            .bind(value)
+            .bind(name)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(before)
 }

@@ -85,6 +85,7 @@ pub(crate) fn local_user(id: &str) -> UserRow {
         created_ms: 1,
         last_seen_ms: None,
         generation: 0,
+        must_change_password: false,
         labels: crate::labels::Labels::default(),
     }
 }

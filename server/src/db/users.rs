@@ -14,7 +14,7 @@ use super::{
 };
 use crate::labels::{LabelKind, Labels, LabelsChange};
 
-const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms, generation, external_id, metadata";
+const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms, generation, must_change_password, external_id, metadata";
 
 /// Rows compared per query when a pattern matches more than the search term.
 const WIDE_PAGE: u32 = 500;
@@ -42,6 +42,8 @@ pub(crate) struct UserRow {
     pub(crate) last_seen_ms: Option<i64>,
     /// Generation of the user's sign-ins; sign-ins of earlier generations are invalid.
     pub(crate) generation: i64,
+    /// Whether the user must choose a password before anything else.
+    pub(crate) must_change_password: bool,
     pub(crate) labels: Labels,
 }
 
@@ -125,6 +127,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for UserRow {
             created_ms: row.try_get("created_ms")?,
             last_seen_ms: row.try_get("last_seen_ms")?,
             generation: row.try_get("generation")?,
+            must_change_password: row.try_get::<i64, _>("must_change_password")? != 0,
             labels: Labels {
                 external_id: row.try_get("external_id")?,
                 metadata: row.try_get("metadata")?,
@@ -267,8 +270,8 @@ impl Users<'_> {
         let mut transaction = self.database.begin().await?;
         sqlx::query(
             "INSERT INTO users (id, username, username_key, password_hash, email, display_name, roles, \
-             disabled, source, external_key, created_ms, subject, external_id, metadata) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+             disabled, source, external_key, created_ms, subject, external_id, metadata, must_change_password) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         )
         .bind(&user.id)
         .bind(&user.username)
@@ -284,6 +287,7 @@ impl Users<'_> {
         .bind(user.subject())
         .bind(&user.labels.external_id)
         .bind(&user.labels.metadata)
+        .bind(i64::from(user.must_change_password))
         .execute(&mut *transaction)
         .await?;
         labels::add(
@@ -464,7 +468,8 @@ impl Users<'_> {
              email = CASE WHEN $1 = 1 THEN $2 ELSE email END, \
              display_name = CASE WHEN $3 = 1 THEN $4 ELSE display_name END, \
              roles = COALESCE($5, roles), disabled = COALESCE($6, disabled), \
-             password_hash = COALESCE($7, password_hash), generation = generation + $8 \
+             password_hash = COALESCE($7, password_hash), generation = generation + $8, \
+             must_change_password = CASE WHEN $13 = 1 THEN 0 ELSE must_change_password END \
              WHERE id = $9 AND (\
              (COALESCE($10, roles) LIKE '%admin%' AND COALESCE($11, disabled) = 0) \
              OR roles NOT LIKE '%admin%' OR disabled = 1 OR source <> 'local' \
@@ -482,7 +487,8 @@ impl Users<'_> {
         .bind(id)
         .bind(roles)
         .bind(disabled)
-        .bind(id);
+        .bind(id)
+        .bind(i64::from(change.password_hash.is_some()));
         let demotes = change
             .roles
             .as_ref()
@@ -576,7 +582,7 @@ impl Users<'_> {
     ) -> Result<bool, DatabaseError> {
         let mut transaction = self.database.begin().await?;
         let generation: Option<i64> = sqlx::query_scalar(
-            "UPDATE users SET password_hash = $1, generation = generation + 1 \
+            "UPDATE users SET password_hash = $1, must_change_password = 0, generation = generation + 1 \
              WHERE id = $2 AND password_hash = $3 AND disabled = 0 RETURNING generation",
         )
         .bind(password_hash)

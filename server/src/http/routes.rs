@@ -327,6 +327,8 @@ static TABLE: &[Row] = &[
 
     route("GET", "/api/appliance", Admin, Only(&[AdminScope]), APPLIANCE, "Return the state of the appliance's recorder",
         &[(200, Data(of::<api::Appliance>))]),
+    route("GET", "/api/appliance/history", Admin, Only(&[AdminScope]), APPLIANCE,
+        "Return signal, dropped frames and recordings of the last 24 hours", &[(200, Data(of::<api::ApplianceHistory>))]),
     route("GET", "/api/appliance/picture", Admin, Only(&[AdminScope]), APPLIANCE,
         "Return the picture of the input as a JPEG of up to 640 × 360 pixels, or stream it; 409 without a signal. stream=true, or an \
          Accept that names multipart/x-mixed-replace, selects the stream of up to two frames per second",
@@ -336,6 +338,11 @@ static TABLE: &[Row] = &[
         &[(200, Data(of::<api::Appliance>))]),
     route("POST", "/api/appliance/recording/stop", Admin, Only(&[AdminScope]), APPLIANCE, "Stop recording",
         &[(200, Data(of::<api::Appliance>))]),
+    route("GET", "/api/appliance/schedule", Admin, Only(&[AdminScope]), APPLIANCE,
+        "Return the schedule of auto-record, and whether it is armed now", &[(200, Data(of::<api::ApplianceSchedule>))]),
+    route("PUT", "/api/appliance/schedule", Admin, Only(&[AdminScope]), APPLIANCE,
+        "Replace the schedule of auto-record, effective immediately", &[(200, Data(of::<api::ApplianceSchedule>))])
+        .body(Json(of::<api::Schedule>)),
     route("POST", "/api/appliance/test-signal", Admin, Only(&[AdminScope]), APPLIANCE, "Set the signal of the test source",
         &[(204, Empty)])
         .body(Json(of::<api::TestSignal>)),

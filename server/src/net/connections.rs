@@ -23,15 +23,18 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, SignInConfig};
 use crate::descriptors;
+use crate::net::encryption::{Encrypted, PlainHttp, Tls, begins_with_tls};
 use crate::net::registry::{Connection, Registry};
 
 /// Limit of the bytes of a request's head.
@@ -131,6 +134,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     app: impl Answer,
     limits: Limits,
+    tls: Option<Tls>,
     stopping: CancellationToken,
 ) {
     let permits = Arc::new(Semaphore::new(limits.max));
@@ -151,7 +155,10 @@ pub(crate) async fn serve(
                     && registry.count(address) >= limits.per_address
                     && !registry.close_idle(Some(address), 1)
                 {
-                    refuse(stream);
+                    // An answer without encryption would only be an error of TLS.
+                    if tls.is_none() {
+                        refuse(stream);
+                    }
                     continue;
                 }
                 let permit = stopping.run_until_cancelled(permit(&permits, &registry, batch));
@@ -159,15 +166,14 @@ pub(crate) async fn serve(
                     break;
                 };
                 let buffer = read_buffer(open.len()).max(limits.head_bytes);
-                let connection = answer(
-                    stream,
+                let session = Session {
                     peer,
-                    registry.add(address),
-                    app.clone(),
-                    limits.clone(),
+                    entry: registry.add(address),
+                    limits: limits.clone(),
                     buffer,
-                    stopping.clone(),
-                );
+                    stopping: stopping.clone(),
+                };
+                let connection = session.run(stream, app.clone(), tls.clone());
                 let cut = cut.clone();
                 open.spawn(async move {
                     cut.run_until_cancelled(connection).await;
@@ -236,70 +242,124 @@ fn read_buffer(others: usize) -> usize {
     }
 }
 
-async fn answer(
-    stream: TcpStream,
+/// Accepted connection with its limits.
+struct Session {
     peer: SocketAddr,
     entry: Connection,
-    app: impl Answer,
     limits: Limits,
+    /// Size of the read buffer.
     buffer: usize,
     stopping: CancellationToken,
-) {
-    // Acknowledgements are small, and the sender waits for them.
-    let _ = stream.set_nodelay(true);
-    let state = entry.state();
-    let service = service_fn(move |request: Request<Incoming>| {
-        let busy = state.begin();
-        let is_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
-        let mut request = request.map(|body| {
-            Body::new(TrackedBody {
-                body,
-                silence_limit: limits.body,
-                last_frame: Instant::now(),
-                silence: None,
-                is_read: Arc::clone(&is_read),
+}
+
+/// Connection after its first bytes.
+enum Opened {
+    Encrypted(Box<TlsStream<Pin<Box<TimeoutStream<TcpStream>>>>>),
+    /// Plain HTTP at a port that speaks HTTPS.
+    Plain(TcpStream),
+}
+
+impl Session {
+    async fn run(self, stream: TcpStream, app: impl Answer, tls: Option<Tls>) {
+        // Acknowledgements are small, and the sender waits for them.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = tls else {
+            return self.answer(bounded(stream), app, false).await;
+        };
+        let opened = async {
+            Ok(match begins_with_tls(&stream).await? {
+                true => Opened::Encrypted(Box::new(tls.accept(bounded(stream)).await?)),
+                false => Opened::Plain(stream),
             })
-        });
-        request.extensions_mut().insert(ConnectInfo(peer));
-        let app = app.clone();
-        async move {
-            let mut answer = app.answer(request).await;
-            if !is_read.load(Ordering::Relaxed) {
-                // hyper closes the connection in this case; the client must not send its next request on it.
-                let close = HeaderValue::from_static("close");
-                answer.headers_mut().insert(header::CONNECTION, close);
+        };
+        let opened: io::Result<Opened> = tokio::select! {
+            opened = tokio::time::timeout(self.limits.head, opened) => {
+                opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             }
-            Ok::<_, Infallible>(answer.map(|body| busy.hold_until_sent(body)))
+            () = self.stopping.cancelled() => return,
+            () = self.entry.chosen() => return,
+        };
+        match opened {
+            Ok(Opened::Encrypted(stream)) => self.answer(stream, app, true).await,
+            Ok(Opened::Plain(stream)) => self.answer(bounded(stream), PlainHttp, false).await,
+            Err(error) => tracing::debug!(peer = %self.peer, "no TLS handshake: {error}"),
         }
-    });
+    }
+
+    /// Answers requests until the connection ends.
+    async fn answer<S>(self, stream: S, app: impl Answer, is_encrypted: bool)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let Self {
+            peer,
+            entry,
+            limits,
+            buffer,
+            stopping,
+        } = self;
+        let state = entry.state();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let busy = state.begin();
+            let is_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
+            let mut request = request.map(|body| {
+                Body::new(TrackedBody {
+                    body,
+                    silence_limit: limits.body,
+                    last_frame: Instant::now(),
+                    silence: None,
+                    is_read: Arc::clone(&is_read),
+                })
+            });
+            request.extensions_mut().insert(ConnectInfo(peer));
+            if is_encrypted {
+                request.extensions_mut().insert(Encrypted);
+            }
+            let app = app.clone();
+            async move {
+                let mut answer = app.answer(request).await;
+                if !is_read.load(Ordering::Relaxed) {
+                    // hyper closes the connection in this case; the client must not send its next request on it.
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(header::CONNECTION, close);
+                }
+                Ok::<_, Infallible>(answer.map(|body| busy.hold_until_sent(body)))
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head)
+            .max_header_size(limits.head_bytes)
+            .max_buf_size(buffer)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stopping.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+            () = entry.chosen() => {
+                connection.as_mut().graceful_shutdown();
+                match tokio::time::timeout(CLOSE_TIMEOUT, connection.as_mut()).await {
+                    Ok(ended) => ended,
+                    // A request has arrived in the meantime.
+                    Err(_) if entry.is_busy() => connection.await,
+                    Err(_) => Ok(()),
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, "connection cut: {error}");
+        }
+    }
+}
+
+/// Cuts a connection whose peer reads nothing for too long.
+fn bounded(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(UNREAD_TIMEOUT));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head)
-        .max_header_size(limits.head_bytes)
-        .max_buf_size(buffer)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopping.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-        () = entry.chosen() => {
-            connection.as_mut().graceful_shutdown();
-            match tokio::time::timeout(CLOSE_TIMEOUT, connection.as_mut()).await {
-                Ok(ended) => ended,
-                // A request has arrived in the meantime.
-                Err(_) if entry.is_busy() => connection.await,
-                Err(_) => Ok(()),
-            }
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, "connection cut: {error}");
-    }
+    Box::pin(stream)
 }
 
 /// Request body that ends with an error after a silence, and records whether it was read to its end.

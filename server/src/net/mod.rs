@@ -1,6 +1,7 @@
 //! Network: connections and their limits, TLS.
 
 mod connections;
+mod encryption;
 mod registry;
 #[cfg(any(
     feature = "otel",
@@ -11,3 +12,5 @@ mod registry;
 pub(crate) mod tls;
 
 pub(crate) use connections::{Answer, Limits, listen, serve};
+pub(crate) use encryption::Encrypted;
+pub use encryption::Tls;

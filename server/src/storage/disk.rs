@@ -1,7 +1,12 @@
 //! Disk usage.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Interval of a [`DiskMonitor`].
+const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Usage of a disk, as `df` reports it: blocks reserved for the superuser count neither as used nor as free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,9 +45,61 @@ impl Disk {
     }
 }
 
+/// Last measured usage of a disk, for handlers: one that measures itself waits as long as a network disk hangs.
+#[derive(Debug)]
+pub(crate) struct DiskMonitor {
+    folder: PathBuf,
+    /// `None` if the last measurement failed.
+    last: Mutex<Option<Disk>>,
+}
+
+impl DiskMonitor {
+    /// Measures the disk that contains `folder`.
+    pub(crate) async fn open(folder: &Path) -> Self {
+        let disk = Disk::of(folder).await.ok();
+        Self {
+            folder: folder.to_owned(),
+            last: Mutex::new(disk),
+        }
+    }
+
+    /// Returns the last measurement; `None` if it failed.
+    pub(crate) fn last(&self) -> Option<Disk> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Measures repeatedly until the future is dropped. At most one measurement waits for a disk that hangs.
+    pub(crate) async fn run(&self) {
+        loop {
+            let disk = Disk::of(&self.folder).await.ok();
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = disk;
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn monitor_follows_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("later");
+        let monitor = DiskMonitor::open(&path).await;
+        assert_eq!(monitor.last(), None);
+        std::fs::create_dir(&path).unwrap();
+        let measured = async {
+            while monitor.last().is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = monitor.run() => {}
+            () = measured => {}
+        }
+        assert!(monitor.last().is_some_and(|disk| disk.total_bytes() > 0));
+    }
 
     #[tokio::test]
     async fn disk_usage_of_temporary_folder_is_read() {

@@ -15,6 +15,7 @@ mod disk;
 mod leases;
 mod local;
 mod regular_file;
+mod snapshots;
 mod stored;
 
 use std::io;
@@ -24,15 +25,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use sortie_media::Patch;
+use sortie_media::{Finish, Patch, Snapshot};
 
 #[cfg(feature = "s3")]
 pub(crate) use bucket::{BucketLocation, BucketStorage};
-pub(crate) use disk::Disk;
+pub(crate) use disk::{Disk, DiskMonitor};
 #[cfg(feature = "s3")]
 pub(crate) use leases::{UploadLease, UploadLeases};
 pub(crate) use local::LocalStorage;
 pub use regular_file::{open_regular, open_regular_with};
+pub use snapshots::remove as remove_snapshot;
 pub(crate) use stored::{ObjectKind, Stored};
 
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +112,17 @@ pub(crate) struct Finishing {
     pub(crate) extension: &'static str,
 }
 
+impl From<Finish> for Finishing {
+    fn from(finish: Finish) -> Self {
+        Self {
+            keep: finish.keep,
+            append: finish.append,
+            patches: finish.patches,
+            extension: finish.container.extension(),
+        }
+    }
+}
+
 /// Extension of an object whose container is unknown.
 pub(crate) const RAW_EXTENSION: &str = "bin";
 
@@ -166,6 +179,15 @@ pub(crate) trait UploadWriter: Send {
     /// Length of the stream, without the head.
     fn stream_length(&self) -> u64;
 
+    /// Whether a snapshot of the index should be saved now: everything written is durable, and the last snapshot is far
+    /// behind.
+    fn wants_snapshot(&self) -> bool {
+        false
+    }
+
+    /// Saves a snapshot of the index of everything written so far, in the background.
+    fn save_snapshot(&mut self, _snapshot: Snapshot) {}
+
     /// Returns the lease under which this writer writes, if several servers share the object.
     fn leased(&mut self) -> Option<&mut dyn LeasedWriter> {
         None
@@ -212,6 +234,8 @@ pub(crate) struct Reopened {
     pub(crate) writer: Box<dyn UploadWriter>,
     /// Reads the stream, without the head.
     pub(crate) stream: Box<dyn SeekableStream>,
+    /// Saved snapshot of the index of the beginning of the stream, if there is one.
+    pub(crate) snapshot: Option<Vec<u8>>,
 }
 
 /// A stored stream that is read again after a restart. Blocking: call it outside the async worker threads.

@@ -2,6 +2,10 @@
 
 /// Extension of an unfinished copy of raw data.
 pub(super) const COPY: &str = "bin.tmp";
+/// Extension of a snapshot of the index of a growing object.
+pub(super) const SNAPSHOT: &str = "index";
+/// Extension of an unfinished snapshot.
+const UNFINISHED_SNAPSHOT: &str = "index.tmp";
 /// Extension of a growing object and of its staging folder.
 const GROWING: &str = "part";
 /// Name prefix of the files that a storage check writes and removes.
@@ -41,7 +45,7 @@ pub(crate) enum ObjectKind {
         /// Whether a part of the recording is staged here. Without it no server can complete the upload.
         staged: bool,
     },
-    /// A temporary file left by a crash; of this recording, if known.
+    /// A file that is needed while its recording grows, or was left by a crash; of this recording, if known.
     Temporary(Option<String>),
     /// A foreign file, whose name follows none of the naming schemes.
     Foreign,
@@ -62,7 +66,7 @@ impl ObjectKind {
         let id = id.to_owned();
         match ending {
             GROWING => Self::Growing(id),
-            COPY => Self::Temporary(Some(id)),
+            COPY | SNAPSHOT | UNFINISHED_SNAPSHOT => Self::Temporary(Some(id)),
             ending if FINISHED.contains(&ending) => Self::Finished(id),
             _ => Self::Foreign,
         }
@@ -99,6 +103,8 @@ mod tests {
             (format!("{ID}.piece"), ObjectKind::Finished(id())),
             (format!("{ID}.part"), ObjectKind::Growing(id())),
             (format!("{ID}.bin.tmp"), ObjectKind::Temporary(Some(id()))),
+            (format!("{ID}.index"), ObjectKind::Temporary(Some(id()))),
+            (format!("{ID}.index.tmp"), ObjectKind::Temporary(Some(id()))),
             (".sortie-check".to_owned(), ObjectKind::Temporary(None)),
             (format!(".sortie-check-{ID}"), ObjectKind::Temporary(None)),
             (ID.to_owned(), ObjectKind::Foreign),

@@ -18,7 +18,7 @@ use super::deletion::Deleter;
 use super::error::UploadError;
 use super::finish::{Finisher, OBJECT_GONE};
 use super::index_budget::IndexBudget;
-use super::live::{ViewError, Viewers, WatchedRecording};
+use super::live::{FileProgress, ViewError, Viewers, WatchedRecording};
 use super::opener::Opener;
 use super::progress::ProgressPublisher;
 use super::quota::Quotas;
@@ -26,7 +26,6 @@ use super::reaper::{self, Reaper};
 use super::recovery::Recovery;
 use super::registry::{Interrupted, Owner, Progress, Registry, locked};
 use super::rows::{Rows, declared_length};
-use super::run_to_completion::run_to_completion;
 use super::spool_quota::SpoolQuotas;
 use super::upload::Upload;
 use crate::clock::Clock;
@@ -35,6 +34,7 @@ use crate::db::{
     Action, Actor, AuditEvent, Database, DatabaseError, OpenLimit, ProtectedLimit, RecordingRow,
     UploadKind,
 };
+use crate::run_to_completion::run_to_completion;
 use crate::storage::Storage;
 
 /// How a request transmits its body.
@@ -348,6 +348,15 @@ impl Uploads {
     /// Finds a growing recording to watch.
     pub(crate) async fn live(&self, id: &str) -> Result<WatchedRecording, ViewError> {
         self.0.viewers.find(id).await
+    }
+
+    /// Finds the file in progress of the recorder of an appliance. `progress` returns its state; `None` once it is
+    /// finished.
+    pub(crate) async fn live_file(
+        &self,
+        progress: impl Fn() -> Option<FileProgress> + Send + Sync + 'static,
+    ) -> Result<WatchedRecording, ViewError> {
+        self.0.viewers.find_file(progress).await
     }
 
     /// Memory of the indexes of growing recordings, in bytes.

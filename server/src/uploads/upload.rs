@@ -93,7 +93,7 @@ impl Upload {
         let seals = writer.sealing().is_some();
         Self {
             indexer: (kind != UploadKind::Partial)
-                .then(|| indexer_for(seals, reservation.as_ref())),
+                .then(|| Indexer::with(options_for(seals, reservation.as_ref()))),
             reservation,
             checkpoints: seals.then(Vec::new),
             writer,
@@ -122,16 +122,24 @@ impl Upload {
         planned: Option<u64>,
         reservation: Option<IndexReservation>,
     ) -> Result<Self, StorageError> {
-        let Reopened { mut writer, stream } = reopened;
+        let Reopened {
+            mut writer,
+            stream,
+            snapshot,
+        } = reopened;
         if kind == UploadKind::Partial {
             return Ok(Self::new(writer, kind, reservation));
         }
         let seals = writer.sealing().is_some();
         let stored = writer.stream_length();
         let length = planned.map_or(stored, |planned| planned.min(stored));
+        let options = options_for(seals, reservation.as_ref());
+        // A finish that has begun may have cut and replaced bytes behind the last frame.
+        let snapshot = snapshot.filter(|_| planned.is_none());
+        let indexer = snapshot.and_then(|snapshot| Indexer::restore(&snapshot, options));
         let mut scan = Scan {
             stream,
-            indexer: indexer_for(seals, reservation.as_ref()),
+            indexer: indexer.unwrap_or_else(|| Indexer::with(options)),
             reservation,
             patches: Vec::new(),
             checkpoints: seals.then(Vec::new),
@@ -326,7 +334,16 @@ impl Upload {
         err(level = "trace")
     )]
     pub(super) async fn sync(&mut self) -> Result<(), StorageError> {
-        self.writer.sync().await
+        self.writer.sync().await?;
+        if let Some(indexer) = &self.indexer
+            && self.writer.wants_snapshot()
+            // Further bytes may be indexed before they are appended.
+            && indexer.received() == self.writer.stream_length()
+            && let Some(snapshot) = indexer.snapshot()
+        {
+            self.writer.save_snapshot(snapshot);
+        }
+        Ok(())
     }
 
     /// Decides how the recording ends; [`conclude`] carries it out.
@@ -347,13 +364,8 @@ impl Upload {
             Ok(finish) => Ending::Playable {
                 media,
                 left_out: Accounts::new(&finish).to_text(),
-                finishing: Finishing {
-                    keep: finish.keep,
-                    append: finish.append,
-                    patches: finish.patches,
-                    extension: finish.container.extension(),
-                },
                 duration_ms: finish.duration_ms,
+                finishing: finish.into(),
             },
             Err(reason) => Ending::Unplayable { size_bytes, reason },
         };
@@ -381,13 +393,13 @@ pub(super) async fn conclude(
     }
 }
 
-/// Creates an indexer that patches only what the storage can patch.
-fn indexer_for(seals: bool, reservation: Option<&IndexReservation>) -> Indexer {
+/// Options of an indexer that patches only what the storage can patch.
+fn options_for(seals: bool, reservation: Option<&IndexReservation>) -> Options {
     let options = Options::default().patch_clusters(!seals);
-    Indexer::with(match reservation {
+    match reservation {
         Some(_) => options,
         None => options.description_limit(RESCAN_LIMIT),
-    })
+    }
 }
 
 /// Accounts for the memory of an index, and reduces the index if the budget is exhausted.

@@ -30,7 +30,8 @@ async fn users_are_created_listed_changed_and_deleted() {
     assert_eq!(location, user_path(id));
     let expected = json!({
         "id": id, "username": "Zoë", "email": "zoe@example.org", "display_name": "Zoë Z.",
-        "roles": ["user"], "disabled": false, "source": "local", "created_at": "2026-11-21T09:30:00.000Z",
+        "roles": ["user"], "disabled": false, "must_change_password": false,
+        "source": "local", "created_at": "2026-11-21T09:30:00.000Z",
     });
     assert_eq!(created, expected);
     let mut shown = json_of(admin.get(&location), 200).await;

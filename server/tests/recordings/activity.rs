@@ -137,6 +137,8 @@ async fn imported_file_has_activity() {
         created_ms: START_MS,
         duration_ms: 60_000,
         size_bytes: bytes.len() as u64,
+        modified_ms: None,
+        folder: None,
         forward_pending: false,
         interrupted: false,
         failure: None,

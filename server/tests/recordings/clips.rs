@@ -78,6 +78,8 @@ async fn check_webm(server: &TestServer) {
     );
     let file = client.get(&format!("{path}/stream")).send().await;
     let file = file.expect("an answer").bytes().await.expect("a body");
+    assert_eq!(index["media_type"], "video/webm; codecs=\"vp8\"");
+    assert_eq!(index["size_bytes"], file.len());
     for position in index["positions"].as_array().expect("an array") {
         let at = usize::try_from(position.as_u64().expect("a number")).expect("small");
         assert_eq!(file[at..at + 4], [0x1F, 0x43, 0xB6, 0x75]);
@@ -239,6 +241,8 @@ async fn recording_without_index_has_no_clip() {
         created_ms: START_MS + 1,
         duration_ms: 2_000,
         size_bytes: bytes.len() as u64,
+        modified_ms: None,
+        folder: None,
         forward_pending: false,
         interrupted: false,
         failure: None,

@@ -43,8 +43,14 @@ impl Agent {
     /// Returns the command that records another device into a file.
     #[must_use]
     pub fn record_from(&self, device: &str, file: &str, options: &str) -> String {
+        self.record_source(&format!("v4l2:{device}"), file, options)
+    }
+
+    /// Returns the command that records a source into a file.
+    #[must_use]
+    pub fn record_source(&self, source: &str, file: &str, options: &str) -> String {
         let agent = self.0.display();
-        format!("'{agent}' record --json --source v4l2:{device} -o {file} {options}")
+        format!("'{agent}' record --json --source {source} -o {file} {options}")
     }
 
     /// Returns the command that runs a server and records the HDMI input automatically.

@@ -12,6 +12,7 @@
 //! | [`clip`] | recording as ffprobe reads it |
 //! | [`cuts`] | power cuts: durable bytes survive, every file plays |
 //! | [`changes`] | signal changes: the agent reports each, and every steady period is a file |
+//! | [`ustreamer`] | ustreamer owns the input, and the agent records its frames |
 //!
 //! The agent is the real program, without hooks for these tests.
 #![expect(
@@ -30,3 +31,4 @@ pub mod image;
 pub mod nbd;
 pub mod report;
 pub mod signal;
+pub mod ustreamer;

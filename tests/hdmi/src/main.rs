@@ -11,7 +11,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use sortie_hdmi::agent::Agent;
 use sortie_hdmi::guest::Setup;
-use sortie_hdmi::{changes, cuts, holder};
+use sortie_hdmi::{changes, cuts, holder, ustreamer};
 
 /// Runs the capture agent in a virtual machine with an emulated HDMI input, and cuts its power.
 ///
@@ -31,12 +31,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
-    /// Runs both tests.
+    /// Runs all tests.
     All(Power),
     /// Cuts the power during recordings.
     Cuts(Power),
     /// Changes the signal during automatic recording.
     Signal,
+    /// Records the frames of ustreamer, which owns the input.
+    Ustreamer,
     /// Occupies a capture device until it is killed; runs in the guest.
     #[command(hide = true)]
     Occupy {
@@ -86,18 +88,31 @@ async fn run(arguments: Arguments) -> Result<usize> {
         registry: arguments.registry,
     };
     let outcome = match arguments.what {
-        What::All(options) => match signal(&setup, &agent).await {
+        What::All(options) => match others(&setup, &agent).await {
             Ok(()) => power(&setup, &agent, &options).await,
             Err(error) => Err(error),
         },
         What::Cuts(options) => power(&setup, &agent, &options).await,
         What::Signal => signal(&setup, &agent).await.map(|()| 0),
+        What::Ustreamer => of_ustreamer(&setup, &agent).await.map(|()| 0),
         What::Occupy { .. } => Ok(0),
     };
     if !matches!(outcome, Ok(0)) {
         println!("logs and disk are kept in {}", folder.keep().display());
     }
     outcome
+}
+
+async fn others(setup: &Setup, agent: &Agent) -> Result<()> {
+    signal(setup, agent).await?;
+    of_ustreamer(setup, agent).await
+}
+
+async fn of_ustreamer(setup: &Setup, agent: &Agent) -> Result<()> {
+    for clip in ustreamer::run(setup, agent).await? {
+        println!("ustreamer: {clip:?}");
+    }
+    Ok(())
 }
 
 async fn signal(setup: &Setup, agent: &Agent) -> Result<()> {

@@ -28,5 +28,5 @@ export const PURPOSES = {
   setup: { title: 'mask, or use a region, a camera or a device: in addition', limitBytes: 9_000, files: [chunk('setup')] },
   later: { title: 'recover, or upload a file', limitBytes: 75_500, files: [...recovery, ...program('later')] },
   watch: { title: 'watch a session', limitBytes: 29_000, files: [...autoRecord, ...program('session_watcher')] },
-  save: { title: 'save a recording as a file: in addition', limitBytes: 62_000, files: program('playable') },
+  save: { title: 'save a recording as a file: in addition', limitBytes: 62_500, files: program('playable') },
 };

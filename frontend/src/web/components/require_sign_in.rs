@@ -7,7 +7,11 @@ use crate::return_path;
 use crate::web::address::{use_app_navigate, use_path};
 use crate::web::app_context::{AppContext, SignInState};
 
-/// Shows its children to signed-in users and redirects others to the sign-in page, which returns here.
+/// Path of the page that changes the password.
+const PASSWORD_PATH: &str = "/account/password";
+
+/// Shows its children to signed-in users and redirects others to the sign-in page, which returns here. Users who must change
+/// their password first are redirected to the page that does.
 #[component]
 pub(in crate::web) fn RequireSignIn(children: ChildrenFn) -> impl IntoView {
     let app = AppContext::expect();
@@ -23,6 +27,20 @@ pub(in crate::web) fn RequireSignIn(children: ChildrenFn) -> impl IntoView {
         _ => None,
     });
 
+    // Not tracked: this page must stay hidden while the path is already that of the next one.
+    let is_password_page = path.get_untracked() == PASSWORD_PATH;
+    let must_change = Memo::new(move |_| app.must_change_password());
+
+    let go = navigate.clone();
+    Effect::new(move |_| {
+        if must_change.get() && path.get() != PASSWORD_PATH {
+            let options = NavigateOptions {
+                replace: true,
+                ..NavigateOptions::default()
+            };
+            go(PASSWORD_PATH, options);
+        }
+    });
     Effect::new(move |_| {
         if is_signed_out.get() {
             let here = path.get_untracked() + &query.get_untracked().to_query_string();
@@ -36,7 +54,7 @@ pub(in crate::web) fn RequireSignIn(children: ChildrenFn) -> impl IntoView {
 
     view! {
         <Show
-            when=move || is_signed_in.get()
+            when=move || is_signed_in.get() && (is_password_page || !must_change.get())
             fallback=move || {
                 view! {
                     <Show

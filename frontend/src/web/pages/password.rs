@@ -3,9 +3,12 @@
 use gloo_net::http::Method;
 use leptos::ev;
 use leptos::prelude::*;
+use leptos_router::NavigateOptions;
 use sortie_api::ChangePassword;
 
-use crate::web::components::{CheckField, Heading, RequireSignIn, TextField};
+use crate::web::address::use_app_navigate;
+use crate::web::app_context::AppContext;
+use crate::web::components::{CheckField, Glyph, Heading, Icon, RequireSignIn, TextField};
 use crate::web::submission::Submission;
 
 #[component]
@@ -22,7 +25,10 @@ pub(in crate::web) fn PasswordPage() -> impl IntoView {
 
 #[component]
 fn PasswordForm() -> impl IntoView {
+    let app = AppContext::expect();
+    let navigate = use_app_navigate();
     let submission = Submission::new();
+    let must_change = Memo::new(move |_| app.must_change_password());
     let current = RwSignal::new(String::new());
     let new = RwSignal::new(String::new());
     let again = RwSignal::new(String::new());
@@ -41,6 +47,8 @@ fn PasswordForm() -> impl IntoView {
             new_password: new.get_untracked(),
             revoke_tokens: ends_tokens.get_untracked(),
         };
+        let is_first = must_change.get_untracked();
+        let navigate = navigate.clone();
         submission.send(
             async move |api| {
                 api.execute(Method::POST, "/api/auth/password", &change)
@@ -51,10 +59,20 @@ fn PasswordForm() -> impl IntoView {
                     field.set(String::new());
                 }
                 is_done.set(true);
+                if is_first {
+                    app.load();
+                    navigate("/", NavigateOptions::default());
+                }
             },
         );
     };
     view! {
+        <Show when=move || must_change.get()>
+            <p class="notice lead">
+                <Icon glyph=Glyph::Info />
+                "Choose your own password to continue. The generated one is in the log of this device."
+            </p>
+        </Show>
         <form class="form" novalidate on:submit=submit>
             <TextField
                 id="current-password"

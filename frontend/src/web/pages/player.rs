@@ -2,6 +2,7 @@
 
 mod activity;
 mod controls;
+mod feeder;
 mod fullscreen;
 mod live;
 mod markers;

@@ -12,10 +12,8 @@ mod undo;
 use leptos::either::Either;
 use leptos::prelude::*;
 
-use self::list::RecordingList;
-pub(super) use self::list::close_menus;
-pub(super) use self::row::{Actions, current};
-pub(super) use self::store::{LIST, RecordingsStore, Scope, row_id};
+pub(super) use self::list::RecordingList;
+pub(super) use self::store::{RecordingsStore, Scope};
 use super::NotFoundPage;
 use super::admin::storage::OwnUsage;
 use crate::web::address::use_app_navigate;

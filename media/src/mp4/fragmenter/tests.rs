@@ -28,6 +28,7 @@ fn frame(ms: i64, keyframe: bool) -> EncodedFrame {
     EncodedFrame {
         pts_ns: ms * MS,
         dts_ns: ms * MS,
+        duration_ns: None,
         keyframe,
         data: vec![7; 10],
     }
@@ -99,6 +100,29 @@ fn times_count_from_the_first_keyframe() {
 }
 
 #[test]
+fn last_frame_has_its_nominal_duration_or_lasts_until_the_next_stream() {
+    let frames = || {
+        [(0, true), (1000, false)].map(|(ms, key)| EncodedFrame {
+            duration_ns: Some(40_000_000),
+            ..frame(ms, key)
+        })
+    };
+    let duration_ms = |end: fn(&mut Fragmenter) -> Option<Vec<u8>>| {
+        let mut fragmenter = Fragmenter::new(HALF);
+        let mut out: Vec<_> = frames()
+            .into_iter()
+            .filter_map(|frame| fragmenter.push(frame))
+            .collect();
+        out.extend(end(&mut fragmenter));
+        indexed(&out).duration_ms()
+    };
+    assert_eq!(duration_ms(Fragmenter::end), 1040);
+    assert_eq!(duration_ms(|it| it.end_at(1_700_000_000)), 1700);
+    // Never before the last frame.
+    assert_eq!(duration_ms(|it| it.end_at(0)), 1000);
+}
+
+#[test]
 fn keyframe_starts_a_fragment() {
     let out = fragments(
         [(0, true), (40, false), (80, true), (120, false)].map(|(ms, key)| frame(ms, key)),
@@ -125,6 +149,7 @@ fn presentation_order_is_kept() {
     let frames = (0..).zip(shown).map(|(n, ms)| EncodedFrame {
         pts_ns: ms * MS,
         dts_ns: n * 40 * MS,
+        duration_ns: None,
         keyframe: n == 0,
         data: vec![7; 10],
     });

@@ -272,7 +272,7 @@ async fn matches_of_a_search_are_read_from_its_index() {
     };
     let limit = 10;
     for order in [
-        Order::Value { limit, end: None },
+        Order::Value { limit },
         Order::Place { limit, end: None },
         Order::Place {
             limit,

@@ -110,16 +110,18 @@ async fn recordings_of_the_same_time_have_places_of_their_own() {
 }
 
 /// Recordings of which the matches are at any place, and more than the rows that are read in order.
-async fn seed(database: &Database, rows: i64) {
+async fn seed(database: &Database, rows: i64, rows_of_a_time: i64, distance_ms: i64) {
     let text = "WITH RECURSIVE n(i) AS (SELECT CAST($1 AS BIGINT) UNION ALL SELECT i - 1 FROM n WHERE i > 1) \
         INSERT INTO recordings (id, session_id, user_id, filename, size_bytes, duration_ms, storage_backend, \
         storage_path, status, kind, protected, created_ms) \
         SELECT 'id-' || CAST(i * 7919 % 100003 AS TEXT), 'session-' || CAST(i % 11 AS TEXT), 'user-' || CAST(i % 3 AS TEXT), \
         'Talk ' || CAST(i % 7 AS TEXT) || CASE WHEN i % 50 = 3 OR i < 9 THEN ' rare' ELSE '' END, i % 17 * 1000, \
         i % 19 * 1000, 'local', '', CASE i % 8 WHEN 0 THEN 'failed' WHEN 2 THEN 'recording' ELSE 'ready' END, \
-        'recording', CASE i % 5 WHEN 0 THEN 1 ELSE 0 END, i / 4 * 1000 FROM n";
+        'recording', CASE i % 5 WHEN 0 THEN 1 ELSE 0 END, i / CAST($2 AS BIGINT) * CAST($3 AS BIGINT) FROM n";
     sqlx::query(text)
         .bind(rows)
+        .bind(rows_of_a_time)
+        .bind(distance_ms)
         .execute(&database.pool)
         .await
         .unwrap();
@@ -129,7 +131,7 @@ async fn seed(database: &Database, rows: i64) {
 async fn pages_of_a_search_are_in_order_and_full_without_other_filters() {
     let folder = tempfile::tempdir().unwrap();
     let database = database(folder.path()).await.unwrap();
-    seed(&database, 1_000).await;
+    seed(&database, 1_000, 4, 1_000).await;
     while database.search_index().update().await.unwrap() {}
     let all = List::default();
     let all = database.lists().page(&all, None, 2_000).await.unwrap().rows;
@@ -213,10 +215,60 @@ async fn pages_of_a_search_are_in_order_and_full_without_other_filters() {
 }
 
 #[tokio::test]
+async fn no_recording_of_times_with_many_matches_is_skipped() {
+    for (rows_of_a_time, distance_ms) in [(300, 1_000), (300, 1), (13, 1), (17, 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let database = database(folder.path()).await.unwrap();
+        seed(&database, 1_000, rows_of_a_time, distance_ms).await;
+        while database.search_index().update().await.unwrap() {}
+        for (search, ascending, limit) in [
+            ("talk", true, 7),
+            ("talk", false, 7),
+            ("talk", false, 500),
+            ("talk 4", true, 3),
+            ("talk 4", false, 3),
+            ("rare", false, 3),
+        ] {
+            let list = List {
+                search: Some(search.to_owned()),
+                min_ms: Some(16_000),
+                ascending,
+                ..List::default()
+            };
+            let all = List {
+                ascending,
+                ..List::default()
+            };
+            let words: Vec<_> = search.split(' ').collect();
+            let all = database.lists().page(&all, None, 2_000).await.unwrap();
+            let expected = all.rows.into_iter().filter(|row| {
+                let name = row.filename.to_lowercase();
+                row.duration_ms >= 16_000 && words.iter().all(|word| name.contains(word))
+            });
+            let expected: Vec<_> = expected.map(|row| row.id).collect();
+            let (mut found, mut after) = (Vec::new(), None::<Position>);
+            loop {
+                let page = database.lists().page(&list, after.as_ref(), limit).await;
+                let page = page.unwrap();
+                found.extend(page.rows.into_iter().map(|row| row.id));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(
+                found, expected,
+                "{rows_of_a_time} {distance_ms} {search} {ascending} {limit}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn text_with_the_trigrams_of_a_word_but_not_the_word_is_not_found() {
     let folder = tempfile::tempdir().unwrap();
     let database = database(folder.path()).await.unwrap();
-    seed(&database, 200).await;
+    seed(&database, 200, 4, 1_000).await;
     execute(
         &database,
         "UPDATE recordings SET title = 'bananas anan' WHERE created_ms >= 8000",

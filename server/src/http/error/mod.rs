@@ -112,7 +112,7 @@ pub(crate) fn status(code: ProblemCode) -> StatusCode {
     match code {
         ProblemCode::BadRequest | ProblemCode::InvalidField => StatusCode::BAD_REQUEST,
         ProblemCode::Unauthenticated | ProblemCode::WrongCredentials => StatusCode::UNAUTHORIZED,
-        ProblemCode::Forbidden => StatusCode::FORBIDDEN,
+        ProblemCode::Forbidden | ProblemCode::PasswordChangeRequired => StatusCode::FORBIDDEN,
         ProblemCode::NotFound => StatusCode::NOT_FOUND,
         ProblemCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ProblemCode::SessionNotRunning

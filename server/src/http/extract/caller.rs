@@ -41,6 +41,8 @@ pub(crate) struct Caller {
     pub(crate) session: Option<String>,
     /// Recording of a playback URL; `None` for other credentials.
     pub(crate) recording: Option<String>,
+    /// Whether the user must choose a password before anything else.
+    pub(crate) must_change_password: bool,
 }
 
 impl Caller {
@@ -154,6 +156,7 @@ pub(in crate::http) async fn identify(
         credential: identity.credential.clone(),
         session: None,
         recording,
+        must_change_password: identity.user.must_change_password,
     };
     match identity.credential {
         Credential::SignIn { family } => caller.sign_in = Some(family),

@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 
 use crate::config::{Config, ForwardedHeaders, PublicUrl, SignInConfig};
 use crate::http::ApiError;
-use crate::net::Answer;
+use crate::net::{Answer, Encrypted};
 use forwarded::Forwarded;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -112,6 +112,7 @@ impl Edge {
         if let Some(uri) = self.own_uri(request.uri()) {
             *request.uri_mut() = uri;
         }
+        let is_encrypted = request.extensions().get::<Encrypted>().is_some();
         let headers = request.headers_mut();
         for name in [
             X_FORWARDED_FOR,
@@ -127,7 +128,7 @@ impl Edge {
         {
             headers.insert(header::HOST, host);
         }
-        if client.https || self.is_public_https(headers) {
+        if is_encrypted || client.https || self.is_public_https(headers) {
             headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
         }
         let is_plain = |id: &HeaderValue| {

@@ -308,6 +308,11 @@ async fn change_password(
             "Your account has no password on this server. Change it at your identity provider.",
         ));
     }
+    if user.must_change_password && change.new_password == change.current_password {
+        return Err(ApiError::invalid(
+            "new_password must differ from the generated password.",
+        ));
+    }
     let result = state
         .accounts
         .password_sign_in

@@ -332,8 +332,8 @@ impl Source for HttpState {
         Ok(rows.map(|row| sessions::view(row, auto_on)).collect())
     }
 
-    async fn appliance(&self) -> Option<Appliance> {
-        appliance::view(self).await
+    fn appliance(&self) -> Option<Appliance> {
+        appliance::view(self)
     }
 
     fn growing(&self) -> Vec<(String, Progress)> {

@@ -5,10 +5,10 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use sortie_api::{Amount, RecorderProblem};
 
+use super::appliance::view;
 use crate::http::routes::{Routes, routes};
 use crate::http::state::Totals;
 use crate::http::{ApiError, ApiResult, HttpState};
-use crate::storage::Disk;
 
 /// Lifetime in ms of the cached database totals.
 const TOTALS_LIFE_MS: i64 = 30_000;
@@ -21,10 +21,10 @@ pub(in crate::http) fn routes() -> Routes {
 
 async fn metrics(State(state): State<HttpState>) -> ApiResult<Response> {
     let totals = totals(&state).await?;
-    let disk = Disk::of(state.config.storage.folder()).await.ok();
-    let free = disk.map(|disk| disk.free_bytes);
-    if let Some(appliance) = &state.appliance {
-        let problem = appliance.state().problem_code.map(recorder_problem);
+    let free = state.disk.last().map(|disk| disk.free_bytes);
+    if let (Some(appliance), Some(shown)) = (&state.appliance, view(&state)) {
+        state.metrics.capture(&shown, &appliance.measurements());
+        let problem = shown.problem_code.map(recorder_problem);
         let pictures = appliance.picture().encoded();
         let unforwarded = totals.unforwarded;
         state.metrics.appliance(problem, unforwarded, pictures);

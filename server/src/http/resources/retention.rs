@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use sortie_api::{
-    Amount, ConfirmClock, PlannedDeletion, ProblemCode, RetentionPreview, RetentionRule,
-    RetentionRun,
+    Amount, ConfirmClock, OtherFiles, PlannedDeletion, ProblemCode, RetentionPreview,
+    RetentionRule, RetentionRun,
 };
 
 use super::recordings;
@@ -63,7 +63,19 @@ async fn preview(State(state): State<HttpState>) -> ApiResult<Json<RetentionPrev
             .undated(state.clock.now_ms())
             .await?,
         unforwarded: preview.unforwarded,
+        other_files: other_files(&state).await?,
     }))
+}
+
+/// Files in the folder of an appliance that are no recordings.
+async fn other_files(state: &HttpState) -> ApiResult<OtherFiles> {
+    let Some(appliance) = state.appliance.clone() else {
+        return Ok(OtherFiles::default());
+    };
+    let known = state.database.imported().paths().await?;
+    let known = known.into_iter().collect();
+    let listed = tokio::task::spawn_blocking(move || appliance.other_files(&known));
+    listed.await.map_err(ApiError::internal)
 }
 
 /// Confirms the server's clock.
@@ -74,6 +86,8 @@ async fn confirm_clock(
 ) -> ApiResult<StatusCode> {
     let actor = caller.actor();
     state.retention.clock_watch().confirm(&actor).await?;
+    // A schedule is ignored while the clock is before the trusted time.
+    state.apply_settings().await?;
     if body.undated {
         let now_ms = state.clock.now_ms();
         let count = state.database.candidates().confirm_undated(now_ms).await?;

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use serde_json::Value;
 use sortie_api::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
 
+use crate::appliance_control::change_settings;
 use crate::http::extract::caller::Caller;
 use crate::http::extract::json::JsonBody;
 use crate::http::routes::{Routes, routes};
@@ -40,12 +41,7 @@ async fn update(
         .into_iter()
         .map(|setting| checked(setting, state.appliance.is_some()))
         .collect::<ApiResult<Settings>>()?;
-    state
-        .database
-        .settings()
-        .change(&changes, &caller.actor(), state.clock.now_ms())
-        .await?;
-    state.apply_settings().await?;
+    change_settings(&state, changes, caller.actor()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

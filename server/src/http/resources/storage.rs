@@ -46,7 +46,7 @@ async fn report(State(state): State<HttpState>, _: Admin) -> ApiResult<Response>
     };
     drop(last);
     let disk = match &state.config.storage {
-        StorageConfig::Local(local) => Disk::of(&local.path).await.ok(),
+        StorageConfig::Local(_) => state.disk.last(),
         #[cfg(feature = "s3")]
         StorageConfig::S3(_) | StorageConfig::Azure(_) | StorageConfig::Gcs(_) => None,
     };
@@ -111,7 +111,7 @@ fn view(state: &HttpState, usage: Usage, disk: Option<Disk>) -> StorageReport {
 async fn usage(State(state): State<HttpState>, caller: Caller) -> ApiResult<Response> {
     let limit = match caller.is_admin() {
         true => None,
-        false => protected_limit(&state).await,
+        false => protected_limit(&state),
     };
     let usage = QuotaUsage {
         bytes: state.uploads.bytes_of(&caller.user_id).await?,
@@ -134,14 +134,14 @@ async fn usage(State(state): State<HttpState>, caller: Caller) -> ApiResult<Resp
 }
 
 /// Limit of the bytes that a user other than an administrator may protect.
-pub(in crate::http) async fn protected_limit(state: &HttpState) -> Option<ProtectedLimit> {
+pub(in crate::http) fn protected_limit(state: &HttpState) -> Option<ProtectedLimit> {
     let bytes = match state.config.protected_quota {
         ProtectedQuota::Off => return None,
         ProtectedQuota::Bytes(bytes) => bytes,
         ProtectedQuota::ShareOfDisk => {
             state.retention.rule().high_percent?;
-            let local = state.config.storage.local()?;
-            Disk::of(&local.path).await.ok()?.total_bytes() / SHARE_OF_DISK
+            state.config.storage.local()?;
+            state.disk.last()?.total_bytes() / SHARE_OF_DISK
         }
     };
     Some(ProtectedLimit {
@@ -151,7 +151,7 @@ pub(in crate::http) async fn protected_limit(state: &HttpState) -> Option<Protec
 }
 
 /// Protection limit of the owner of a new upload that continues a recording, whose protection it inherits.
-pub(in crate::http) async fn protected_limit_of_part(
+pub(in crate::http) fn protected_limit_of_part(
     state: &HttpState,
     caller: &Caller,
     row: &RecordingRow,
@@ -159,5 +159,5 @@ pub(in crate::http) async fn protected_limit_of_part(
     if row.part_of.is_none() || caller.is_admin() {
         return None;
     }
-    protected_limit(state).await
+    protected_limit(state)
 }

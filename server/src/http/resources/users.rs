@@ -82,6 +82,7 @@ pub(in crate::http) fn user_view(user: &UserRow) -> User {
         display_name: user.display_name.clone(),
         roles: user.roles.clone(),
         disabled: user.disabled,
+        must_change_password: user.must_change_password,
         source: user.source,
         created_at: rfc3339(user.created_ms),
         last_seen_at: user.last_seen_ms.map(rfc3339),
@@ -139,6 +140,7 @@ async fn create(
         created_ms: state.clock.now_ms(),
         last_seen_ms: None,
         generation: 0,
+        must_change_password: false,
         labels,
     };
     caller.check_again(&state).await?;

@@ -11,7 +11,7 @@ use axum::handler::Handler;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, Route};
-use sortie_api::{Role, TokenScope};
+use sortie_api::{ProblemCode, Role, TokenScope};
 use sortie_tus::header as tus;
 use tower::{Layer, Service};
 
@@ -145,8 +145,18 @@ async fn authorise(row: &Row, request: Request, state: &HttpState) -> ApiResult<
     Ok(Request::from_parts(parts, body))
 }
 
+/// Routes for a user who must choose a password first.
+const BEFORE_PASSWORD_CHANGE: [&str; 2] = ["/api/auth/me", "/api/auth/password"];
+
 /// Checks a caller against the access rule of a row.
 pub(in crate::http) fn check(row: &Row, caller: &Caller) -> ApiResult<()> {
+    if caller.must_change_password && !BEFORE_PASSWORD_CHANGE.contains(&row.path) {
+        return Err(ApiError::new(
+            ProblemCode::PasswordChangeRequired,
+            "Choose your own password first: the generated one is in the log of this device. Change it on the page \
+             Change password, or with POST /api/auth/password.",
+        ));
+    }
     if caller.session.is_some() && !matches!(row.scopes, Scopes::Recorder) {
         return Err(ApiError::forbidden(
             "A recording token can only start, upload and stop recordings of its session.",

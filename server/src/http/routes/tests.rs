@@ -66,6 +66,7 @@ fn scopes_restrict_tokens_and_not_sign_ins() {
         credential: crate::accounts::Credential::Platform,
         session: None,
         recording: None,
+        must_change_password: false,
     };
     let (user, admin) = (&[Role::User][..], &[Role::User, Role::Admin][..]);
     let ann = caller(Via::Bearer, user, None);

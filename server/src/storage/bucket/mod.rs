@@ -264,7 +264,11 @@ impl Storage for BucketStorage {
         .await?;
         let stream = Box::new(StagedStream::new(&folder, state.clone(), staged.length()));
         let writer = self.writer(id, folder, staged, state, lock);
-        Ok(Reopened { writer, stream })
+        Ok(Reopened {
+            writer,
+            stream,
+            snapshot: None,
+        })
     }
 
     async fn growing_length(&self, id: &str) -> Result<u64, StorageError> {

@@ -20,6 +20,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use sortie_media::HEAD_ROOM;
 
 use super::regular_file::open_regular;
+use super::snapshots::{self, SnapshotPermits};
 use super::stored::CHECK;
 use super::{
     ObjectKind, Reopened, SeekableStream, Storage, StorageError, Stored, UploadWriter, blocking,
@@ -40,6 +41,7 @@ const LIST_BATCH: usize = 1000;
 pub(crate) struct LocalStorage {
     folder: Arc<Path>,
     committer: Arc<Committer>,
+    snapshots: SnapshotPermits,
 }
 
 impl LocalStorage {
@@ -49,6 +51,7 @@ impl LocalStorage {
         Ok(Self {
             folder: folder.into(),
             committer: Arc::default(),
+            snapshots: SnapshotPermits::default(),
         })
     }
 
@@ -145,7 +148,7 @@ impl Storage for LocalStorage {
 
     async fn create(&self, id: &str) -> Result<Box<dyn UploadWriter>, StorageError> {
         let path = self.file(&self.growing_path(id))?;
-        let (folder, committer) = (Arc::clone(&self.folder), Arc::clone(&self.committer));
+        let storage = self.clone();
         let writer = blocking(move || {
             let file = OpenOptions::new()
                 .read(true)
@@ -154,8 +157,8 @@ impl Storage for LocalStorage {
                 .open(&path)?;
             file.set_len(HEAD_ROOM)?;
             file.sync_all()?;
-            sync_folder(&folder)?;
-            Ok(LocalWriter::new(file, path, folder, committer, HEAD_ROOM))
+            sync_folder(&storage.folder)?;
+            Ok(LocalWriter::new(storage, file, path, HEAD_ROOM))
         })
         .await?;
         Ok(Box::new(writer))
@@ -163,7 +166,7 @@ impl Storage for LocalStorage {
 
     async fn reopen(&self, id: &str) -> Result<Reopened, StorageError> {
         let path = self.file(&self.growing_path(id))?;
-        let (folder, committer) = (Arc::clone(&self.folder), Arc::clone(&self.committer));
+        let storage = self.clone();
         blocking(move || {
             let file = OpenOptions::new().read(true).write(true).open(&path)?;
             let mut length = file.metadata()?.len();
@@ -176,9 +179,12 @@ impl Storage for LocalStorage {
             // offset is reported.
             file.sync_all()?;
             let stream = Box::new(StoredStream(file.try_clone()?));
+            let snapshot = snapshots::load(&path, &file, length - HEAD_ROOM);
+            let writer = LocalWriter::new(storage, file, path, length);
             Ok(Reopened {
-                writer: Box::new(LocalWriter::new(file, path, folder, committer, length)),
+                writer: Box::new(writer),
                 stream,
+                snapshot,
             })
         })
         .await
@@ -219,10 +225,13 @@ impl Storage for LocalStorage {
     async fn delete(&self, path: &str) -> Result<(), StorageError> {
         let path = self.file(path)?;
         let folder = Arc::clone(&self.folder);
-        blocking(move || match std::fs::remove_file(path) {
-            Ok(()) => sync_folder(&folder),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+        blocking(move || {
+            snapshots::remove(&path);
+            match std::fs::remove_file(path) {
+                Ok(()) => sync_folder(&folder),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            }
         })
         .await
     }

@@ -3,15 +3,16 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sortie_media::{HEAD_ROOM, Patch};
+use sortie_media::{HEAD_ROOM, Patch, Snapshot};
 
-use super::commit::{Committer, Failure, Writes};
-use super::sync_folder;
+use super::commit::{Failure, Writes};
+use super::{LocalStorage, sync_folder};
+use crate::storage::snapshots::{self, Snapshots};
 use crate::storage::stored::COPY;
 use crate::storage::{Finishing, RAW_EXTENSION, StorageError, UploadWriter, blocking};
 
@@ -23,10 +24,9 @@ const PENDING: usize = 256 * 1024;
 /// Writes are deferred until `sync`, or until they exceed [`PENDING`]: a small chunk then needs one switch to a
 /// blocking thread for its bytes, its patches and `fdatasync` together.
 pub(super) struct LocalWriter {
+    storage: LocalStorage,
     file: Arc<File>,
     path: PathBuf,
-    folder: Arc<Path>,
-    committer: Arc<Committer>,
     /// Length of the file, pending writes included.
     length: u64,
     /// Length of the file, pending writes excluded.
@@ -36,6 +36,7 @@ pub(super) struct LocalWriter {
     pending: Writes,
     /// A write that runs while more bytes arrive.
     writing: Option<Writing>,
+    snapshots: Snapshots,
 }
 
 /// A write on a blocking thread.
@@ -46,18 +47,13 @@ struct Writing {
 }
 
 impl LocalWriter {
-    pub(super) fn new(
-        file: File,
-        path: PathBuf,
-        folder: Arc<Path>,
-        committer: Arc<Committer>,
-        length: u64,
-    ) -> Self {
+    pub(super) fn new(storage: LocalStorage, file: File, path: PathBuf, length: u64) -> Self {
+        let stream_length = length.saturating_sub(HEAD_ROOM);
         Self {
+            snapshots: Snapshots::new(&path, stream_length, storage.snapshots.clone()),
+            storage,
             file: Arc::new(file),
             path,
-            folder,
-            committer,
             length,
             written: length,
             durable: length,
@@ -162,7 +158,11 @@ impl UploadWriter for LocalWriter {
         self.wait().await?;
         let writes = std::mem::take(&mut self.pending);
         let (file, written, durable) = (Arc::clone(&self.file), self.written, self.durable);
-        let committed = self.committer.commit(file, writes, written, durable).await;
+        let committed = self
+            .storage
+            .committer
+            .commit(file, writes, written, durable)
+            .await;
         match committed {
             Ok(()) => {
                 self.written = self.length;
@@ -185,9 +185,20 @@ impl UploadWriter for LocalWriter {
         self.length - HEAD_ROOM
     }
 
+    fn wants_snapshot(&self) -> bool {
+        self.durable == self.length && self.snapshots.is_due(self.stream_length())
+    }
+
+    fn save_snapshot(&mut self, snapshot: Snapshot) {
+        self.snapshots.save(snapshot, Arc::clone(&self.file));
+    }
+
     async fn finish(mut self: Box<Self>, finishing: Finishing) -> Result<(), StorageError> {
         self.write().await?;
+        self.snapshots.settle().await;
         blocking(move || {
+            // From now on the bytes are no longer those that were indexed.
+            snapshots::remove(&self.path);
             // The head may refer to the index only once the index is durable.
             let file = &self.file;
             file.set_len(finishing.keep)?;
@@ -201,14 +212,16 @@ impl UploadWriter for LocalWriter {
             file.sync_data()?;
             let path = self.path.with_extension(finishing.extension);
             std::fs::rename(&self.path, &path)?;
-            sync_folder(&self.folder)
+            sync_folder(&self.storage.folder)
         })
         .await
     }
 
     async fn keep_raw(mut self: Box<Self>) -> Result<(), StorageError> {
         self.write().await?;
+        self.snapshots.settle().await;
         blocking(move || {
+            snapshots::remove(&self.path);
             let path = self.path.with_extension(RAW_EXTENSION);
             let fresh = self.path.with_extension(COPY);
             let copy = || {
@@ -224,7 +237,7 @@ impl UploadWriter for LocalWriter {
             })?;
             std::fs::rename(&fresh, &path)?;
             std::fs::remove_file(&self.path)?;
-            sync_folder(&self.folder)
+            sync_folder(&self.storage.folder)
         })
         .await
     }

@@ -5,6 +5,7 @@
 //! costs the sender nothing, however slow it is.
 
 mod feed;
+mod growing_file;
 mod viewers;
 
 use std::sync::{Arc, Mutex};
@@ -17,10 +18,10 @@ use tokio::time::Instant;
 
 use feed::Feed;
 pub(super) use feed::{Edge, Playable};
+pub(crate) use growing_file::FileProgress;
 use viewers::Ticket;
 pub(super) use viewers::Viewers;
-pub(super) use viewers::WatchedRecording;
-pub(crate) use viewers::{LiveStream, ViewError};
+pub(crate) use viewers::{LiveStream, ViewError, WatchedRecording};
 
 use super::on_demand::OnDemand;
 use super::registry::locked;
@@ -90,7 +91,8 @@ impl LiveFeed {
     }
 
     /// Reads announced bytes into the ring as long as there is a viewer.
-    async fn fill(&self, storage: Arc<dyn Storage>, path: String) {
+    /// `finished`: path of the file once it is finished, if another part of this process finishes it.
+    async fn fill(&self, storage: Arc<dyn Storage>, path: String, finished: Option<String>) {
         let mut changed = self.changed.subscribe();
         loop {
             changed.borrow_and_update();
@@ -107,7 +109,17 @@ impl LiveFeed {
                 }
                 continue;
             };
-            if let Err(error) = self.read(&*storage, &path, range.start, range.end).await {
+            let mut read = self.read(&*storage, &path, range.start, range.end).await;
+            // Media has the same position in the finished file.
+            if read.is_err()
+                && let Some(finished) = &finished
+            {
+                let left = locked(&self.feed).wanted();
+                if let Some(range) = left {
+                    read = self.read(&*storage, finished, range.start, range.end).await;
+                }
+            }
+            if let Err(error) = read {
                 tracing::info!(
                     path,
                     "cannot read a growing recording for its viewers: {error}"

@@ -12,6 +12,7 @@ use sortie_media::EntryPoint;
 
 use super::LiveFeed;
 use super::feed::{Edge, Playable, Step};
+use super::growing_file::{FileProgress, GrowingFile, GrowingFiles};
 use crate::storage::{Storage, StorageError, is_shared};
 use crate::uploads::registry::{Registry, UploadEntry, locked};
 
@@ -86,12 +87,59 @@ impl Drop for Ticket {
 pub(in crate::uploads) struct Viewers {
     storage: Arc<dyn Storage>,
     registry: Arc<Registry>,
+    files: Arc<GrowingFiles>,
     views: Arc<Views>,
+}
+
+/// Origin of the bytes of a growing recording.
+#[derive(Clone)]
+enum Origin {
+    Upload(Arc<UploadEntry>),
+    /// File of the recorder of an appliance.
+    File(Arc<GrowingFile>),
+}
+
+impl Origin {
+    fn live(&self) -> &Arc<LiveFeed> {
+        match self {
+            Self::Upload(entry) => &entry.live,
+            Self::File(file) => &file.live,
+        }
+    }
+
+    async fn entry_points(&self) -> Arc<[EntryPoint]> {
+        match self {
+            Self::Upload(entry) => entry.entry_points().await,
+            Self::File(file) => file.entry_points().await,
+        }
+    }
+
+    /// Lowest position that can be read besides the head.
+    async fn start(&self, storage: &dyn Storage) -> Result<u64, StorageError> {
+        match self {
+            Self::Upload(entry) => storage.growing_start(&entry.id).await,
+            Self::File(_) => Ok(0),
+        }
+    }
+
+    fn growing_path(&self, storage: &dyn Storage) -> String {
+        match self {
+            Self::Upload(entry) => storage.growing_path(&entry.id),
+            Self::File(file) => file.growing_path.clone(),
+        }
+    }
+
+    fn finished_path(&self, storage: &dyn Storage, extension: &str) -> String {
+        match self {
+            Self::Upload(entry) => storage.finished_path(&entry.id, extension),
+            Self::File(file) => file.finished_path.clone(),
+        }
+    }
 }
 
 /// A growing recording that can be watched.
 pub(crate) struct WatchedRecording {
-    entry: Arc<UploadEntry>,
+    origin: Origin,
     edge: Edge,
     storage: Arc<dyn Storage>,
     views: Arc<Views>,
@@ -102,6 +150,7 @@ impl Viewers {
         Self {
             storage,
             registry,
+            files: Arc::default(),
             views: Arc::default(),
         }
     }
@@ -118,7 +167,7 @@ impl Viewers {
         let edge = entry.as_ref().map(|entry| entry.live.edge());
         match (entry, edge) {
             (Some(entry), Some(Ok(edge))) => Ok(WatchedRecording {
-                entry,
+                origin: Origin::Upload(entry),
                 edge,
                 storage: Arc::clone(&self.storage),
                 views: Arc::clone(&self.views),
@@ -128,6 +177,21 @@ impl Viewers {
             _ if is_shared(&*self.storage, id).await? => Err(ViewError::Elsewhere),
             _ => Err(ViewError::NothingYet),
         }
+    }
+
+    /// Finds the file in progress of the recorder of an appliance. `progress` returns its state; `None` once it is
+    /// finished.
+    pub(in crate::uploads) async fn find_file(
+        &self,
+        progress: impl Fn() -> Option<FileProgress> + Send + Sync + 'static,
+    ) -> Result<WatchedRecording, ViewError> {
+        let file = self.files.follow(&self.storage, progress).await?;
+        Ok(WatchedRecording {
+            edge: file.live.edge()?,
+            origin: Origin::File(file),
+            storage: Arc::clone(&self.storage),
+            views: Arc::clone(&self.views),
+        })
     }
 }
 
@@ -144,19 +208,18 @@ impl WatchedRecording {
         from_ms: Option<u64>,
     ) -> Result<LiveStream, ViewError> {
         let ticket = self.views.admit(user_id)?;
-        let id = &self.entry.id;
-        let start = self.storage.growing_start(id).await?;
+        let start = self.origin.start(&*self.storage).await?;
         let entries = match from_ms {
-            Some(_) => self.entry.entry_points().await,
+            Some(_) => self.origin.entry_points().await,
             None => Arc::default(),
         };
         // Read again: bytes may have arrived in the meantime.
-        let edge = self.entry.live.edge()?;
+        let edge = self.origin.live().edge()?;
         let entry_point = edge.entry_point(from_ms, &entries, start);
         if entry_point.position < start {
             return Err(ViewError::NothingYet);
         }
-        let path = self.storage.growing_path(id);
+        let path = self.origin.growing_path(&*self.storage);
         let mut head = Vec::new();
         let mut stored = self.storage.read(&path, 0..edge.head_end).await?;
         while let Some(bytes) = stored.next().await {
@@ -164,16 +227,34 @@ impl WatchedRecording {
         }
         let mut head = sortie_media::live_head(&head);
         head.extend(entry_point.header());
-        let number = LiveFeed::join(&self.entry.live, &self.storage, &path, entry_point, ticket);
+        let number = self.join(&path, entry_point, ticket);
         Ok(LiveStream {
             head: Some(head.into()),
             reading: None,
             number: number.ok_or(ViewError::TooMany)?,
-            entry: self.entry,
+            origin: self.origin,
             storage: self.storage,
             path,
             extension: edge.extension,
         })
+    }
+}
+
+impl WatchedRecording {
+    /// Adds a viewer, and starts the reading task with the first one. `None` if there are too many.
+    fn join(&self, path: &str, entry_point: EntryPoint, ticket: Ticket) -> Option<u64> {
+        let mut feed = locked(&self.origin.live().feed);
+        let number = feed.join(entry_point.position, ticket)?;
+        if feed.begin_reading() {
+            let finished = match &self.origin {
+                Origin::Upload(_) => None,
+                Origin::File(file) => Some(file.finished_path.clone()),
+            };
+            let (live, path) = (Arc::clone(self.origin.live()), path.to_owned());
+            let storage = Arc::clone(&self.storage);
+            tokio::spawn(async move { live.fill(storage, path, finished).await });
+        }
+        Some(number)
     }
 }
 
@@ -183,7 +264,7 @@ pub(crate) struct LiveStream {
     head: Option<Bytes>,
     reading: Option<Reading>,
     number: u64,
-    entry: Arc<UploadEntry>,
+    origin: Origin,
     storage: Arc<dyn Storage>,
     path: String,
     /// Extension of the finished object.
@@ -203,12 +284,12 @@ impl LiveStream {
     /// # Errors
     /// The viewer was dropped, or the recording cannot be read.
     pub(crate) async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        let mut changed = self.entry.live.changed.subscribe();
+        let mut changed = self.origin.live().changed.subscribe();
         loop {
             if let Some(reading) = &mut self.reading {
                 if let Some(bytes) = reading.next().await? {
                     let length = bytes.len() as u64;
-                    locked(&self.entry.live.feed).sent(self.number, length);
+                    locked(&self.origin.live().feed).sent(self.number, length);
                     return Ok(Some(bytes));
                 }
                 self.reading = None;
@@ -217,7 +298,7 @@ impl LiveStream {
                 return Ok(Some(head));
             }
             changed.borrow_and_update();
-            let step = locked(&self.entry.live.feed).next(self.number);
+            let step = locked(&self.origin.live().feed).next(self.number);
             match step {
                 Step::Send(bytes) => return Ok(Some(bytes)),
                 Step::Read(range) => self.read(range).await?,
@@ -237,9 +318,9 @@ impl LiveStream {
     async fn read(&mut self, range: Range<u64>) -> io::Result<()> {
         let left = range.end - range.start;
         let mut bytes = self.storage.read(&self.path, range.clone()).await;
-        if bytes.is_err() && locked(&self.entry.live.feed).has_ended() {
+        if bytes.is_err() && locked(&self.origin.live().feed).has_ended() {
             // Media has the same position in the finished object.
-            let finished = self.storage.finished_path(&self.entry.id, self.extension);
+            let finished = self.origin.finished_path(&*self.storage, self.extension);
             bytes = self.storage.read(&finished, range).await;
         }
         self.reading = Some(Reading {
@@ -265,9 +346,9 @@ impl Reading {
 
 impl Drop for LiveStream {
     fn drop(&mut self) {
-        locked(&self.entry.live.feed).leave(self.number);
+        locked(&self.origin.live().feed).leave(self.number);
         // The reading task ends without a viewer.
-        self.entry.live.changed.send_replace(());
+        self.origin.live().changed.send_replace(());
     }
 }
 
@@ -278,22 +359,5 @@ impl LiveFeed {
             Playable::Never => Err(ViewError::NotStreamable),
             Playable::NotYet => Err(ViewError::NothingYet),
         }
-    }
-
-    /// Adds a viewer, and starts the reading task with the first one. `None` if there are too many.
-    fn join(
-        live: &Arc<Self>,
-        storage: &Arc<dyn Storage>,
-        path: &str,
-        entry_point: EntryPoint,
-        ticket: Ticket,
-    ) -> Option<u64> {
-        let mut feed = locked(&live.feed);
-        let number = feed.join(entry_point.position, ticket)?;
-        if feed.begin_reading() {
-            let (live, storage, path) = (Arc::clone(live), Arc::clone(storage), path.to_owned());
-            tokio::spawn(async move { live.fill(storage, path).await });
-        }
-        Some(number)
     }
 }

@@ -1,6 +1,7 @@
-//! Crashes during a finish: the next attempt must produce the same file.
+//! Crashes while a recording grows and during its finish: the next attempt must produce the same file.
 
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use sortie_media::{HEAD_ROOM, Indexer};
 
@@ -120,5 +121,193 @@ async fn crash_at_any_step_of_a_finish_changes_nothing() {
                 file.iter().zip(&expected).position(|(one, two)| one != two),
             );
         }
+    }
+}
+
+const ID: &str = "019aa5b2-0000-7000-8000-00000000000a";
+const CHUNK: usize = 1 << 20;
+
+/// The head of a recording.
+fn head() -> &'static [u8] {
+    let sample = include_bytes!("../../../../media/tests/data/chromium-vp8.webm");
+    let cluster = sample.windows(4).position(|at| at == b"\x1F\x43\xB6\x75");
+    &sample[..cluster.expect("a cluster")]
+}
+
+/// Seconds of a recording, each of them a cluster with a keyframe of 64 KiB.
+fn seconds(numbers: Range<u32>) -> Vec<u8> {
+    let mut clusters = Vec::new();
+    for second in numbers {
+        clusters.extend(b"\x1F\x43\xB6\x75\x01\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xE7\x84");
+        clusters.extend((second * 1_000).to_be_bytes());
+        clusters.extend(b"\xA3\x10\x01\x00\x04\x81\x00\x00\x80");
+        clusters.extend([u8::try_from(second % 251).expect("small"); 1 << 16]);
+    }
+    clusters
+}
+
+/// A growing file with a snapshot.
+struct Grown {
+    folder: tempfile::TempDir,
+    storage: LocalStorage,
+    sent: Vec<u8>,
+}
+
+impl Grown {
+    /// Receives a recording until there is a snapshot; then the process is killed.
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let storage = LocalStorage::open(folder.path().to_owned()).expect("a folder");
+        let grown = Self {
+            folder,
+            storage,
+            // A few more bytes than there are between two snapshots.
+            sent: [head(), &seconds(0..272)].concat(),
+        };
+        let writer = grown.storage.create(ID).await.expect("disk space");
+        let mut upload = Upload::new(writer, UploadKind::Recording, None);
+        receive(&mut upload, &grown.sent).await;
+        drop(upload);
+        while !grown.snapshot().exists() {
+            tokio::task::yield_now().await;
+        }
+        grown
+    }
+
+    fn growing(&self) -> PathBuf {
+        self.folder.path().join(format!("{ID}.part"))
+    }
+
+    fn snapshot(&self) -> PathBuf {
+        self.folder.path().join(format!("{ID}.index"))
+    }
+
+    async fn resume(&self) -> Upload {
+        let reopened = self.storage.reopen(ID).await.expect("the growing file");
+        let resumed = Upload::resume(reopened, UploadKind::Recording, None, None);
+        resumed.await.expect("a readable file")
+    }
+}
+
+async fn receive(upload: &mut Upload, bytes: &[u8]) {
+    for chunk in bytes.chunks(CHUNK) {
+        upload.index(chunk);
+        let chunk = Bytes::copy_from_slice(chunk);
+        upload.append(vec![chunk]).await.expect("disk space");
+        upload.sync().await.expect("disk space");
+    }
+}
+
+/// Describes the end of a recording.
+fn outcome(upload: Upload) -> String {
+    let (_, ending) = upload.end();
+    let Ending::Playable {
+        finishing,
+        duration_ms,
+        left_out,
+        ..
+    } = ending
+    else {
+        panic!("not playable");
+    };
+    format!("{duration_ms} ms, {left_out:?}, {finishing:?}")
+}
+
+/// The outcome of a recording that was received in one run.
+fn uninterrupted(sent: &[u8]) -> String {
+    let mut indexer = Indexer::with(options_for(false, None));
+    for chunk in sent.chunks(CHUNK) {
+        indexer.push(chunk);
+        while indexer.poll_patch().is_some() {}
+    }
+    let finish = indexer.finish().expect("playable");
+    let left_out = Accounts::new(&finish).to_text();
+    let duration_ms = finish.duration_ms;
+    let finishing = Finishing::from(finish);
+    format!("{duration_ms} ms, {left_out:?}, {finishing:?}")
+}
+
+#[tokio::test]
+async fn restart_reads_only_what_follows_the_snapshot() {
+    let grown = Grown::new().await;
+    // Reading these bytes again would find no frame in them.
+    let mut stored = std::fs::read(grown.growing()).expect("the growing file");
+    stored[1 << 20..15 << 20].fill(0);
+    std::fs::write(grown.growing(), stored).expect("disk space");
+    let reopened = grown.storage.reopen(ID).await.expect("the growing file");
+    assert!(reopened.snapshot.is_some());
+    let mut upload = grown.resume().await;
+    assert_eq!(upload.offset(), grown.sent.len() as u64);
+    let rest = seconds(272..300);
+    receive(&mut upload, &rest).await;
+    let whole = [grown.sent.as_slice(), &rest].concat();
+    let (outcome, expected) = (outcome(upload), uninterrupted(&whole));
+    assert!(
+        outcome == expected,
+        "{}… instead of {}…",
+        &outcome[..outcome.len().min(300)],
+        &expected[..expected.len().min(300)]
+    );
+}
+
+#[tokio::test]
+async fn finish_and_deletion_remove_the_snapshot() {
+    let grown = Grown::new().await;
+    let (writer, ending) = grown.resume().await.end();
+    conclude(writer, ending).await.expect("disk space");
+    let names = || {
+        let entries = std::fs::read_dir(grown.folder.path()).expect("a folder");
+        entries
+            .map(|entry| entry.expect("an entry").file_name().into_string())
+            .collect::<Result<Vec<_>, _>>()
+            .expect("names in UTF-8")
+    };
+    assert_eq!(names(), [format!("{ID}.webm")]);
+
+    let grown = Grown::new().await;
+    let path = grown.storage.growing_path(ID);
+    grown.storage.delete(&path).await.expect("deleted");
+    assert!(!grown.snapshot().exists());
+}
+
+#[tokio::test]
+async fn snapshots_of_other_bytes_are_ignored() {
+    let grown = Grown::new().await;
+    let expected = uninterrupted(&grown.sent);
+    let (stored, snapshot) = (
+        std::fs::read(grown.growing()).expect("the growing file"),
+        std::fs::read(grown.snapshot()).expect("the snapshot"),
+    );
+    let mut damaged = Vec::new();
+    for length in [0, 1, 31, 32, 33, snapshot.len() / 2, snapshot.len() - 1] {
+        damaged.push(snapshot[..length].to_vec());
+    }
+    damaged.push([&snapshot[..], b"\0"].concat());
+    for at in [0, 40, 80, snapshot.len() - 1] {
+        let mut other = snapshot.clone();
+        other[at] ^= 1;
+        damaged.push(other);
+    }
+    for other in damaged {
+        std::fs::write(grown.snapshot(), other).expect("disk space");
+        assert!(outcome(grown.resume().await) == expected);
+    }
+
+    // The snapshot of another recording.
+    let other = "019aa5b2-0000-7000-8000-00000000000b";
+    for (name, bytes) in [("part", &stored), ("index", &snapshot)] {
+        let path = grown.folder.path().join(format!("{other}.{name}"));
+        std::fs::write(path, bytes).expect("disk space");
+    }
+    let reopened = grown.storage.reopen(other).await.expect("the growing file");
+    assert!(reopened.snapshot.is_none());
+
+    // A snapshot from the future, and one of other bytes of the same length.
+    let zeros = vec![0; stored.len()];
+    for bytes in [&stored[..9 << 20], &zeros] {
+        std::fs::write(grown.growing(), bytes).expect("disk space");
+        std::fs::write(grown.snapshot(), &snapshot).expect("disk space");
+        let reopened = grown.storage.reopen(ID).await.expect("the growing file");
+        assert!(reopened.snapshot.is_none());
     }
 }

@@ -1,6 +1,7 @@
 use leptos::prelude::*;
 use sortie_api::SignalState;
 
+use super::alarms::AlarmNotices;
 use super::store::ApplianceStore;
 use crate::appliance::dropped;
 use crate::connection::Connection;
@@ -21,6 +22,7 @@ pub(super) fn Notices(appliance: ApplianceStore) -> impl IntoView {
         <div class="appliance-notices">
             <Lost appliance=appliance />
             <RecordingFailure appliance=appliance />
+            <AlarmNotices appliance=appliance />
             <Dropped appliance=appliance />
         </div>
     }

@@ -12,7 +12,9 @@ use web_sys::{AbortController, AbortSignal, Blob, Url};
 
 use super::store::ApplianceStore;
 use crate::appliance::{PictureReader, no_picture, picture_alt};
+use crate::web::address::Link;
 use crate::web::api::ApiError;
+use crate::web::components::{Glyph, Icon};
 use crate::web::dom;
 use crate::web::poll::{poll_while, visibility};
 
@@ -248,7 +250,10 @@ pub(super) fn LivePicture(appliance: ApplianceStore) -> impl IntoView {
     let store = PictureStore::new(appliance);
     let has_frame = Memo::new(move |_| store.address.with(Option::is_some));
     let age_s = Memo::new(move |_| store.age_s().filter(|_| has_frame.get()));
-    let is_recording = Memo::new(move |_| appliance.is_recording());
+    let growing = Memo::new(move |_| {
+        let file = appliance.with(|now| now.file.clone()).flatten();
+        file.and_then(|file| file.recording_id)
+    });
     let alt = move || {
         let device = appliance.with(|now| now.device.clone()).flatten();
         picture_alt(device.as_deref(), age_s.get())
@@ -268,8 +273,7 @@ pub(super) fn LivePicture(appliance: ApplianceStore) -> impl IntoView {
     };
     view! {
         <div
-            class="card live-picture"
-            class:is-on-air=move || is_recording.get()
+            class="live-picture"
             class:is-old=move || age_s.get().is_some()
         >
             <Show
@@ -285,6 +289,18 @@ pub(super) fn LivePicture(appliance: ApplianceStore) -> impl IntoView {
                 />
                 {move || note().map(|note| view! { <p class="live-picture-note">{note}</p> })}
             </Show>
+            {move || {
+                growing
+                    .get()
+                    .map(|id| {
+                        view! {
+                            <Link to=format!("/recordings/{id}") attr:class="button live-picture-link">
+                                <Icon glyph=Glyph::Play />
+                                "Live view"
+                            </Link>
+                        }
+                    })
+            }}
         </div>
     }
 }

@@ -78,8 +78,7 @@ pub(super) fn SettingsForm(appliance: ApplianceStore) -> impl IntoView {
         });
     };
     view! {
-        <form class="card appliance-settings" novalidate on:submit=save>
-            <h2 class="card-heading">"Settings"</h2>
+        <form class="appliance-settings" novalidate on:submit=save>
             <div class="switch">
                 <label for="auto-record">"Auto-Record Sessions"</label>
                 <input

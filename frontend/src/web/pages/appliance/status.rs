@@ -3,17 +3,16 @@ use leptos::prelude::*;
 use sortie_api::{RecorderState, SignalState};
 
 use super::store::ApplianceStore;
-use crate::appliance::{Button, button, forwarding, recorder, remedy, signal};
+use crate::appliance::{Button, button, recorder, remedy, signal, state_by_schedule};
 use crate::format;
 use crate::web::components::{Duration, Glyph, Icon};
 
-/// Signal, recorder and file, with the record button.
+/// Signal, file and encoder.
 #[component]
 pub(super) fn Status(appliance: ApplianceStore) -> impl IntoView {
     view! {
         <div class="card device">
             <Signal appliance=appliance />
-            <Recorder appliance=appliance />
             <Facts appliance=appliance />
         </div>
     }
@@ -58,7 +57,7 @@ fn Signal(appliance: ApplianceStore) -> impl IntoView {
 
 /// State and duration of the recorder, with the record button.
 #[component]
-fn Recorder(appliance: ApplianceStore) -> impl IntoView {
+pub(super) fn Recorder(appliance: ApplianceStore) -> impl IntoView {
     let text = Memo::new(move |_| appliance.with(recorder).unwrap_or_default());
     let is_recording = Memo::new(move |_| appliance.is_recording());
     let has_duration = Memo::new(move |_| {
@@ -66,6 +65,7 @@ fn Recorder(appliance: ApplianceStore) -> impl IntoView {
         state.unwrap_or(false) && appliance.duration_ms.get() > 0 || is_recording.get()
     });
     let offered = Memo::new(move |_| appliance.with(button).unwrap_or(Button::Stop));
+    let schedule = Memo::new(move |_| appliance.with(state_by_schedule).flatten());
     let is_busy = RwSignal::new(false);
     let is_off = move || {
         is_busy.get()
@@ -124,6 +124,7 @@ fn Recorder(appliance: ApplianceStore) -> impl IntoView {
             <p id="recorder-reason" class="recorder-reason quiet">
                 {reason}
             </p>
+            {move || schedule.get().map(|text| view! { <p class="recorder-schedule quiet">{text}</p> })}
             <p class="problem-text" role="alert">
                 {appliance.problem}
             </p>
@@ -131,7 +132,7 @@ fn Recorder(appliance: ApplianceStore) -> impl IntoView {
     }
 }
 
-/// Growing file, encoder, central server and missing frames.
+/// Growing file and encoder.
 #[component]
 fn Facts(appliance: ApplianceStore) -> impl IntoView {
     let file = Memo::new(move |_| {
@@ -139,11 +140,6 @@ fn Facts(appliance: ApplianceStore) -> impl IntoView {
         Some((file.filename, format::size(file.size_bytes)))
     });
     let encoder = Memo::new(move |_| appliance.with(|now| now.encoder.clone()).flatten());
-    let frames = Memo::new(move |_| appliance.with(|now| now.dropped_frames).unwrap_or(0));
-    let central = Memo::new(move |_| {
-        let text = appliance.with(|now| now.forwarding.as_ref().map(forwarding));
-        text.flatten()
-    });
     let fact = |name: &'static str, value: String| {
         view! {
             <div>
@@ -166,8 +162,6 @@ fn Facts(appliance: ApplianceStore) -> impl IntoView {
                     })
             }}
             {move || encoder.get().map(|name| fact("Encoder", name))}
-            {move || central.get().map(|text| fact("Central server", text))}
-            {move || (frames.get() > 0).then(|| fact("Frames missing", frames.get().to_string()))}
         </dl>
     }
 }

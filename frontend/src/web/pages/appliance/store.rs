@@ -3,9 +3,9 @@ use gloo_net::http::Method;
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use sortie_api::{Appliance, Event, RecorderState, Recording, RecordingStatus};
+use sortie_api::{Appliance, Event, RecorderState, RecordingStatus};
 
-use crate::appliance::{DurationClock, recorder, signal};
+use crate::appliance::{DurationClock, recorder, signal, state_by_schedule};
 use crate::connection::Connection;
 use crate::format;
 use crate::web::api::{Api, ApiError};
@@ -40,6 +40,8 @@ pub(super) struct ApplianceStore {
     pub(super) duration_ms: Memo<u64>,
     clock: RwSignal<DurationClock>,
     is_loading: StoredValue<bool>,
+    /// ID of the growing recording.
+    growing_id: Memo<Option<String>>,
 }
 
 impl ApplianceStore {
@@ -47,9 +49,13 @@ impl ApplianceStore {
     pub(super) fn new() -> Self {
         let clock = RwSignal::new(DurationClock::default());
         let now_ms = RwSignal::new(dom::monotonic_ms());
+        let state = RwSignal::new(None::<Appliance>);
         let appliance = Self {
             app: AppContext::expect(),
-            state: RwSignal::new(None),
+            state,
+            growing_id: Memo::new(move |_| {
+                state.with(|now| now.as_ref()?.file.as_ref()?.recording_id.clone())
+            }),
             connection: RwSignal::new(Connection::default()),
             problem: RwSignal::new(None),
             changes: RwSignal::new(0),
@@ -71,6 +77,17 @@ impl ApplianceStore {
                 appliance.load();
             }
             has_events
+        });
+        Effect::new(move |_| {
+            appliance.changes.track();
+            // After the end of the file, it is looked up once more by the ID that the list still has.
+            let id = appliance.growing_id.get();
+            let listed = appliance.recordings.growing;
+            let id =
+                id.or_else(|| listed.with_untracked(|row| row.as_ref().map(|row| row.id.clone())));
+            if let Some(id) = id {
+                appliance.load_growing(id);
+            }
         });
         poll_while(
             || true,
@@ -134,6 +151,30 @@ impl ApplianceStore {
         });
     }
 
+    /// Loads the growing recording, which no list of the server contains.
+    fn load_growing(self, id: String) {
+        let api = self.app.api();
+        spawn_local(async move {
+            let answer = api.recording(&id).await;
+            let growing = self.recordings.growing;
+            // The page may have been closed.
+            if growing.is_disposed() {
+                return;
+            }
+            match answer {
+                Ok(row) if row.completed_at.is_none() => growing.set(Some(row)),
+                Ok(_) => {
+                    // The list has it, or gets it now.
+                    self.recordings.page.poll();
+                    growing.set(None);
+                }
+                Err(error) if error.is_not_found() => growing.set(None),
+                // The next change tries again.
+                Err(_) => {}
+            }
+        });
+    }
+
     /// Retries immediately at the user's request.
     pub(super) fn retry_now(self) {
         let is_due = self.connection.try_update(Connection::retry_now);
@@ -178,6 +219,21 @@ impl ApplianceStore {
         let runs = now.recorder == RecorderState::Recording;
         self.clock
             .update(|clock| clock.update(duration_ms, runs, dom::monotonic_ms()));
+        if let Some(file) = &now.file {
+            let growing = self.recordings.growing;
+            let is_row = growing.with_untracked(|row| {
+                row.as_ref()
+                    .is_some_and(|row| Some(&row.id) == file.recording_id.as_ref())
+            });
+            if is_row {
+                growing.update(|row| {
+                    if let Some(row) = row {
+                        row.duration_seconds = file.duration_seconds;
+                        row.size_bytes = file.size_bytes;
+                    }
+                });
+            }
+        }
         // An equal value must not cause a render.
         if self.state.with_untracked(|old| old.as_ref() != Some(&now)) {
             self.state.set(Some(now));
@@ -235,11 +291,13 @@ impl ApplianceStore {
 
     /// Announcement for screen readers; contains no durations or sizes, which change every second.
     pub(super) fn announcement(self) -> String {
-        self.with(|now| format!("{}. {}.", signal(&now.signal), recorder(now)))
-            .unwrap_or_default()
-    }
-
-    pub(super) fn row(self, id: &str) -> Option<Recording> {
-        self.recordings.row(id)
+        self.with(|now| {
+            let state = format!("{}. {}.", signal(&now.signal), recorder(now));
+            match state_by_schedule(now) {
+                Some(schedule) => format!("{state} {schedule}"),
+                None => state,
+            }
+        })
+        .unwrap_or_default()
     }
 }

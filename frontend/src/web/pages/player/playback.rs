@@ -2,9 +2,11 @@ use gloo_timers::callback::Timeout;
 use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use sortie_api::Recording;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::HtmlVideoElement;
 
+use super::feeder::{self, Feeder};
 use super::preferences::Preferences;
 use crate::format;
 use crate::parts::{self, TimelinePart};
@@ -29,6 +31,9 @@ const MESSAGE_MS: u32 = 2_000;
 #[derive(Default)]
 struct Internals {
     queue: SeekQueue,
+    feeder: Option<Feeder>,
+    /// Whether the file of the part itself is the source, because a feeder has failed.
+    is_plain: bool,
     /// Idle span that is skipped now.
     skip: Option<Skip>,
     /// Position of the last error. A file that cannot be played fails at the same position again.
@@ -46,6 +51,7 @@ struct Internals {
 pub(super) struct Playback {
     app: AppContext,
     pub(super) video: NodeRef<html::Video>,
+    row: Memo<Recording>,
     pub(super) timeline: Memo<Vec<TimelinePart>>,
     pub(super) review: Memo<Review>,
     pub(super) preferences: Preferences,
@@ -87,6 +93,7 @@ pub(super) struct PartRange {
 
 impl Playback {
     pub(super) fn new(
+        row: Memo<Recording>,
         timeline: Memo<Vec<TimelinePart>>,
         review: Memo<Review>,
         start_ms: u64,
@@ -95,6 +102,7 @@ impl Playback {
         let playback = Self {
             app: AppContext::expect(),
             video: NodeRef::new(),
+            row,
             timeline,
             review,
             preferences: Preferences::load(),
@@ -128,25 +136,66 @@ impl Playback {
         playback
     }
 
-    /// Selects the part of the first position and returns its URL.
-    pub(super) fn first_source(self) -> String {
+    /// Selects the part of the first position.
+    pub(super) fn select_first_part(self) {
         let position_ms = self.position_ms.get_untracked();
         let found = self.part_at(position_ms);
         let (id, position_ms) = found.map_or((String::new(), 0), |(part, inside_ms)| {
             (part.id.clone(), timeline::position_of(&part, inside_ms))
         });
-        let source = api::stream_url(&id);
         self.current.set(id);
         self.position_ms.set(position_ms);
-        source
     }
 
-    /// Sets the first position of a new video element. The browser begins there.
-    pub(super) fn set_first_position(self, video: &HtmlVideoElement) {
+    /// Sets source and first position of a new video element. The browser begins there.
+    pub(super) fn begin(self, video: &HtmlVideoElement) {
+        self.set_source(video);
         let found = self.part_at(self.position_ms.get_untracked());
         if let Some((_, inside_ms)) = found.filter(|(_, inside_ms)| *inside_ms > 0) {
             video.set_current_time(to_seconds(inside_ms));
         }
+    }
+
+    /// Makes the current part the source of the video element.
+    fn set_source(self, video: &HtmlVideoElement) {
+        let id = self.current.get_untracked();
+        self.update(|internals| internals.feeder = None);
+        let is_plain = self.internals.with_value(|internals| internals.is_plain);
+        let is_webm = self.row.with_untracked(|row| row.format == "webm");
+        let feeder = (!is_plain && is_webm && feeder::is_wanted()).then(|| {
+            Feeder::start(self.app.api(), video, id.clone(), move || {
+                if self.is_alive() {
+                    self.play_file();
+                }
+            })
+        });
+        match feeder.flatten() {
+            Some(feeder) => self.update(|internals| internals.feeder = Some(feeder)),
+            None => video.set_src(&api::stream_url(&id)),
+        }
+    }
+
+    /// Makes the file the source of the video element instead of a feeder, at the same position.
+    fn play_file(self) {
+        self.update(|internals| internals.is_plain = true);
+        let Some(video) = self.video.get_untracked() else {
+            return;
+        };
+        let position_s = self.target_s().unwrap_or_else(|| video.current_time());
+        let was_playing = self.is_playing.get_untracked();
+        self.update(|internals| internals.queue.load());
+        self.set_source(&video);
+        if position_s > 0.0 {
+            video.set_current_time(position_s);
+        }
+        if was_playing {
+            self.play(&video);
+        }
+    }
+
+    fn has_feeder(self) -> bool {
+        let has_feeder = |internals: &Internals| internals.feeder.is_some();
+        self.internals.with_value(has_feeder)
     }
 
     pub(super) fn toggle(self) {
@@ -321,8 +370,11 @@ impl Playback {
         self.current.set(part.id.clone());
         self.position_ms.set(timeline::position_of(part, inside_ms));
         self.buffered.set(Vec::new());
-        self.update(|internals| internals.broke_off_at_s = None);
-        video.set_src(&api::stream_url(&part.id));
+        self.update(|internals| {
+            internals.broke_off_at_s = None;
+            internals.is_plain = false;
+        });
+        self.set_source(&video);
         if inside_ms > 0 {
             video.set_current_time(to_seconds(inside_ms));
         }
@@ -352,12 +404,24 @@ impl Playback {
             return;
         };
         match command {
-            Command::Seek(target_s) => video.set_current_time(target_s),
+            Command::Seek(target_s) => {
+                video.set_current_time(target_s);
+                self.feed();
+            }
             Command::Reload(target_s) => {
                 self.waiting.set("Seeking…".to_owned());
                 self.load_at(&video, target_s);
             }
         }
+    }
+
+    /// Requests the bytes of the position.
+    fn feed(self) {
+        self.internals.with_value(|internals| {
+            if let Some(feeder) = &internals.feeder {
+                feeder.on_seek();
+            }
+        });
     }
 
     /// Replaces a seek that is stuck with the waiting one.
@@ -470,6 +534,9 @@ impl Playback {
         let Some(video) = self.video.get_untracked() else {
             return;
         };
+        if self.has_feeder() {
+            return self.play_file();
+        }
         let position_s = video.current_time();
         if self
             .internals
@@ -502,7 +569,11 @@ impl Playback {
             return;
         };
         let (position_s, is_seeking) = (video.current_time(), video.seeking());
-        self.command(|queue, _| queue.on_metadata(position_s, is_seeking));
+        if self.has_feeder() {
+            self.update(|internals| internals.queue.on_indexed_metadata());
+        } else {
+            self.command(|queue, _| queue.on_metadata(position_s, is_seeking));
+        }
         self.on_resize();
         self.tick();
     }
@@ -522,6 +593,7 @@ impl Playback {
         };
         let position_s = video.current_time();
         self.command(|queue, now_ms| queue.on_seeking(position_s, now_ms));
+        self.feed();
         if self.target_s().is_some() {
             self.show_wait("Seeking…", |video| video.seeking());
         }

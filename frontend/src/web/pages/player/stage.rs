@@ -20,10 +20,10 @@ pub(super) fn Stage(
     on_help: Callback<()>,
 ) -> impl IntoView {
     let has_controls = RwSignal::new(false);
-    let source = playback.first_source();
+    playback.select_first_part();
     Effect::new(move |_| {
         if let Some(video) = playback.video.get() {
-            playback.set_first_position(&video);
+            playback.begin(&video);
             has_controls.set(true);
         }
     });
@@ -33,7 +33,6 @@ pub(super) fn Stage(
                 <video
                     node_ref=playback.video
                     class="stage-video"
-                    src=source
                     controls=move || !has_controls.get()
                     playsinline
                     preload="metadata"

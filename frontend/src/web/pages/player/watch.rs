@@ -56,6 +56,7 @@ pub(super) fn Watch(
 
     let start_ms = use_query_map().with_untracked(|query| position::parse(&query.get("t")?));
     let playback = Playback::new(
+        row,
         timeline,
         activity::load(timeline),
         start_ms.unwrap_or(0),

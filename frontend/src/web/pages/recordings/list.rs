@@ -16,7 +16,7 @@ use crate::web::pages::player::shortcuts::Help;
 
 /// Library of recordings: heading, search, filters, rows, selection, pager and dialogs.
 #[component]
-pub(super) fn RecordingList(
+pub(in crate::web) fn RecordingList(
     store: RecordingsStore,
     /// ID of the heading that labels the list.
     named_by: &'static str,
@@ -69,7 +69,7 @@ pub(super) fn RecordingList(
 }
 
 /// Closes the menu of a row after a click elsewhere, and on Escape.
-pub(in crate::web) fn close_menus(store: RecordingsStore) {
+fn close_menus(store: RecordingsStore) {
     let clicks = window_event_listener(ev::pointerdown, move |event| {
         let target = event.target();
         let target = target.and_then(|target| target.dyn_into::<web_sys::Element>().ok());
@@ -95,8 +95,8 @@ pub(in crate::web) fn close_menus(store: RecordingsStore) {
 #[component]
 fn Empty(store: RecordingsStore) -> impl IntoView {
     let text = match store.scope {
-        Scope::Mine => "No recordings",
-        Scope::All | Scope::Appliance => "No recordings found",
+        Scope::Mine | Scope::Appliance => "No recordings",
+        Scope::All => "No recordings found",
     };
     let hint = move || {
         if store.is_filtered() {
@@ -135,12 +135,16 @@ fn Rows(store: RecordingsStore, named_by: &'static str) -> impl IntoView {
         } else {
             "library-list"
         };
-        let scope = if is_all {
-            "library-all"
-        } else {
-            "library-mine"
+        let scope = match store.scope {
+            Scope::All => "library-all",
+            Scope::Mine => "library-mine",
+            Scope::Appliance => "library-mine library-appliance",
         };
         format!("library {view} {scope}")
+    };
+    let (name, when) = match store.scope {
+        Scope::Appliance => ("Filename", "Date"),
+        Scope::Mine | Scope::All => ("Title", "When"),
     };
     let days = Memo::new(move |_| store.days());
     let groups =
@@ -157,7 +161,7 @@ fn Rows(store: RecordingsStore, named_by: &'static str) -> impl IntoView {
                 <tr role="row">
                     <Column name="Selection" class="cell-check" is_hidden=true />
                     <Column name="Picture" class="cell-poster" is_hidden=true />
-                    <Column name="Title" class="cell-name" />
+                    <Column name=name class="cell-name" />
                     {is_all
                         .then(|| {
                             view! {
@@ -166,11 +170,11 @@ fn Rows(store: RecordingsStore, named_by: &'static str) -> impl IntoView {
                                 <Column name="User" class="cell-user" />
                             }
                         })}
-                    <SortColumn store=store name="When" class="cell-when" keys=["", "oldest"] />
+                    <SortColumn store=store name=when class="cell-when" keys=["", "oldest"] />
                     <SortColumn store=store name="Duration" class="number cell-duration" keys=["longest", "shortest"] />
                     <SortColumn store=store name="Size" class="number cell-size" keys=["largest", "smallest"] />
                     <Column name="Status" class="cell-status" />
-                    <Column name="Actions" class="cell-actions" is_hidden=true />
+                    <Column name="Actions" class="cell-actions" is_hidden=store.scope != Scope::Appliance />
                 </tr>
             </thead>
             <For each=groups key=String::clone let:date>

@@ -25,7 +25,19 @@ pub(super) fn RecordingRow(
 ) -> impl IntoView {
     let id = StoredValue::new(first.id.clone());
     let row = current(store, &first);
-    let title = Memo::new(move |_| row.with(dom::title));
+    let is_appliance = store.scope == Scope::Appliance;
+    let title = Memo::new(move |_| {
+        row.with(|row| match (&row.title, is_appliance) {
+            (None, true) => row.filename.clone(),
+            _ => dom::title(row),
+        })
+    });
+    // The recorder of an appliance refuses changes to its file in progress.
+    let is_fixed = Memo::new(move |_| {
+        let is_open =
+            row.with(|row| row.status != RecordingStatus::Ready && row.completed_at.is_none());
+        is_appliance && is_open
+    });
     let duration_ms = Memo::new(move |_| row.with(parts::duration_ms));
     let size_bytes = Memo::new(move |_| row.with(parts::size_bytes));
     let is_selected = Memo::new(move |_| store.is_selected(&id.get_value()));
@@ -65,6 +77,7 @@ pub(super) fn RecordingRow(
             <td role="cell" class="cell-check">
                 <input
                     type="checkbox"
+                    hidden=move || is_fixed.get()
                     aria-label=move || format!("Select {}", title.get())
                     prop:checked=move || is_selected.get()
                     on:click=on_check
@@ -94,13 +107,13 @@ pub(super) fn RecordingRow(
             <td role="cell" class="cell-status">
                 <Status row=row />
             </td>
-            <Actions store=store row=row first=first.clone() name=title.into() can_rename=true />
+            <Actions store=store row=row first=first.clone() name=title.into() is_fixed=is_fixed />
         </tr>
     }
 }
 
 /// Returns the current state of a row. A deleted row keeps its last content until it is removed.
-pub(in crate::web) fn current(store: RecordingsStore, first: &Recording) -> Memo<Recording> {
+fn current(store: RecordingsStore, first: &Recording) -> Memo<Recording> {
     let id = first.id.clone();
     let last = first.clone();
     Memo::new(move |_| store.row(&id).unwrap_or_else(|| last.clone()))
@@ -253,13 +266,14 @@ fn Status(row: Memo<Recording>) -> impl IntoView {
 
 /// Actions of a row: buttons while it has the pointer or the focus, a menu on touch screens.
 #[component]
-pub(in crate::web) fn Actions(
+fn Actions(
     store: RecordingsStore,
     row: Memo<Recording>,
     first: Recording,
     /// Name of the recording for screen readers.
     name: Signal<String>,
-    #[prop(optional)] can_rename: bool,
+    /// Whether the recording cannot be changed now.
+    is_fixed: Memo<bool>,
 ) -> impl IntoView {
     let file = Memo::new(move |_| {
         row.with(|row| match row.status {
@@ -281,9 +295,10 @@ pub(in crate::web) fn Actions(
     let close = move || store.open_menu.set(None);
     let first = StoredValue::new(first);
     view! {
-        <td role="cell" class="cell-actions">
+        <td role="cell" class="cell-actions" class:cell-actions-none=move || is_fixed.get()>
             <button
                 type="button"
+                hidden=move || is_fixed.get()
                 id=format!("more-{}", id.get_value())
                 class="button button-quiet row-more"
                 aria-label=move || format!("Actions for {}", name.get())
@@ -294,7 +309,7 @@ pub(in crate::web) fn Actions(
             >
                 <Icon glyph=Glyph::More />
             </button>
-            <div class="row-actions" class:row-actions-open=move || is_open.get()>
+            <div class="row-actions" hidden=move || is_fixed.get() class:row-actions-open=move || is_open.get()>
                 <Show when=move || is_trashed.get()>
                     <button
                         type="button"
@@ -310,25 +325,20 @@ pub(in crate::web) fn Actions(
                         <span class="action-word">"Restore"</span>
                     </button>
                 </Show>
-                {can_rename
-                    .then(|| {
-                        view! {
-                            <button
-                                type="button"
-                                class="button button-quiet"
-                                hidden=move || is_trashed.get()
-                                aria-label=move || format!("Rename {}", name.get())
-                                title="Rename"
-                                on:click=move |_| {
-                                    close();
-                                    store.renaming.set(Some(id.get_value()));
-                                }
-                            >
-                                <Icon glyph=Glyph::Pencil />
-                                <span class="action-word">"Rename"</span>
-                            </button>
-                        }
-                    })}
+                <button
+                    type="button"
+                    class="button button-quiet"
+                    hidden=move || is_trashed.get()
+                    aria-label=move || format!("Rename {}", name.get())
+                    title="Rename"
+                    on:click=move |_| {
+                        close();
+                        store.renaming.set(Some(id.get_value()));
+                    }
+                >
+                    <Icon glyph=Glyph::Pencil />
+                    <span class="action-word">"Rename"</span>
+                </button>
                 <button
                     type="button"
                     class="button button-quiet button-toggle"

@@ -81,17 +81,16 @@ impl Scope {
     fn count_route(self) -> Option<&'static str> {
         match self {
             Self::Mine => Some("/api/recordings/count"),
-            Self::All => Some("/api/admin/recordings/count"),
-            Self::Appliance => None,
+            Self::All | Self::Appliance => Some("/api/admin/recordings/count"),
         }
     }
 
     /// Names of the filters in the page's address.
     pub(super) fn filters(self) -> &'static [&'static str] {
         match self {
-            Self::Mine => &FILTERS[1..],
+            // On an appliance, all recordings belong to one user.
+            Self::Mine | Self::Appliance => &FILTERS[1..],
             Self::All => &FILTERS,
-            Self::Appliance => &[],
         }
     }
 
@@ -125,6 +124,8 @@ pub(in crate::web) struct RecordingsStore {
     pub(super) scope: Scope,
     pub(in crate::web) query: ListQuery,
     pub(in crate::web) page: ServerData<Page<Recording>>,
+    /// Recording in progress that no list of the server contains.
+    pub(in crate::web) growing: RwSignal<Option<Recording>>,
     /// Number of recordings that the filters select.
     count: ServerData<RecordingCount>,
     selected: RwSignal<BTreeSet<String>>,
@@ -212,6 +213,7 @@ impl RecordingsStore {
             scope,
             query,
             page,
+            growing: RwSignal::new(None),
             count,
             selected: RwSignal::new(BTreeSet::new()),
             is_all_matching: RwSignal::new(false),
@@ -699,7 +701,10 @@ impl RecordingsStore {
     /// Rows, grouped by day if the list is in the order of time.
     pub(super) fn days(self) -> Vec<Day> {
         let is_by_time = matches!(list_page::order(&self.query.get("sort")).0, "" | "created");
-        let rows = self.page.rows();
+        let mut rows = self.page.rows();
+        if let Some(growing) = self.shown_growing() {
+            rows.insert(0, growing);
+        }
         days::days(&rows, |moment| match is_by_time {
             true => dom::local_date(moment),
             false => String::new(),
@@ -720,7 +725,18 @@ impl RecordingsStore {
 
     /// Current state of a row; `None` if it is not on this page.
     pub(in crate::web) fn row(self, id: &str) -> Option<Recording> {
-        self.page.with(|page| page.row(id).cloned()).flatten()
+        let row = self.page.with(|page| page.row(id).cloned()).flatten();
+        row.or_else(|| self.growing.get().filter(|growing| growing.id == id))
+    }
+
+    /// The recording in progress, if this page of the list contains it: it is the newest.
+    fn shown_growing(self) -> Option<Recording> {
+        let is_listed = self.query.cursor().is_empty()
+            && self.query.get("sort").is_empty()
+            && !self.is_filtered();
+        let growing = self.growing.get().filter(|_| is_listed)?;
+        let is_row = self.page.with(|page| page.row(&growing.id).is_some());
+        (is_row != Some(true)).then_some(growing)
     }
 
     pub(in crate::web) fn is_empty(self) -> bool {
@@ -728,12 +744,14 @@ impl RecordingsStore {
         self.page
             .with(|page| page.rows.is_empty() && page.next.is_none())
             .unwrap_or(false)
+            && self.shown_growing().is_none()
     }
 
     pub(in crate::web) fn has_rows(self) -> bool {
         self.page
             .with(|page| !page.rows.is_empty())
             .unwrap_or(false)
+            || self.shown_growing().is_some()
     }
 
     pub(super) fn is_filtered(self) -> bool {

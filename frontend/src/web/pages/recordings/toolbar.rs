@@ -21,8 +21,8 @@ const STATUSES: [RecordingStatus; 5] = [
 #[component]
 pub(super) fn Search(store: RecordingsStore) -> impl IntoView {
     let hint = match store.scope {
-        Scope::Mine => "Search",
-        Scope::All | Scope::Appliance => "Search, also by user",
+        Scope::Mine | Scope::Appliance => "Search",
+        Scope::All => "Search, also by user",
     };
     view! {
         <form class="library-search" role="search" on:submit=|event| event.prevent_default()>

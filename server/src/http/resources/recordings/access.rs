@@ -2,6 +2,7 @@
 
 use sortie_api::{ProblemCode, RecordingStatus};
 
+use super::growing;
 use crate::db::{Action, RecordingRow, SessionRow, UploadKind};
 use crate::http::extract::caller::Caller;
 use crate::http::extract::query;
@@ -56,7 +57,12 @@ pub(in crate::http) async fn owned(
         true => state.database.recordings().get(id).await?,
         false => None,
     };
-    let row = found.ok_or_else(no_such_recording)?;
+    let Some(row) = found else {
+        return Err(match growing::find(state, caller, id).await? {
+            Some(_) => growing::in_progress(),
+            None => no_such_recording(),
+        });
+    };
     if !caller.may_access(&row.user_id)
         || !caller.reaches_session(&row.session_id)
         || !caller.reaches_recording(&row.id)

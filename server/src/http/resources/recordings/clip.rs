@@ -43,7 +43,7 @@ pub(super) async fn index(
         HeaderValue::from_static("private, no-cache"),
     );
     // Weak, because the answer may be compressed.
-    let etag: Option<ETag> = format!("W/\"{}-{}-index\"", row.id, row.size_bytes)
+    let etag: Option<ETag> = format!("W/\"{}-{}-index2\"", row.id, row.size_bytes)
         .parse()
         .ok();
     let etag = etag.filter(|_| row.status == sortie_api::RecordingStatus::Ready && !row.deleting);
@@ -57,12 +57,15 @@ pub(super) async fn index(
     // The semaphore is never closed.
     let _permit = state.caches.indexes.acquire().await;
     let index = read_index(&state, &row).await?;
+    let size_bytes = row.size_bytes.unsigned_abs();
     let index = blocking(move || {
         let keyframes = index.keyframes();
         Ok(SeekIndex {
             duration_ms: index.duration_ms(),
             times_ms: keyframes.iter().map(|it| it.time_ms).collect(),
             positions: keyframes.iter().map(|it| it.position).collect(),
+            media_type: index.media_type(),
+            size_bytes,
         })
     });
     Ok((headers, Json(index.await?)).into_response())

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use sortie_api::ProblemCode;
 
 use super::access::allowed;
+use super::growing;
 use super::serve::audit_view;
 use crate::db::RecordingRow;
 use crate::http::extract::caller::Caller;
@@ -37,11 +38,16 @@ pub(super) async fn watch(
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let row = allowed(&state, &caller, &id).await?;
-    check_open(&row)?;
-    let watched = match state.uploads.live(&id).await {
-        Err(ViewError::Elsewhere) => return elsewhere(&state, &id, &uri, &headers).await,
-        watched => watched?,
+    let watched = match growing::find(&state, &caller, &id).await? {
+        Some(growing) => growing::watch(&state, growing).await?,
+        None => {
+            let row = allowed(&state, &caller, &id).await?;
+            check_open(&row)?;
+            match state.uploads.live(&id).await {
+                Err(ViewError::Elsewhere) => return elsewhere(&state, &id, &uri, &headers).await,
+                watched => watched?,
+            }
+        }
     };
     let media_type = HeaderValue::from_str(watched.media_type()).map_err(ApiError::internal)?;
     let body = match method {
@@ -83,6 +89,10 @@ async fn elsewhere(
 
 /// There are no other servers.
 #[cfg(not(all(feature = "postgres", feature = "s3")))]
+#[expect(
+    clippy::unused_async,
+    reason = "the same signature as with other servers"
+)]
 async fn elsewhere(_: &HttpState, _: &str, _: &Uri, _: &HeaderMap) -> ApiResult<Response> {
     Err(ViewError::Elsewhere.into())
 }

@@ -5,6 +5,7 @@ mod activity;
 mod clip;
 mod deletion;
 mod form;
+mod growing;
 mod list;
 mod live;
 mod markers;
@@ -89,12 +90,14 @@ async fn show(
     caller: Caller,
     Path(id): Path<String>,
 ) -> ApiResult<Response> {
-    let row = allowed(&state, &caller, &id).await?;
-    Ok((
-        [(header::CACHE_CONTROL, "no-store")],
-        Json(present::in_full(&state, &caller, row).await?),
-    )
-        .into_response())
+    let shown = match growing::find(&state, &caller, &id).await? {
+        Some(growing) => growing::present(&state, growing).await?,
+        None => {
+            let row = allowed(&state, &caller, &id).await?;
+            present::in_full(&state, &caller, row).await?
+        }
+    };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(shown)).into_response())
 }
 
 async fn update(
@@ -124,7 +127,7 @@ async fn update(
         },
     };
     let limit = match change.protected {
-        Some(true) if !caller.is_admin() => storage::protected_limit(&state).await,
+        Some(true) if !caller.is_admin() => storage::protected_limit(&state),
         _ => None,
     };
     let (actor, now_ms) = (caller.actor(), state.clock.now_ms());

@@ -66,7 +66,7 @@ pub(super) async fn start(
         row.labels = labels;
         row.library.title = title;
     }
-    let protected = storage::protected_limit_of_part(&state, &caller, &row).await;
+    let protected = storage::protected_limit_of_part(&state, &caller, &row);
     state
         .uploads
         .create(&row, caller.creator(), protected, &caller.actor())

@@ -243,7 +243,7 @@ async fn recording(state: &HttpState, caller: &Caller, creation: &Creation) -> A
     row.part_of = part_of;
     row.labels = labels;
     let actor = caller.actor();
-    let protected = storage::protected_limit_of_part(state, caller, &row).await;
+    let protected = storage::protected_limit_of_part(state, caller, &row);
     let made = match state
         .uploads
         .create(&row, caller.creator(), protected, &actor)

@@ -201,6 +201,7 @@ impl ReplicatedUploads {
         Ok(Some(Reopened {
             writer,
             stream: Box::new(stream),
+            snapshot: None,
         }))
     }
 

@@ -135,7 +135,47 @@ pub(in crate::web) fn CleanUp(
         <Show when=move || is_due.get() == Some(true)>
             <Table named_by=HEADING columns=&["Recording", "Recorded", "#Size", "Reason"] rows=rows />
         </Show>
+        <OtherFilesList preview=preview />
         <ConfirmDialog confirmation=confirmation />
+    }
+}
+
+/// Files in the folder of an appliance that are no recordings, with the reasons.
+#[component]
+fn OtherFilesList(preview: ServerData<RetentionPreview>) -> impl IntoView {
+    let other = Memo::new(move |_| {
+        preview
+            .with(|now| now.other_files.clone())
+            .unwrap_or_default()
+    });
+    let summary =
+        Memo::new(move |_| other.with(|other| retention_texts::other_files(&other.total)));
+    view! {
+        <Show when=move || summary.with(Option::is_some)>
+            <details class="lead">
+                <summary>{summary}</summary>
+                <ul class="past">
+                    {move || {
+                        other
+                            .get()
+                            .files
+                            .into_iter()
+                            .map(|file| {
+                                view! {
+                                    <li>
+                                        <bdi>{file.name}</bdi>
+                                        ", "
+                                        {format::size(file.bytes)}
+                                        ". "
+                                        <span class="quiet">{file.reason}</span>
+                                    </li>
+                                }
+                            })
+                            .collect_view()
+                    }}
+                </ul>
+            </details>
+        </Show>
     }
 }
 

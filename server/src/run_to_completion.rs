@@ -6,26 +6,24 @@ use std::task::{Context, Poll, ready};
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
-use super::error::UploadError;
-
 /// Runs work to its end, even if the returned future is dropped: a handler is dropped when its client disconnects.
 ///
 /// The work runs in the request's own task while that exists: a body arrives in many pieces, and each transfer to
 /// another task would cost two wake-ups, often on another processor.
-pub(super) fn run_to_completion<T: Send + 'static>(
-    work: impl Future<Output = Result<T, UploadError>> + Send + 'static,
-) -> impl Future<Output = Result<T, UploadError>> + Send {
+pub(crate) fn run_to_completion<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> impl Future<Output = T> + Send {
     RunToCompletion(Some(Box::pin(work.in_current_span())))
 }
 
 struct RunToCompletion<T: Send + 'static>(Option<Work<T>>);
 
-type Work<T> = Pin<Box<dyn Future<Output = Result<T, UploadError>> + Send>>;
+type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 impl<T: Send + 'static> Future for RunToCompletion<T> {
-    type Output = Result<T, UploadError>;
+    type Output = T;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let Some(work) = &mut self.0 else {
             // Polled after completion.
             return Poll::Pending;
@@ -59,7 +57,6 @@ mod tests {
         let mut work = Box::pin(run_to_completion(async move {
             resumed.await.expect("the test resumes the work");
             done.send(()).expect("the test waits");
-            Ok(())
         }));
         assert!(futures_util::poll!(&mut work).is_pending(), "started");
         drop(work);
@@ -72,7 +69,6 @@ mod tests {
         let (done, is_done) = oneshot::channel();
         drop(run_to_completion(async move {
             done.send(()).expect("the test waits");
-            Ok(())
         }));
         is_done.await.expect("the work completes");
     }
