@@ -21,7 +21,8 @@ use super::{
 };
 use crate::clock::{Clock, SystemClock};
 use crate::ports;
-use bench::{Bench, Kind};
+pub(crate) use bench::Bench;
+use bench::Kind;
 
 /// Smallest part size of S3.
 const PART: u64 = 5 * 1024 * 1024;

@@ -9,7 +9,7 @@
 #[cfg(feature = "s3")]
 mod bucket;
 #[cfg(all(test, feature = "s3"))]
-mod conformance;
+pub(crate) mod conformance;
 mod disk;
 #[cfg(feature = "s3")]
 mod leases;
@@ -33,8 +33,8 @@ pub(crate) use disk::{Disk, DiskMonitor};
 #[cfg(feature = "s3")]
 pub(crate) use leases::{UploadLease, UploadLeases};
 pub(crate) use local::LocalStorage;
+pub use local::remove_snapshot;
 pub use regular_file::{open_regular, open_regular_with};
-pub use snapshots::remove as remove_snapshot;
 pub(crate) use stored::{ObjectKind, Stored};
 
 #[derive(Debug, thiserror::Error)]
@@ -185,7 +185,7 @@ pub(crate) trait UploadWriter: Send {
         false
     }
 
-    /// Saves a snapshot of the index of everything written so far, in the background.
+    /// Saves a snapshot of the index of everything written and sealed so far, in the background.
     fn save_snapshot(&mut self, _snapshot: Snapshot) {}
 
     /// Returns the lease under which this writer writes, if several servers share the object.

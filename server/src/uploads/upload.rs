@@ -137,9 +137,12 @@ impl Upload {
         // A finish that has begun may have cut and replaced bytes behind the last frame.
         let snapshot = snapshot.filter(|_| planned.is_none());
         let indexer = snapshot.and_then(|snapshot| Indexer::restore(&snapshot, options));
+        let mut indexer = indexer.unwrap_or_else(|| Indexer::with(options));
+        let mut reservation = reservation;
+        account(&mut indexer, reservation.as_mut());
         let mut scan = Scan {
             stream,
-            indexer: indexer.unwrap_or_else(|| Indexer::with(options)),
+            indexer,
             reservation,
             patches: Vec::new(),
             checkpoints: seals.then(Vec::new),

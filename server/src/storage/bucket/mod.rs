@@ -9,6 +9,7 @@
 //! <staging>/<id>/00007.part    a full part that is immutable or being uploaded; removed once the store has it
 //! <staging>/<id>/00008.part    the staged tail
 //! <staging>/<id>/excerpts      index checkpoints of the parts that were uploaded
+//! <staging>/<id>/index         snapshot of the index; a shortcut, see `storage/snapshots.rs`
 //! <staging>/<id>/state.json    the multipart upload and its confirmed parts
 //! ```
 //!
@@ -28,6 +29,7 @@ mod location;
 mod probe;
 mod remote;
 mod replicated;
+mod snapshot;
 mod staged;
 mod state;
 mod writer;
@@ -46,6 +48,7 @@ use futures_util::stream::{self, BoxStream};
 use sortie_media::HEAD_ROOM;
 use tokio::sync::Mutex;
 
+use super::snapshots::{SnapshotPermits, Snapshots};
 use super::stored::CHECK;
 use super::{
     ObjectKind, Presigned, Presigner, Reopened, Replicated, Storage, StorageError, Stored,
@@ -76,6 +79,7 @@ pub(crate) struct BucketStorage {
     keys: Keys,
     /// In-process locks, by recording id: the background work of a dropped writer may still run.
     locks: BlockingMutex<HashMap<String, Weak<Mutex<()>>>>,
+    snapshots: SnapshotPermits,
     /// Shared growing objects, if several servers use the bucket.
     replicas: Option<ReplicatedUploads>,
 }
@@ -100,6 +104,7 @@ impl BucketStorage {
             remote,
             keys,
             locks: BlockingMutex::default(),
+            snapshots: SnapshotPermits::default(),
             replicas: replicas.transpose()?,
             location,
         })
@@ -127,6 +132,11 @@ impl BucketStorage {
         state: State,
         lock: StagingLock,
     ) -> Box<dyn UploadWriter> {
+        let snapshots = Snapshots::new(
+            snapshot::path_in(&folder),
+            staged.stream_length(),
+            self.snapshots.clone(),
+        );
         let assembly = Assembly::new(
             Arc::clone(&self.remote),
             self.keys.clone(),
@@ -135,7 +145,7 @@ impl BucketStorage {
             state,
             lock,
         );
-        Box::new(BucketWriter::new(Arc::new(assembly), staged))
+        Box::new(BucketWriter::new(Arc::new(assembly), staged).with_snapshots(snapshots))
     }
 
     fn leases(&self) -> Option<Arc<dyn UploadLeases>> {
@@ -254,11 +264,19 @@ impl Storage for BucketStorage {
             return Ok(reopened);
         }
         let folder = self.keys.folder(id)?;
-        let (staged, state) = blocking({
+        let (staged, state, snapshot) = blocking({
             let folder = folder.clone();
             move || {
-                let state = State::load(&folder)?;
-                Ok((Staged::open(&folder, &state)?, state))
+                let mut state = State::load(&folder)?;
+                let length = Staged::measure(&folder, &state)?;
+                let saved = snapshot::load(&folder, length.saturating_sub(HEAD_ROOM));
+                if let Some(saved) = &saved
+                    && saved.checkpoints.position > state.checkpoints.position
+                {
+                    state.checkpoints = saved.checkpoints;
+                }
+                let staged = Staged::open(&folder, &state)?;
+                Ok((staged, state, saved.map(|saved| saved.index)))
             }
         })
         .await?;
@@ -267,7 +285,7 @@ impl Storage for BucketStorage {
         Ok(Reopened {
             writer,
             stream,
-            snapshot: None,
+            snapshot,
         })
     }
 

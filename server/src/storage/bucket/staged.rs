@@ -14,6 +14,7 @@ use bytes::Bytes;
 use sortie_media::{HEAD_ROOM, Patch};
 
 use super::checkpoints::{CheckpointFile, CheckpointReader};
+use super::snapshot;
 use super::state::{CheckpointMark, State};
 use crate::storage::{IndexCheckpoint, SeekableStream};
 
@@ -127,6 +128,20 @@ impl Staged {
 
     pub(super) fn length(&self) -> u64 {
         self.length
+    }
+
+    pub(super) fn stream_length(&self) -> u64 {
+        self.length - HEAD_ROOM
+    }
+
+    /// Whether everything survives a power cut.
+    pub(super) fn is_durable(&self) -> bool {
+        self.durable == self.length && !self.broken
+    }
+
+    /// Written end of the checkpoint file.
+    pub(super) fn checkpoint_mark(&self) -> CheckpointMark {
+        self.checkpoints.mark()
     }
 
     fn start(&self, index: u64) -> u64 {
@@ -279,11 +294,11 @@ impl Staged {
         &mut self,
         checkpoints: &[IndexCheckpoint],
     ) -> io::Result<CheckpointMark> {
-        let position = self.length - HEAD_ROOM;
+        let position = self.stream_length();
         self.checkpoints
             .add(checkpoints, position)
             .inspect_err(|_| self.broken = true)?;
-        Ok(self.checkpoints.mark())
+        Ok(self.checkpoint_mark())
     }
 
     /// Turns the staged parts into those of the finished object, in the same order of steps as a local file.
@@ -293,6 +308,8 @@ impl Staged {
         append: Vec<u8>,
         patches: &[Patch],
     ) -> io::Result<()> {
+        // From now on the bytes are no longer those that were indexed.
+        snapshot::remove(&self.folder);
         self.truncate(keep)?;
         self.append(&[Bytes::from(append)])?;
         self.sync()?;

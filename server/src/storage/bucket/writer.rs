@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as Key;
-use sortie_media::{HEAD_ROOM, Patch};
+use sortie_media::{HEAD_ROOM, Patch, Snapshot};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -18,7 +18,9 @@ use super::assembly::{Assembly, Goal, PARTS_IN_FLIGHT};
 use super::folder;
 use super::keys::media_type;
 use super::remote::write_error;
+use super::snapshot;
 use super::staged::Staged;
+use crate::storage::snapshots::Snapshots;
 use crate::storage::{
     Finishing, ImmutablePrefix, IndexCheckpoint, RAW_EXTENSION, Sealing, StorageError,
     UploadWriter, blocking,
@@ -41,6 +43,8 @@ pub(super) struct BucketWriter {
     length: u64,
     goal: watch::Sender<Goal>,
     uploading: Option<UploadTask>,
+    /// `None` if other servers may take over the object: they have no access to this disk.
+    snapshots: Option<Snapshots>,
 }
 
 /// Task that uploads immutable parts; it ends with its writer.
@@ -57,6 +61,22 @@ impl BucketWriter {
             staged: Some(staged),
             goal: watch::Sender::new(Goal::default()),
             uploading: None,
+            snapshots: None,
+        }
+    }
+
+    /// Saves snapshots of the index, too.
+    pub(super) fn with_snapshots(self, snapshots: Snapshots) -> Self {
+        Self {
+            snapshots: Some(snapshots),
+            ..self
+        }
+    }
+
+    /// Waits until no snapshot is being saved.
+    async fn settle_snapshots(&mut self) {
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.settle().await;
         }
     }
 
@@ -244,12 +264,34 @@ impl UploadWriter for BucketWriter {
         self.length - HEAD_ROOM
     }
 
+    fn wants_snapshot(&self) -> bool {
+        let is_due = |snapshots: &Snapshots| snapshots.is_due(self.stream_length());
+        self.snapshots.as_ref().is_some_and(is_due)
+            && self.staged.as_ref().is_some_and(Staged::is_durable)
+    }
+
+    fn save_snapshot(&mut self, snapshot: Snapshot) {
+        let (Some(snapshots), Some(staged)) = (&mut self.snapshots, &self.staged) else {
+            return;
+        };
+        let mark = staged.checkpoint_mark();
+        let folder = self.assembly.folder.clone();
+        let lock = Arc::clone(&self.assembly.lock);
+        let (position, size) = (snapshot.position, snapshot.bytes.len());
+        snapshots.save(position, size, move |_| {
+            let saved = snapshot::save(&folder, &snapshot, mark);
+            drop(lock);
+            saved
+        });
+    }
+
     fn sealing(&mut self) -> Option<&mut dyn Sealing> {
         Some(self)
     }
 
     async fn finish(mut self: Box<Self>, finishing: Finishing) -> Result<(), StorageError> {
         self.stop_uploading().await;
+        self.settle_snapshots().await;
         let Finishing {
             keep,
             append,
@@ -279,6 +321,7 @@ impl UploadWriter for BucketWriter {
                 "parts of a recording that cannot be finished are in the store already",
             )));
         }
+        self.settle_snapshots().await;
         self.sync().await?;
         self.conclude(HEAD_ROOM, self.stream_length(), 0, RAW_EXTENSION)
             .await

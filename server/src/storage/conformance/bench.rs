@@ -28,12 +28,12 @@ fn common(folder: &Path) -> CommonStorageConfig {
 }
 
 /// A storage under test that can be reopened as after a crash.
-pub(super) struct Bench {
+pub(crate) struct Bench {
     pub(super) folder: TempDir,
     pub(super) kind: Kind,
     /// Proxy in front of the store.
     _proxy: Option<FaultProxy>,
-    pub(super) storage: Box<dyn Storage>,
+    pub(crate) storage: Box<dyn Storage>,
 }
 
 #[derive(Clone)]
@@ -49,7 +49,7 @@ impl Bench {
         Self::new(tempfile::tempdir().expect("a folder"), Kind::Local)
     }
 
-    pub(super) fn s3() -> Self {
+    pub(crate) fn s3() -> Self {
         Self::s3_at(&seaweedfs().endpoint)
     }
 
@@ -117,7 +117,7 @@ impl Bench {
         Self::new(self.folder, Kind::Several(location, Arc::default()))
     }
 
-    pub(super) fn location(&self) -> &BucketLocation {
+    pub(crate) fn location(&self) -> &BucketLocation {
         match &self.kind {
             Kind::Bucket(location) | Kind::Several(location, _) => location,
             Kind::Local => panic!("a folder is in no bucket"),
@@ -145,7 +145,7 @@ impl Bench {
     }
 
     /// Waits until the store has all immutable parts.
-    pub(super) async fn quiesce(&self, id: &str, immutable: u64) {
+    pub(crate) async fn quiesce(&self, id: &str, immutable: u64) {
         let location = match &self.kind {
             Kind::Local => return,
             Kind::Bucket(location) => location,

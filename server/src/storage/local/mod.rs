@@ -3,6 +3,7 @@
 //! A growing object is `<id>.part`; finishing renames it to `<id>.<extension>`. Both are playable.
 
 mod commit;
+mod snapshot;
 mod writer;
 
 use std::fs::{File, Metadata, OpenOptions, ReadDir};
@@ -20,12 +21,13 @@ use futures_util::{StreamExt, TryStreamExt};
 use sortie_media::HEAD_ROOM;
 
 use super::regular_file::open_regular;
-use super::snapshots::{self, SnapshotPermits};
+use super::snapshots::SnapshotPermits;
 use super::stored::CHECK;
 use super::{
     ObjectKind, Reopened, SeekableStream, Storage, StorageError, Stored, UploadWriter, blocking,
 };
 use commit::Committer;
+pub use snapshot::remove as remove_snapshot;
 use writer::LocalWriter;
 
 /// Extension of a growing object.
@@ -179,7 +181,7 @@ impl Storage for LocalStorage {
             // offset is reported.
             file.sync_all()?;
             let stream = Box::new(StoredStream(file.try_clone()?));
-            let snapshot = snapshots::load(&path, &file, length - HEAD_ROOM);
+            let snapshot = snapshot::load(&path, &file, length - HEAD_ROOM);
             let writer = LocalWriter::new(storage, file, path, length);
             Ok(Reopened {
                 writer: Box::new(writer),
@@ -226,7 +228,7 @@ impl Storage for LocalStorage {
         let path = self.file(path)?;
         let folder = Arc::clone(&self.folder);
         blocking(move || {
-            snapshots::remove(&path);
+            snapshot::remove(&path);
             match std::fs::remove_file(path) {
                 Ok(()) => sync_folder(&folder),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use sortie_media::{HEAD_ROOM, Patch, Snapshot};
 
 use super::commit::{Failure, Writes};
-use super::{LocalStorage, sync_folder};
-use crate::storage::snapshots::{self, Snapshots};
+use super::{LocalStorage, snapshot, sync_folder};
+use crate::storage::snapshots::Snapshots;
 use crate::storage::stored::COPY;
 use crate::storage::{Finishing, RAW_EXTENSION, StorageError, UploadWriter, blocking};
 
@@ -50,7 +50,11 @@ impl LocalWriter {
     pub(super) fn new(storage: LocalStorage, file: File, path: PathBuf, length: u64) -> Self {
         let stream_length = length.saturating_sub(HEAD_ROOM);
         Self {
-            snapshots: Snapshots::new(&path, stream_length, storage.snapshots.clone()),
+            snapshots: Snapshots::new(
+                snapshot::path_of(&path),
+                stream_length,
+                storage.snapshots.clone(),
+            ),
             storage,
             file: Arc::new(file),
             path,
@@ -190,7 +194,11 @@ impl UploadWriter for LocalWriter {
     }
 
     fn save_snapshot(&mut self, snapshot: Snapshot) {
-        self.snapshots.save(snapshot, Arc::clone(&self.file));
+        let (position, size) = (snapshot.position, snapshot.bytes.len());
+        let growing = Arc::clone(&self.file);
+        self.snapshots.save(position, size, move |path| {
+            snapshot::save(path, &snapshot, &growing)
+        });
     }
 
     async fn finish(mut self: Box<Self>, finishing: Finishing) -> Result<(), StorageError> {
@@ -198,7 +206,7 @@ impl UploadWriter for LocalWriter {
         self.snapshots.settle().await;
         blocking(move || {
             // From now on the bytes are no longer those that were indexed.
-            snapshots::remove(&self.path);
+            snapshot::remove(&self.path);
             // The head may refer to the index only once the index is durable.
             let file = &self.file;
             file.set_len(finishing.keep)?;
@@ -221,7 +229,7 @@ impl UploadWriter for LocalWriter {
         self.write().await?;
         self.snapshots.settle().await;
         blocking(move || {
-            snapshots::remove(&self.path);
+            snapshot::remove(&self.path);
             let path = self.path.with_extension(RAW_EXTENSION);
             let fresh = self.path.with_extension(COPY);
             let copy = || {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use sortie_media::{HEAD_ROOM, Indexer};
 
 use super::*;
+#[cfg(feature = "s3")]
+use crate::storage::conformance::Bench;
 use crate::storage::{LocalStorage, Storage};
 
 /// A stored stream, complete or truncated.
@@ -214,8 +216,8 @@ fn outcome(upload: Upload) -> String {
 }
 
 /// The outcome of a recording that was received in one run.
-fn uninterrupted(sent: &[u8]) -> String {
-    let mut indexer = Indexer::with(options_for(false, None));
+fn uninterrupted(sent: &[u8], seals: bool) -> String {
+    let mut indexer = Indexer::with(options_for(seals, None));
     for chunk in sent.chunks(CHUNK) {
         indexer.push(chunk);
         while indexer.poll_patch().is_some() {}
@@ -241,13 +243,122 @@ async fn restart_reads_only_what_follows_the_snapshot() {
     let rest = seconds(272..300);
     receive(&mut upload, &rest).await;
     let whole = [grown.sent.as_slice(), &rest].concat();
-    let (outcome, expected) = (outcome(upload), uninterrupted(&whole));
+    assert_outcome(upload, &uninterrupted(&whole, false));
+}
+
+fn assert_outcome(upload: Upload, expected: &str) {
+    let outcome = outcome(upload);
     assert!(
         outcome == expected,
         "{}… instead of {}…",
         &outcome[..outcome.len().min(300)],
         &expected[..expected.len().min(300)]
     );
+}
+
+/// Receives a recording into a bucket until there is a snapshot; then the process is killed. Returns its bytes.
+#[cfg(feature = "s3")]
+async fn grow(bench: &Bench, snapshot: &Path) -> Vec<u8> {
+    let sent = [head(), &seconds(0..272)].concat();
+    let writer = bench.storage.create(ID).await.expect("disk space");
+    let mut upload = Upload::new(writer, UploadKind::Recording, None);
+    receive(&mut upload, &sent).await;
+    let indexer = upload.indexer.as_ref().expect("a recording");
+    bench.quiesce(ID, indexer.immutable_prefix()).await;
+    drop(upload);
+    while !snapshot.exists() {
+        tokio::task::yield_now().await;
+    }
+    sent
+}
+
+/// The same with a bucket, and the checkpoints stay complete for restarts without a snapshot.
+#[cfg(feature = "s3")]
+#[tokio::test]
+async fn restart_with_a_bucket_reads_only_what_follows_the_snapshot() {
+    let bench = Bench::s3();
+    let staging = bench.location().common().staging.join(ID);
+    let (snapshot, excerpts) = (staging.join("index"), staging.join("excerpts"));
+    let resume = async || {
+        let reopened = bench.storage.reopen(ID).await.expect("a staging folder");
+        let is_short = reopened.snapshot.is_some();
+        let resumed = Upload::resume(reopened, UploadKind::Recording, None, None);
+        (is_short, resumed.await.expect("a readable folder"))
+    };
+
+    let mut sent = grow(&bench, &snapshot).await;
+
+    // Without the snapshot, no frame would be found.
+    let kept = std::fs::read(&excerpts).expect("checkpoints");
+    std::fs::write(&excerpts, vec![0; kept.len()]).expect("disk space");
+    let (is_short, mut upload) = resume().await;
+    assert!(is_short);
+    let trusted = std::fs::metadata(&excerpts).expect("checkpoints").len();
+    let rest = seconds(272..400);
+    receive(&mut upload, &rest).await;
+    sent.extend(rest);
+    let indexer = upload.indexer.as_ref().expect("a recording");
+    bench.quiesce(ID, indexer.immutable_prefix()).await;
+    drop(upload);
+
+    let trusted = usize::try_from(trusted).expect("small");
+    let mut whole = std::fs::read(&excerpts).expect("checkpoints");
+    whole[..trusted].copy_from_slice(&kept[..trusted]);
+    std::fs::write(&excerpts, whole).expect("disk space");
+    let expected = uninterrupted(&sent, true);
+    let (is_short, upload) = resume().await;
+    assert!(is_short);
+    assert_outcome(upload, &expected);
+    std::fs::remove_file(&snapshot).expect("the snapshot");
+    let (is_short, upload) = resume().await;
+    assert!(!is_short);
+    assert_outcome(upload, &expected);
+}
+
+/// One that does not fit must not be there anymore when further bytes make it fit.
+#[cfg(feature = "s3")]
+#[tokio::test]
+async fn unfit_snapshots_of_a_bucket_are_removed() {
+    let bench = Bench::s3();
+    let staging = bench.location().common().staging.join(ID);
+    let snapshot = staging.join("index");
+    grow(&bench, &snapshot).await;
+    let saved = std::fs::read(&snapshot).expect("the snapshot");
+    let mut damaged = saved.clone();
+    damaged[40] ^= 1;
+    let other = "019aa5b2-0000-7000-8000-00000000000b";
+    let foreign = bench.location().common().staging.join(other);
+    std::fs::create_dir(&foreign).expect("disk space");
+    for entry in std::fs::read_dir(&staging).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name");
+        std::fs::copy(&path, foreign.join(name)).expect("disk space");
+    }
+    let shorter = |length: usize| saved[..length].to_vec();
+    let cases = [
+        (ID, damaged),
+        (ID, shorter(0)),
+        (ID, shorter(31)),
+        (ID, shorter(saved.len() - 1)),
+        (other, saved.clone()),
+    ];
+    for (id, bytes) in cases {
+        let snapshot = bench.location().common().staging.join(id).join("index");
+        std::fs::write(&snapshot, bytes).expect("disk space");
+        let reopened = bench.storage.reopen(id).await.expect("a staging folder");
+        assert!(reopened.snapshot.is_none());
+        assert!(!snapshot.exists());
+    }
+
+    // From the future: the staged tail is gone.
+    let last = std::fs::read_dir(&staging).expect("a folder");
+    let last = last.map(|entry| entry.expect("an entry").path());
+    let last = last.filter(|path| path.extension().is_some_and(|it| it == "part"));
+    std::fs::remove_file(last.max().expect("a tail")).expect("removed");
+    std::fs::write(&snapshot, saved).expect("disk space");
+    let reopened = bench.storage.reopen(ID).await.expect("a staging folder");
+    assert!(reopened.snapshot.is_none());
+    assert!(!snapshot.exists());
 }
 
 #[tokio::test]
@@ -273,7 +384,7 @@ async fn finish_and_deletion_remove_the_snapshot() {
 #[tokio::test]
 async fn snapshots_of_other_bytes_are_ignored() {
     let grown = Grown::new().await;
-    let expected = uninterrupted(&grown.sent);
+    let expected = uninterrupted(&grown.sent, false);
     let (stored, snapshot) = (
         std::fs::read(grown.growing()).expect("the growing file"),
         std::fs::read(grown.snapshot()).expect("the snapshot"),
