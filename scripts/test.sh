@@ -311,9 +311,9 @@ else
 fi
 
 say "Summary"
-failed=0
 ran=0
 skipped=()
+failed=()
 for name in "${wanted[@]}"; do
     [[ -f $logs/$name.outcome ]] || continue
     IFS='|' read -r status took <"$logs/$name.outcome"
@@ -325,19 +325,23 @@ for name in "${wanted[@]}"; do
         skipped+=("$name")
     elif ((status != 0)); then
         mark="$RED✗$PLAIN"
-        failed=$((failed + 1))
+        failed+=("$name")
     fi
     ran=$((ran + 1))
     printf '  %s %-12s %12s   %s%s\n' "$mark" "$name" "$took" "$(describe "$name")" "$note"
-    # The tests that failed, as Node.js and Cargo name them; the whole output is above.
-    if ((status != 0)) && [[ -f $logs/$name.log ]]; then
-        grep -aE '^ *✖ |^test .*FAILED$|^error' "$logs/$name.log" | sort -u | head -n 20 | sed 's/^ */      /' || true
-    fi
+done
+# At the end, where a reader of a long log looks first: which tests failed and why, as Node.js and Cargo print them. The
+# whole output is above.
+for name in "${failed[@]}"; do
+    printf '%s✗ %s failed:%s\n' "$RED" "$name" "$PLAIN"
+    [[ -f $logs/$name.log ]] || continue
+    grep -aE -A 2 '^ *✖ |^ *(AssertionError|TypeError|TimeoutError|Error)\b|^test .*FAILED$|panicked at |^failed: |^error' "$logs/$name.log" \
+        | cut -c 1-300 | awk '$0 != "--" && !seen[$0]++' | head -n 40 | sed 's/^ */      /' || true
 done
 total=$(human_seconds $((SECONDS - started)))
-if ((failed > 0 || ran < ${#wanted[@]})); then
+if ((${#failed[@]} > 0 || ran < ${#wanted[@]})); then
     printf '%s✗ %d of %d stages failed, %d did not run, %s%s\n' \
-        "$RED" "$failed" "${#wanted[@]}" $((${#wanted[@]} - ran)) "$total" "$PLAIN"
+        "$RED" "${#failed[@]}" "${#wanted[@]}" $((${#wanted[@]} - ran)) "$total" "$PLAIN"
     exit 1
 fi
 if ((${#skipped[@]} > 0)); then
