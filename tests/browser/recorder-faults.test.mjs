@@ -2,7 +2,7 @@
 // pages. Each time the file plays, seeks, and has the reported duration.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -95,6 +95,48 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
         await assertKept(fixture, live.id, 'live beside another', done.recordedMs);
       }),
     );
+  });
+
+  test('a page that looks for recordings does not disturb others that open their storage', async () => {
+    const script = await readFile(new URL('../../client/src/browser/spool/worker.js', import.meta.url), 'utf8').then((it) => it.replace('COLLECT_MS = 20', 'COLLECT_MS = 0'));
+    await withRecorder('storage', async ({ page }) => {
+      const kinds = await page.evaluate(async (script) => {
+        const url = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
+        const started = () => {
+          const worker = new Worker(url);
+          const waiting = [];
+          worker.onmessage = ({ data }) => data.forEach(([id, result]) => waiting[id](result));
+          const ask = (...request) => new Promise((done) => { worker.postMessage([waiting.push(done) - 1, ...request]); });
+          return { worker, ask };
+        };
+        const { worker: looking, ask } = started();
+        await ask('open');
+        let isDone = false;
+        /** As the recovery does: a folder without a journal is removed. */
+        const look = async () => {
+          while (!isDone) {
+            for (const folder of await ask('folders')) {
+              if (!await ask('lock', folder)) continue;
+              const looked = await ask('look', folder);
+              if (looked?.[1].length === 0) await ask('remove', folder);
+              await ask('unlock', folder);
+            }
+          }
+        };
+        const lookedUntilDone = look();
+        const kinds = [];
+        for (let i = 0; i < 50; i += 1) {
+          const { worker, ask } = started();
+          kinds.push(await ask('open'));
+          worker.terminate();
+        }
+        isDone = true;
+        await lookedUntilDone;
+        looking.terminate();
+        return kinds;
+      }, script);
+      assert.deepEqual([...new Set(kinds)], ['opfs']);
+    });
   });
 
   test(`${OFFLINE_S} seconds without a network lose nothing`, async (t) => {

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import puppeteer from 'puppeteer-core';
 import { untilReady } from '../browser/support/assertions.mjs';
+import { launchFirefox } from './support/firefox.mjs';
 import { maskedPage } from './support/masked-page.mjs';
 import { saved, secrets } from './support/pixels.mjs';
 import { project } from './support/project.mjs';
@@ -15,11 +15,7 @@ import { useSite } from './support/stage.mjs';
 const PATIENCE = { timeout: 60_000 };
 
 describe('Firefox', { timeout: 600_000 }, () => {
-  const stage = useSite({
-    start: () => puppeteer.launch({
-      browser: 'firefox', executablePath: process.env.SORTIE_FIREFOX ?? '/usr/bin/firefox-esr', headless: true, ...PATIENCE,
-    }),
-  });
+  const stage = useSite({ start: () => launchFirefox() });
   let site, server, browser, api;
 
   before(() => ({ site, server, browser, api } = stage));

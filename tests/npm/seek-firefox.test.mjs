@@ -6,11 +6,11 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import puppeteer from 'puppeteer-core';
 import { artifactsDir } from '../browser/support/artifacts.mjs';
 import { untilReady } from '../browser/support/assertions.mjs';
 import { Api } from '../browser/support/api.mjs';
-import { ADMIN, Server } from '../browser/support/server.mjs';
+import { Server } from '../browser/support/server.mjs';
+import { launchFirefox, signIn } from './support/firefox.mjs';
 import { Link } from './support/link.mjs';
 
 const PATIENCE = { timeout: 60_000 };
@@ -53,10 +53,7 @@ describe('the player in Firefox', { timeout: 900_000 }, () => {
   };
 
   const signedIn = async (preferences = {}) => {
-    const browser = await puppeteer.launch({
-      browser: 'firefox', executablePath: process.env.SORTIE_FIREFOX ?? '/usr/bin/firefox-esr', headless: true, ...PATIENCE,
-      extraPrefsFirefox: { 'media.autoplay.default': 0, ...preferences },
-    });
+    const browser = await launchFirefox(preferences);
     const page = await browser.newPage();
     await page.evaluateOnNewDocument(() => {
       window.urls = 0;
@@ -64,11 +61,7 @@ describe('the player in Firefox', { timeout: 900_000 }, () => {
       URL.createObjectURL = (it) => { window.urls += 1; return createObjectURL.call(URL, it); };
       URL.revokeObjectURL = (it) => { window.urls -= 1; return revokeObjectURL.call(URL, it); };
     });
-    await page.goto(`${link.origin}/login`, PATIENCE);
-    await page.locator('input[autocomplete=username]').fill(ADMIN.username);
-    await page.locator('input[type=password]').fill(ADMIN.password);
-    await page.locator('button[type=submit]').click();
-    await page.waitForFunction(() => !location.pathname.startsWith('/login'), PATIENCE);
+    await signIn(page, link.origin);
     return { browser, page };
   };
 

@@ -179,8 +179,12 @@ class Encrypted {
     if (subtle) this.#database = await openDatabase(`${ROOT}-keys`, 'keys');
     // Some browsers have only one of the two storages; some reject both only when they are used.
     const folder = `probe-${Math.random()}`;
-    await this.append(folder, 'file', 0, new Uint8Array([1]));
-    await this.remove(folder);
+    const probe = async () => {
+      await this.append(folder, 'file', 0, new Uint8Array([1]));
+      await this.remove(folder);
+    };
+    // Locked, because another tab that looks for recordings would remove it.
+    await (navigator.locks ? navigator.locks.request(`${ROOT}/${folder}`, probe) : probe());
   }
 
   #table(mode) {
