@@ -2,8 +2,11 @@
 // one.
 
 import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Agent, AgentApi } from '../browser/support/agent.mjs';
+import { artifactsDir } from '../browser/support/artifacts.mjs';
 import { until } from '../browser/support/recorder.mjs';
 import { launchFirefox, signIn } from './support/firefox.mjs';
 
@@ -13,6 +16,7 @@ describe('the appliance in Firefox', { timeout: 300_000 }, () => {
   let agent, api, browser, page;
 
   before(async () => {
+    await mkdir(artifactsDir, { recursive: true });
     agent = await Agent.start();
     api = await AgentApi.signIn(agent.origin);
     browser = await launchFirefox();
@@ -24,6 +28,7 @@ describe('the appliance in Firefox', { timeout: 300_000 }, () => {
     await agent?.close();
   });
 
+  const screenshot = (name) => page.screenshot({ path: join(artifactsDir, `${name}.png`) });
   const open = async () => {
     await page.goto(agent.origin, PATIENCE);
     await page.locator('::-p-aria([role="button"][name="Start Recording"])').setTimeout(PATIENCE.timeout).wait();
@@ -50,6 +55,7 @@ describe('the appliance in Firefox', { timeout: 300_000 }, () => {
     await page.locator('::-p-aria([role="button"][name="Stop Recording"])').setTimeout(PATIENCE.timeout).wait();
     await page.evaluate(() => { window.seen = undefined; });
     await moves();
+    await screenshot('firefox-appliance');
     await press('Stop Recording');
     await page.locator('::-p-aria([role="button"][name="Start Recording"])').setTimeout(PATIENCE.timeout).wait();
   });
@@ -61,6 +67,7 @@ describe('the appliance in Firefox', { timeout: 300_000 }, () => {
     await page.locator(`table a[href="/recordings/${id}"]`).setTimeout(PATIENCE.timeout).click();
     await page.waitForFunction((id) => location.pathname === `/recordings/${id}`, PATIENCE, id);
     await page.waitForFunction(() => document.querySelector('.live-stage video')?.currentTime > 0.5, PATIENCE);
+    await screenshot('firefox-appliance-live');
 
     await api.post('/api/appliance/recording/stop');
     await page.waitForSelector('.player-stage:not(.live-stage) video', PATIENCE);
