@@ -23,6 +23,18 @@ describe('the player', { timeout: 600_000 }, () => {
     browser = await launch();
     api = await Api.signIn(server.origin);
     context = await signedIn(browser, server.origin);
+    await context.addInitScript(() => {
+      window.soon = () => new Promise((done) => { setTimeout(done, 16); });
+      /** Waits until the video shows a picture; says what it does instead. */
+      window.firstPicture = async () => {
+        for (const end = performance.now() + 30_000; performance.now() < end; await window.soon()) {
+          const video = document.querySelector('video');
+          if (video?.readyState >= 2) return video;
+        }
+        const { readyState, networkState, seeking, currentSrc, error } = document.querySelector('video') ?? {};
+        throw new Error(`no picture: ${JSON.stringify({ readyState, networkState, seeking, currentSrc, error: error?.message })}`);
+      };
+    });
     const bytes = await loopedWebm(SECONDS);
     const id = await api.upload(bytes);
     await untilReady(api, id, 20_000);
@@ -47,9 +59,8 @@ describe('the player', { timeout: 600_000 }, () => {
         await link.click();
         await page.locator('video').waitFor();
         const position = await page.evaluate(async ({ delayMs, target }) => {
-          const video = document.querySelector('video');
+          const video = await window.firstPicture();
           const next = (name) => new Promise((done) => { video.addEventListener(name, done, { once: true }); });
-          if (video.readyState < 2) await next('loadeddata');
           await new Promise((done) => { setTimeout(done, delayMs); });
           video.currentTime = target;
           do await next('seeked'); while (Math.abs(video.currentTime - target) > 0.5);
@@ -77,22 +88,23 @@ describe('the player', { timeout: 600_000 }, () => {
         await link.click();
         await page.locator('video').waitFor();
         const position = await page.evaluate(async () => {
-          const video = document.querySelector('video');
-          if (video.readyState < 2) await new Promise((done) => { video.addEventListener('loadeddata', done, { once: true }); });
+          const { soon } = window;
+          const video = await window.firstPicture();
           for (const target of [3, 15, 7, 12]) {
             video.currentTime = target;
-            await new Promise(requestAnimationFrame);
+            await soon();
           }
           const end = performance.now() + 30_000;
-          while (performance.now() < end && (video.readyState < 2 || video.seeking)) await new Promise(requestAnimationFrame);
+          while (performance.now() < end && (video.readyState < 2 || video.seeking)) await soon();
           return video.currentTime;
         });
         assert.ok(Math.abs(position - 12) < 0.5, `it is at ${position} s`);
         const played = await page.evaluate(async () => {
           const video = document.querySelector('video');
+          const { soon } = window;
           await video.play();
           const end = performance.now() + 30_000;
-          while (performance.now() < end && video.currentTime < 12.5) await new Promise(requestAnimationFrame);
+          while (performance.now() < end && video.currentTime < 12.5) await soon();
           return video.currentTime;
         });
         assert.ok(played >= 12.5, `playback stopped at ${played} s`);

@@ -66,12 +66,18 @@ export async function seekAndRead({ selector, seconds }) {
   await seeked;
   const seekMs = performance.now() - asked;
   // The frame of the new position may already be displayed.
-  await Promise.race([shown, new Promise((resolve) => setTimeout(resolve, 500))]);
+  const soon = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  await Promise.race([shown, soon(1_000)]);
 
   const canvas = document.createElement('canvas');
   [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
   const context = canvas.getContext('2d', { willReadFrequently: true });
-  context.drawImage(video, 0, 0);
+  // On a slow machine nothing is drawn for a while after `seeked`.
+  const isDrawn = () => {
+    context.drawImage(video, 0, 0);
+    return context.getImageData(0, 0, 1, 1).data[3] === 255;
+  };
+  while (!isDrawn() && performance.now() - asked < 20_000) await soon(50);
   const [cellWidth, cellHeight] = [canvas.width / 8, canvas.height / 6];
   let bits = 0;
   let clear = true;
