@@ -79,10 +79,9 @@ impl Candidate {
                 "{element} name=encoder ! video/x-h264,level=(string){}",
                 level(mode)
             ),
-            // Without `qp-min`, it refines a still picture beyond what can be seen, which multiplies its size.
             Tuning::X264 => format!(
                 "{element} name=encoder speed-preset=veryfast tune=zerolatency pass=qual \
-                 quantizer=26 qp-min=24 bitrate=3000 key-int-max={keyframes} ! video/x-h264"
+                 quantizer=26 bitrate=3000 key-int-max={keyframes} ! video/x-h264"
             ),
             Tuning::OpenH264 => format!(
                 "{element} name=encoder usage-type=screen gop-size={keyframes} ! video/x-h264"
