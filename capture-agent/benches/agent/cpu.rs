@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use sortie_capture_agent::signal::Mode;
+use sortie_capture_agent::source::Scene;
 
 use crate::{AGENT, footage, median, processor};
 
@@ -20,7 +21,7 @@ const MEASURED: Duration = Duration::from_millis(6000);
 pub(crate) fn measure(folder: &Path) -> Result<()> {
     let mode: Mode = "1920x1080@30".parse()?;
     let raw = folder.join("desktop.raw");
-    footage::raw(&raw, mode)?;
+    footage::raw(&raw, mode, Scene::default())?;
     let (mut agent, mut bare) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         let (source, elements) = (

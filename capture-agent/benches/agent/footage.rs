@@ -7,17 +7,18 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use sortie_capture_agent::pipeline::{IdleFrames, Plan, describe};
 use sortie_capture_agent::signal::Mode;
-use sortie_capture_agent::source::{Capture, Desktop, TestInput};
+use sortie_capture_agent::source::{Capture, Desktop, Scene, TestInput};
 
 /// Frames in the file: 930 MB at 1080p.
 pub(crate) const FRAMES: u32 = 300;
 
-/// Writes the frames as I420, unless the file exists.
-pub(crate) fn raw(path: &Path, mode: Mode) -> Result<()> {
+/// Writes frames of a scene as I420, unless the file exists.
+pub(crate) fn raw(path: &Path, mode: Mode, scene: Scene) -> Result<()> {
     if path.exists() {
         return Ok(());
     }
-    let mut desktop = Desktop::new(usize::try_from(mode.width)?, usize::try_from(mode.height)?);
+    let (width, height) = (usize::try_from(mode.width)?, usize::try_from(mode.height)?);
+    let mut desktop = Desktop::with_scene(width, height, scene);
     let mut out = BufWriter::new(File::create(path)?);
     for _ in 0..FRAMES {
         out.write_all(desktop.advance())?;

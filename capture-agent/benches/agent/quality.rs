@@ -1,18 +1,40 @@
-//! Similarity of the encoded picture to the source, and bytes per hour.
+//! Similarity of the encoded picture to the source.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use sortie_capture_agent::signal::Mode;
+use sortie_capture_agent::source::Scene;
 
 use crate::footage;
 
-/// Uses the same elements and settings without a clock: no frame is dropped, so every frame can be compared.
+const SCENES: [(&str, Scene); 4] = [
+    ("Idle, a quarter of the screen is text", Scene::Idle),
+    ("Typing, five letters a second", Scene::Typing),
+    ("Scrolling text", Scene::Scrolling),
+    ("Film over half of the screen", Scene::Video),
+];
+
 pub(crate) fn measure(folder: &Path) -> Result<()> {
-    let mode: Mode = "1920x1080@60".parse()?;
-    let (raw, file) = (folder.join("desktop.raw"), folder.join("quality.mp4"));
-    footage::raw(&raw, mode)?;
+    let mode: Mode = "1920x1080@30".parse()?;
+    println!(
+        "| 1080p30, x264, {} frames of each scene | SSIM, all planes | SSIM, luma |\n|---|--:|--:|",
+        footage::FRAMES
+    );
+    for (title, scene) in SCENES {
+        let (luma, all) = similarity(folder, mode, scene)?;
+        println!("| {title} | {all} | {luma} |");
+    }
+    println!();
+    Ok(())
+}
+
+/// Returns the SSIM of luma and of all planes. Uses the agent's elements and settings without a clock: no frame is
+/// dropped, so every frame can be compared.
+fn similarity(folder: &Path, mode: Mode, scene: Scene) -> Result<(String, String)> {
+    let (raw, file) = (folder.join("scene.raw"), folder.join("quality.mp4"));
+    footage::raw(&raw, mode, scene)?;
     let (source, elements) = (
         footage::source(&raw, mode),
         footage::elements_after_source(mode, false)?,
@@ -37,7 +59,7 @@ pub(crate) fn measure(folder: &Path) -> Result<()> {
             "-s",
             "1920x1080",
             "-r",
-            "60",
+            "30",
             "-i",
         ])
         .arg(&raw)
@@ -54,15 +76,6 @@ pub(crate) fn measure(folder: &Path) -> Result<()> {
         Some((of("Y:")?.to_owned(), of("All:")?.to_owned()))
     });
     let (luma, all) = ssim.with_context(|| said.clone())?;
-    let size = std::fs::metadata(&file)?.len();
-    #[expect(clippy::cast_precision_loss, reason = "megabytes")]
-    let hourly = size as f64 / f64::from(footage::FRAMES) * 60.0 * 3600.0 / 1e6;
-    println!(
-        "| 1080p60, x264, {} frames of the test picture | |\n|---|--:|",
-        footage::FRAMES
-    );
-    println!("| SSIM, all planes | {all} |");
-    println!("| SSIM, luma | {luma} |");
-    println!("| size | {hourly:.0} MB an hour |\n");
-    Ok(())
+    std::fs::remove_file(&raw)?;
+    Ok((luma, all))
 }
