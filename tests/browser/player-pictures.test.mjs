@@ -92,6 +92,16 @@ describe('pictures in the player', { timeout: 600_000 }, () => {
   test('a recording without pictures gets them from the browser of its viewer', () => withPage(context, 'added pictures', async (page) => {
     const id = await upload();
     assert.equal((await api.recording(id)).pictures ?? 0, 0);
+    // As on a slow machine, where a video draws nothing for a moment after a seek.
+    await page.addInitScript(() => {
+      const { drawImage } = CanvasRenderingContext2D.prototype;
+      let missed = 0;
+      CanvasRenderingContext2D.prototype.drawImage = function draw(image, ...rest) {
+        if (!(image instanceof HTMLVideoElement) || missed > 2) return drawImage.call(this, image, ...rest);
+        missed += 1;
+        return undefined;
+      };
+    });
     await openPlayer(page, server, id);
     const posted = [];
     page.on('response', (response) => { if (response.url().includes('/pictures?')) posted.push([response.url(), response.status()]); });
@@ -100,8 +110,10 @@ describe('pictures in the player', { timeout: 600_000 }, () => {
     }
     assert.deepEqual(posted.map(([, status]) => status), [204, 204]);
     assert.equal((await api.recording(id)).pictures, 2);
-    const colour = await hovered(page, 0.5);
-    assert.ok(colour.some((it) => it > 20), `black: ${colour}`);
+    for (const part of [0.1, 0.5]) {
+      const colour = await hovered(page, part);
+      assert.ok(colour.some((it) => it > 20), `black at ${part}: ${colour}`);
+    }
     assert.equal(await page.evaluate(() => document.querySelectorAll('video').length), 1);
     assert.deepEqual(await page.getByRole('alert').allTextContents(), []);
   }));

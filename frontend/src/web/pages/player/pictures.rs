@@ -24,6 +24,9 @@ use crate::web::dom;
 const REST_MS: u32 = 5_000;
 /// Longest time of a seek.
 const SEEK_MS: u32 = 30_000;
+/// Further attempts to draw a frame, and the pauses between them.
+const DRAW_ATTEMPTS: u32 = 50;
+const DRAW_PAUSE_MS: u32 = 100;
 /// Limits of the sides of a picture in pixels.
 const LANDSCAPE: (f64, f64) = (320.0, 180.0);
 const PORTRAIT: (f64, f64) = (180.0, 320.0);
@@ -131,15 +134,26 @@ async fn picture(video: &HtmlVideoElement) -> Option<Blob> {
     canvas.set_width(size.0);
     canvas.set_height(size.1);
     let context: CanvasRenderingContext2d = canvas.get_context("2d").ok()??.unchecked_into();
-    context
-        .draw_image_with_html_video_element_and_dw_and_dh(
-            video,
-            0.0,
-            0.0,
-            side(width),
-            side(height),
-        )
-        .ok()?;
+    // Draws nothing as long as the frame is not decoded, which on a slow machine is also after `seeked`.
+    for attempt in 0.. {
+        context
+            .draw_image_with_html_video_element_and_dw_and_dh(
+                video,
+                0.0,
+                0.0,
+                side(width),
+                side(height),
+            )
+            .ok()?;
+        let pixel = context.get_image_data(0.0, 0.0, 1.0, 1.0).ok()?.data();
+        if pixel.last() == Some(&u8::MAX) {
+            break;
+        }
+        if attempt == DRAW_ATTEMPTS {
+            return None;
+        }
+        TimeoutFuture::new(DRAW_PAUSE_MS).await;
+    }
     let blob = js_sys::Promise::new(&mut |resolve, _| {
         let on_blob = Closure::once_into_js(move |blob: JsValue| {
             // Cannot fail.
