@@ -103,7 +103,7 @@ pub(super) fn write(path: &Path, content: &impl Serialize) -> io::Result<()> {
     std::fs::rename(fresh, path)
 }
 
-/// Reads what [`write`] has written; `None` if it is missing or damaged.
+/// Reads what [`write()`] has written; `None` if it is missing or damaged.
 pub(super) fn read(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = std::fs::read(path).ok()?;
     let (checksum, content) = bytes.split_at_checked(CHECKSUM)?;
