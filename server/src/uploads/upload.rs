@@ -14,7 +14,7 @@ use sortie_media::{
 use sortie_tus::server::UploadLength;
 
 use super::index_budget::IndexReservation;
-use super::live::{Edge, Playable};
+use super::live::{Edge, HEAD_LIMIT, Playable};
 use super::rows::declared_length;
 use crate::db::{MediaFacts, RecordingRow, UploadKind};
 use crate::left_out::Accounts;
@@ -27,8 +27,6 @@ use crate::storage::{
 const PATCHES_AT_ONCE: usize = 256;
 /// Extension of a complete partial upload.
 const PIECE: &str = "piece";
-/// Largest head of a recording that is watched live; each viewer reads it into memory.
-const LIVE_HEAD_LIMIT: u64 = 1 << 20;
 /// Largest sample description of an MP4 in a scan that has a memory permit of its own.
 const RESCAN_LIMIT: u64 = 64 << 20;
 
@@ -230,24 +228,15 @@ impl Upload {
         let Some(indexer) = &self.indexer else {
             return Playable::NotYet;
         };
-        let (end, head_end) = (indexer.playable_end(), indexer.head_end());
-        if let (Some(head_end), Some(newest)) = (head_end, indexer.newest_entry_point())
-            && newest.position < end
-            && head_end <= LIVE_HEAD_LIMIT
-            && let Some(media_type) = self.media_type(indexer)
-        {
-            return Playable::UpTo(Edge {
-                end,
-                head_end,
-                newest,
-                media_type: Arc::clone(media_type),
-                extension: self.format(),
-            });
+        let media_type = || self.media_type(indexer).map(Arc::clone);
+        if let Some(edge) = Edge::of(indexer, self.format(), media_type) {
+            return Playable::UpTo(edge);
         }
+        let (end, head_end) = (indexer.playable_end(), indexer.head_end());
         let has_tracks = !indexer.tracks().is_empty();
         match indexer.container() == Some(Container::Mp4) && has_tracks {
             true if head_end.is_none() || end > 0 => Playable::Never,
-            false if head_end > Some(LIVE_HEAD_LIMIT) => Playable::Never,
+            false if head_end > Some(HEAD_LIMIT) => Playable::Never,
             _ => Playable::NotYet,
         }
     }

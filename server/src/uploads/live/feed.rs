@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sortie_media::EntryPoint;
+use sortie_media::{EntryPoint, Indexer};
 
 /// Limit of the newest bytes in memory, for each watched recording.
 const RING_BYTES: u64 = 2 << 20;
@@ -16,6 +16,9 @@ const READ_BYTES: u64 = 256 * 1024;
 pub(super) const GRACE: Duration = Duration::from_secs(10);
 /// Limit of the viewers of one recording.
 pub(super) const VIEWERS: usize = 64;
+
+/// Largest head of a recording that is watched live; each viewer reads it into memory.
+pub(in crate::uploads) const HEAD_LIMIT: u64 = 1 << 20;
 
 /// Playable part of a growing file. All positions are in the stored file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,27 @@ pub(in crate::uploads) struct Edge {
 }
 
 impl Edge {
+    /// Returns what can be played of the bytes that an indexer has. `None` if that is nothing yet, or if the head is too
+    /// large.
+    pub(in crate::uploads) fn of(
+        indexer: &Indexer,
+        extension: &'static str,
+        media_type: impl FnOnce() -> Option<Arc<str>>,
+    ) -> Option<Self> {
+        let (end, head_end) = (indexer.playable_end(), indexer.head_end()?);
+        let newest = indexer.newest_entry_point()?;
+        if newest.position >= end || head_end > HEAD_LIMIT {
+            return None;
+        }
+        Some(Self {
+            end,
+            head_end,
+            newest,
+            media_type: media_type()?,
+            extension,
+        })
+    }
+
     /// Returns the last keyframe at or before a time, else the first one; without a time the newest. `start`: lowest
     /// position that can be read besides the head.
     pub(super) fn entry_point(

@@ -15,8 +15,6 @@ use crate::uploads::registry::locked;
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 /// Bytes of one read while indexing.
 const INDEX_READ: u64 = 16 * 1024;
-/// Longest head that a viewer is sent.
-const HEAD_LIMIT: u64 = 1 << 20;
 /// Polls without a viewer after which the file is no longer followed.
 const IDLE_POLLS: u32 = 40;
 
@@ -143,19 +141,6 @@ impl GrowingFile {
 }
 
 fn playable(indexer: &Indexer) -> Playable {
-    let (end, head_end) = (indexer.playable_end(), indexer.head_end());
-    match (head_end, indexer.newest_entry_point(), indexer.media_type()) {
-        (Some(head_end), Some(newest), Some(media_type))
-            if newest.position < end && head_end <= HEAD_LIMIT =>
-        {
-            Playable::UpTo(Edge {
-                end,
-                head_end,
-                newest,
-                media_type: media_type.into(),
-                extension: "mp4",
-            })
-        }
-        _ => Playable::NotYet,
-    }
+    let media_type = || indexer.media_type().map(Arc::from);
+    Edge::of(indexer, "mp4", media_type).map_or(Playable::NotYet, Playable::UpTo)
 }

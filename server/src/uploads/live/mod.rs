@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use feed::Feed;
-pub(super) use feed::{Edge, Playable};
+pub(super) use feed::{Edge, HEAD_LIMIT, Playable};
 pub(crate) use growing_file::FileProgress;
 use viewers::Ticket;
 pub(super) use viewers::Viewers;
