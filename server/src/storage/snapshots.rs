@@ -13,8 +13,6 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::stored::UNFINISHED_SNAPSHOT;
-
 /// Least number of bytes between two snapshots. Reading them again takes a few milliseconds.
 const DISTANCE: u64 = 16 << 20;
 /// Least number of these bytes per byte of a snapshot, so that snapshots take 2 % of the writes at most.
@@ -95,7 +93,7 @@ impl Snapshots {
 /// Writes the content of a snapshot durably and atomically, behind its checksum.
 pub(super) fn write(path: &Path, content: &impl Serialize) -> io::Result<()> {
     let content = postcard::to_allocvec(content).map_err(io::Error::other)?;
-    let fresh = path.with_extension(UNFINISHED_SNAPSHOT);
+    let fresh = path.with_added_extension("tmp");
     let mut file = File::create(&fresh)?;
     file.write_all(&Sha256::digest(&content))?;
     file.write_all(&content)?;

@@ -5,7 +5,7 @@ pub(super) const COPY: &str = "bin.tmp";
 /// Extension of a snapshot of the index of a growing object.
 pub(super) const SNAPSHOT: &str = "index";
 /// Extension of an unfinished snapshot.
-pub(super) const UNFINISHED_SNAPSHOT: &str = "index.tmp";
+const UNFINISHED_SNAPSHOT: &str = "index.tmp";
 /// Extension of a growing object and of its staging folder.
 const GROWING: &str = "part";
 /// Name prefix of the files that a storage check writes and removes.
