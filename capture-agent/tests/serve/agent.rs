@@ -1,7 +1,7 @@
 //! Running agent, controlled over HTTP; ffprobe checks its files.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -10,9 +10,23 @@ use tempfile::TempDir;
 
 use crate::faketime::FakeClock;
 
-const PASSWORD: &str = "correct horse";
+pub(crate) const PASSWORD: &str = "correct horse";
 /// Polls of a condition: two minutes, because the machine may be busy.
 pub(crate) const LOOKS: u32 = 1200;
+
+/// Sets the variables of an agent whose data is in a folder.
+pub(crate) fn configure<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
+    command
+        .env("SORTIE_CAPTURE_SOURCE", "test")
+        .env("SORTIE_CAPTURE_MODE", "320x240@30")
+        .env("SORTIE_CAPTURE_HOST", "127.0.0.1")
+        .env("SORTIE_CAPTURE_PORT", "0")
+        .env("SORTIE_CAPTURE_PATH", folder.join("recordings"))
+        .env("SORTIE_CAPTURE_DB", folder.join("agent.db"))
+        .env("SORTIE_CAPTURE_ADMIN_PASSWORD", PASSWORD)
+        .env("SORTIE_CAPTURE_THRESHOLD_PERCENT", "0")
+        .env("SORTIE_CAPTURE_LOG", "warn")
+}
 
 pub(crate) struct Agent {
     child: Child,
@@ -113,17 +127,8 @@ impl Agent {
         mut command: Command,
         variables: &[(&str, &str)],
     ) -> Self {
-        let mut child = command
-            .env("SORTIE_CAPTURE_SOURCE", "test")
-            .env("SORTIE_CAPTURE_MODE", "320x240@30")
-            .env("SORTIE_CAPTURE_HOST", "127.0.0.1")
-            .env("SORTIE_CAPTURE_PORT", "0")
-            .env("SORTIE_CAPTURE_PATH", folder.path().join("recordings"))
-            .env("SORTIE_CAPTURE_DB", folder.path().join("agent.db"))
-            .env("SORTIE_CAPTURE_ADMIN_PASSWORD", PASSWORD)
-            .env("SORTIE_CAPTURE_THRESHOLD_PERCENT", "0")
+        let mut child = configure(&mut command, folder.path())
             .env("SORTIE_CAPTURE_RESERVE_MB", "1")
-            .env("SORTIE_CAPTURE_LOG", "warn")
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
@@ -218,6 +223,23 @@ impl Agent {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("{path} does not exist");
+    }
+
+    /// Waits for a signal.
+    pub(crate) async fn steady(&self) -> Value {
+        let steady = |state: &Value| state["signal"]["state"] == "steady";
+        self.until("/api/appliance", steady).await
+    }
+
+    pub(crate) async fn start_recording(&self) {
+        self.post("/api/appliance/recording/start", json!({})).await;
+    }
+
+    /// Starts a recording as soon as there is a signal, and waits until these seconds are recorded.
+    pub(crate) async fn record(&self, seconds: f64) -> Value {
+        self.steady().await;
+        self.start_recording().await;
+        self.wait_recorded(seconds).await
     }
 
     pub(crate) async fn wait_recorded(&self, seconds: f64) -> Value {

@@ -77,9 +77,7 @@ async fn metrics_follow_signal_recording_and_process() {
         let series = format!("sortie_capture_alarm{{alarm=\"{alarm}\"}}");
         assert!(value(&text, &series) < 0.5, "{alarm}");
     }
-    agent
-        .post("/api/appliance/recording/start", json!({}))
-        .await;
+    agent.start_recording().await;
     agent.wait_recorded(3.0).await;
     let text = await_metrics(&agent, &["sortie_capture_state{state=\"recording\"} 1"]).await;
     let fps = value(&text, "sortie_capture_fps");
@@ -127,13 +125,7 @@ async fn silent_recorder_raises_alarm_and_runs_hook() {
         .await;
     await_file(&log, "recorder_silent cleared").await;
     // The hook fails each time; recording works.
-    agent
-        .until("/api/appliance", |it| it["signal"]["state"] == "steady")
-        .await;
-    agent
-        .post("/api/appliance/recording/start", json!({}))
-        .await;
-    agent.wait_recorded(1.0).await;
+    agent.record(1.0).await;
 }
 
 #[tokio::test]
@@ -144,13 +136,7 @@ async fn recordings_that_wait_for_the_central_server_raise_lag_and_disk_alarms()
         ("SORTIE_CAPTURE_FORWARD_TOKEN", "token"),
     ];
     let agent = Agent::start(&variables).await;
-    agent
-        .until("/api/appliance", |it| it["signal"]["state"] == "steady")
-        .await;
-    agent
-        .post("/api/appliance/recording/start", json!({}))
-        .await;
-    agent.wait_recorded(1.0).await;
+    agent.record(1.0).await;
     agent.post("/api/appliance/recording/stop", json!({})).await;
     let list = agent
         .until("/api/recordings", |list| count(list) == 1)
@@ -181,9 +167,7 @@ async fn recordings_that_wait_for_the_central_server_raise_lag_and_disk_alarms()
 async fn clock_jump_raises_alarm() {
     let clock = FakeClock::new();
     let mut agent = Agent::on_clock(&clock, &[]).await;
-    agent
-        .until("/api/appliance", |it| it["signal"]["state"] == "steady")
-        .await;
+    agent.steady().await;
     assert_eq!(agent.get("/api/appliance").await["alarms"], Value::Null);
     clock.set("+1h");
     agent.sign_in().await;

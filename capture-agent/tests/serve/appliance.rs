@@ -6,12 +6,10 @@ use serde_json::{Value, json};
 
 use crate::agent::{Agent, count, probe};
 
-const STEADY: fn(&Value) -> bool = |state| state["signal"]["state"] == "steady";
-
 #[tokio::test]
 async fn manual_recording_needs_signal_and_is_listed_after_stop() {
     let agent = Agent::start(&[]).await;
-    let idle = agent.until("/api/appliance", STEADY).await;
+    let idle = agent.steady().await;
     assert_eq!(idle["recorder"], "idle");
     assert_eq!(idle["device"], "Test picture");
     assert_eq!(idle["signal"]["width"], 320);
@@ -31,11 +29,7 @@ async fn manual_recording_needs_signal_and_is_listed_after_stop() {
     );
 
     agent.signal("steady").await;
-    agent.until("/api/appliance", STEADY).await;
-    agent
-        .post("/api/appliance/recording/start", json!({}))
-        .await;
-    let state = agent.wait_recorded(1.0).await;
+    let state = agent.record(1.0).await;
     assert_eq!(state["encoder"], "x264enc");
     // A growing file is not in the list.
     assert_eq!(agent.get("/api/recordings").await, json!([]));
@@ -84,10 +78,8 @@ fn first_fragment(bytes: &[u8]) -> Option<u32> {
 #[tokio::test]
 async fn growing_recording_can_be_watched_from_its_beginning() {
     let agent = Agent::start(&[("SORTIE_CAPTURE_SOURCE", "test-idle")]).await;
-    agent.until("/api/appliance", STEADY).await;
-    agent
-        .post("/api/appliance/recording/start", json!({}))
-        .await;
+    agent.steady().await;
+    agent.start_recording().await;
     // Keyframes are 10 s apart.
     let state = agent.wait_recorded(11.0).await;
     let id = state["file"]["recording_id"].as_str().unwrap();

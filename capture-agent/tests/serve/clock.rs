@@ -1,6 +1,6 @@
 //! Changes of the wall clock during a recording.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::agent::{Agent, count, probe};
 use crate::faketime::FakeClock;
@@ -14,8 +14,7 @@ async fn set_threshold(agent: &Agent, percent: &str) {
 async fn clock_jumps_neither_end_recording_nor_clean_up() {
     let clock = FakeClock::new();
     let mut agent = Agent::on_clock(&clock, &[]).await;
-    let steady = |state: &Value| state["signal"]["state"] == "steady";
-    agent.until("/api/appliance", steady).await;
+    agent.steady().await;
     let start = "/api/appliance/recording/start";
     agent.post(start, json!({})).await;
     agent.wait_recorded(1.0).await;

@@ -254,9 +254,7 @@ async fn recording_stops_above_the_threshold_until_unforwarded_recordings_are_se
         "{kept}"
     );
     // A start by hand changes nothing while the central server is away.
-    agent
-        .post("/api/appliance/recording/start", json!({}))
-        .await;
+    agent.start_recording().await;
     assert!(blocked(&agent.get("/api/appliance").await));
     agent.run_on_disk("test $(ls | grep -c '[.]mp4$') = 2");
 

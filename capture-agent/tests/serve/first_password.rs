@@ -5,6 +5,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::agent::configure;
+
 struct Fresh {
     child: Child,
     url: String,
@@ -17,17 +19,10 @@ impl Fresh {
     /// Starts an agent that generates the password of the administrator.
     fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"));
+        let mut child = configure(&mut command, folder.path())
             .arg("serve")
             .env_remove("SORTIE_CAPTURE_ADMIN_PASSWORD")
-            .env("SORTIE_CAPTURE_SOURCE", "test")
-            .env("SORTIE_CAPTURE_MODE", "320x240@30")
-            .env("SORTIE_CAPTURE_HOST", "127.0.0.1")
-            .env("SORTIE_CAPTURE_PORT", "0")
-            .env("SORTIE_CAPTURE_PATH", folder.path().join("recordings"))
-            .env("SORTIE_CAPTURE_DB", folder.path().join("agent.db"))
-            .env("SORTIE_CAPTURE_THRESHOLD_PERCENT", "0")
-            .env("SORTIE_CAPTURE_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()
             .expect("it starts");

@@ -10,12 +10,7 @@ use crate::agent::{Agent, count};
 /// Records for a second.
 async fn record(agent: &Agent) -> Value {
     let before = count(&agent.get("/api/recordings").await);
-    let steady = |state: &Value| state["signal"]["state"] == "steady";
-    agent.until("/api/appliance", steady).await;
-    agent
-        .post("/api/appliance/recording/start", json!({}))
-        .await;
-    agent.wait_recorded(1.0).await;
+    agent.record(1.0).await;
     agent.post("/api/appliance/recording/stop", json!({})).await;
     let list = agent
         .until("/api/recordings", |list| count(list) == before + 1)

@@ -28,15 +28,6 @@ fn problem(state: &Value) -> &str {
     state["forwarding"]["problem"].as_str().unwrap_or_default()
 }
 
-async fn record(agent: &Agent, seconds: f64) {
-    let steady = |state: &Value| state["signal"]["state"] == "steady";
-    agent.until("/api/appliance", steady).await;
-    agent
-        .post("/api/appliance/recording/start", json!({}))
-        .await;
-    agent.wait_recorded(seconds).await;
-}
-
 async fn stop(agent: &Agent) -> Value {
     let before = count(&agent.get("/api/recordings").await);
     agent.post("/api/appliance/recording/stop", json!({})).await;
@@ -49,7 +40,7 @@ async fn growing_recording_is_forwarded_and_ends_identical() {
     let central = Central::start(&[]).await;
     let token = central.token().await;
     let agent = Agent::start(&variables(&central, &token)).await;
-    record(&agent, 1.0).await;
+    agent.record(1.0).await;
     // The recording is still in progress.
     let going = |state: &Value| state["forwarding"]["sent_bytes"].as_u64() > Some(0);
     let state = agent.until("/api/appliance", going).await;
@@ -80,7 +71,7 @@ async fn forwarding_resumes_after_kill_and_deletes_after_confirmation() {
     ]
     .concat();
     let agent = Agent::start(&slowly).await;
-    record(&agent, 3.0).await;
+    agent.record(3.0).await;
     let going = |state: &Value| state["forwarding"]["sent_bytes"].as_u64() > Some(0);
     agent.until("/api/appliance", going).await;
     // During the recording and its upload.
@@ -138,7 +129,7 @@ async fn kill_before_upload_is_known_creates_no_second_upload() {
     let central = Central::start(&[]).await;
     let token = central.token().await;
     let agent = Agent::start(&variables(&central, &token)).await;
-    record(&agent, 1.0).await;
+    agent.record(1.0).await;
     let going = |state: &Value| state["forwarding"]["sent_bytes"].as_u64() > Some(0);
     agent.until("/api/appliance", going).await;
     let folder = agent.kill();
@@ -165,7 +156,7 @@ async fn server_with_private_authority_is_trusted_when_configured() {
         ("SORTIE_CAPTURE_FORWARD_TOKEN", &token),
     ];
     let agent = Agent::start(&there).await;
-    record(&agent, 0.5).await;
+    agent.record(0.5).await;
     let unreachable = |state: &Value| problem(state).contains("cannot be reached");
     agent.until("/api/appliance", unreachable).await;
     assert!(central.recordings().await.is_empty());
@@ -189,7 +180,7 @@ async fn protected_recording_is_kept_after_forwarding() {
     let central = Central::start(&[]).await;
     let token = central.token().await;
     let agent = Agent::start(&[]).await;
-    record(&agent, 0.5).await;
+    agent.record(0.5).await;
     let recording = stop(&agent).await;
     let path = format!(
         "/api/recordings/{}",
@@ -206,7 +197,7 @@ async fn protected_recording_is_kept_after_forwarding() {
     central.wait_ready(1).await;
     agent.until("/api/appliance", all_sent).await;
     // The deletion of a second recording shows that the first was examined.
-    record(&agent, 0.5).await;
+    agent.record(0.5).await;
     stop(&agent).await;
     agent
         .until("/api/recordings", |list| count(list) == 1)
@@ -220,7 +211,7 @@ async fn protected_recording_is_kept_after_forwarding() {
 async fn refused_token_is_reported_and_recording_continues() {
     let central = Central::start(&[]).await;
     let agent = Agent::start(&variables(&central, "sortie_nothing")).await;
-    record(&agent, 0.5).await;
+    agent.record(0.5).await;
     let told = |state: &Value| problem(state).contains("SORTIE_CAPTURE_FORWARD_TOKEN");
     agent.until("/api/appliance", told).await;
     stop(&agent).await;
@@ -236,7 +227,7 @@ async fn refused_recording_does_not_block_others() {
     std::fs::write(&older, vec![0; 2 << 20]).expect("a file");
     let told = |state: &Value| problem(state).contains("a.mp4: The recording has become larger");
     agent.until("/api/appliance", told).await;
-    record(&agent, 0.5).await;
+    agent.record(0.5).await;
     let recording = stop(&agent).await;
     central.wait_ready(1).await;
     agent.until("/api/appliance", all_sent).await;
@@ -254,7 +245,7 @@ async fn send_twice(central: &Central, token: &str) -> Agent {
     ]
     .concat();
     let agent = Agent::start(&slowly).await;
-    record(&agent, 2.0).await;
+    agent.record(2.0).await;
     let sending = |state: &Value| state["forwarding"]["sent_bytes"].as_u64() > Some(0);
     agent.until("/api/appliance", sending).await;
     let folder = agent.kill();
@@ -319,7 +310,7 @@ async fn recording_with_other_bytes_on_the_server_is_not_confirmed() {
         &[("SORTIE_CAPTURE_FORWARD_KBIT", "64")],
     ];
     let agent = Agent::start(&slowly.concat()).await;
-    record(&agent, 2.0).await;
+    agent.record(2.0).await;
     let going = |state: &Value| state["forwarding"]["sent_bytes"].as_u64() > Some(8192);
     agent.until("/api/appliance", going).await;
     central.damage_growing();
@@ -336,7 +327,7 @@ async fn recording_with_other_bytes_on_the_server_is_not_confirmed() {
     let agent = Agent::launch(agent.kill(), &deleting.concat()).await;
     agent.until("/api/appliance", different).await;
     // The deletion of a second recording shows that the first was examined.
-    record(&agent, 0.5).await;
+    agent.record(0.5).await;
     stop(&agent).await;
     let one = |list: &Value| count(list) == 1;
     let list = agent.until("/api/recordings", one).await;
@@ -367,7 +358,7 @@ async fn file_that_is_not_the_confirmed_one_is_kept_and_sent_again() {
     let mut central = Central::start(&[]).await;
     let token = central.token().await;
     let agent = Agent::start(&variables(&central, &token)).await;
-    record(&agent, 1.0).await;
+    agent.record(1.0).await;
     let recording = stop(&agent).await;
     agent.until("/api/recordings", forwarded).await;
     central.stop().await;
@@ -394,9 +385,9 @@ async fn unforwarded_recording_is_deleted_with_explicit_consent_or_once_forwardi
     let token = central.token().await;
     central.stop().await;
     let agent = Agent::start(&variables(&central, &token)).await;
-    record(&agent, 0.5).await;
+    agent.record(0.5).await;
     let first = stop(&agent).await;
-    record(&agent, 0.5).await;
+    agent.record(0.5).await;
     let second = stop(&agent).await;
     check_not_deletable(&agent, &first).await;
     let consent = format!("{}?unforwarded=delete", path(&first));
@@ -425,7 +416,7 @@ async fn recording_that_the_server_cannot_play_does_not_block_others() {
     std::fs::write(&older, b"no video").expect("a file");
     let refused = |state: &Value| state["forwarding"]["refused"] == 1;
     agent.until("/api/appliance", refused).await;
-    record(&agent, 0.5).await;
+    agent.record(0.5).await;
     stop(&agent).await;
     central.wait_ready(1).await;
     agent.until("/api/appliance", all_sent).await;

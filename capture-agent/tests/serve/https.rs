@@ -10,7 +10,7 @@ use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const PASSWORD: &str = "correct horse";
+use crate::agent::{PASSWORD, configure};
 
 struct Secure {
     child: Child,
@@ -20,16 +20,7 @@ struct Secure {
 
 fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"));
-    command
-        .env("SORTIE_CAPTURE_SOURCE", "test")
-        .env("SORTIE_CAPTURE_MODE", "320x240@30")
-        .env("SORTIE_CAPTURE_HOST", "127.0.0.1")
-        .env("SORTIE_CAPTURE_PORT", "0")
-        .env("SORTIE_CAPTURE_PATH", folder.join("recordings"))
-        .env("SORTIE_CAPTURE_DB", folder.join("agent.db"))
-        .env("SORTIE_CAPTURE_ADMIN_PASSWORD", PASSWORD)
-        .env("SORTIE_CAPTURE_THRESHOLD_PERCENT", "0")
-        .env("SORTIE_CAPTURE_LOG", "warn");
+    configure(&mut command, folder);
     command
 }
 

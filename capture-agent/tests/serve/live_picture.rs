@@ -14,18 +14,11 @@ use crate::pictures::size;
 
 const PICTURE: &str = "/api/appliance/picture";
 const MULTIPART: &str = "multipart/x-mixed-replace";
-const STEADY: fn(&Value) -> bool = |state| state["signal"]["state"] == "steady";
 
 async fn start(variables: &[(&str, &str)]) -> Agent {
     let agent = Agent::start(variables).await;
-    agent.until("/api/appliance", STEADY).await;
+    agent.steady().await;
     agent
-}
-
-async fn start_recording(agent: &Agent) {
-    agent
-        .post("/api/appliance/recording/start", json!({}))
-        .await;
 }
 
 async fn still(agent: &Agent) -> Vec<u8> {
@@ -154,7 +147,7 @@ async fn picture_of_a_large_input_is_reduced() {
             _ => "mjpeg,480,360",
         };
         assert_eq!(size(&still(&agent).await), expected, "idle");
-        start_recording(&agent).await;
+        agent.start_recording().await;
         agent.wait_recorded(0.5).await;
         assert_eq!(size(&still(&agent).await), expected, "recording");
     }
@@ -183,7 +176,7 @@ async fn stream_delivers_frames_while_idle_and_into_a_recording() {
         seen.insert(frames.next().await.expect("a frame"));
     }
     // The recording takes the device, and the stream continues with its frames.
-    start_recording(&agent).await;
+    agent.start_recording().await;
     agent.wait_recorded(1.0).await;
     for _ in 0..4 {
         frames.next().await.expect("a frame");
@@ -240,7 +233,7 @@ async fn picture_is_shown_while_only_the_preroll_runs() {
         assert_eq!(state["recorder"], "idle", "{source}");
         assert_eq!(count(&agent.get("/api/recordings").await), 0);
         // The stream continues in the recording that takes the pre-roll over.
-        start_recording(&agent).await;
+        agent.start_recording().await;
         agent.wait_recorded(2.0).await;
         for _ in 0..4 {
             frames.next().await.expect("a frame");
@@ -253,7 +246,7 @@ async fn hundred_viewers_share_one_encoder_and_do_not_disturb_the_recording() {
     const VIEWERS: usize = 100;
     const FRAMES: usize = 4;
     let agent = start(&[]).await;
-    start_recording(&agent).await;
+    agent.start_recording().await;
     agent.wait_recorded(0.5).await;
     assert_eq!(encoded(&agent).await, 0, "without a viewer");
     let viewers = (0..VIEWERS).map(|_| async {
@@ -287,7 +280,7 @@ async fn hundred_viewers_share_one_encoder_and_do_not_disturb_the_recording() {
 #[tokio::test]
 async fn frames_are_encoded_only_while_watched() {
     let agent = start(&[]).await;
-    start_recording(&agent).await;
+    agent.start_recording().await;
     agent.wait_recorded(2.0).await;
     assert_eq!(encoded(&agent).await, 0);
     still(&agent).await;
@@ -330,7 +323,7 @@ async fn missing_picture_is_explained_and_ends_the_stream() {
         let state = agent.get("/api/appliance").await;
         assert_eq!(state["signal"]["state"], "no_signal", "{source}");
         agent.signal("steady").await;
-        agent.until("/api/appliance", STEADY).await;
+        agent.steady().await;
         agent.wait_found(PICTURE).await;
     }
 }

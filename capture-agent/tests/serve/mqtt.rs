@@ -588,13 +588,7 @@ async fn wrong_password_is_explained_and_stays_secret() {
         .says("check SORTIE_CAPTURE_MQTT_USERNAME and SORTIE_CAPTURE_MQTT_PASSWORD")
         .await;
     // Recording does not need the broker.
-    let steady = |it: &Value| it["signal"]["state"] == "steady";
-    wrong.agent.until("/api/appliance", steady).await;
-    wrong
-        .agent
-        .post("/api/appliance/recording/start", json!({}))
-        .await;
-    wrong.agent.wait_recorded(0.5).await;
+    wrong.agent.record(0.5).await;
     assert!(!wrong.text().contains("a guess at it"), "{}", wrong.text());
     let environment = std::fs::read_to_string(&environment).expect("the hook has run");
     assert!(environment.contains("SORTIE_CAPTURE_PATH="));
@@ -665,13 +659,7 @@ async fn broker_that_never_answers_does_not_disturb_recording() {
     let address = format!("mqtt://{}", listener.local_addr().expect("an address"));
     let agent = Logged::start(&url(&address)).await;
     let (_held, _) = listener.accept().await.expect("a connection");
-    let steady = |it: &Value| it["signal"]["state"] == "steady";
-    agent.agent.until("/api/appliance", steady).await;
-    agent
-        .agent
-        .post("/api/appliance/recording/start", json!({}))
-        .await;
-    agent.agent.wait_recorded(0.5).await;
+    agent.agent.record(0.5).await;
     agent.says("it does not answer within 10 seconds").await;
     let (_retried, _) = listener.accept().await.expect("a connection");
 }

@@ -8,17 +8,8 @@ use serde_json::{Value, json};
 use crate::agent::{Agent, LOOKS, count};
 use crate::central::Central;
 
-async fn start(agent: &Agent) {
-    let steady = |state: &Value| state["signal"]["state"] == "steady";
-    agent.until("/api/appliance", steady).await;
-    agent
-        .post("/api/appliance/recording/start", json!({}))
-        .await;
-    agent.wait_recorded(1.5).await;
-}
-
 async fn record(agent: &Agent) -> Value {
-    start(agent).await;
+    agent.record(1.5).await;
     agent.post("/api/appliance/recording/stop", json!({})).await;
     let list = agent
         .until("/api/recordings", |list| count(list) == 1)
@@ -136,7 +127,7 @@ async fn clean_up_deletes_and_counts_pictures() {
 #[tokio::test]
 async fn pictures_survive_kill_and_torn_picture_is_ignored() {
     let agent = Agent::start(&[]).await;
-    start(&agent).await;
+    agent.record(1.5).await;
     let folder = agent.kill();
     let files = files_of_pictures(folder.path());
     assert_eq!(files.len(), 1, "{files:?}");
@@ -168,7 +159,7 @@ async fn pictures_are_forwarded_before_the_recording_is_deleted_here() {
         ("SORTIE_CAPTURE_FORWARD_DELETE", "true"),
     ])
     .await;
-    start(&agent).await;
+    agent.record(1.5).await;
     agent.post("/api/appliance/recording/stop", json!({})).await;
     central.wait_ready(1).await;
     let ended = |state: &Value| state["file"].is_null();

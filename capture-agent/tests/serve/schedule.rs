@@ -69,9 +69,7 @@ async fn windows_start_and_end_automatic_recordings_and_follow_the_clock() {
     // A start by hand continues after the window.
     jump(&mut agent, &clock, "+150m", true).await;
     let file = agent.wait_recorded(1.0).await["file"]["filename"].clone();
-    agent
-        .post("/api/appliance/recording/start", json!({}))
-        .await;
+    agent.start_recording().await;
     let state = jump(&mut agent, &clock, "+240m", false).await;
     assert_eq!(state["file"]["filename"], file);
     let seconds = state["file"]["duration_seconds"].as_f64().expect("a time");
