@@ -95,6 +95,7 @@ mod remux;
 mod report;
 mod seek_index;
 mod snapshot;
+mod stable_hash;
 pub mod stored;
 mod stream_cursor;
 mod track;

@@ -1,13 +1,12 @@
 //! The Tracks element (RFC 9559, section 5.1.4).
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use serde::{Deserialize, Serialize};
 
 use crate::ebml::{
     ids,
     read::{Children, float, string, uint},
 };
+use crate::stable_hash::StableHash;
 use crate::track::{Track, TrackKind};
 
 /// Bytes of Tracks that are parsed; the rest is stored but ignored.
@@ -58,17 +57,17 @@ pub(super) fn entries(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn key(entry: &[u8]) -> Option<TrackKey> {
     let mut number = None;
-    let mut hasher = DefaultHasher::new();
+    let mut hash = StableHash::default();
     for (id, value) in Children::of(entry) {
         match id {
             ids::TRACK_NUMBER => number = uint(value),
             ids::TRACK_TYPE | ids::CODEC_ID | ids::CODEC_PRIVATE | ids::CONTENT_ENCODINGS => {
-                (id, value).hash(&mut hasher);
+                add_element(&mut hash, id, value);
             }
             ids::AUDIO => {
                 for (id, value) in Children::of(value) {
                     if matches!(id, ids::SAMPLING_FREQUENCY | ids::CHANNELS) {
-                        (id, value).hash(&mut hasher);
+                        add_element(&mut hash, id, value);
                     }
                 }
             }
@@ -77,8 +76,15 @@ fn key(entry: &[u8]) -> Option<TrackKey> {
     }
     Some(TrackKey {
         number: number?,
-        hash: hasher.finish(),
+        hash: hash.finish(),
     })
+}
+
+/// Adds an element, delimited by the length of its value.
+fn add_element(hash: &mut StableHash, id: u32, value: &[u8]) {
+    hash.add(&id.to_le_bytes());
+    hash.add(&(value.len() as u64).to_le_bytes());
+    hash.add(value);
 }
 
 fn uids(entry: &[u8]) -> Option<(u64, u64)> {
